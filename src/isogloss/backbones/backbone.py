@@ -1,0 +1,82 @@
+"""What the rest of the house knows of a backbone: hidden states of the real tokens, and nothing of the inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from isogloss.backbones.insert import Insert
+
+Pooling = Literal["first", "mean", "last"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes a method needs to know to build what it inserts."""
+
+    width: int  # H
+    layers: int  # L
+    key_heads: int
+    head_width: int  # D
+    positions: int  # tokens the model has positions for, special tokens and prompt included
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which weights these are. Two backbones are the same where all of this is the same."""
+
+    name: str
+    weights: str  # sha256 over names, shapes and values
+    revision: str | None  # the hub's commit, where the hub gave one
+
+
+class Backbone(Protocol):
+    """A pre-trained model that turns tokens into hidden states, with room for an insert."""
+
+    identity: Identity
+    shape: Shape
+    pooling: Pooling  # how a sentence is pooled where the spec does not say
+    model: nn.Module
+    tokenizer: Any
+    dtype: torch.dtype  # what the layers compute in
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        ...
+
+    def hidden(
+        self,
+        tokens: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"],
+        *,
+        types: Int[Tensor, "B T"] | None = None,
+        run: Int[Tensor, "B"] | None = None,
+        insert: Insert | None = None,
+    ) -> Float[Tensor, "B T H"]:
+        """Hidden states of the last layer at the text's own positions; the insert's never leave the backbone.
+
+        Args:
+            tokens: ids, padded on the right.
+            mask: True at real tokens.
+            types: segment ids, for backbones that have them.
+            run: which run of the insert each row belongs to; all rows are run 0 if left out.
+            insert: what a method puts in, stacked over runs.
+        """
+        ...
+
+    def word_vectors(self) -> Float[Tensor, "V H"]:
+        """The input embedding, in float32 or as it is stored."""
+        ...
+
+    def room(self, insert_length: int) -> int:
+        """How many tokens of text fit when an insert takes `insert_length` positions."""
+        ...
+
+    def copy(self) -> Backbone:
+        """A backbone with weights of its own, for methods that change them. The word embedding stays shared."""
+        ...

@@ -1,0 +1,147 @@
+"""The commands. Each is thin, and imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import isogloss
+from isogloss.errors import IsoglossError, unknown
+
+app = typer.Typer(
+    help="Train in one language, know how well it works in every other, and close the gap.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"isogloss {isogloss.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[str, typer.Argument(help="A spec file (YAML), or the name of a preset.")],
+    out: Annotated[Path | None, typer.Option(help="The run directory; left out: runs/NAME.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
+    ] = False,
+    _traceback: Traceback = False,
+) -> None:
+    """Train, evaluate, store, and print the table."""
+    from isogloss.spec import read_spec
+
+    read = read_spec(spec, set_)
+    folder = out or Path("runs") / read.name
+    if dry_run:
+        from isogloss.dry_run import describe
+
+        describe(read, folder)
+        return
+    from isogloss.console import out as console
+    from isogloss.experiment import run as carry_out
+    from isogloss.table import score_table
+
+    stored = carry_out(read, folder)
+    console.print(score_table(stored))
+    console.print(f"stored in {stored.path}")
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    file: Annotated[Path | None, typer.Argument(help="Texts, one a line; left out: standard input.")] = None,
+    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Left out: likewise.")] = None,
+    language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Label new text with a stored run: JSON lines out."""
+    from isogloss.data.readers import decode_text, read_text
+
+    raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
+    texts = raw.splitlines()
+    from isogloss.predict import predict as label
+
+    for answer in label(folder, texts, method=method, seed=seed, language=language):
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, methods, backbones, presets or languages")],
+    _traceback: Traceback = False,
+) -> None:
+    """Show what there is."""
+    from isogloss.listing import LISTS
+
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    from isogloss.console import out as console
+
+    console.print(LISTS[what]())
+
+
+@app.command()
+def data(
+    task: Annotated[str, typer.Argument(help="A data set; see `isogloss list tasks`.")],
+    path: Annotated[Path | None, typer.Option(help="A folder in the data set's own layout.")] = None,
+    language: Annotated[str | None, typer.Option(help="Left out: the source.")] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Show real samples, label counts, and problems found."""
+    from isogloss.console import out as console
+    from isogloss.look import look
+
+    for part in look(task, path, language):
+        console.print(part)
+
+
+def main() -> None:
+    """Entry point: mistakes of input end in one line and exit code 2."""
+    try:
+        app()
+    except IsoglossError as error:
+        _fail(str(error), error)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on", None, code=130)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE}:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
+
+
+def _fail(message: str, error: BaseException | None, code: int = 2) -> Any:
+    if error is not None and "--traceback" in sys.argv:
+        raise error
+    typer.echo(f"isogloss: {message}", err=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

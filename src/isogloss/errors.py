@@ -1,0 +1,26 @@
+"""Mistakes a user can mend: one clear line, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class IsoglossError(Exception):
+    """A mistake of input. The message says what came, what was expected, and how to mend it."""
+
+
+def unknown(what: str, came: str, known: Iterable[str]) -> IsoglossError:
+    """The error for a name that is not known, with the nearest one that is.
+
+    Args:
+        what: the kind of thing, such as `method`.
+        came: the name that came.
+        known: every name that would have been right.
+    """
+    names = sorted(known)
+    some = 20  # of many names; all would bury the message
+    near = difflib.get_close_matches(came, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names[:some])
+    more = f" (and {len(names) - some} more)" if not near and len(names) > some else ""
+    return IsoglossError(f"unknown {what} {came!r}; {hint}{more}")

@@ -1,0 +1,128 @@
+"""An experiment from spec to run directory: what is missing is carried out, what is stored is never mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from isogloss.backbones import Backbone, load
+from isogloss.console import err
+from isogloss.environment import environment
+from isogloss.errors import IsoglossError
+from isogloss.laboratory import Laboratory
+from isogloss.material import Material, gather
+from isogloss.plan import Cell, cells, difference, resolved_methods
+from isogloss.spec import Spec
+from isogloss.store import Finished, Store
+
+
+def run(spec: Spec, out: Path) -> Store:
+    """Train, evaluate and store what is missing of an experiment.
+
+    Args:
+        spec: the experiment.
+        out: the run directory; new, or holding results of the same cells.
+
+    Raises:
+        IsoglossError: the spec cannot be carried out, or what is stored was made by another one.
+    """
+    wanted = cells(spec)
+    stored = Store(out)
+    material = gather(spec)
+    with err.status("loading the backbone"):
+        backbone = load(spec.backbone, device=spec.device, dtype=spec.dtype)
+    common = common_facts(material, backbone)
+    finished = stored.finished()
+    _refuse_changes(out, finished, wanted, common, material.test_data)
+    stored.begin(_resolved(spec, material, stored if finished else None), _surroundings(material, backbone))
+    found = {cell.key: cell for cell in stored.finished()}
+    todo = [cell for cell in wanted if (cell.label, cell.seed) not in found]
+    short = [
+        (cell, found[cell.label, cell.seed])
+        for cell in wanted
+        if (cell.label, cell.seed) in found
+        and material.test_data.keys() - found[cell.label, cell.seed].record["test_data"].keys()
+    ]
+    if todo or short:
+        laboratory = Laboratory(material, backbone, stored, common, checkpoint_minutes=spec.checkpoint_minutes)
+        laboratory.carry_out(todo, short)
+    stored.gather()
+    return stored
+
+
+def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
+    """What decides the result of every cell alike."""
+    return {
+        "backbone": {"name": backbone.identity.name, "weights": backbone.identity.weights},
+        "task": material.data.card.name,
+        "labels": material.labels,
+        "source": str(material.source),
+        "train": material.train.fingerprint,
+        "dev": material.dev.fingerprint,
+    }
+
+
+def _refuse_changes(
+    out: Path,
+    finished: Sequence[Finished],
+    wanted: Sequence[Cell],
+    common: Mapping[str, Any],
+    test_data: Mapping[str, str],
+) -> None:
+    """Old results stay as they are: a spec that would make them differently is refused, with the difference."""
+    by_key = {(cell.label, cell.seed): cell for cell in wanted}
+    by_label = {cell.label: cell for cell in wanted}
+    for cell in finished:
+        label, seed = cell.key
+        facts = cell.record["facts"]
+        if (now := by_key.get(cell.key)) is not None:
+            changes = difference(facts, now.facts(dict(common)))
+        elif (now := by_label.get(label)) is not None:  # another seed of the same method
+            changes = difference({**facts, "seed": None}, {**now.facts(dict(common)), "seed": None})
+        else:
+            changes = difference({name: facts[name] for name in common}, dict(common))
+        scored = cell.record["test_data"]
+        changes += [
+            f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
+        ]
+        if changes:
+            raise IsoglossError(
+                f"{out} holds {label} seed {seed}, made differently ({'; '.join(changes)}); "
+                "set it back, give the method another name, or choose another --out"
+            )
+
+
+def _resolved(spec: Spec, material: Material, stored: Store | None) -> dict[str, Any]:
+    """The spec with every default filled in, together with what the directory already holds."""
+    resolved = spec.model_dump(mode="json")
+    if spec.data.path is not None:
+        resolved["data"]["path"] = str(spec.data.path.expanduser().resolve())
+    resolved["source"] = str(material.source)
+    resolved["targets"] = [str(test.language) for test in material.tests if test.language != material.source]
+    resolved["methods"] = resolved_methods(spec)
+    if stored is not None:
+        old = stored.spec()
+        resolved["methods"] = {**old["methods"], **resolved["methods"]}
+        resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
+        resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
+    return resolved
+
+
+def _surroundings(material: Material, backbone: Backbone) -> dict[str, Any]:
+    """What the run was made with and from."""
+    card = material.data.card
+    return {
+        **environment(),
+        "backbone": {
+            "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
+            "revision": backbone.identity.revision, "device": str(backbone.device), "dtype": str(backbone.dtype),
+        },
+        "data": {
+            "task": card.name, "hub": card.hub.id if card.hub and material.data.path is None else None,
+            "revision": material.data.revision, "licence": card.licence,
+            "sha256": {
+                "train": material.train.fingerprint, "dev": material.dev.fingerprint, "test": material.test_data,
+            },
+        },
+    }  # fmt: skip

@@ -1,0 +1,57 @@
+"""Heads: pooling, loss and decoding, for every backbone alike.
+
+Pooling has no weights (`pool`), scoring has (`ClassificationHead`), so that what a frozen backbone gives the head can
+be computed once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from isogloss.backbones.backbone import Pooling
+
+
+def pool(hidden: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"], how: Pooling) -> Float[Tensor, "B H"]:
+    """One vector a text, in float32: its first token, its last, or the mean of its tokens."""
+    if how == "first":
+        return hidden[:, 0].float()
+    if how == "last":
+        last = mask.sum(dim=1) - 1
+        return hidden[torch.arange(len(hidden), device=hidden.device), last].float()
+    weights = mask.float()
+    return torch.einsum("bth,bt->bh", hidden.float(), weights / weights.sum(dim=1, keepdim=True))
+
+
+class ClassificationHead(nn.Module):
+    """One run's linear classifier over pooled states.
+
+    Args:
+        width: H.
+        classes: C.
+        generator: draws the weights, normal with standard deviation 0.02 as in BERT.
+    """
+
+    def __init__(self, width: int, classes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width, classes, generator=generator) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+
+def logits(
+    heads: Sequence[ClassificationHead], pooled: Float[Tensor, "B H"], run: Int[Tensor, "B"]
+) -> Float[Tensor, "B C"]:
+    """Each row's scores by its own run's head."""
+    if len(heads) == 1:
+        return torch.addmm(heads[0].bias, pooled, heads[0].weight)
+    weight = torch.stack([head.weight for head in heads])  # (K, H, C)
+    bias = torch.stack([head.bias for head in heads])  # (K, C)
+    return torch.einsum("bh,bhc->bc", pooled, weight[run]) + bias[run]
+
+
+def losses(scores: Float[Tensor, "B C"], gold: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+    """Cross-entropy of each row."""
+    return nn.functional.cross_entropy(scores, gold, reduction="none")

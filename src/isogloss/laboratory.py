@@ -1,0 +1,209 @@
+"""Carries out cells: trains a stack of them, scores each in every language, stores each as soon as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from torch import Tensor
+
+from isogloss import store
+from isogloss.backbones import Backbone
+from isogloss.batching import Features, budgets
+from isogloss.checkpoint import Checkpoints
+from isogloss.console import Watch, watching
+from isogloss.evaluate import TestSet, features, predict, predictions_table, scores_table, test_set
+from isogloss.material import Material
+from isogloss.plan import Cell, fingerprint, stacks
+from isogloss.runs import Run, Stack, new_run
+from isogloss.store import Finished, Store
+from isogloss.train import Lane, train
+
+
+class Laboratory:
+    """Where the cells of one experiment are carried out.
+
+    Args:
+        material: the data.
+        backbone: frozen; methods that change it get a copy.
+        stored: where finished cells go.
+        common: the facts that all cells share.
+        checkpoint_minutes: how much training a crash may cost.
+    """
+
+    def __init__(
+        self,
+        material: Material,
+        backbone: Backbone,
+        stored: Store,
+        common: Mapping[str, Any],
+        *,
+        checkpoint_minutes: float,
+    ) -> None:
+        self.material = material
+        self.backbone = backbone
+        self.stored = stored
+        self.common = dict(common)
+        self.minutes = checkpoint_minutes
+        self.card = material.data.card
+        self.train = features(material.train, material.labels, backbone.tokenizer)
+        self.dev = features(material.dev, material.labels, backbone.tokenizer)
+        self.test = test_set(material.tests, material.labels, backbone.tokenizer)
+        self.budget, self.eval_budget = budgets(backbone.device)
+
+    def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
+        """Train and score what is missing, then score what lacks languages."""
+        total = sum(self._training(cell) + self._pass(self.test.features, cell) for cell in todo)
+        total += sum(self._pass(self.test.features, cell) for cell, _ in short)
+        with watching(total) as watch:
+            for group in stacks(todo, self.backbone.pooling):
+                self._train(group, watch)
+                self.stored.gather()
+            for cell, found in short:
+                self._add_languages(cell, found, watch)
+
+    def _train(self, group: Sequence[Cell], watch: Watch) -> None:
+        method = group[0].method
+        backbone = self.backbone if method.frozen else self.backbone.copy()
+        classes = len(self.material.labels)
+        runs = [new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes) for cell in group]
+        stack = Stack(backbone, method, runs)
+        cut = {room: self._truncated(room) for room in sorted({stack.room(run) for run in runs})}
+        lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0]) for run in runs]
+        checkpoints = Checkpoints(
+            [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
+            [fingerprint(cell.facts(self.common)) for cell in group],
+            minutes=self.minutes,
+        )
+        checkpoints.load(lanes)
+        watch.phase(f"{_title(group)}: training")
+        units = sum(self._training(cell) for cell in group) / sum(lane.total for lane in lanes)
+        watch.advance(0, units * sum(lane.step for lane in lanes))
+
+        def after_update(tokens: int, updates: int) -> None:
+            watch.advance(tokens, units * updates)
+            checkpoints.maybe_save(lanes)
+
+        source = str(self.material.source)
+        try:
+            train(
+                stack, lanes, budget=self.budget, eval_budget=self.eval_budget, source=source, after_update=after_update
+            )
+        except KeyboardInterrupt:
+            checkpoints.save(lanes)
+            raise
+        if checkpoints.overdue:
+            checkpoints.save(lanes)  # scoring many languages may take long as well
+        watch.phase(f"{_title(group)}: scoring {len(self.test.examples)} languages")
+        advance = self._advancer(self.test.features, group[0], watch)
+        if stack.head_only:
+            shared = predict(stack, runs, self.test.features, budget=self.eval_budget, advance=advance)
+        for position, (cell, lane) in enumerate(zip(group, lanes, strict=True)):
+            if stack.head_only:
+                predicted = shared[position]
+            else:
+                predicted = predict(stack, [lane.run], self.test.features, budget=self.eval_budget, advance=advance)[0]
+            self._finish(cell, stack, lane, self._table(self.test, predicted, cell))
+
+    def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
+        run, room = lane.run, stack.room(lane.run)
+        named = {"method": cell.label, "seed": cell.seed}
+        dev = {
+            **self._columns(cell), "language": str(self.material.source), "split": "dev", "metric": lane.metric,
+            "value": lane.best[0], "n": len(self.dev),
+        }  # fmt: skip
+        scores = scores_table(predictions, self.material.labels, self.card.metrics, self._columns(cell))
+        tables = {
+            "scores": pl.concat([store.rows(store.SCORES, [dev]), scores]),
+            "predictions": predictions,
+            "history": store.rows(store.HISTORY, [{**named, **row} for row in lane.history]),
+        }
+        record = {
+            **named,
+            "facts": cell.facts(self.common),
+            "test_data": self.material.test_data,
+            "labels": self.material.labels,
+            "pooling": stack.pooling,
+            "trainable_parameters": run.trainable(),
+            "backbone_parameters": sum(weight.numel() for weight in self.backbone.model.parameters()),
+            "selected_epoch": lane.best_epoch,
+            "updates": lane.step,
+            "skipped_updates": lane.skipped,
+            "truncated": {
+                "train": lane.train.cut, "dev": lane.dev.cut, "test": int((self.test.features.lengths > room).sum()),
+            },
+            "computed": {"device": self.backbone.device.type, "dtype": str(self.backbone.dtype).removeprefix("torch.")},
+        }  # fmt: skip
+        self.stored.finish(record, weights(cell, run), tables)
+
+    def _add_languages(self, cell: Cell, found: Finished, watch: Watch) -> None:
+        new = [test for test in self.material.tests if str(test.language) not in found.record["test_data"]]
+        watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
+        test = test_set(new, self.material.labels, self.backbone.tokenizer)
+        stack = restore(self.backbone, cell, found)
+        advance = self._advancer(test.features, cell, watch)
+        predicted = predict(stack, stack.runs, test.features, budget=self.eval_budget, advance=advance)[0]
+        predictions = self._table(test, predicted, cell)
+        scores = scores_table(predictions, self.material.labels, self.card.metrics, self._columns(cell))
+        record = {**found.record, "test_data": {**found.record["test_data"], **self.material.test_data}}
+        self.stored.extend(found, record, scores, predictions)
+
+    def _table(self, test: TestSet, predicted: Any, cell: Cell) -> pl.DataFrame:
+        return predictions_table(test, predicted, self.material.labels, method=cell.label, seed=cell.seed)
+
+    def _columns(self, cell: Cell) -> dict[str, Any]:
+        return {
+            "backbone": self.backbone.identity.name, "task": self.card.name, "method": cell.label, "seed": cell.seed,
+            "source": str(self.material.source),
+        }  # fmt: skip
+
+    def _truncated(self, room: int) -> tuple[Features, Features]:
+        tokenizer = self.backbone.tokenizer
+        return self.train.truncated(room, tokenizer), self.dev.truncated(room, tokenizer)
+
+    def _pass(self, part: Features, cell: Cell) -> float:
+        """The work of one forward pass over a split, in tokens."""
+        return float(part.lengths.sum() + cell.method.length(cell.settings) * len(part))
+
+    def _training(self, cell: Cell) -> float:
+        """The work of training a cell, in tokens of a forward pass."""
+        epochs, passes = cell.settings.epochs, cell.method.passes
+        if passes == 0:  # states are computed once
+            return self._pass(self.train, cell) + self._pass(self.dev, cell)
+        return epochs * ((1 + passes) * self._pass(self.train, cell) + self._pass(self.dev, cell))
+
+    def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
+        ratio = self._pass(part, cell) / float(part.lengths.sum())
+        return lambda tokens: watch.advance(tokens, tokens * ratio)
+
+
+def weights(cell: Cell, run: Run) -> dict[str, Tensor]:
+    """What is stored of a run: the method's trained tensors and the head's."""
+    tensors = {f"part.{name}": tensor for name, tensor in cell.method.stored(run.part).items()}
+    return tensors | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}
+
+
+def restore(backbone: Backbone, cell: Cell, found: Finished) -> Stack:
+    """A stored cell, ready to predict: a stack of one.
+
+    Args:
+        backbone: the one it was trained on.
+        cell: which it is.
+        found: where it is stored.
+    """
+    own = backbone if cell.method.frozen else backbone.copy()
+    run = new_run(cell.method, own, cell.settings, seed=cell.seed, classes=len(found.record["labels"]))
+    tensors = found.weights()
+    part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
+    head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
+    run.part = cell.method.restore(own, cell.settings, part).to(own.device).eval()
+    run.head.load_state_dict(head)
+    return Stack(own, cell.method, [run])
+
+
+def _title(group: Sequence[Cell]) -> str:
+    labels = dict.fromkeys(cell.label for cell in group)
+    seeds = dict.fromkeys(cell.seed for cell in group)
+    name = ", ".join(labels) if len(labels) <= 2 else f"{next(iter(labels))} and {len(labels) - 1} more"  # noqa: PLR2004
+    return f"{name} · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

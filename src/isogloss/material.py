@@ -1,0 +1,62 @@
+"""All that the cells of an experiment are made of, read and checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from isogloss.data import DataSet, Examples, open_data
+from isogloss.data.cards import Split
+from isogloss.errors import IsoglossError
+from isogloss.languages import Language
+from isogloss.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The data of an experiment."""
+
+    data: DataSet
+    source: Language
+    train: Examples
+    dev: Examples
+    tests: list[Examples]  # the source's first
+
+    @property
+    def labels(self) -> list[str]:
+        """In the order of the head's classes."""
+        return self.data.card.labels
+
+    @property
+    def test_data(self) -> dict[str, str]:
+        """The fingerprint of each language's test split."""
+        return {str(test.language): test.fingerprint for test in self.tests}
+
+
+def gather(spec: Spec) -> Material:
+    """Read all the data of a spec.
+
+    Raises:
+        IsoglossError: something is missing or wrong.
+    """
+    limits = {"train": spec.data.train_limit, "dev": spec.data.dev_limit, "test": spec.data.test_limit}
+    data = open_data(
+        spec.task,
+        path=spec.data.path,
+        limits={cast(Split, split): limit for split, limit in limits.items() if limit is not None},
+    )
+    source = Language.parse(spec.source or data.card.source)
+    there = data.languages()
+    wanted = there if spec.targets == "all" else [Language.parse(code) for code in spec.targets]
+    for language in [source, *wanted]:
+        if language not in there:
+            data.card.code(language)  # names the nearest if the data set never had it
+            raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
+    languages = [source, *sorted(set(wanted) - {source})]
+    return Material(
+        data,
+        source,
+        train=data.examples(source, "train"),
+        dev=data.examples(source, "dev"),
+        tests=[data.examples(language, "test") for language in languages],
+    )

@@ -1,0 +1,53 @@
+"""Linear probe: the backbone stays frozen and nothing is inserted; only the head learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from isogloss.backbones import Backbone, Insert
+from isogloss.methods.settings import Rate, Settings
+
+
+class LinearProbeSettings(Settings):
+    """Only the head's rate counts."""
+
+    lr: Rate = Field(1e-2, description="has no effect: the probe trains nothing but the head")
+    head_lr: Rate = Field(1e-2, description="peak learning rate of the head")
+    epochs: PositiveInt = Field(40, description="passes over the training examples; cheap, as states are kept")
+
+
+class LinearProbe:
+    """See `Method`."""
+
+    name = "linear-probe"
+    settings: type[Settings] = LinearProbeSettings
+    frozen = True
+    passes = 0.0
+    alike: tuple[str, ...] = ()
+
+    def build(self, backbone: Backbone, settings: LinearProbeSettings, generator: torch.Generator) -> nn.Module:
+        """An empty part: nothing trains besides the head."""
+        return nn.Module()
+
+    def insert(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Insert | None:
+        """Nothing."""
+        return None
+
+    def length(self, settings: LinearProbeSettings) -> int:
+        """No positions."""
+        return 0
+
+    def stored(self, part: nn.Module) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def restore(self, backbone: Backbone, settings: LinearProbeSettings, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """An empty part."""
+        return nn.Module()
+
+
+METHOD = LinearProbe()

@@ -1,0 +1,49 @@
+"""What a method is: which weights it trains, and what it inserts where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from isogloss.backbones import Backbone, Insert
+from isogloss.methods.settings import Settings
+
+S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
+P = TypeVar("P", bound=nn.Module)
+
+
+class Method(Protocol[S_contra, P]):
+    """One file in this folder, with an instance of this in `METHOD`.
+
+    A run's *part* is the module that holds what the method trains besides the head; `part.train()` and `part.eval()`
+    are called around updates and evaluation.
+    """
+
+    name: str
+    settings: type[Settings]
+    frozen: bool  # the backbone's weights stay, so that many runs can share one forward pass
+    passes: float  # what an update costs, in forward passes over its texts
+    alike: tuple[str, ...]  # settings that runs must have in common to be stacked
+
+    def build(self, backbone: Backbone, settings: S_contra, generator: torch.Generator) -> P:
+        """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""
+        ...
+
+    def insert(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Insert | None:
+        """What goes into the backbone, stacked over the runs; None where it is used as it is."""
+        ...
+
+    def length(self, settings: S_contra) -> int:
+        """How many of the model's positions the insert takes from the text."""
+        ...
+
+    def stored(self, part: P) -> dict[str, Tensor]:
+        """The trained tensors to keep; what only training needed is folded away."""
+        ...
+
+    def restore(self, backbone: Backbone, settings: S_contra, tensors: Mapping[str, Tensor]) -> P:
+        """The part that `stored` gave these tensors for, ready to predict."""
+        ...

@@ -1,0 +1,32 @@
+"""What every method can be told about training. A method file adds its own fields and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+Rate = Annotated[float, Field(gt=0, le=10)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Training settings of one method. Frozen: a cell's fingerprint is made of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    lr: Rate = Field(description="peak learning rate of what the method trains besides the head")
+    head_lr: Rate = Field(1e-3, description="peak learning rate of the head, which starts from nothing and needs more")
+    epochs: PositiveInt = Field(description="passes over the training examples")
+    batch_size: PositiveInt = Field(32, description="examples of one update")
+    warmup: Fraction = Field(0.1, description="share of the updates over which the rates rise from zero")
+    decay: Literal["linear", "cosine", "constant"] = Field("linear", description="how the rates fall after that")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay, of matrices only")
+    clip: float = Field(1.0, gt=0, description="greatest gradient norm of one update")
+    dropout: Fraction = Field(0.1, description="share of the pooled state hidden from the head in training")
+    pooling: Literal["first", "mean", "last"] | None = Field(
+        None, description="how a text becomes one vector; left out: as the backbone was trained"
+    )
+    select: Literal["best", "last"] = Field(
+        "best", description="keep the epoch with the best source dev score, or the last one"
+    )

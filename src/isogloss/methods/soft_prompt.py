@@ -1,0 +1,120 @@
+"""Soft prompt: trained vectors among the input embeddings, the backbone frozen.
+
+Prompt tuning of Lester et al. 2021 (arXiv 2104.08691, section 2); for cross-lingual transfer with the prompt after the
+text and an optional MLP, Philippy et al. 2024 (arXiv 2402.03782).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from isogloss.backbones import Backbone, InputPrompt
+from isogloss.backbones.insert import Place, stack_padded
+from isogloss.methods.settings import Rate, Settings
+
+MLP_WIDTH = 200  # of the reparameterisation, as in Philippy et al.'s released code
+
+
+class SoftPromptSettings(Settings):
+    """Settings of a soft prompt."""
+
+    lr: Rate = Field(3e-2, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
+    head_lr: Rate = Field(1e-3, description="peak learning rate of the head")
+    epochs: PositiveInt = Field(20, description="passes over the training examples")
+    length: PositiveInt = Field(16, description="prompt positions P; each takes one position from the text")
+    place: Place = Field(
+        "before", description="where the prompt stands: before the text, after it, after its first token"
+    )
+    init: Literal["vocabulary", "words", "uniform"] = Field(
+        "vocabulary",
+        description="what the prompt starts as: random rows of the word embedding, `words`, or U(-0.5, 0.5)",
+    )
+    words: str = Field("", description="the words that `init: words` starts from, repeated to fill the prompt")
+    mlp: bool = Field(False, description="train through a small MLP (reparameterisation), folded away afterwards")
+
+    @model_validator(mode="after")
+    def _words_go_together(self) -> SoftPromptSettings:
+        if (self.init == "words") != bool(self.words):
+            raise ValueError("`words` and `init: words` need each other")
+        return self
+
+
+class SoftPromptPart(nn.Module):
+    """One run's prompt.
+
+    Args:
+        start: initial vectors (P, H).
+        mlp: the reparameterisation, if any.
+    """
+
+    def __init__(self, start: Tensor, mlp: nn.Module | None = None) -> None:
+        super().__init__()
+        self.start = nn.Parameter(start)
+        self.mlp = mlp
+
+    def vectors(self) -> Tensor:
+        """The prompt (P, H) as the backbone sees it."""
+        vectors: Tensor = self.start if self.mlp is None else self.mlp(self.start)
+        return vectors
+
+
+class SoftPrompt:
+    """See `Method`."""
+
+    name = "soft-prompt"
+    settings: type[Settings] = SoftPromptSettings
+    frozen = True
+    passes = 2.0
+    alike: tuple[str, ...] = ("place",)
+
+    def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
+        """A prompt at its initial values."""
+        table = backbone.word_vectors().detach()
+        if settings.init == "uniform":
+            start = torch.rand(settings.length, table.shape[1], generator=generator) - 0.5
+        elif settings.init == "words":
+            ids = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
+            start = table[[ids[i % len(ids)] for i in range(settings.length)]]
+        else:
+            # Only pieces that a text can hold: special tokens and unused rows are not words.
+            real = len(backbone.tokenizer)
+            start = table[
+                torch.randint(len(backbone.tokenizer.all_special_ids), real, (settings.length,), generator=generator)
+            ]
+        return SoftPromptPart(start.float().cpu().clone(), _mlp(table.shape[1], generator) if settings.mlp else None)
+
+    def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
+        """The prompts, stacked."""
+        vectors, valid = stack_padded([part.vectors() for part in parts], axis=0)
+        return InputPrompt(vectors, valid, settings[0].place)
+
+    def length(self, settings: SoftPromptSettings) -> int:
+        """A position for each vector."""
+        return settings.length
+
+    def stored(self, part: SoftPromptPart) -> dict[str, Tensor]:
+        """The prompt with the MLP folded in."""
+        return {"vectors": part.vectors().detach()}
+
+    def restore(
+        self, backbone: Backbone, settings: SoftPromptSettings, tensors: Mapping[str, Tensor]
+    ) -> SoftPromptPart:
+        """A plain prompt."""
+        return SoftPromptPart(tensors["vectors"])
+
+
+def _mlp(width: int, generator: torch.Generator) -> nn.Module:
+    mlp = nn.Sequential(nn.Linear(width, MLP_WIDTH), nn.ReLU(), nn.Linear(MLP_WIDTH, width), nn.LayerNorm(width))
+    for layer in (mlp[0], mlp[2]):
+        assert isinstance(layer, nn.Linear)
+        nn.init.xavier_uniform_(layer.weight, generator=generator)
+        nn.init.zeros_(layer.bias)
+    return mlp
+
+
+METHOD = SoftPrompt()

@@ -1,0 +1,115 @@
+"""What an experiment consists of: cells, one for each variant of each method and each seed."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from isogloss.errors import IsoglossError
+from isogloss.methods import Method, Settings, find
+from isogloss.spec import Spec, check
+
+TRAINING = 1  # part of every fingerprint: raise it when the same spec would train to another result
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method with one setting and one seed: what is trained, stored and never trained twice."""
+
+    label: str  # the name in the spec, with a variant's settings behind it
+    method: Method[Any, Any]
+    settings: Settings
+    seed: int
+
+    def facts(self, common: dict[str, Any]) -> dict[str, Any]:
+        """All that decides the result, given what the whole experiment has in common."""
+        settings = self.settings.model_dump(mode="json")
+        return {"training": TRAINING, **common, "method": self.method.name, "settings": settings, "seed": self.seed}
+
+
+def cells(spec: Spec) -> list[Cell]:
+    """Every cell of an experiment, in the order of the spec.
+
+    Raises:
+        IsoglossError: a method or setting is unknown or wrong, or two variants are the same.
+    """
+    found: list[Cell] = []
+    for name, raw in spec.methods.items():
+        for label, method, settings in _variants(name, raw):
+            if any(cell.label == label for cell in found):
+                raise IsoglossError(f"methods.{name}: the variant {label} comes twice")
+            found += [Cell(label, method, settings, seed) for seed in dict.fromkeys(spec.seeds)]
+    return found
+
+
+def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
+    """The spec's methods with every default filled in; lists that make variants stay lists."""
+    out = {}
+    for name, raw in spec.methods.items():
+        own = dict(raw)
+        kind = own.pop("method", name)
+        variants = _variants(name, raw)
+        varied = {key: value for key, value in own.items() if _makes_variants(variants[0][2], key, value)}
+        out[name] = {"method": kind, **variants[0][2].model_dump(mode="json"), **varied}
+    return out
+
+
+def _variants(name: str, raw: dict[str, Any]) -> list[tuple[str, Method[Any, Any], Settings]]:
+    own = dict(raw)
+    method = find(str(own.pop("method", name)))
+    where = f"methods.{name}"
+    varied = {key: value for key, value in own.items() if _makes_variants(method.settings, key, value)}
+    if any(len(values) == 0 for values in varied.values()):
+        raise IsoglossError(f"{where}: an empty list makes no variant")
+    out = []
+    for values in itertools.product(*varied.values()):
+        choice = dict(zip(varied, values, strict=True))
+        settings = check(method.settings, {**own, **choice}, where=where)
+        shown = ",".join(f"{key}={getattr(settings, key)}" for key in choice)
+        out.append((f"{name}[{shown}]" if shown else name, method, settings))
+    return out
+
+
+def _makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
+    """Whether a list was given where one value is expected."""
+    fields = type(settings).model_fields if isinstance(settings, Settings) else settings.model_fields
+    if not isinstance(value, list) or key not in fields:
+        return False
+    annotation = fields[key].annotation
+    return list not in {get_origin(annotation), *(get_origin(part) for part in get_args(annotation))}
+
+
+def fingerprint(facts: dict[str, Any]) -> str:
+    """sha256 of a cell's facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed between two cells' facts, a line each: `settings.lr: 0.01 → 0.02`."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += difference(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} → {after}")
+    return lines
+
+
+def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
+    """Cells that can train together: one method, a frozen backbone, and alike in what has to be.
+
+    Args:
+        todo: cells to train.
+        pooling: the backbone's own, for cells that leave it open.
+    """
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for position, cell in enumerate(todo):
+        alike = tuple(getattr(cell.settings, name) for name in cell.method.alike)
+        key = (cell.method.name, cell.settings.pooling or pooling, alike, None if cell.method.frozen else position)
+        groups.setdefault(key, []).append(cell)
+    return list(groups.values())

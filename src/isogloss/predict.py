@@ -1,0 +1,74 @@
+"""Label new text with a stored run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from isogloss.backbones import load
+from isogloss.batching import budgets, tokenise
+from isogloss.errors import IsoglossError, unknown
+from isogloss.evaluate import predict as predict_features
+from isogloss.laboratory import restore
+from isogloss.languages import Language
+from isogloss.methods import find
+from isogloss.plan import Cell
+from isogloss.spec import check
+from isogloss.store import Finished, Store
+
+
+def predict(
+    folder: Path, texts: Sequence[str], *, method: str | None, seed: int | None, language: str | None
+) -> Iterator[dict[str, Any]]:
+    """A label and its probability for every text.
+
+    Args:
+        folder: a run directory.
+        texts: one text each.
+        method: which method's; left out: the one with the best source dev score.
+        seed: which seed's; left out: likewise.
+        language: written into the answers; the model needs no such hint.
+
+    Raises:
+        IsoglossError: nothing such is stored, a text is empty, or the backbone is not the one of the run.
+    """
+    code = None if language is None else str(Language.parse(language))
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise IsoglossError(f"text {number} is empty; every line holds one text")
+    if not folder.is_dir():
+        raise IsoglossError(f"{folder} does not exist; expected a run directory")
+    stored = Store(folder)
+    found = choose(stored, method, seed)
+    spec, facts = stored.spec(), found.record["facts"]
+    backbone = load(spec["backbone"], device=spec["device"], dtype=spec["dtype"])
+    if backbone.identity.weights != facts["backbone"]["weights"]:
+        raise IsoglossError(
+            f"{spec['backbone']} has other weights now than when {folder} was made "
+            f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
+        )
+    implementation = find(facts["method"])
+    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
+    features = tokenise((texts,), [0] * len(texts), backbone.tokenizer)
+    classes, sure = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])[0]
+    for text, label, score in zip(texts, classes, sure, strict=True):
+        answer = {"text": text, "label": found.record["labels"][label], "score": round(float(score), 4)}
+        yield answer if code is None else {**answer, "language": code}
+
+
+def choose(stored: Store, method: str | None, seed: int | None) -> Finished:
+    """The stored cell that was asked for, or the best on the source's development data."""
+    cells = stored.finished()
+    if not cells:
+        raise IsoglossError(f"{stored.path} holds no finished run; `isogloss run` makes one")
+    if method is not None and method not in {cell.record["method"] for cell in cells}:
+        raise unknown("method of this run", method, {cell.record["method"] for cell in cells})
+    fitting = [
+        cell for cell in cells if method in {None, cell.record["method"]} and seed in {None, cell.record["seed"]}
+    ]
+    if not fitting:
+        seeds = sorted({cell.record["seed"] for cell in cells if method in {None, cell.record["method"]}})
+        raise IsoglossError(f"{stored.path} has no seed {seed}; it has {', '.join(map(str, seeds))}")
+    return max(fitting, key=lambda cell: cell.table("scores").filter(split="dev")["value"][0])

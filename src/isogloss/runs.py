@@ -1,0 +1,128 @@
+"""A run: one method with one setting and one seed, and how a stack of runs goes through one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isogloss import heads
+from isogloss.backbones import Backbone, Insert
+from isogloss.backbones.backbone import Pooling
+from isogloss.batching import Features, Row, collate, derive, stream
+from isogloss.heads import ClassificationHead
+from isogloss.methods import Method, Settings
+
+KEEP_STATES = 1 << 30  # bytes of pooled states that may be kept instead of encoding again
+
+
+@dataclass(eq=False)
+class Run:
+    """What is trained for one cell of the experiment: a part of the method, and a head."""
+
+    settings: Settings
+    seed: int
+    part: nn.Module
+    head: ClassificationHead
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Everything that trains."""
+        return [*self.part.parameters(), *self.head.parameters()]
+
+    def trainable(self) -> int:
+        """How many numbers train."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of all that trains, by name."""
+        modules = {"part": self.part, "head": self.head}
+        return {
+            f"{prefix}.{name}": tensor.detach().clone()
+            for prefix, module in modules.items()
+            for name, tensor in module.state_dict().items()
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state` gave."""
+        for prefix, module in (("part", self.part), ("head", self.head)):
+            begin = f"{prefix}."
+            module.load_state_dict({k[len(begin) :]: v for k, v in state.items() if k.startswith(begin)})
+
+
+class Stack:
+    """Runs of one method over one backbone, K of them.
+
+    Args:
+        backbone: the frozen backbone that all share, or the one run's own.
+        method: the method of all runs.
+        runs: alike in what the method needs alike.
+    """
+
+    def __init__(self, backbone: Backbone, method: Method[Any, Any], runs: Sequence[Run]) -> None:
+        self.backbone = backbone
+        self.method = method
+        self.runs = list(runs)
+        self.pooling: Pooling = runs[0].settings.pooling or backbone.pooling
+
+    @property
+    def head_only(self) -> bool:
+        """Whether the head's inputs never change, and can be computed once for all updates and all runs."""
+        return self.method.frozen and self.insert(self.runs) is None
+
+    def insert(self, runs: Sequence[Run]) -> Insert | None:
+        """The insert of these runs, stacked, on the backbone's device."""
+        return self.method.insert([run.part for run in runs], [run.settings for run in runs])
+
+    def room(self, run: Run) -> int:
+        """How many tokens of text fit beside the run's prompt."""
+        return self.backbone.room(self.method.length(run.settings))
+
+    def pooled(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "B H"]:
+        """The head's inputs, one a row, by one forward pass."""
+        pad = self.backbone.tokenizer.pad_token_id
+        batch = collate(rows, pad=pad, device=self.backbone.device)
+        hidden = self.backbone.hidden(batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert)
+        return heads.pool(hidden, batch.mask, self.pooling)
+
+    @torch.no_grad()
+    def states(self, features: Features, run: Run, *, budget: int, advance: Any = None) -> Float[Tensor, "N H"]:
+        """The head's inputs for every example of `features` by one run, in one stream sorted by length.
+
+        Args:
+            features: already truncated to the run's room.
+            run: whose part is inserted.
+            budget: most tokens of one forward pass.
+            advance: called with the tokens done after each pass.
+        """
+        insert = self.insert([run])
+        extra = self.method.length(run.settings)
+        out = torch.empty(len(features), self.backbone.shape.width, device=self.backbone.device)
+        for rows in stream((features.lengths + extra).tolist(), budget=budget):
+            out[rows] = self.pooled([Row(features, i, 0) for i in rows], insert)
+            if advance is not None:
+                advance(int(features.lengths[rows].sum()))
+        return out
+
+
+def new_run(method: Method[Any, Any], backbone: Backbone, settings: Settings, *, seed: int, classes: int) -> Run:
+    """A run at its start: the same for the same seed, whatever it is stacked with."""
+    generator = torch.Generator().manual_seed(derive("init", seed))
+    head = ClassificationHead(backbone.shape.width, classes, generator)
+    part = method.build(backbone, settings, generator)
+    return Run(settings, seed, part.to(backbone.device), head.to(backbone.device))
+
+
+def room_for_states(features: Features, width: int) -> bool:
+    """Whether all pooled states may be kept in memory."""
+    return len(features) * width * 4 <= KEEP_STATES
+
+
+def decode(scores: Float[Tensor, "N C"]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The best class of each example and its probability."""
+    best = scores.softmax(dim=-1).max(dim=-1)
+    return best.indices.cpu().numpy(), best.values.cpu().numpy()

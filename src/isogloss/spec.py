@@ -1,0 +1,137 @@
+"""The experiment as the user writes it: parsed and checked once, at the door."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from isogloss import yaml
+from isogloss.errors import IsoglossError, unknown
+from isogloss.languages import Language
+
+
+def _canonical(code: str) -> str:
+    return str(Language.parse(code))
+
+
+M = TypeVar("M", bound=BaseModel)
+Code = Annotated[str, AfterValidator(_canonical)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSpec(_Strict):
+    """Where the data lies and how much of it is used."""
+
+    path: Path | None = Field(None, description="a folder in the data set's own layout; left out: the hub or a package")
+    train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
+    dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
+    test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
+
+
+class Spec(_Strict):
+    """One experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(description="names the run directory")
+    backbone: str = Field(
+        "embedded/multilingual-e5-small",
+        description="embedded/…, a checkpoint folder, or a hub id (org/model@revision)",
+    )
+    task: str = Field(description="a data set by its card; `isogloss list tasks`")
+    data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")
+    source: Code | None = Field(None, description="the one language to train in; left out: the data set's usual one")
+    targets: Literal["all"] | list[Code] = Field("all", description="languages to score besides the source")
+    methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
+        min_length=1, description="settings by name; `method` says which method where the name is not one"
+    )
+    seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="what the backbone computes in; auto: bf16 where the hardware does"
+    )
+    checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
+
+
+def read_spec(name: str, overrides: list[str] | None = None) -> Spec:
+    """A spec from a file or a preset, with `--set` applied.
+
+    Args:
+        name: a YAML file, or the name of a preset.
+        overrides: `key=value` pairs, keys with dots, values in YAML.
+
+    Raises:
+        IsoglossError: there is no such spec, or something in it is wrong; the first mistake is named.
+    """
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
+        if name not in presets():
+            raise unknown("preset", name, presets())
+        path = presets()[name]
+    raw = yaml.load(path)
+    if not isinstance(raw, dict):
+        raise IsoglossError(f"{name} holds {type(raw).__name__}, expected keys and values such as `task: sib200`")
+    for override in overrides or []:
+        _set(raw, override)
+    return check(Spec, raw, where=name)
+
+
+def presets() -> dict[str, Path]:
+    """Every packaged experiment by its name."""
+    folder = Path(str(resources.files("isogloss") / "presets"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _set(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise IsoglossError(f"--set {override!r} is not of the form KEY=VALUE, such as methods.deep-prompt.lr=1e-2")
+    *parents, last = key.split(".")
+    at = raw
+    for parent in parents:
+        if at.get(parent) is None:
+            at[parent] = {}
+        at = at[parent]
+        if not isinstance(at, dict):
+            raise IsoglossError(f"--set {key}: {parent!r} holds no keys of its own")
+    try:
+        at[last] = yaml.loads(value)
+    except yaml.YAMLError as error:
+        raise IsoglossError(f"--set {key}: {value!r} is not YAML") from error
+
+
+def check(model: type[M], raw: Any, *, where: str) -> M:
+    """A validated model, or the first mistake in one line.
+
+    Args:
+        model: what it should be.
+        raw: what came.
+        where: names the place in the error.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        if first["type"] == "extra_forbidden":
+            raise IsoglossError(
+                f"{where}: {unknown('key', str(first['loc'][-1]), _keys(model, first['loc']))}"
+            ) from error
+        if isinstance(cause := first.get("ctx", {}).get("error"), IsoglossError):
+            raise IsoglossError(f"{where}: {place}: {cause}") from error
+        came = "" if first["type"] == "missing" else f" (came: {first['input']!r})"
+        raise IsoglossError(f"{where}: {place}: {first['msg']}{came}") from error
+
+
+def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model at `place` has."""
+    for part in place[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)

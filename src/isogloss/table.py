@@ -1,0 +1,77 @@
+"""The table at the end of a run: a row a language, a column a method, the gap below."""
+
+from __future__ import annotations
+
+import polars as pl
+from rich import box
+from rich.table import Table
+
+from isogloss.languages import Language
+from isogloss.store import Store
+
+ABSENT = "-"
+
+
+def score_table(stored: Store) -> Table:
+    """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone."""
+    scores = stored.table("scores")
+    records = {cell.record["method"]: cell.record for cell in stored.finished()}
+    metric = scores.filter(split="dev")["metric"][0]
+    source = scores["source"][0]
+    test = scores.filter(split="test", metric=metric)
+    methods = test["method"].unique(maintain_order=True).to_list()
+    seeds = test["seed"].n_unique()
+    cells = {
+        (row["language"], row["method"]): (row["mean"], row["std"])
+        for row in test.group_by("language", "method")
+        .agg(mean=pl.col("value").mean(), std=pl.col("value").std())
+        .iter_rows(named=True)
+    }
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    caption = f"{metric} on the test split; {over}"
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"{scores['task'][0]} · trained in {Language.parse(source).name}", caption=caption
+    )
+    table.add_column("language")
+    table.add_column("code")
+    for method in methods:
+        table.add_column(method, justify="right")
+    targets = [language for language in test["language"].unique().sort() if language != source]
+    # Averages only ever over the languages that every method has.
+    common = [language for language in targets if all((language, method) in cells for method in methods)]
+    for language in [source, *targets]:
+        values = [_cell(*cells[language, method]) if (language, method) in cells else ABSENT for method in methods]
+        parsed = Language.parse(language)
+        table.add_row(parsed.name, str(parsed), *values, style="bold" if language == source else "")
+        if language == source:
+            table.add_section()
+    table.add_section()
+    by_seed = _by_seed(test, source, common)
+    for title, column in ((f"mean of {len(common)} targets", "targets"), ("gap", "gap")):
+        table.add_row(title, "", *[_spread(by_seed, method, column) for method in methods], style="bold")
+    trained = [records[method]["trainable_parameters"] for method in methods]
+    share = [records[method]["trainable_parameters"] / records[method]["backbone_parameters"] for method in methods]
+    table.add_row("trainable parameters", "", *[f"{count:,}" for count in trained])
+    table.add_row("of the backbone", "", *[f"{part:.3%}" for part in share])
+    return table
+
+
+def _by_seed(test: pl.DataFrame, source: str, targets: list[str]) -> pl.DataFrame:
+    """Mean target score and gap of each method and seed."""
+    return (
+        test.group_by("method", "seed")
+        .agg(
+            source=pl.col("value").filter(pl.col("language") == source).mean(),
+            targets=pl.col("value").filter(pl.col("language").is_in(targets)).mean(),
+        )
+        .with_columns(gap=pl.col("source") - pl.col("targets"))
+    )
+
+
+def _spread(by_seed: pl.DataFrame, method: str, column: str) -> str:
+    values = by_seed.filter(method=method)[column]
+    return _cell(values.mean(), values.std()) if values.null_count() == 0 else ABSENT  # type: ignore[arg-type]
+
+
+def _cell(mean: float, deviation: float | None) -> str:
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

@@ -1,0 +1,217 @@
+"""The one training loop: K runs at once, each with its own optimiser, rates, order of data and stopping point.
+
+One update takes a batch from every run that is still learning, cuts all their rows together into forward passes of
+like length, and steps each run's optimiser on its own mean loss. Runs share nothing but the frozen backbone, so a
+stack of K gives what K solo trainings give (`tests/exactness/test_stacked.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isogloss import heads, metrics
+from isogloss.batching import Features, Row, derive, micro_batches, order
+from isogloss.runs import Run, Stack, decode, room_for_states
+
+LOG_EVERY = 10  # updates between two rows of training loss in the history
+
+
+@dataclass(eq=False)
+class Lane:
+    """One run's own way through training.
+
+    Args:
+        run: what learns.
+        train: the source's training examples, truncated to this run's room.
+        dev: its development examples, likewise; the only data that selection sees.
+        metric: what is selected on.
+    """
+
+    run: Run
+    train: Features
+    dev: Features
+    metric: str
+    step: int = 0  # updates done
+    tokens: int = 0  # tokens of text learnt from
+    skipped: int = 0  # updates left out because a gradient was not finite
+    best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings = self.run.settings
+        self.updates = math.ceil(len(self.train) / settings.batch_size)  # an epoch
+        self.total = self.updates * settings.epochs
+        # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
+        groups = []
+        for module, rate in ((self.run.part, settings.lr), (self.run.head, settings.head_lr)):
+            matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
+            vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
+            groups += [
+                {"params": matrices, "peak": rate, "weight_decay": settings.weight_decay},
+                {"params": vectors, "peak": rate, "weight_decay": 0.0},
+            ]
+        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs begun, from 1."""
+        return self.step // self.updates + 1
+
+    def batch(self) -> np.ndarray[Any, Any]:
+        """The examples of the next update."""
+        size = self.run.settings.batch_size
+        begin = self.step % self.updates * size
+        return order(len(self.train), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
+
+    def factor(self) -> float:
+        """What the next update's rates are multiplied by."""
+        settings = self.run.settings
+        warm = math.ceil(settings.warmup * self.total)
+        if self.step < warm:
+            return (self.step + 1) / warm
+        rest = (self.step - warm) / max(1, self.total - warm)
+        return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
+
+    def update(self) -> None:
+        """One step of the optimiser on the gradients that are there."""
+        parameters = self.run.parameters()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
+        if bool(norm.isfinite()):
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * self.factor()
+            self.optimizer.step()
+        else:
+            self.skipped += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+
+    def keep(self, score: float, loss: float) -> None:
+        """Keep this epoch's weights if the run selects them."""
+        if self.run.settings.select == "last" or (score, -loss) > self.best:
+            self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
+
+
+class Inputs:
+    """The head's inputs: computed for each pass, or once where they never change."""
+
+    def __init__(self, stack: Stack, lanes: Sequence[Lane], budget: int) -> None:
+        self.stack = stack
+        self.kept: dict[int, Tensor] = {}  # by the identity of the features
+        width = stack.backbone.shape.width
+        if stack.head_only:
+            for features in (features for lane in lanes for features in (lane.train, lane.dev)):
+                if id(features) not in self.kept and room_for_states(features, width):
+                    self.kept[id(features)] = stack.states(features, lanes[0].run, budget=budget)
+
+    def rows(self, rows: Sequence[Row], runs: Sequence[Run]) -> Tensor:
+        """Head inputs (B, H) of rows whose `run` counts in `runs`."""
+        if all(id(row.features) in self.kept for row in rows):
+            return torch.stack([self.kept[id(row.features)][row.example] for row in rows])
+        return self.stack.pooled(rows, self.stack.insert(runs))
+
+    def all(self, features: Features, run: Run, budget: int) -> Tensor:
+        """Head inputs (N, H) of every example by one run."""
+        if id(features) in self.kept:
+            return self.kept[id(features)]
+        return self.stack.states(features, run, budget=budget)
+
+
+def train(
+    stack: Stack,
+    lanes: Sequence[Lane],
+    *,
+    budget: int,
+    eval_budget: int,
+    source: str,
+    after_update: Callable[[int, int], None] = lambda _tokens, _updates: None,
+) -> None:
+    """Train every lane to its end, and leave each run with the weights that it selects.
+
+    Args:
+        stack: the runs and their backbone.
+        lanes: one a run, at the start or where a checkpoint left it.
+        budget: most tokens of one training pass, prompt and padding included.
+        eval_budget: the same for evaluation.
+        source: the source language, for the history.
+        after_update: called after each round of updates with the tokens learnt from and the updates done;
+            may write a checkpoint.
+    """
+    inputs = Inputs(stack, lanes, eval_budget)
+    while active := [lane for lane in lanes if lane.step < lane.total]:
+        tokens = update(stack, active, inputs, budget)
+        for lane in active:
+            if lane.step % lane.updates == 0:
+                evaluate(lane, inputs, eval_budget, source)
+        after_update(tokens, len(active))
+    for lane in lanes:
+        lane.run.load_state(lane.best_state)
+        lane.run.part.eval()
+
+
+def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> int:
+    """One update of every lane. Returns the tokens of text that were learnt from."""
+    runs = [lane.run for lane in lanes]
+    rows, gold, share, hidden_from_head = [], [], [], []
+    for k, lane in enumerate(lanes):
+        lane.run.part.train()
+        examples = lane.batch()
+        rows += [Row(lane.train, int(example), k) for example in examples]
+        gold += lane.train.labels[examples].tolist()
+        share += [1 / len(examples)] * len(examples)
+        hidden_from_head.append(_dropout(lane, len(examples), stack.backbone.shape.width))
+    device = stack.backbone.device
+    gold_rows, share_rows = torch.tensor(gold, device=device), torch.tensor(share, device=device)
+    run_rows = torch.tensor([row.run for row in rows], device=device)
+    keep = torch.cat(hidden_from_head).to(device)
+    loss_rows = torch.zeros(len(rows), device=device)
+    if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
+        torch.manual_seed(derive("backbone", lanes[0].run.seed, lanes[0].step))
+    prompt = [stack.method.length(run.settings) for run in runs]
+    for some in micro_batches([row.length + prompt[row.run] for row in rows], budget=budget):
+        pooled = inputs.rows([rows[i] for i in some], runs) * keep[some]
+        scores = heads.logits([run.head for run in runs], pooled, run_rows[some])
+        losses = heads.losses(scores, gold_rows[some])
+        (losses * share_rows[some]).sum().backward()  # type: ignore[no-untyped-call]
+        loss_rows[some] = losses.detach()
+    means = torch.zeros(len(lanes), device=device).index_add_(0, run_rows, loss_rows * share_rows).tolist()
+    for k, lane in enumerate(lanes):
+        lane.tokens += sum(row.length for row in rows if row.run == k)
+        if lane.step % LOG_EVERY == 0:
+            lane.history.append(_row(lane, loss=means[k], learning_rate=lane.run.settings.lr * lane.factor()))
+        lane.update()
+    return sum(row.length for row in rows)
+
+
+def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
+    """Score a lane on the source's development data, and keep its weights if they are the best so far."""
+    lane.run.part.eval()
+    with torch.no_grad():
+        pooled = inputs.all(lane.dev, lane.run, budget)
+        scores = heads.logits([lane.run.head], pooled, torch.zeros(len(pooled), dtype=torch.long, device=pooled.device))
+        gold = torch.from_numpy(lane.dev.labels).to(scores.device)
+        loss = float(heads.losses(scores, gold).mean())
+    value = metrics.METRICS[lane.metric](lane.dev.labels, decode(scores)[0])
+    lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
+    lane.keep(value, loss)
+
+
+def _dropout(lane: Lane, rows: int, width: int) -> Tensor:
+    """What each row's head input (B, H) is multiplied by: drawn by seed and update alone."""
+    rate = lane.run.settings.dropout
+    generator = torch.Generator().manual_seed(derive("dropout", lane.run.seed, lane.step))
+    return (torch.rand(rows, width, generator=generator) >= rate).float() / (1 - rate)
+
+
+def _row(lane: Lane, **values: Any) -> dict[str, Any]:
+    blank = {"loss": None, "learning_rate": None, "metric": None, "value": None, "language": None}
+    epoch = lane.step / lane.updates
+    return {"step": lane.step, "epoch": epoch, "tokens": lane.tokens, **blank, **values}
