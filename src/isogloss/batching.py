@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class Features:
 
     tokens: Int[np.ndarray, "total"]
     types: Int[np.ndarray, "total"] | None
-    starts: Int[np.ndarray, "N+1"]
+    starts: Int[np.ndarray, "ends"]
     labels: Int[np.ndarray, "N"]
     texts: tuple[Sequence[str], ...]  # one sequence, or two for pairs: what `truncated` encodes anew
     cut: int = 0  # how many examples were truncated
@@ -180,6 +180,7 @@ def derive(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+@lru_cache(maxsize=16)
 def order(size: int, *, seed: int, epoch: int) -> Int[np.ndarray, "N"]:
     """The order in which a run sees its examples in an epoch, by seed and epoch alone."""
     return np.random.Generator(np.random.PCG64(derive("order", seed, epoch))).permutation(size)

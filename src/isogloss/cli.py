@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"isogloss {isogloss.__version__}")
         raise typer.Exit
@@ -31,8 +32,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = None,
 ) -> None:
     pass
 
@@ -68,7 +69,7 @@ def run(
 
     stored = carry_out(read, folder)
     console.print(score_table(stored))
-    console.print(f"stored in {stored.path}")
+    console.print(f"stored in {stored.path}", markup=False)
 
 
 @app.command()
@@ -123,6 +124,8 @@ def data(
 
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
+    # What stops a job on a cluster is treated like Ctrl-C: the training's state is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except IsoglossError as error:

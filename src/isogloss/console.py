@@ -68,7 +68,7 @@ class Watch:
         parts = [f"{share:4.0%}", self.text]
         parts += [f"{speed:,.0f} tokens/s"] if speed else []
         parts += [f"{left} left"] if left else []
-        err.print("  ".join(parts), markup=False)
+        err.print("  ".join(parts), markup=False, soft_wrap=True)
         self.last_line = now
 
 
@@ -79,8 +79,8 @@ def watching(total: float) -> Iterator[Watch]:
         yield Watch(total, None)
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"), _Speed(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"),
+        _Speed(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=err, transient=True) as progress:
         yield Watch(total, progress)

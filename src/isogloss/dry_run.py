@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from isogloss.backbones import where
@@ -20,6 +21,7 @@ def describe(spec: Spec, folder: Path) -> None:
     Raises:
         IsoglossError: the spec could not be carried out.
     """
+    say = partial(out.print, markup=False, soft_wrap=True)
     wanted = cells(spec)
     data = open_data(spec.task, path=spec.data.path)
     source = Language.parse(spec.source or data.card.source)
@@ -28,14 +30,14 @@ def describe(spec: Spec, folder: Path) -> None:
         data.card.code(language)
     finished = {cell.key for cell in Store(folder).finished()}
     missing = [cell for cell in wanted if (cell.label, cell.seed) not in finished]
-    out.print(f"{spec.name}: {data.card.title}")
-    out.print(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
-    out.print(f"  data        {data.where()}")
-    out.print(f"  train       {source.name} ({source})")
-    out.print(f"  score       {len(set(targets) - {source})} other languages")
+    say(f"{spec.name}: {data.card.title}")
+    say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
+    say(f"  data        {data.where()}")
+    say(f"  train       {source.name} ({source})")
+    say(f"  score       {len(set(targets) - {source})} other languages")
     for label, count in Counter(cell.label for cell in wanted).items():
         left = sum(cell.label == label for cell in missing)
         settings = next(cell.settings for cell in wanted if cell.label == label)
         shown = ", ".join(f"{name}={value}" for name, value in settings.model_dump().items() if value is not None)
-        out.print(f"  {label}: {count} seeds, {left} still to train\n    {shown}", markup=False)
-    out.print(f"  store       {folder}")
+        say(f"  {label}: {count} seeds, {left} still to train\n    {shown}")
+    say(f"  store       {folder}")

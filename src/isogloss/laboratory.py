@@ -12,7 +12,7 @@ from isogloss import store
 from isogloss.backbones import Backbone
 from isogloss.batching import Features, budgets
 from isogloss.checkpoint import Checkpoints
-from isogloss.console import Watch, watching
+from isogloss.console import Watch, err, watching
 from isogloss.evaluate import TestSet, features, predict, predictions_table, scores_table, test_set
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
@@ -70,6 +70,10 @@ class Laboratory:
         runs = [new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes) for cell in group]
         stack = Stack(backbone, method, runs)
         cut = {room: self._truncated(room) for room in sorted({stack.room(run) for run in runs})}
+        for room in cut:
+            long = sum(int((part.lengths > room).sum()) for part in (self.train, self.dev, self.test.features))
+            if long:
+                err.print(f"{_title(group)}: {long:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
         lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0]) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],

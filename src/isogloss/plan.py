@@ -62,7 +62,8 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[str, Method[Any, Any
     own = dict(raw)
     method = find(str(own.pop("method", name)))
     where = f"methods.{name}"
-    varied = {key: value for key, value in own.items() if _makes_variants(method.settings, key, value)}
+    # By name, so that a spec with its keys in another order means the same cells.
+    varied = {key: value for key, value in sorted(own.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):
         raise IsoglossError(f"{where}: an empty list makes no variant")
     out = []

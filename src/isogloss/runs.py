@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from isogloss import heads
@@ -122,7 +122,7 @@ def room_for_states(features: Features, width: int) -> bool:
     return len(features) * width * 4 <= KEEP_STATES
 
 
-def decode(scores: Float[Tensor, "N C"]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def decode(scores: Float[Tensor, "N C"]) -> tuple[Int[np.ndarray, "N"], Float[np.ndarray, "N"]]:
     """The best class of each example and its probability."""
     best = scores.softmax(dim=-1).max(dim=-1)
     return best.indices.cpu().numpy(), best.values.cpu().numpy()

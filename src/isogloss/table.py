@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from isogloss.languages import Language
 from isogloss.store import Store
@@ -35,7 +36,7 @@ def score_table(stored: Store) -> Table:
     table.add_column("language")
     table.add_column("code")
     for method in methods:
-        table.add_column(method, justify="right")
+        table.add_column(Text(method), justify="right")
     targets = [language for language in test["language"].unique().sort() if language != source]
     # Averages only ever over the languages that every method has.
     common = [language for language in targets if all((language, method) in cells for method in methods)]

@@ -66,7 +66,7 @@ class Lane:
         """Epochs begun, from 1."""
         return self.step // self.updates + 1
 
-    def batch(self) -> np.ndarray[Any, Any]:
+    def batch(self) -> np.ndarray:
         """The examples of the next update."""
         size = self.run.settings.batch_size
         begin = self.step % self.updates * size

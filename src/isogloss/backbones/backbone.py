@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +34,7 @@ class Identity:
     revision: str | None  # the hub's commit, where the hub gave one
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A pre-trained model that turns tokens into hidden states, with room for an insert."""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
@@ -136,7 +137,7 @@ def read_e5s1(data: bytes) -> E5S1:
     )  # fmt: skip
 
 
-def dequantise_q4(raw: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def dequantise_q4(raw: UInt8[np.ndarray, "bytes"]) -> Float32[np.ndarray, "weights"]:
     """Q4_0 blocks to float32: weight j is the low nibble of byte j, weight j + 16 its high nibble."""
     blocks = raw.reshape(-1, 2 + BLOCK // 2)
     scale = blocks[:, :2].copy().view("<f2").astype(np.float32)

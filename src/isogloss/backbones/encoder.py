@@ -63,6 +63,7 @@ class Encoder:
 
     def copy(self) -> Backbone:
         """An encoder with weights of its own, but for the word embedding, which it shares until it is told not to."""
+        lay_prefix(self.attention, [None] * len(self.attention))  # the last prefix is none of the copy's
         words = self.word_vectors()
         model = copy.deepcopy(self.model, memo={id(words): words})
         return Encoder(model, self.tokenizer, self.identity, self.pooling, self.dtype)

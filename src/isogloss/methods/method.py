@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
 
 
+@runtime_checkable
 class Method(Protocol[S_contra, P]):
     """One file in this folder, with an instance of this in `METHOD`.
 

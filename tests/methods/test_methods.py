@@ -1,0 +1,126 @@
+"""One test walks over all methods; what is special to one follows."""
+
+import pytest
+import torch
+
+from isogloss import backbones
+from isogloss.backbones import AttentionPrefix, InputPrompt
+from isogloss.errors import IsoglossError
+from isogloss.methods import find, methods
+from isogloss.runs import Stack, new_run
+from models import checkpoint
+
+MODULES = {"linear-probe", "fine-tuning", "soft-prompt", "deep-prompt"}
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    return backbones.load(str(checkpoint(tmp_path_factory.mktemp("model"))), dtype="float32", device="cpu")
+
+
+def states(stack, text=("the cat sat on the mat", "a dog")):
+    encoded = stack.backbone.tokenizer(list(text), padding=True, return_tensors="pt")
+    stack.runs[0].part.eval()
+    with torch.no_grad():
+        return stack.backbone.hidden(
+            encoded["input_ids"], encoded["attention_mask"].bool(), insert=stack.insert(stack.runs)
+        )
+
+
+def test_the_four_methods_are_found():
+    assert methods().keys() >= MODULES
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_every_method_builds_trains_and_comes_back(name, backbone):
+    method = find(name)
+    settings = method.settings()
+    own = backbone if method.frozen else backbone.copy()
+    run = new_run(method, own, settings, seed=0, classes=3)
+    stack = Stack(own, method, [run])
+    before = states(stack)
+    with torch.no_grad():
+        for parameter in run.part.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    after = states(stack)
+    assert after.shape == before.shape  # the insert's own positions never leave the backbone
+    assert (len(list(run.part.parameters())) == 0) == torch.equal(before, after)
+    other = backbone if method.frozen else backbone.copy()
+    back = new_run(method, other, settings, seed=1, classes=3)
+    back.part = method.restore(other, settings, {k: v.clone() for k, v in method.stored(run.part).items()})
+    torch.testing.assert_close(states(Stack(other, method, [back])), after)
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_every_method_leaves_the_shared_backbone_alone(name, backbone):
+    method = find(name)
+    before = {key: tensor.clone() for key, tensor in backbone.model.state_dict().items()}
+    own = backbone if method.frozen else backbone.copy()
+    run = new_run(method, own, method.settings(), seed=0, classes=3)
+    with torch.no_grad():
+        for parameter in run.part.parameters():
+            parameter.add_(1)
+    states(Stack(own, method, [run]))
+    assert all(torch.equal(tensor, before[key]) for key, tensor in backbone.model.state_dict().items())
+    assert not any(weight.requires_grad for weight in backbone.model.parameters())
+
+
+def test_the_same_seed_starts_the_same_and_another_does_not(backbone):
+    method = find("deep-prompt")
+    one, same, other = (new_run(method, backbone, method.settings(), seed=s, classes=3) for s in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not torch.equal(one.part.vectors, other.part.vectors)
+    assert not torch.equal(one.head.weight, other.head.weight)
+
+
+def part(backbone, name, **settings):
+    method = find(name)
+    return method.build(backbone, method.settings(**settings), torch.Generator().manual_seed(0))
+
+
+def test_a_soft_prompt_begins_as_it_was_told(backbone):
+    table = backbone.word_vectors()
+    drawn = part(backbone, "soft-prompt", length=5).vectors()
+    rows = [int((table == vector).all(1).nonzero()) for vector in drawn]
+    assert min(rows) >= len(set(backbone.tokenizer.all_special_ids))
+    words = part(backbone, "soft-prompt", length=5, init="words", words="cat dog").vectors()
+    ids = backbone.tokenizer("cat dog cat dog cat", add_special_tokens=False)["input_ids"]
+    assert torch.equal(words, table[ids])
+    uniform = part(backbone, "soft-prompt", length=500, init="uniform").vectors()
+    assert uniform.abs().max().item() <= 0.5
+    assert uniform.std().item() == pytest.approx(12**-0.5, rel=0.05)
+
+
+def test_the_mlp_is_folded_away(backbone):
+    method = find("soft-prompt")
+    built = part(backbone, "soft-prompt", length=4, mlp=True)
+    assert len(list(built.parameters())) > 1
+    stored = method.stored(built)
+    assert {name: tuple(tensor.shape) for name, tensor in stored.items()} == {"vectors": (4, 24)}
+
+
+def test_stacks_of_ragged_prompts_say_which_positions_are_real(backbone):
+    soft, deep = find("soft-prompt"), find("deep-prompt")
+    parts = [part(backbone, "soft-prompt", length=n) for n in (2, 5)]
+    insert = soft.insert(parts, [soft.settings(length=n) for n in (2, 5)])
+    assert isinstance(insert, InputPrompt)
+    assert insert.vectors.shape == (2, 5, 24)
+    assert insert.valid.sum(dim=1).tolist() == [2, 5]
+    parts = [part(backbone, "deep-prompt", length=n, first_layer=1) for n in (3, 1)]
+    insert = deep.insert(parts, [deep.settings(length=n, first_layer=1) for n in (3, 1)])
+    assert isinstance(insert, AttentionPrefix)
+    assert insert.vectors.shape == (2, 2, 2, 3, 4, 6)
+    assert insert.valid.sum(dim=1).tolist() == [3, 1]
+
+
+def test_a_layer_that_is_not_there_is_refused(backbone):
+    with pytest.raises(IsoglossError, match="first_layer is 3, but .* has layers 0 to 2"):
+        part(backbone, "deep-prompt", first_layer=3)
+
+
+def test_frozen_embeddings_do_not_train(backbone):
+    method = find("fine-tuning")
+    with_words = method.build(backbone.copy(), method.settings(embeddings=True), torch.Generator())
+    without = method.build(backbone.copy(), method.settings(), torch.Generator())
+    count = [sum(p.numel() for p in part.parameters()) for part in (with_words, without)]
+    assert count[0] - count[1] == backbone.word_vectors().numel()

@@ -1,0 +1,237 @@
+"""Whole experiments on small random models, through the command line's own entry."""
+
+import json
+import sys
+
+import polars as pl
+import pytest
+
+from isogloss import cli, yaml
+from isogloss.store import HISTORY, PREDICTIONS, SCORES
+from models import LABELS, checkpoint, sib200
+
+METHODS = {
+    "linear-probe": {"epochs": 2},
+    "fine-tuning": {"epochs": 1, "batch_size": 8},
+    "soft-prompt": {"epochs": 1, "length": 3},
+    "deep": {"method": "deep-prompt", "epochs": 1, "length": [2, 4]},
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    checkpoint(folder / "model")
+    sib200(folder / "data")
+    spec = {
+        "name": "small", "backbone": str(folder / "model"), "task": "sib200", "data": {"path": str(folder / "data")},
+        "methods": METHODS, "seeds": [0, 1], "dtype": "float32", "device": "cpu",
+    }  # fmt: skip
+    (folder / "spec.yaml").write_text(yaml.dumps(spec), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def call(*words, code=0, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["isogloss", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": type("B", (), {"read": lambda _: stdin})()})())
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert (stop.value.code or 0) == code
+        return capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def done(home):
+    from isogloss.experiment import run
+    from isogloss.spec import read_spec
+
+    run(read_spec(str(home / "spec.yaml")), home / "run")
+    return home / "run"
+
+
+def contents(folder):
+    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_run_directory_keeps_its_contract(done):
+    for name, schema in {"scores": SCORES, "predictions": PREDICTIONS, "history": HISTORY}.items():
+        assert dict(pl.read_parquet(done / f"{name}.parquet").schema) == schema
+    scores = pl.read_parquet(done / "scores.parquet")
+    assert set(scores["method"]) == {"linear-probe", "fine-tuning", "soft-prompt", "deep[length=2]", "deep[length=4]"}
+    assert set(scores["language"]) == {"eng-Latn", "deu-Latn", "zho-Hans"}
+    assert set(scores["split"]) == {"dev", "test"}
+    assert set(scores["metric"]) == {"accuracy", "macro-f1"}
+    assert scores.filter(split="test")["n"].unique().to_list() == [21]
+    assert scores["value"].is_between(0, 1).all()
+    predictions = pl.read_parquet(done / "predictions.parquet")
+    assert len(predictions) == 5 * 2 * 3 * 21
+    assert set(predictions["gold"]) == set(LABELS)
+    counted = predictions.group_by("method", "seed", "language").agg(v=(pl.col("gold") == pl.col("predicted")).mean())
+    joined = counted.join(scores.filter(split="test", metric="accuracy"), on=["method", "seed", "language"])
+    assert (joined["v"] - joined["value"]).abs().max() < 1e-12
+    assert len(joined) == len(counted)
+    environment = json.loads((done / "environment.json").read_text())
+    assert environment["backbone"]["weights_sha256"]
+    assert environment["data"]["sha256"]["test"].keys() == {"eng-Latn", "deu-Latn", "zho-Hans"}
+    spec = yaml.load(done / "spec.yaml")
+    assert spec["methods"]["deep"]["length"] == [2, 4]
+    assert spec["methods"]["linear-probe"]["head_lr"] == 1e-2
+    assert spec["targets"] == ["deu-Latn", "zho-Hans"]
+    assert {p.suffix for p in (done / "weights").rglob("*") if p.is_file()} == {".safetensors", ".json", ".parquet"}
+    assert not (done / "checkpoints").exists() or not list((done / "checkpoints").rglob("*.safetensors"))
+
+
+def test_the_table_shows_every_language_method_and_gap(done, home, command):
+    shown = command("run", home / "spec.yaml", "--out", done).out
+    for part in ("English", "German", "Chinese", "deep[length=4]", "mean of 2 targets", "gap", "%", "±"):
+        assert part in shown
+
+
+def test_a_finished_run_is_not_trained_again(done, home, command):
+    before = contents(done / "weights")
+    command("run", home / "spec.yaml", "--out", done)
+    assert contents(done / "weights") == before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("methods.soft-prompt.length=4", "settings.length: 3 → 4"),
+        ("methods.linear-probe.epochs=3", "settings.epochs: 2 → 3"),
+        ("data.train_limit=10", "train: "),
+        ("data.test_limit=5", "test data of eng-Latn"),
+        ("source=de", "source: eng-Latn → deu-Latn"),
+        ("methods={new: {method: linear-probe}, linear-probe: {batch_size: 4}}", "settings.batch_size: 32 → 4"),
+        ("methods={new: {method: linear-probe}}", None),
+    ],
+)
+def test_a_changed_spec_is_refused_and_nothing_is_touched(home, done, command, override, message):
+    before = contents(done)
+    words = ("run", home / "spec.yaml", "--out", done, "--set", override)
+    if message is None:  # another method beside the stored ones is no change
+        assert "would" not in command(*words, "--dry-run").err
+        return
+    shown = command(*words, code=2)
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert contents(done) == before
+
+
+def test_predict_labels_any_text(done, command):
+    lines = command(
+        "predict", done, "--language", "zh", "--method", "soft-prompt", "--seed", "1", stdin="the cat\n三\n".encode()
+    )
+    answers = [json.loads(line) for line in lines.out.splitlines()]
+    assert [a["text"] for a in answers] == ["the cat", "三"]
+    assert all(a["label"] in LABELS and 0 < a["score"] <= 1 and a["language"] == "zho-Hans" for a in answers)
+
+
+def test_predict_without_a_choice_takes_the_best_on_source_dev(done):
+    from isogloss.predict import choose
+    from isogloss.store import Store
+
+    scores = pl.read_parquet(done / "scores.parquet").filter(split="dev")
+    chosen = choose(Store(done), None, None)
+    assert scores.filter(method=chosen.key[0], seed=chosen.key[1])["value"][0] == scores["value"].max()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "{run}", "--method", "soft"], "unknown method of this run 'soft'"),
+        (["predict", "{run}", "--seed", "9"], "no seed 9"),
+        (["predict", "{run}", "--language", "xx"], "unknown language 'xx'"),
+        (["predict", "{home}/none"], "does not exist"),
+        (["predict", "{run}", "{home}/none.txt"], "No such file"),
+        (["run", "{home}/spec.yaml", "--out", "{home}/data"], "did not write"),
+        (["run", "{home}/spec.yaml", "--out", "{home}/spec.yaml"], "is a file"),
+        (["run", "{home}/spec.yaml", "--set", "targets=[fr]"], "no data of fra-Latn"),
+        (["run", "{home}/spec.yaml", "--set", "backbone={home}/data"], "no config.json"),
+        (["run", "{home}/spec.yaml", "--set", "backbone=nobody/nothing"], "embedded/multilingual-e5-small"),
+        (["run", "demo", "--set", "data.path={home}"], "leave data.path out"),
+        (["list", "task"], "did you mean 'tasks'"),
+        (["data", "sib2000"], "did you mean 'sib200'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(home, done, command, words, message):
+    shown = command(*[word.format(home=home, run=done) for word in words], code=2)
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+def test_an_empty_line_is_no_text(done, command):
+    shown = command("predict", done, stdin=b"a\n\nb\n", code=2)
+    assert "text 2 is empty" in shown.err
+    assert "standard input line 1 is not UTF-8" in command("predict", done, stdin=b"\xff\n", code=2).err
+
+
+def test_traceback_shows_the_whole_error(home, monkeypatch):
+    from isogloss.errors import IsoglossError
+
+    monkeypatch.setattr(sys, "argv", ["isogloss", "run", str(home / "none.yaml"), "--traceback"])
+    with pytest.raises(IsoglossError):
+        cli.main()
+
+
+def test_a_full_disk_keeps_what_is_stored(home, tmp_path, command, monkeypatch):
+    from isogloss import store
+
+    out = tmp_path / "run"
+    one = ["--set", "methods={linear-probe: {epochs: 1}}", "--set", "seeds=[0]"]
+    command("run", home / "spec.yaml", "--out", out, *one)
+    before = contents(out / "weights")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(out))
+
+    monkeypatch.setattr(store, "save_file", full)
+    two = ["--set", "methods={linear-probe: {epochs: 1}}", "--set", "seeds=[0, 1]"]
+    shown = command("run", home / "spec.yaml", "--out", out, *two, code=2)
+    assert "No space left on device" in shown.err
+    assert contents(out / "weights") == before
+
+
+def test_long_texts_are_cut_counted_and_reported(home, tmp_path, command):
+    data = sib200(tmp_path / "data", rows=8)
+    with (data / "deu_Latn" / "test.tsv").open("a", encoding="utf-8") as file:
+        file.write("900\ttravel\t" + "cat " * 300 + "\n")
+    spec = [
+        "--set",
+        f"data.path={data}",
+        "--set",
+        "methods={soft-prompt: {epochs: 1, length: 5}, linear-probe: {epochs: 1}}",
+    ]
+    shown = command("run", home / "spec.yaml", "--out", tmp_path / "run", *spec)
+    assert "1 texts are longer than 35 tokens and are cut" in shown.err
+    assert "1 texts are longer than 40 tokens and are cut" in shown.err
+    record = json.loads((tmp_path / "run/weights/soft-prompt/0/run.json").read_text())
+    assert record["truncated"] == {"train": 0, "dev": 0, "test": 1}
+    predictions = pl.read_parquet(tmp_path / "run/predictions.parquet")
+    assert predictions.filter(example="900")["predicted"].null_count() == 0
+
+
+def test_adding_seeds_methods_and_languages_extends(home, tmp_path, command):
+    data = sib200(tmp_path / "data", languages=("eng_Latn", "deu_Latn"), rows=8)
+    out = tmp_path / "run"
+    base = ["--set", f"data.path={data}", "--out", out]
+    method = "methods={soft-prompt: {epochs: 1, length: 5}}"
+    command("run", home / "spec.yaml", *base, "--set", method, "--set", "seeds=[0]")
+    weights = contents(out / "weights")
+    sib200(tmp_path / "more", languages=("eng_Latn", "deu_Latn", "fra_Latn"), rows=8)
+    (tmp_path / "more" / "fra_Latn").rename(data / "fra_Latn")
+    more = "methods={soft-prompt: {epochs: 1, length: 5}, linear-probe: {epochs: 1}}"
+    command("run", home / "spec.yaml", *base, "--set", more, "--set", "seeds=[0, 1]")
+    scores = pl.read_parquet(out / "scores.parquet").filter(split="test", metric="accuracy")
+    assert len(scores) == 2 * 2 * 3
+    assert contents(out / "weights")[next(p for p in weights if p.suffix == ".safetensors")] == next(
+        value for path, value in weights.items() if path.suffix == ".safetensors"
+    )
+    spec = yaml.load(out / "spec.yaml")
+    assert spec["seeds"] == [0, 1]
+    assert list(spec["methods"]) == ["soft-prompt", "linear-probe"]
+    assert spec["targets"] == ["deu-Latn", "fra-Latn"]
