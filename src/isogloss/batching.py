@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-OVERHEAD = 64  # what one more forward pass costs, in tokens: many short passes are slower than a little padding
+OVERHEAD = 256  # what one more forward pass costs, in tokens: many short passes are slower than a little padding
 
 
 @dataclass(frozen=True)

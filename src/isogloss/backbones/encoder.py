@@ -117,14 +117,15 @@ def _key_bias(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
 def _layers(prefix: AttentionPrefix | None, run: Tensor, layers: int) -> list[LayerPrefix | None]:
     if prefix is None:
         return [None] * layers
-    vectors = prefix.vectors.transpose(3, 4)  # (K, L', 2, heads, P, D)
+    # Unbound, not indexed: the gradient of an index fills a tensor of all layers with zeros, each time.
+    vectors = [layer.unbind(dim=1) for layer in prefix.vectors.transpose(3, 4).unbind(dim=1)]  # L' x 2 x (K heads P D)
     valid = None if bool(prefix.valid.all()) else prefix.valid
     return [
         None
         if layer < prefix.first_layer
         else LayerPrefix(
-            key=vectors[:, layer - prefix.first_layer, 0],
-            value=vectors[:, layer - prefix.first_layer, 1],
+            key=vectors[layer - prefix.first_layer][0],
+            value=vectors[layer - prefix.first_layer][1],
             valid=valid,
             run=run,
         )
