@@ -48,3 +48,8 @@ def test_what_is_no_language_says_what_would_be(code, hint):
         Language.parse(code)
     assert hint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_languages_sort_with_and_without_a_region():
+    codes = [str(language) for language in sorted(map(Language.parse, ["pt-BR", "zh-TW", "pt", "zh"]))]
+    assert codes == ["por-Latn", "por-Latn-BR", "zho-Hans", "zho-Hant"]

@@ -1,7 +1,7 @@
-"""From texts to batches: tokenise once, cut into micro-batches of like length, pad.
+"""From texts to batches: tokenise once, sort by length, cut into forward passes.
 
 A *row* is one example for one run. What a training update sees is decided by seed and epoch alone (`order`); how its
-rows are cut into forward passes (`micro_batches`) changes the speed and nothing else.
+rows are cut into forward passes (`passes`) changes the speed and nothing else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-
-OVERHEAD = 256  # what one more forward pass costs, in tokens: many short passes are slower than a little padding
 
 
 @dataclass(frozen=True)
@@ -131,47 +129,27 @@ def collate(rows: Sequence[Row], *, pad: int, device: torch.device) -> Batch:
     )
 
 
-def micro_batches(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
-    """Cut rows into forward passes of like length, padding and passes weighed against each other.
+def passes(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
+    """Cut rows into forward passes: sorted by length, as many tokens each as the budget admits.
 
-    Sorted by length, the cheapest cut is found exactly: a pass costs its rows times its longest row, plus `OVERHEAD`.
+    Rows are packed without padding, so a pass costs the sum of its rows; sorting keeps what attention pads small.
 
     Args:
         lengths: tokens of each row, prompt included.
-        budget: most tokens of one pass, padding included; a single longer row goes alone.
+        budget: most tokens of one pass; a single longer row goes alone.
 
     Returns:
         Indices of rows, a list a pass, the longest rows first.
     """
-    rows = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    sizes = [lengths[i] for i in rows]
-    best = [0.0] + [float("inf")] * len(rows)  # the cost of the first n rows
-    begin = [0] * (len(rows) + 1)  # where the last pass of that cut begins
-    for end in range(1, len(rows) + 1):
-        for start in range(end - 1, -1, -1):
-            tokens = sizes[start] * (end - start)  # sizes fall, so the first row is the longest
-            if tokens > budget and end - start > 1:
-                break
-            if (cost := best[start] + tokens + OVERHEAD) < best[end]:
-                best[end], begin[end] = cost, start
-    passes: list[list[int]] = []
-    end = len(rows)
-    while end:
-        passes.append(rows[begin[end] : end])
-        end = begin[end]
-    return passes[::-1]
-
-
-def stream(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
-    """Cut a long stream of rows, sorted by length, into passes of at most `budget` tokens: for evaluation."""
-    rows = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    passes: list[list[int]] = []
-    for row in rows:
-        if passes and lengths[passes[-1][0]] * (len(passes[-1]) + 1) <= budget:
-            passes[-1].append(row)
-        else:
-            passes.append([row])
-    return passes
+    cut: list[list[int]] = []
+    room = 0
+    for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if lengths[row] > room:
+            cut.append([])
+            room = budget
+        cut[-1].append(row)
+        room -= lengths[row]
+    return cut
 
 
 def derive(*parts: object) -> int:

@@ -33,7 +33,7 @@ class Language:
 
     iso: str  # ISO 639-3
     script: str  # ISO 15924
-    region: str | None = None  # ISO 3166-1
+    region: str = ""  # ISO 3166-1, or nothing; no None, so that languages sort
 
     @classmethod
     def parse(cls, code: str) -> Language:
@@ -77,7 +77,7 @@ def _parse(code: str) -> Language:
     script = tag.script or tag.maximize().script
     if script is None:
         raise IsoglossError(f"language {code!r}: its script is not known; write it out, such as {iso}-Latn")
-    region = None if tag.territory in REGION_MEANS_SCRIPT.get(iso, ()) else tag.territory
+    region = "" if tag.territory in REGION_MEANS_SCRIPT.get(iso, ()) else tag.territory or ""
     return Language(iso, script, region)
 
 

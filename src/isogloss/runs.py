@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isogloss import heads
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.backbone import Pooling
-from isogloss.batching import Features, Row, collate, derive, stream
+from isogloss.batching import Features, Row, collate, derive, passes
 from isogloss.heads import ClassificationHead
 from isogloss.methods import Method, Settings
 
@@ -102,7 +102,7 @@ class Stack:
         insert = self.insert([run])
         extra = self.method.length(run.settings)
         out = torch.empty(len(features), self.backbone.shape.width, device=self.backbone.device)
-        for rows in stream((features.lengths + extra).tolist(), budget=budget):
+        for rows in passes((features.lengths + extra).tolist(), budget=budget):
             out[rows] = self.pooled([Row(features, i, 0) for i in rows], insert)
             if advance is not None:
                 advance(int(features.lengths[rows].sum()))

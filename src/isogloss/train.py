@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from isogloss import heads, metrics
-from isogloss.batching import Features, Row, derive, micro_batches, order
+from isogloss.batching import Features, Row, derive, order, passes
 from isogloss.runs import Run, Stack, decode, room_for_states
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
@@ -176,7 +176,7 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
         torch.manual_seed(derive("backbone", lanes[0].run.seed, lanes[0].step))
     prompt = [stack.method.length(run.settings) for run in runs]
-    for some in micro_batches([row.length + prompt[row.run] for row in rows], budget=budget):
+    for some in passes([row.length + prompt[row.run] for row in rows], budget=budget):
         pooled = inputs.rows([rows[i] for i in some], runs) * keep[some]
         scores = heads.logits([run.head for run in runs], pooled, run_rows[some])
         losses = heads.losses(scores, gold_rows[some])

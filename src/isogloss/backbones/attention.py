@@ -1,9 +1,9 @@
 """One attention function for every backbone that has transformers' attention interface.
 
 It is registered under the name `isogloss`, with transformers' own `sdpa_mask` to make its masks. Before a forward
-pass the backbone lays this layer's prefix on the attention module itself, so that two models in one process never
-see each other's. Several kernels compute the same thing; `choose` says which wins where, as measured by
-`benchmarks/attention.py`.
+pass the backbone lays what this layer needs on the attention module itself, so that two models in one process never
+see each other's: the layer's prefix, and how packed rows lie. Several kernels compute the same thing; `choose` says
+which wins where, as measured by `benchmarks/attention.py`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 NAME = "isogloss"
 _PREFIX = "_isogloss_prefix"
+_PACKING = "_isogloss_packing"
 _RECORD: list[nn.Module] | None = None  # while `attention_modules` looks on
 
 
@@ -45,6 +46,34 @@ class LayerPrefix:
             (pick @ tensor.to(dtype).flatten(1)).view(size, *tensor.shape[1:]) for tensor in (self.key, self.value)
         )
         return key, value, None if self.valid is None else self.valid[self.run]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Rows of unequal length, laid end to end without padding.
+
+    Everything but attention works on single tokens, so only attention needs to see rows.
+    """
+
+    places: Int[Tensor, "N"]  # where each token stands in a padded (B, T)
+    mask: Bool[Tensor, "B T"]
+    full: bool  # every position is real; known once, because asking a GPU in every layer would stall it
+
+    @classmethod
+    def of(cls, mask: Bool[Tensor, "B T"]) -> Packing:
+        """The packing of rows with these real positions."""
+        places = mask.flatten().nonzero().squeeze(1)
+        return cls(places, mask, full=len(places) == mask.numel())
+
+    def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "1 N *rest"]:
+        """Only the real positions."""
+        return padded.flatten(0, 1).index_select(0, self.places)[None]
+
+    def pad(self, packed: Shaped[Tensor, "1 N *rest"]) -> Shaped[Tensor, "B T *rest"]:
+        """Zeros at the others."""
+        rows, columns = self.mask.shape
+        blank = packed.new_zeros(rows * columns, *packed.shape[2:])
+        return blank.index_copy(0, self.places, packed[0]).view(rows, columns, *packed.shape[2:])
 
 
 Kernel = Callable[..., Tensor]  # (query, key, value, bias, scaling, dropout) -> (B, heads, T, D)
@@ -121,6 +150,10 @@ def attend(
     """Transformers' attention interface: (B, heads, T, D) in, (B, T, heads, D) out, with this layer's prefix."""
     if _RECORD is not None:
         _RECORD.append(module)
+    packing: Packing | None = getattr(module, _PACKING, None)
+    if packing is not None:
+        query, key, value = (packing.pad(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value))
+        attention_mask = None if packing.full else packing.mask[:, None, None, :]
     groups = query.shape[1] // key.shape[1]
     bias = None if attention_mask is None else _additive(attention_mask, query)
     prefix: LayerPrefix | None = getattr(module, _PREFIX, None)
@@ -134,7 +167,8 @@ def attend(
         value = value.repeat_interleave(groups, dim=1)
     kernel = KERNELS[choose(device=query.device.type, keys=key.shape[2])]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return kernel(query, key, value, bias, scale, dropout).transpose(1, 2), None
+    attended = kernel(query, key, value, bias, scale, dropout).transpose(1, 2)
+    return attended if packing is None else packing.pack(attended), None
 
 
 def _with_prefix(bias: Tensor | None, valid: Tensor | None, like: Tensor, length: int, keys: int) -> Tensor | None:
@@ -149,14 +183,14 @@ def _with_prefix(bias: Tensor | None, valid: Tensor | None, like: Tensor, length
     return torch.cat([front.expand(rows, 1, bias.shape[2], length), bias], dim=-1)
 
 
-def lay_prefix(modules: list[nn.Module], layers: list[LayerPrefix | None]) -> None:
-    """Lay each layer's prefix (or none) on its attention module, until the next call.
+def lay(modules: list[nn.Module], prefixes: list[LayerPrefix | None], packing: Packing | None) -> None:
+    """Lay each layer's prefix (or none) and the packing (or none) on its attention module, until the next call.
 
-    The prefix stays after the forward pass, because gradient checkpointing runs the layers again in the backward.
+    They stay after the forward pass, because gradient checkpointing runs the layers again in the backward.
     """
-    for module, layer in zip(modules, layers, strict=True):
-        if layer is not None or hasattr(module, _PREFIX):
-            setattr(module, _PREFIX, layer)
+    for module, prefix in zip(modules, prefixes, strict=True):
+        setattr(module, _PREFIX, prefix)
+        setattr(module, _PACKING, packing)
 
 
 def attention_modules(forward: Callable[[], object]) -> list[nn.Module]:

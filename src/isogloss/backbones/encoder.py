@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isogloss.backbones.attention import LayerPrefix, attention_modules, lay_prefix
+from isogloss.backbones.attention import LayerPrefix, Packing, attention_modules, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling, Shape
 from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
 
@@ -63,7 +63,7 @@ class Encoder:
 
     def copy(self) -> Backbone:
         """An encoder with weights of its own, but for the word embedding, which it shares until it is told not to."""
-        lay_prefix(self.attention, [None] * len(self.attention))  # the last prefix is none of the copy's
+        lay(self.attention, [None] * len(self.attention), None)  # the last batch is none of the copy's business
         words = self.word_vectors()
         model = copy.deepcopy(self.model, memo={id(words): words})
         return Encoder(model, self.tokenizer, self.identity, self.pooling, self.dtype)
@@ -80,7 +80,6 @@ class Encoder:
         """Hidden states (B, T, H) of the text's tokens in float32. See `Backbone.hidden`."""
         run = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if run is None else run
         prefix = insert if isinstance(insert, AttentionPrefix) else None
-        lay_prefix(self.attention, _layers(prefix, run, len(self.attention)))
         words = self.model.get_input_embeddings()(tokens)  # type: ignore[operator]
         if isinstance(insert, InputPrompt):
             words, mask, types, text_at = _join(insert, run, words, mask, types)
@@ -88,13 +87,14 @@ class Encoder:
         positions = (mask.cumsum(dim=1) - 1).clamp_(min=0)
         if prefix is not None and prefix.shift:
             positions = positions + prefix.valid.sum(dim=1)[run][:, None]
+        packing = Packing.of(mask)
+        lay(self.attention, _layers(prefix, run, len(self.attention)), packing)
         output = self.model(
-            inputs_embeds=words,
-            attention_mask=_key_bias(mask, self.dtype),
-            token_type_ids=types,
-            position_ids=positions + self.offset,
+            inputs_embeds=packing.pack(words),
+            token_type_ids=None if types is None else packing.pack(types),
+            position_ids=packing.pack(positions + self.offset),
         )
-        hidden: Tensor = output.last_hidden_state
+        hidden = packing.pad(output.last_hidden_state)
         return hidden[:, text_at] if isinstance(insert, InputPrompt) else hidden
 
 
@@ -104,14 +104,6 @@ def compute_in(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     embeddings: nn.Module = model.embeddings  # type: ignore[assignment]
     embeddings.register_forward_hook(lambda _module, _inputs, output: output.to(dtype))
     return model
-
-
-def _key_bias(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """Additive mask (B, 1, 1, T) over keys, or none where nothing is masked."""
-    if bool(mask.all()):
-        return None
-    bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-    return bias.masked_fill_(~mask, torch.finfo(dtype).min)[:, None, None, :]
 
 
 def _layers(prefix: AttentionPrefix | None, run: Tensor, layers: int) -> list[LayerPrefix | None]:
