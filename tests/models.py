@@ -4,7 +4,10 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+from torch import Tensor
+from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+from isogloss.backbones import Backbone, load
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -54,3 +57,45 @@ def sib200(folder: Path, languages: tuple[str, ...] = ("eng_Latn", "deu_Latn", "
                 lines.append(f"{i}\t{LABELS[i % 7]}\t{WORDS[i % 7]} {' '.join(words)}")
             (folder / language / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def backbone(folder: Path, family: str = "xlm-roberta", **sizes: int) -> Backbone:
+    """That checkpoint, loaded as users load it, in float32 on the CPU."""
+    return load(str(checkpoint(folder, family, **sizes)), dtype="float32", device="cpu")
+
+
+def reference(
+    folder: Path, tokens: Tensor, *, words: Tensor | None = None, prefix: Tensor | None = None, shift: int = 0
+) -> Tensor:
+    """Hidden states (T, H) of one unpadded row, written out from the weights of BERT and XLM-R.
+
+    Args:
+        folder: a checkpoint of `checkpoint`.
+        tokens: ids (T).
+        words: input embeddings (T, H) in place of the tokens' own.
+        prefix: keys and values (L, 2, P, heads, D), in the highest L layers.
+        shift: added to every position.
+    """
+    model = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    embeddings, config = model.embeddings, model.config
+    count = len(tokens) if words is None else len(words)
+    first = config.pad_token_id + 1 if config.model_type == "xlm-roberta" else 0
+    at = torch.arange(count) + first + shift
+    states = embeddings.word_embeddings(tokens) if words is None else words
+    states = states + embeddings.position_embeddings(at) + embeddings.token_type_embeddings.weight[0]
+    states = embeddings.LayerNorm(states)
+    for index, layer in enumerate(model.encoder.layer):
+        own = layer.attention.self
+        query, key, value = (
+            project(states).view(count, config.num_attention_heads, -1) for project in (own.query, own.key, own.value)
+        )
+        above = index - (config.num_hidden_layers - (0 if prefix is None else len(prefix)))
+        if prefix is not None and above >= 0:
+            key, value = torch.cat([prefix[above, 0], key]), torch.cat([prefix[above, 1], value])
+        weights = (torch.einsum("thd,shd->hts", query, key) / query.shape[-1] ** 0.5).softmax(-1)
+        mixed = torch.einsum("hts,shd->thd", weights, value).flatten(1)
+        out = layer.attention.output
+        states = out.LayerNorm(out.dense(mixed) + states)
+        out = layer.output
+        states = out.LayerNorm(out.dense(layer.intermediate(states)) + states)
+    return states

@@ -20,7 +20,7 @@ __all__ = ["EMBEDDED", "AttentionPrefix", "Backbone", "Identity", "InputPrompt",
 
 EMBEDDED = {embedded.NAME: embedded.folder}
 # Models trained with the mean of the tokens as the sentence; all others are pooled at their first token.
-MEAN_POOLED = ("e5", "mpnet", "minilm", "labse", "gte", "bge-m3")
+MEAN_POOLED = ("e5", "mpnet", "minilm")
 
 
 def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Backbone:
@@ -36,7 +36,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Backbone:
     """
     where, revision = _resolve(name)
     target = torch.device(_device(device))
-    kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": _native_dtype(target)}[dtype]
+    kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
     model, tokenizer, commit = _from_transformers(name, where, revision)
     identity = Identity(name=name.split("@", maxsplit=1)[0], weights=fingerprint(model), revision=commit)
     return Encoder(compute_in(model, kind).to(target), tokenizer, identity, _pooling(name), kind)
@@ -117,7 +117,7 @@ def _device(name: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _native_dtype(device: torch.device) -> torch.dtype:
+def native_dtype(device: torch.device) -> torch.dtype:
     """bf16 where the hardware multiplies in it; emulated bf16 is slower than float32."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

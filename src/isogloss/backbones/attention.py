@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ _PACKING = "_isogloss_packing"
 _RECORD: list[nn.Module] | None = None  # while `attention_modules` looks on
 
 
+Front = tuple[Tensor, Tensor, Tensor | None]  # keys and values (B, heads, P, D), mask (B, P) if not all are real
+
+
 @dataclass(frozen=True)
 class LayerPrefix:
     """One layer's prefix for K runs, and the run of each row."""
@@ -33,47 +37,85 @@ class LayerPrefix:
     valid: Bool[Tensor, "K P"] | None  # None: every position is real
     run: Int[Tensor, "B"]
 
-    def rows(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Keys and values (B, heads, P, D) and mask (B, P) of each row of the batch."""
-        size = len(self.run)
+    def rows(self, which: slice, dtype: torch.dtype) -> Front:
+        """What stands in front of these rows of the batch."""
+        run = self.run[which]
+        size = len(run)
         if len(self.key) == 1:
             valid = None if self.valid is None else self.valid.expand(size, -1)
             key, value = self.key.to(dtype), self.value.to(dtype)
             return key.expand(size, -1, -1, -1), value.expand(size, -1, -1, -1), valid
         # A product with one-hot rows picks exactly and, unlike indexing, sums the gradient in float32 and in order.
-        pick = nn.functional.one_hot(self.run, len(self.key)).to(dtype)
+        pick = nn.functional.one_hot(run, len(self.key)).to(dtype)
         key, value = (
             (pick @ tensor.to(dtype).flatten(1)).view(size, *tensor.shape[1:]) for tensor in (self.key, self.value)
         )
-        return key, value, None if self.valid is None else self.valid[self.run]
+        return key, value, None if self.valid is None else self.valid[run]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive packed rows of like length, which attention pads to the longest of them."""
+
+    rows: slice
+    tokens: slice  # where they lie end to end
+    mask: Bool[Tensor, "B T"]
+    places: Int[Tensor, "N"] | None  # where each token stands in (B, T); none if every place is taken
+
+    def pad(self, packed: Shaped[Tensor, "1 total *rest"]) -> Shaped[Tensor, "B T *rest"]:
+        """These rows, with zeros behind the shorter ones."""
+        own, (rows, columns) = packed[0, self.tokens], self.mask.shape
+        if self.places is not None:
+            own = own.new_zeros(rows * columns, *own.shape[1:]).index_copy(0, self.places, own)
+        return own.view(rows, columns, *own.shape[1:])
+
+    def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "N *rest"]:
+        """The real positions, end to end."""
+        flat = padded.flatten(0, 1)
+        return flat if self.places is None else flat.index_select(0, self.places)
 
 
 @dataclass(frozen=True)
 class Packing:
     """Rows of unequal length, laid end to end without padding.
 
-    Everything but attention works on single tokens, so only attention needs to see rows.
+    Everything but attention works on single tokens, so only attention needs to see rows, a group at a time.
     """
 
-    places: Int[Tensor, "N"]  # where each token stands in a padded (B, T)
-    mask: Bool[Tensor, "B T"]
-    full: bool  # every position is real; known once, because asking a GPU in every layer would stall it
+    whole: Group
+    groups: list[Group]
 
     @classmethod
     def of(cls, mask: Bool[Tensor, "B T"]) -> Packing:
-        """The packing of rows with these real positions."""
-        places = mask.flatten().nonzero().squeeze(1)
-        return cls(places, mask, full=len(places) == mask.numel())
+        """The packing of rows with these real positions; best with the longest rows first."""
+        counts: list[int] = mask.sum(dim=1).tolist()
+        cuts = [0]
+        for row, count in enumerate(counts):
+            # On a GPU another launch costs more than the padding that it saves.
+            if mask.device.type == "cpu" and not LIKE * counts[cuts[-1]] <= count <= counts[cuts[-1]]:
+                cuts.append(row)
+        starts = [0, *accumulate(counts)]
+        groups = [_group(mask, starts, begin, end) for begin, end in pairwise([*cuts, len(counts)])]
+        return cls(_group(mask, starts, 0, len(counts)), groups)
 
     def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "1 N *rest"]:
         """Only the real positions."""
-        return padded.flatten(0, 1).index_select(0, self.places)[None]
+        return self.whole.pack(padded)[None]
 
     def pad(self, packed: Shaped[Tensor, "1 N *rest"]) -> Shaped[Tensor, "B T *rest"]:
         """Zeros at the others."""
-        rows, columns = self.mask.shape
-        blank = packed.new_zeros(rows * columns, *packed.shape[2:])
-        return blank.index_copy(0, self.places, packed[0]).view(rows, columns, *packed.shape[2:])
+        return self.whole.pad(packed)
+
+
+LIKE = 0.75  # rows of a group have at least this share of its longest row's tokens
+
+
+def _group(mask: Tensor, starts: list[int], begin: int, end: int) -> Group:
+    mask = mask[begin:end]
+    mask = mask[:, : int(mask.any(dim=0).nonzero().max()) + 1]
+    tokens = slice(starts[begin], starts[end])
+    full = tokens.stop - tokens.start == mask.numel()
+    return Group(slice(begin, end), tokens, mask, None if full else mask.flatten().nonzero().squeeze(1))
 
 
 Kernel = Callable[..., Tensor]  # (query, key, value, bias, scaling, dropout) -> (B, heads, T, D)
@@ -111,7 +153,8 @@ def fused_kernel(
     )
 
 
-CACHED_KEYS = 512  # with so many keys a row's score matrix still fits the cache
+SOFTMAX_STEP = 32  # bf16 softmax on a CPU is several times slower where the number of keys is no multiple of it
+CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
 
 KERNELS: dict[str, Kernel] = {"matmul": matmul_kernel, "fused": fused_kernel}
 
@@ -129,14 +172,6 @@ def choose(*, device: str, keys: int) -> str:
     return "matmul" if device == "cpu" and keys <= CACHED_KEYS else "fused"
 
 
-def _additive(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask as transformers hands it (bool or additive) as a bias in the dtype of the scores."""
-    if mask.dtype == torch.bool:
-        # The lowest finite number, not -inf: a row with nothing to attend to must not become NaN.
-        return torch.zeros_like(mask, dtype=like.dtype).masked_fill_(~mask, torch.finfo(like.dtype).min)
-    return mask.to(like.dtype)
-
-
 def attend(
     module: nn.Module,
     query: Tensor,
@@ -150,37 +185,59 @@ def attend(
     """Transformers' attention interface: (B, heads, T, D) in, (B, T, heads, D) out, with this layer's prefix."""
     if _RECORD is not None:
         _RECORD.append(module)
-    packing: Packing | None = getattr(module, _PACKING, None)
-    if packing is not None:
-        query, key, value = (packing.pad(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value))
-        attention_mask = None if packing.full else packing.mask[:, None, None, :]
-    groups = query.shape[1] // key.shape[1]
-    bias = None if attention_mask is None else _additive(attention_mask, query)
     prefix: LayerPrefix | None = getattr(module, _PREFIX, None)
-    if prefix is not None:
-        prefix_key, prefix_value, valid = prefix.rows(key.dtype)
-        key = torch.cat([prefix_key, key], dim=2)
-        value = torch.cat([prefix_value, value], dim=2)
-        bias = _with_prefix(bias, valid, query, prefix_key.shape[2], key.shape[2])
-    if groups > 1:  # grouped-query attention: each key head serves `groups` query heads
-        key = key.repeat_interleave(groups, dim=1)
-        value = value.repeat_interleave(groups, dim=1)
-    kernel = KERNELS[choose(device=query.device.type, keys=key.shape[2])]
+    packing: Packing | None = getattr(module, _PACKING, None)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attended = kernel(query, key, value, bias, scale, dropout).transpose(1, 2)
-    return attended if packing is None else packing.pack(attended), None
+    if packing is None:
+        front = None if prefix is None else prefix.rows(slice(None), key.dtype)
+        return _rows(query, key, value, attention_mask, front, scale, dropout).transpose(1, 2), None
+    done = []
+    for group in packing.groups:
+        padded = [group.pad(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value)]
+        mask = None if group.places is None else group.mask[:, None, None, :]
+        front = None if prefix is None else prefix.rows(group.rows, key.dtype)
+        done.append(group.pack(_rows(padded[0], padded[1], padded[2], mask, front, scale, dropout).transpose(1, 2)))
+    return torch.cat(done)[None], None
 
 
-def _with_prefix(bias: Tensor | None, valid: Tensor | None, like: Tensor, length: int, keys: int) -> Tensor | None:
-    """The bias with `length` open columns in front, closed where a run's prompt is shorter."""
-    if bias is None and valid is None:
-        return None
-    rows = like.shape[0]
-    open_columns = torch.ones(rows, length, dtype=torch.bool, device=like.device) if valid is None else valid
-    front = _additive(open_columns[:, None, None, :], like)
-    if bias is None:
-        bias = like.new_zeros(rows, 1, 1, keys - length)
-    return torch.cat([front.expand(rows, 1, bias.shape[2], length), bias], dim=-1)
+def _rows(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    front: Front | None,
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """Attention of padded rows (B, heads, T, D), each with what stands in front of it."""
+    rows, key_heads, tokens, width = key.shape
+    length = 0 if front is None else front[0].shape[2]
+    name = choose(device=query.device.type, keys=length + tokens)
+    blank = -(length + tokens) % SOFTMAX_STEP if name == "matmul" and query.dtype == torch.bfloat16 else 0
+    valid = None
+    if length or blank:
+        behind = key.new_zeros(rows, key_heads, blank, width)
+        before_key, before_value, valid = (behind[:, :, :0], behind[:, :, :0], None) if front is None else front
+        key, value = torch.cat([before_key, key, behind], dim=2), torch.cat([before_value, value, behind], dim=2)
+    bias = None if mask is None else _additive(mask, query)
+    if blank or valid is not None or (length and bias is not None):
+        before = query.new_zeros(rows, length) if valid is None else _additive(valid, query)
+        text = query.new_zeros(rows, 1, 1, tokens) if bias is None else bias
+        closed = query.new_full((rows, blank), torch.finfo(query.dtype).min)
+        around = [part[:, None, None].expand(-1, 1, text.shape[2], -1) for part in (before, closed)]
+        bias = torch.cat([around[0], text, around[1]], dim=-1)
+    if key_heads < query.shape[1]:  # grouped-query attention: a key head serves several query heads
+        key = key.repeat_interleave(query.shape[1] // key_heads, dim=1)
+        value = value.repeat_interleave(query.shape[1] // key_heads, dim=1)
+    return KERNELS[name](query, key, value, bias, scale, dropout)
+
+
+def _additive(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask as transformers hands it (bool or additive) as a bias in the dtype of the scores."""
+    if mask.dtype == torch.bool:
+        # The lowest finite number, not -inf: a row with nothing to attend to must not become NaN.
+        return torch.zeros_like(mask, dtype=like.dtype).masked_fill_(~mask, torch.finfo(like.dtype).min)
+    return mask.to(like.dtype)
 
 
 def lay(modules: list[nn.Module], prefixes: list[LayerPrefix | None], packing: Packing | None) -> None:
