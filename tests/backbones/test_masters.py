@@ -36,6 +36,21 @@ def test_steps_too_small_for_bf16_add_up():
     assert (model.weight.float() / before).mean().item() == pytest.approx(1.01, abs=0.004)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_model_follows_every_step_of_the_optimiser(fused):
+    model = linear(torch.bfloat16)
+    masters = Masters(model, dict(model.named_parameters()))
+    optimizer = torch.optim.AdamW(masters.parameters(), lr=0.1, weight_decay=0.0, fused=fused)
+    seen = []
+    for _ in range(4):
+        model(torch.ones(4).bfloat16()).sum().backward()
+        seen.append(model.weight.detach().clone())
+        optimizer.step()
+        optimizer.zero_grad()
+    for one, next_ in zip(seen, seen[1:], strict=False):
+        assert ((one - next_).float() - 0.1).abs().max() < 0.01
+
+
 def test_in_float32_the_masters_are_the_weights():
     model = linear(torch.float32)
     masters = Masters(model, dict(model.named_parameters()))

@@ -88,5 +88,5 @@ def test_in_bf16_it_goes_the_way_of_float32(tmp_path):
     names = [name for name in moved if "key.bias" not in name]
     one, other = (torch.cat([part[name] for name in names]) for part in (moved, wanted))
     # bf16 rounds gradients by 1 in 256 and Adam makes small ones large: the way is the same, not the digits.
-    assert torch.cosine_similarity(one, other, dim=0) > 0.9
-    assert one.norm() == pytest.approx(float(other.norm()), rel=0.15)
+    assert torch.cosine_similarity(one, other, dim=0) > 0.98
+    assert one.norm() == pytest.approx(float(other.norm()), rel=0.03)

@@ -24,12 +24,13 @@ class Masters(nn.Module):
         super().__init__()
         self._working = dict(weights)
         self._seen = -1
+        self._stale = False  # whether a step may have followed a gradient; fused optimisers do not count as changes
         for name, weight in weights.items():
             weight.requires_grad_(True)
             master = weight
             if weight.dtype != torch.float32:
                 master = nn.Parameter(weight.detach().float())
-                weight.register_post_accumulate_grad_hook(_adder(master))  # type: ignore[no-untyped-call]
+                weight.register_post_accumulate_grad_hook(self._adder(master))  # type: ignore[no-untyped-call]
             self.register_parameter(_key(name), master)
         model.register_forward_pre_hook(self._publish)
 
@@ -46,26 +47,26 @@ class Masters(nn.Module):
     def _publish(self, *_: Any) -> None:
         """Bring the working weights up to date if a master has changed since the last forward pass."""
         now = sum(master._version for master in self.parameters())  # noqa: SLF001 - autograd's own count of changes
-        if now == self._seen:
+        if now == self._seen and not self._stale:
             return
         with torch.no_grad():
             for name, weight in self._working.items():
                 master = self.get_parameter(_key(name))
                 if master is not weight:
                     weight.copy_(master)
-        self._seen = now
+        self._seen, self._stale = now, False
+
+    def _adder(self, master: nn.Parameter) -> Any:
+        def add(weight: Tensor) -> None:
+            assert weight.grad is not None
+            gradient = weight.grad.float()
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            weight.grad = None
+            self._stale = True
+
+        return add
 
 
 def _key(name: str) -> str:
     """A module's own parameter names may hold no dots."""
     return name.replace(".", "/")
-
-
-def _adder(master: nn.Parameter) -> Any:
-    def add(weight: Tensor) -> None:
-        assert weight.grad is not None
-        gradient = weight.grad.float()
-        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
-        weight.grad = None
-
-    return add
