@@ -89,6 +89,18 @@ def test_the_table_shows_every_language_method_and_gap(done, home, command):
     shown = command("run", home / "spec.yaml", "--out", done).out
     for part in ("English", "German", "Chinese", "deep[length=4]", "mean of 2 targets", "gap", "%", "±"):
         assert part in shown
+    columns = ("linear-probe", "fine-tuning", "soft-prompt", "deep[length=2]", "deep[length=4]")
+    assert list(columns) == sorted(columns, key=shown.index)  # as the spec has them
+    assert shown.index("English") < shown.index("Chinese") < shown.index("German")
+
+
+def test_variants_stand_in_the_order_of_their_values():
+    from isogloss.table import _in_order
+
+    methods = ["a[length=16,lr=0.001]", "a[length=16,lr=1e-05]", "a[length=8,lr=0.1]", "b[init=words]", "a", "b"]
+    assert _in_order(methods, ["b", "a"]) == [
+        "b", "b[init=words]", "a", "a[length=8,lr=0.1]", "a[length=16,lr=1e-05]", "a[length=16,lr=0.001]",
+    ]  # fmt: skip
 
 
 def test_a_finished_run_is_not_trained_again(done, home, command):
@@ -162,6 +174,12 @@ def test_bad_input_is_one_line_and_exit_code_2(home, done, command, words, messa
     assert message in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+def test_a_line_is_a_text_whatever_it_holds(done, command):
+    lines = command("predict", done, stdin="the\u2028cat\r\na\x85dog".encode()).out.split("\n")
+    assert [json.loads(line)["text"] for line in lines if line] == ["the\u2028cat", "a\x85dog"]
+    assert command("predict", done, stdin=b"").out == ""
 
 
 def test_an_empty_line_is_no_text(done, command):

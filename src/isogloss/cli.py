@@ -85,7 +85,8 @@ def predict(
     from isogloss.data.readers import decode_text, read_text
 
     raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
-    texts = raw.splitlines()
+    # Not splitlines: it also cuts at characters that stand within a text, such as U+2028.
+    texts = [line.removesuffix("\r") for line in raw.removesuffix("\n").split("\n")] if raw else []
     from isogloss.predict import predict as label
 
     for answer in label(folder, texts, method=method, seed=seed, language=language):

@@ -50,6 +50,8 @@ def predict(
         )
     implementation = find(facts["method"])
     settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    if not texts:
+        return
     stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
     features = tokenise((texts,), [0] * len(texts), backbone.tokenizer)
     classes, sure = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 from rich import box
 from rich.table import Table
@@ -20,7 +22,7 @@ def score_table(stored: Store) -> Table:
     metric = scores.filter(split="dev")["metric"][0]
     source = scores["source"][0]
     test = scores.filter(split="test", metric=metric)
-    methods = test["method"].unique(maintain_order=True).to_list()
+    methods = _in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
     seeds = test["seed"].n_unique()
     cells = {
         (row["language"], row["method"]): (row["mean"], row["std"])
@@ -37,7 +39,7 @@ def score_table(stored: Store) -> Table:
     table.add_column("code")
     for method in methods:
         table.add_column(Text(method), justify="right")
-    targets = [language for language in test["language"].unique().sort() if language != source]
+    targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
     # Averages only ever over the languages that every method has.
     common = [language for language in targets if all((language, method) in cells for method in methods)]
     for language in [source, *targets]:
@@ -55,6 +57,17 @@ def score_table(stored: Store) -> Table:
     table.add_row("trainable parameters", "", *[f"{count:,}" for count in trained])
     table.add_row("of the backbone", "", *[f"{part:.3%}" for part in share])
     return table
+
+
+def _in_order(methods: list[str], names: list[str]) -> list[str]:
+    """Methods as the spec has them, variants by their values: 8 before 16."""
+
+    def place(method: str) -> tuple[object, ...]:
+        name, _, variant = method.partition("[")
+        numbers = re.findall(r"=([-+.\de]+)(?=[],])", variant)
+        return names.index(name), [float(number) for number in numbers], variant
+
+    return sorted(methods, key=place)
 
 
 def _by_seed(test: pl.DataFrame, source: str, targets: list[str]) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Weights that compute in bf16 learn in float32."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def test_the_model_follows_every_step_of_the_optimiser(fused):
         seen.append(model.weight.detach().clone())
         optimizer.step()
         optimizer.zero_grad()
-    for one, next_ in zip(seen, seen[1:], strict=False):
+    for one, next_ in pairwise(seen):
         assert ((one - next_).float() - 0.1).abs().max() < 0.01
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,15 @@ class DataSet:
     card: Card
     path: Path | None = None
     limits: dict[Split, int] = field(default_factory=dict)
-    revision: str | None = None  # the hub's commit, once something was fetched
+
+    @cached_property
+    def revision(self) -> str | None:
+        """The commit on the hub that the examples come from; none where they come from elsewhere."""
+        if self.path is not None or self.card.hub is None:
+            return None
+        from isogloss.data.hub import newest
+
+        return self.card.hub.revision or newest(self.card.hub.id)
 
     def languages(self) -> list[Language]:
         """The languages that are really there."""
@@ -108,7 +117,7 @@ class DataSet:
             return READERS[self.card.local.format](path, columns), str(path)
         from isogloss.data.hub import read_hub
 
-        rows, self.revision = read_hub(self.card, code, split, columns)
+        rows = read_hub(self.card, code, split, columns, revision=self.revision)
         return rows, f"{self.card.name} ({code}, {split}) on the hub"
 
 

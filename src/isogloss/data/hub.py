@@ -10,30 +10,37 @@ from isogloss.data.readers import Raw
 from isogloss.errors import IsoglossError
 
 
-def read_hub(card: Card, code: str, split: Split, columns: Sequence[str]) -> tuple[list[Raw], str | None]:
-    """One split in one language, and the commit it came from.
+def newest(repository: str) -> str | None:
+    """The newest commit of a data set; none without network, where what the cache holds is taken."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        return HfApi().dataset_info(repository).sha
+    except (OSError, HfHubHTTPError, OfflineModeIsEnabled):
+        return None
+
+
+def read_hub(card: Card, code: str, split: Split, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
+    """One split in one language.
 
     Args:
         card: with a hub id.
         code: the language, as the data set calls it.
         split: one of ours; the card says what the hub calls it.
         columns: those that have to be there.
+        revision: the commit, the same for all splits and languages of an experiment.
 
     Raises:
         IsoglossError: it cannot be fetched, or lacks a column.
     """
     import datasets
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     hub = card.hub
     if hub is None:
         raise IsoglossError(f"{card.name} is not on the hub; give data.path")
     config = hub.config.format(code=code) if hub.config else None
-    try:
-        revision = hub.revision or HfApi().dataset_info(hub.id).sha
-    except (OSError, HfHubHTTPError, OfflineModeIsEnabled):
-        revision = None  # offline: what the cache holds is taken, and its revision is not known
     try:
         table: Any = datasets.load_dataset(hub.id, name=config, split=hub.splits[split], revision=revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError, OfflineModeIsEnabled) as error:
@@ -55,4 +62,4 @@ def read_hub(card: Card, code: str, split: Split, columns: Sequence[str]) -> tup
             for column, value in row.items()
         }
         rows.append(Raw(f"{hub.id} ({code}, {split}) row {number}", values))
-    return rows, revision
+    return rows

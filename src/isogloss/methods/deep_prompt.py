@@ -21,8 +21,8 @@ from isogloss.methods.settings import Rate, Settings
 class DeepPromptSettings(Settings):
     """Settings of a deep prompt."""
 
-    lr: Rate = Field(1e-2, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
-    head_lr: Rate = Field(1e-3, description="peak learning rate of the head")
+    lr: Rate = Field(3e-2, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
+    head_lr: Rate = Field(3e-2, description="peak learning rate of the head")
     epochs: PositiveInt = Field(10, description="passes over the training examples")
     length: PositiveInt = Field(16, description="prompt positions P in each layer")
     first_layer: NonNegativeInt = Field(0, description="the lowest layer with a prompt, counted from 0")

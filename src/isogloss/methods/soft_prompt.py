@@ -23,9 +23,9 @@ MLP_WIDTH = 200  # of the reparameterisation, as in Philippy et al.'s released c
 class SoftPromptSettings(Settings):
     """Settings of a soft prompt."""
 
-    lr: Rate = Field(3e-2, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
-    head_lr: Rate = Field(1e-3, description="peak learning rate of the head")
-    epochs: PositiveInt = Field(20, description="passes over the training examples")
+    lr: Rate = Field(1e-1, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
+    head_lr: Rate = Field(3e-2, description="peak learning rate of the head")
+    epochs: PositiveInt = Field(10, description="passes over the training examples")
     length: PositiveInt = Field(16, description="prompt positions P; each takes one position from the text")
     place: Place = Field(
         "before", description="where the prompt stands: before the text, after it, after its first token"
