@@ -17,6 +17,7 @@ from isogloss.languages import CHOICES, Language
         ("pt", "por-Latn"), ("pt-BR", "por-Latn-BR"), ("por-Latn-BR", "por-Latn-BR"),
         ("ar", "arb-Arab"), ("arb_Arab", "arb-Arab"), ("sw", "swh-Latn"), ("et", "est-Latn"), ("ekk", "est-Latn"),
         ("fa", "pes-Arab"), ("qu", "quy-Latn"), ("ace_Arab", "ace-Arab"),
+        ("ko", "kor-Hang"), ("kor_Hang", "kor-Hang"), ("ko-Kore", "kor-Hang"),
     ],
 )  # fmt: skip
 def test_any_code_becomes_one_canonical_form(code, canonical):

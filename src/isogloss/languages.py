@@ -23,6 +23,7 @@ CHOICES = {
     "nor": "nob", "ori": "ory", "orm": "gaz", "pus": "pbt", "que": "quy", "sqi": "als", "swa": "swh", "uzb": "uzn",
     "yid": "ydd",
 }  # fmt: skip
+SCRIPTS = {"Kore": "Hang"}  # Korean is written in Hangul alone, and so named by FLORES-200
 # Languages whose region stands for a script: the region is dropped once the script is known.
 REGION_MEANS_SCRIPT = {"zho": {"CN", "SG", "TW"}, "srp": {"RS"}, "pan": {"IN", "PK"}}
 
@@ -75,6 +76,7 @@ def _parse(code: str) -> Language:
         raise _no_language(code)
     iso = CHOICES.get(iso, iso)
     script = tag.script or tag.maximize().script
+    script = SCRIPTS.get(script, script)
     if script is None:
         raise IsoglossError(f"language {code!r}: its script is not known; write it out, such as {iso}-Latn")
     region = "" if tag.territory in REGION_MEANS_SCRIPT.get(iso, ()) else tag.territory or ""
