@@ -30,6 +30,13 @@ def test_the_canonical_form_parses_to_itself():
             assert str(Language.parse(code)) == code
 
 
+def test_a_bare_code_is_the_language_that_a_data_set_has():
+    languages = [Language.parse(code) for code in cards()["sib200"].languages]
+    for language in languages:
+        if sum(other.iso == language.iso for other in languages) == 1:
+            assert Language.parse(language.iso) == language
+
+
 def test_every_choice_of_a_macrolanguage_is_final():
     assert all(CHOICES.get(choice, choice) == choice for choice in CHOICES.values())
 

@@ -23,6 +23,10 @@ CHOICES = {
     "nor": "nob", "ori": "ory", "orm": "gaz", "pus": "pbt", "que": "quy", "sqi": "als", "swa": "swh", "uzb": "uzn",
     "yid": "ydd",
 }  # fmt: skip
+# The script of a bare code, where CLDR's likely subtags guess another than FLORES-200 uses.
+USUAL_SCRIPTS = {
+    "acm": "Arab", "acq": "Arab", "ajp": "Arab", "azb": "Arab", "crh": "Latn", "pbt": "Arab", "tzm": "Tfng",
+}  # fmt: skip
 SCRIPTS = {"Kore": "Hang"}  # Korean is written in Hangul alone, and so named by FLORES-200
 # Languages whose region stands for a script: the region is dropped once the script is known.
 REGION_MEANS_SCRIPT = {"zho": {"CN", "SG", "TW"}, "srp": {"RS"}, "pan": {"IN", "PK"}}
@@ -75,7 +79,7 @@ def _parse(code: str) -> Language:
     if iso is None:
         raise _no_language(code)
     iso = CHOICES.get(iso, iso)
-    script = tag.script or tag.maximize().script
+    script = tag.script or USUAL_SCRIPTS.get(iso) or tag.maximize().script
     script = SCRIPTS.get(script, script)
     if script is None:
         raise IsoglossError(f"language {code!r}: its script is not known; write it out, such as {iso}-Latn")
