@@ -80,7 +80,7 @@ def _parse(code: str) -> Language:
         raise _no_language(code)
     iso = CHOICES.get(iso, iso)
     script = tag.script or USUAL_SCRIPTS.get(iso) or tag.maximize().script
-    script = SCRIPTS.get(script, script)
+    script = SCRIPTS.get(script or "", script)
     if script is None:
         raise IsoglossError(f"language {code!r}: its script is not known; write it out, such as {iso}-Latn")
     region = "" if tag.territory in REGION_MEANS_SCRIPT.get(iso, ()) else tag.territory or ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import logging
 
 from isogloss.backbones import embedded
 from isogloss.backbones.attention import NAME as ATTENTION
@@ -34,6 +35,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Backbone:
     Raises:
         IsoglossError: nothing by that name can be had, or it is of a family isogloss does not know.
     """
+    logging.disable_progress_bar()  # transformers' own, in the middle of ours
     where, revision = _resolve(name)
     target = torch.device(_device(device))
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
@@ -75,9 +77,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
 
 def _from_transformers(name: str, where: str, revision: str | None) -> tuple[nn.Module, Any, str | None]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(where, revision=revision)
         if config.model_type not in MODEL_TYPES:
