@@ -123,6 +123,19 @@ def data(
         console.print(part)
 
 
+@app.command("data-card")
+def data_card(
+    folder: Annotated[Path, typer.Argument(help="A folder of files, one a language and split.")],
+    _traceback: Traceback = False,
+) -> None:
+    """Draft a card for your own files, to be read with `task: custom`."""
+    from isogloss.data.draft import draft
+
+    card = draft(folder)
+    typer.echo(card.read_text(encoding="utf-8"))
+    typer.echo(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
+
+
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
     # What stops a job on a cluster is treated like Ctrl-C: the training's state is kept.

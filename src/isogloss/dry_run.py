@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isogloss.backbones import where
 from isogloss.console import out
-from isogloss.data import open_data
 from isogloss.languages import Language
+from isogloss.material import open_spec
 from isogloss.plan import cells
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -23,7 +23,7 @@ def describe(spec: Spec, folder: Path) -> None:
     """
     say = partial(out.print, markup=False, soft_wrap=True)
     wanted = cells(spec)
-    data = open_data(spec.task, path=spec.data.path)
+    data = open_spec(spec)
     source = Language.parse(spec.source or data.card.source)
     targets = data.languages() if spec.targets == "all" else [Language.parse(code) for code in spec.targets]
     for language in [source, *targets]:

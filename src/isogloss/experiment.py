@@ -8,6 +8,7 @@ from typing import Any
 
 from isogloss.backbones import Backbone, load
 from isogloss.console import err
+from isogloss.data.cards import CUSTOM
 from isogloss.environment import environment
 from isogloss.errors import IsoglossError
 from isogloss.laboratory import Laboratory
@@ -98,6 +99,8 @@ def _resolved(spec: Spec, material: Material, stored: Store | None) -> dict[str,
     resolved = spec.model_dump(mode="json")
     if spec.data.path is not None:
         resolved["data"]["path"] = str(spec.data.path.expanduser().resolve())
+    if spec.task == CUSTOM:  # the file beside the data may change
+        resolved["data"]["card"] = material.data.card.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(material.source)
     resolved["targets"] = [str(test.language) for test in material.tests if test.language != material.source]
     resolved["methods"] = resolved_methods(spec)
@@ -123,6 +126,10 @@ def _surroundings(material: Material, backbone: Backbone) -> dict[str, Any]:
             "revision": material.data.revision, "licence": card.licence,
             "sha256": {
                 "train": material.train.fingerprint, "dev": material.dev.fingerprint, "test": material.test_data,
+            },
+            "dropped": {
+                "train": material.train.dropped, "dev": material.dev.dropped,
+                "test": {str(test.language): test.dropped for test in material.tests if test.dropped},
             },
         },
     }  # fmt: skip

@@ -77,6 +77,8 @@ def table_columns(table: pl.DataFrame) -> list[str]:
 
 def _problems(found: dict[Split, Examples]) -> Iterator[str]:
     for split, examples in found.items():
+        if examples.dropped:
+            yield f"  {split}: {examples.dropped} rows are void, and left out"
         texts = examples.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t").alias("text"), "label")
         twice = len(texts) - texts["text"].n_unique()
         if twice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from isogloss.data import DataSet, Examples, open_data
 from isogloss.data.cards import Split
@@ -33,18 +32,27 @@ class Material:
         return {str(test.language): test.fingerprint for test in self.tests}
 
 
+def open_spec(spec: Spec) -> DataSet:
+    """The data set of a spec; nothing is read yet."""
+    given = spec.data
+    limits: dict[Split, int | None] = {"train": given.train_limit, "dev": given.dev_limit, "test": given.test_limit}
+    return open_data(
+        spec.task,
+        path=given.path,
+        limits={split: limit for split, limit in limits.items() if limit is not None},
+        splits=given.splits,
+        labels=given.labels,
+        card=given.card,
+    )
+
+
 def gather(spec: Spec) -> Material:
     """Read all the data of a spec.
 
     Raises:
         IsoglossError: something is missing or wrong.
     """
-    limits = {"train": spec.data.train_limit, "dev": spec.data.dev_limit, "test": spec.data.test_limit}
-    data = open_data(
-        spec.task,
-        path=spec.data.path,
-        limits={cast(Split, split): limit for split, limit in limits.items() if limit is not None},
-    )
+    data = open_spec(spec)
     source = Language.parse(spec.source or data.card.source)
     there = data.languages()
     wanted = there if spec.targets == "all" else [Language.parse(code) for code in spec.targets]

@@ -19,6 +19,7 @@ def _canonical(code: str) -> str:
 
 M = TypeVar("M", bound=BaseModel)
 Code = Annotated[str, AfterValidator(_canonical)]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
 
 
 class _Strict(BaseModel):
@@ -29,6 +30,11 @@ class DataSpec(_Strict):
     """Where the data lies and how much of it is used."""
 
     path: Path | None = Field(None, description="a folder in the data set's own layout; left out: the hub or a package")
+    card: dict[str, Any] | None = Field(None, description="what the files are, where the task is `custom`")
+    splits: dict[Literal["train", "dev", "test"], Part] = Field(
+        {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"
+    )
+    labels: dict[str, str] = Field({}, description="labels that are read as others: {OTH: O}")
     train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
     dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
     test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")

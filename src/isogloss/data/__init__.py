@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
-from isogloss.data.cards import Card, Split, cards, find
+from isogloss import yaml
+from isogloss.data import carving
+from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
 from isogloss.data.readers import READERS, Raw
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, unknown
 from isogloss.languages import Language
 
 __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
@@ -28,6 +30,7 @@ class Examples:
     split: Split
     table: pl.DataFrame
     origin: str  # where it came from, for errors and records
+    dropped: int = 0  # rows left out because the card's `drop` says that they are void
 
     def __len__(self) -> int:
         return len(self.table)
@@ -54,11 +57,13 @@ class DataSet:
         card: what it is.
         path: the user's folder; None for the hub or a generator.
         limits: at most so many examples of a split, the first ones.
+        splits: parts of the card's splits that stand for others: `{"train": "dev[:80%]"}`.
     """
 
     card: Card
     path: Path | None = None
     limits: dict[Split, int] = field(default_factory=dict)
+    splits: dict[Split, str] = field(default_factory=dict)
 
     @cached_property
     def revision(self) -> str | None:
@@ -74,7 +79,7 @@ class DataSet:
         known = [Language.parse(code) for code in self.card.languages]
         if self.path is None or self.card.local is None:
             return known
-        test = self.card.local.splits["test"]
+        test = carving.name(self.card.local.splits[cast(Split, carving.name(self.splits.get("test", "test")))])
         return [
             language
             for language in known
@@ -99,12 +104,14 @@ class DataSet:
         Raises:
             IsoglossError: it is missing, empty, or holds something that cannot be right.
         """
-        rows, origin = self._rows(language, split)
-        if split in self.limits:
-            rows = rows[: self.limits[split]]
+        taken = self.splits.get(split, split)
+        rows, origin = self._rows(language, cast(Split, carving.name(taken)))
+        usable = [row for row in rows if row.values[self.card.columns.label] not in self.card.drop]
+        dropped = len(rows) - len(usable)
+        rows = carving.part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, _table(rows, self.card), origin)
+        return Examples(language, split, _table(rows, self.card), origin, dropped)
 
     def _rows(self, language: Language, split: Split) -> tuple[list[Raw], str]:
         code = self.card.code(language)
@@ -113,36 +120,73 @@ class DataSet:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
             return [Raw(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
         if self.path is not None and self.card.local is not None:
-            path = self.path / self.card.local.path.format(code=code, split=self.card.local.splits[split])
-            return READERS[self.card.local.format](path, columns), str(path)
+            return self._local(self.path, self.card.local, code, split, columns)
+        if self.card.hub is None:
+            raise IsoglossError(f"{self.card.name} is not on the hub; give data.path")
+        part = self.card.hub.splits[split]
         from isogloss.data.hub import read_hub
 
-        rows = read_hub(self.card, code, split, columns, revision=self.revision)
-        return rows, f"{self.card.name} ({code}, {split}) on the hub"
+        rows = read_hub(self.card, self.card.hub, code, carving.name(part), columns, revision=self.revision)
+        return carving.part(part, rows), f"{self.card.name} ({code}, {part}) on the hub"
+
+    def _local(self, folder: Path, local: Local, code: str, split: Split, columns: list[str]) -> tuple[list[Raw], str]:
+        part = local.splits[split]
+        path = folder / local.path.format(code=code, split=carving.name(part))
+        wanted = columns if local.split_column is None else [*columns, local.split_column]
+        rows = READERS[local.format](path, wanted, local.header)
+        if local.split_column is not None:
+            rows = [row for row in rows if row.values[local.split_column] == carving.name(part)]
+        return carving.part(part, rows), f"{path} ({part})" if local.split_column else str(path)
 
 
-def open_data(task: str, *, path: Path | None = None, limits: dict[Split, int] | None = None) -> DataSet:
+def open_data(
+    task: str,
+    *,
+    path: Path | None = None,
+    limits: dict[Split, int] | None = None,
+    splits: dict[Split, str] | None = None,
+    labels: dict[str, str] | None = None,
+    card: dict[str, Any] | None = None,
+) -> DataSet:
     """A data set by the name of its card.
 
     Args:
-        task: the card.
+        task: the card; or `custom`, whose card is given or lies in the folder as `card.yaml`.
         path: a folder in the data set's own layout; left out: the hub, or what a package ships.
         limits: at most so many examples of a split.
+        splits: parts of splits that stand for others.
+        labels: labels that are read as others, beside the card's own aliases.
+        card: the card of a `custom` task.
 
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
-    card = find(task)
+    found = _custom(path, card) if task == CUSTOM else find(task)
+    for label in (labels or {}).values():
+        if label not in found.labels:
+            raise unknown(f"label of {found.name}", label, found.labels)
+    found = found.model_copy(update={"aliases": found.aliases | (labels or {})})
     if path is not None:
-        if card.local is None:
+        if found.local is None:
             raise IsoglossError(f"{task} is made from a package; leave data.path out")
         if not path.is_dir():
-            raise IsoglossError(f"data.path {path} is no folder; expected {task} with files such as {card.local.path}")
-    opened = DataSet(card, path, limits or {})
+            raise IsoglossError(f"data.path {path} is no folder; expected {task} with files such as {found.local.path}")
+    opened = DataSet(found, path, limits or {}, splits or {})
     if not opened.languages():
-        assert card.local is not None
-        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {card.local.path}")
+        assert found.local is not None
+        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {found.local.path}")
     return opened
+
+
+def _custom(path: Path | None, card: dict[str, Any] | None) -> Card:
+    if path is None:
+        raise IsoglossError("task custom needs data.path, the folder with the files")
+    if card is not None:
+        return read_card(card, where="data.card")
+    beside = path / "card.yaml"
+    if not beside.is_file():
+        raise IsoglossError(f"task custom needs a card: data.card, or {beside}; `isogloss data-card {path}` drafts one")
+    return read_card(yaml.load(beside), where=str(beside))
 
 
 def _table(rows: Sequence[Raw], card: Card) -> pl.DataFrame:

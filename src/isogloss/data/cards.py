@@ -7,25 +7,32 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from isogloss import yaml
+from isogloss.data import carving
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages import Language
 
 Split = Literal["train", "dev", "test"]
+CUSTOM = "custom"  # the task whose card is the user's own
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def _codes(value: object) -> object:
     """Languages may be listed by the data set's own codes, or mapped where those mislead."""
     if isinstance(value, str):
-        return {str(Language.parse(code)): code for code in value.split()}
+        value = {code: code for code in value.split()}
+    if isinstance(value, dict):
+        return {str(Language.parse(str(code))): own for code, own in value.items()}
     return value
 
 
 def _same_names() -> dict[Split, str]:
     return {"train": "train", "dev": "dev", "test": "test"}
+
+
+PartOfSplit = Annotated[str, AfterValidator(carving.check)]
 
 
 class _Strict(BaseModel):
@@ -45,8 +52,10 @@ class Local(_Strict):
     """How the data set lies in a folder of the user's."""
 
     path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
-    format: Literal["tsv"]
-    splits: dict[Split, str] = Field(default_factory=_same_names)
+    format: Literal["tsv", "csv", "jsonl", "parquet"]
+    header: list[str] | None = Field(None, description="names of the columns, where the files have no header")
+    split_column: str | None = Field(None, description="where one file holds all splits: the column that says which")
+    splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
 
 
 class Hub(_Strict):
@@ -55,26 +64,27 @@ class Hub(_Strict):
     id: str
     revision: str | None = Field(None, description="a commit, only where one is known for certain")
     config: str | None = Field(None, description="{code} is filled in")
-    splits: dict[Split, str] = Field(default_factory=_same_names)
+    splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
 
 
 class Card(_Strict):
     """A data set and its task."""
 
     name: str
-    title: str
+    title: str = ""
     kind: Literal["classification"]
     source: str = Field(description="the language it is usually trained in")
-    parallel: bool = Field(description="whether an id means the same example in every language")
-    metrics: list[str] = Field(description="the first is what selection goes by")
+    parallel: bool = Field(False, description="whether an id means the same example in every language")
+    metrics: list[str] = Field(["accuracy", "macro-f1"], description="the first is what selection goes by")
     labels: list[str] = Field(description="in the order of the head's classes")
     aliases: dict[str, str] = Field(default_factory=dict, description="other spellings found in files")
     columns: Columns
     local: Local | None = None
     hub: Hub | None = None
     generator: str | None = Field(None, description="a module that makes the data, instead of files")
-    licence: str
-    citation: str
+    drop: list[str] = Field([], description="labels that mark a row as void; such rows are left out and counted")
+    licence: str = "not stated"
+    citation: str = ""
     languages: Annotated[dict[str, str], BeforeValidator(_codes)] = Field(
         description="canonical form to the data set's code"
     )
@@ -98,11 +108,20 @@ def cards() -> dict[str, Card]:
 
 
 def _card(path: Path) -> Card:
+    return read_card(yaml.load(path), where=str(path))
+
+
+def read_card(raw: object, *, where: str) -> Card:
+    """A card from what its YAML holds.
+
+    Raises:
+        IsoglossError: something in it is wrong; the first mistake is named.
+    """
     try:
-        return Card.model_validate(yaml.load(path))
+        return Card.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        raise IsoglossError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise IsoglossError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def find(name: str) -> Card:
@@ -112,5 +131,5 @@ def find(name: str) -> Card:
         IsoglossError: there is none.
     """
     if name not in cards():
-        raise unknown("task", name, cards())
+        raise unknown("task", name, [*cards(), CUSTOM])
     return cards()[name]

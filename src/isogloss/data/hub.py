@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isogloss.data.cards import Card, Split
+from isogloss.data.cards import Card, Hub
 from isogloss.data.readers import Raw
 from isogloss.errors import IsoglossError
 
@@ -21,13 +21,14 @@ def newest(repository: str) -> str | None:
         return None
 
 
-def read_hub(card: Card, code: str, split: Split, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
+def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
     """One split in one language.
 
     Args:
-        card: with a hub id.
+        card: the data set's.
+        hub: where it lies.
         code: the language, as the data set calls it.
-        split: one of ours; the card says what the hub calls it.
+        split: as the hub calls it.
         columns: those that have to be there.
         revision: the commit, the same for all splits and languages of an experiment.
 
@@ -37,12 +38,9 @@ def read_hub(card: Card, code: str, split: Split, columns: Sequence[str], *, rev
     import datasets
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    hub = card.hub
-    if hub is None:
-        raise IsoglossError(f"{card.name} is not on the hub; give data.path")
     config = hub.config.format(code=code) if hub.config else None
     try:
-        table: Any = datasets.load_dataset(hub.id, name=config, split=hub.splits[split], revision=revision)
+        table: Any = datasets.load_dataset(hub.id, name=config, split=split, revision=revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError, OfflineModeIsEnabled) as error:
         reason = str(error).strip().splitlines()[0]
         raise IsoglossError(

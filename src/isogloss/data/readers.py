@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from isogloss.errors import IsoglossError
 
@@ -50,32 +54,88 @@ def decode_text(data: bytes, where: str) -> str:
         ) from error
 
 
-def read_tsv(path: Path, columns: Sequence[str]) -> list[Raw]:
-    """Tab-separated values with a header, quotes being ordinary characters.
+def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+    """Tab-separated values, quotes being ordinary characters.
 
     Args:
         path: the file.
         columns: those that have to be there; others are kept.
+        header: the names of the columns, where the file's first line is not a header.
 
     Raises:
         IsoglossError: a column is missing, or a row has too few or too many values.
     """
-    lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    header = next(lines, None)
-    if header is None:
-        raise IsoglossError(f"{path} is empty; expected a header with {', '.join(columns)}")
-    for column in columns:
-        if column not in header:
-            raise IsoglossError(f"{path} line 1 has no column {column!r}; it has {', '.join(map(repr, header))}")
+    return _delimited(path, columns, header, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def read_csv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+    """Comma-separated values with quotes as RFC 4180 has them; otherwise as `read_tsv`."""
+    return _delimited(path, columns, header, delimiter=",", quoting=csv.QUOTE_MINIMAL, strict=True)
+
+
+def _delimited(path: Path, columns: Sequence[str], header: Sequence[str] | None, **dialect: Any) -> list[Raw]:
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), **dialect)
     rows = []
-    for values in lines:
-        where = f"{path} line {lines.line_num}"
-        if not values:
-            continue
-        if len(values) != len(header):
-            raise IsoglossError(f"{where} has {len(values)} values; expected {len(header)} ({', '.join(header)})")
-        rows.append(Raw(where, dict(zip(header, values, strict=True))))
+    try:
+        names = next(lines, None) if header is None else list(header)
+        if names is None:
+            raise IsoglossError(f"{path} is empty; expected a header with {', '.join(columns)}")
+        _check_columns(f"{path} line 1" if header is None else f"{path}", columns, names)
+        for values in lines:
+            where = f"{path} line {lines.line_num}"
+            if not values:
+                continue
+            if len(values) != len(names):
+                raise IsoglossError(f"{where} has {len(values)} values; expected {len(names)} ({', '.join(names)})")
+            rows.append(Raw(where, dict(zip(names, values, strict=True))))
+    except csv.Error as error:
+        raise IsoglossError(f"{path} line {lines.line_num} is not readable as a table: {error}") from error
     return rows
 
 
-READERS: dict[str, Callable[[Path, Sequence[str]], list[Raw]]] = {"tsv": read_tsv}
+def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+    """JSON lines: an object a line. Arguments and errors as in `read_tsv`; there is no header."""
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise IsoglossError(f"{where} is not JSON: {error.msg} at column {error.colno}") from error
+        if not isinstance(values, dict):
+            raise IsoglossError(f'{where} holds {type(values).__name__}; expected an object such as {{"text": …}}')
+        _check_columns(where, columns, list(values))
+        rows.append(Raw(where, {name: _as_text(value) for name, value in values.items()}))
+    return rows
+
+
+def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+    """Parquet. Arguments and errors as in `read_tsv`; there is no header."""
+    try:
+        table = pl.read_parquet(path)
+    except OSError as error:
+        raise IsoglossError(f"{path} could not be read: {error.strerror or error}") from error
+    except pl.exceptions.PolarsError as error:
+        raise IsoglossError(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error
+    _check_columns(str(path), columns, table.columns)
+    return [
+        Raw(f"{path} row {number}", {name: _as_text(value) for name, value in row.items()})
+        for number, row in enumerate(table.iter_rows(named=True), start=1)
+    ]
+
+
+def _check_columns(where: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+    for column in wanted:
+        if column not in there:
+            raise IsoglossError(f"{where} has no column {column!r}; it has {', '.join(map(repr, there))}")
+
+
+def _as_text(value: object) -> str:
+    """A cell as the tables of text have it: nothing is the empty text."""
+    return "" if value is None else str(value)
+
+
+Reader = Callable[[Path, Sequence[str], Sequence[str] | None], list[Raw]]
+READERS: dict[str, Reader] = {"tsv": read_tsv, "csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}

@@ -1,0 +1,40 @@
+"""Splits made of parts of others: `dev[:80%]`, `dev[80%:]`, `test[100:200]`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+FORM = re.compile(r"([^\[\]]+)(?:\[(?:(\d+)(%?))?:(?:(\d+)(%?))?\])?")
+
+
+def check(text: str) -> str:
+    """The text itself, if it has the form.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if FORM.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no split or part of one, such as dev or dev[:80%]")
+    return text
+
+
+def name(text: str) -> str:
+    """The split that a part is taken from."""
+    return text.partition("[")[0]
+
+
+def part(text: str, rows: Sequence[T]) -> list[T]:
+    """The rows of a split that belong to the part, in order; percentages are rounded to whole rows."""
+    found = FORM.fullmatch(text)
+    assert found is not None
+    _, begin, begin_percent, end, end_percent = found.groups()
+
+    def at(number: str | None, percent: str | None, otherwise: int) -> int:
+        if number is None:
+            return otherwise
+        return round(len(rows) * int(number) / 100) if percent else int(number)
+
+    return list(rows[at(begin, begin_percent, 0) : at(end, end_percent, len(rows))])

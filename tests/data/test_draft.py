@@ -1,0 +1,64 @@
+"""Your own files: a card is drafted, looked over, trained on."""
+
+import json
+
+import polars as pl
+import pytest
+
+from isogloss.data import open_data
+from isogloss.data.draft import draft
+from isogloss.errors import IsoglossError
+from isogloss.languages import Language
+
+ROWS = [("1", "good food, really", "good"), ("2", 'bad "service"', "bad"), ("3", "so so\tmaybe", "bad")]
+
+
+def write(folder, code, split, form):
+    names = ["id", "review", "stars"]
+    path = (
+        folder
+        / {"csv": f"{code}/{split}.csv", "jsonl": f"{split}.{code}.jsonl", "parquet": f"{split}-{code}.parquet"}[form]
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if form == "csv":
+        pl.DataFrame(ROWS, schema=names, orient="row").write_csv(path)
+    elif form == "parquet":
+        pl.DataFrame(ROWS, schema=names, orient="row").write_parquet(path)
+    else:
+        path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in ROWS) + "\n")
+
+
+@pytest.mark.parametrize(("form", "code"), [("csv", "deu_Latn"), ("jsonl", "de"), ("parquet", "zh-TW")])
+def test_a_drafted_card_reads_the_files(tmp_path, form, code):
+    for split in ("train", "validation", "test"):
+        write(tmp_path, "en", split, form)
+        write(tmp_path, code, split, form)
+    assert draft(tmp_path) == tmp_path / "card.yaml"
+    data = open_data("custom", path=tmp_path)
+    assert {str(language) for language in data.languages()} == {"eng-Latn", str(Language.parse(code))}
+    assert data.card.source == "eng-Latn"
+    assert data.card.labels == ["bad", "good"]
+    for split in ("train", "dev", "test"):
+        assert data.examples(Language.parse(code), split).table.rows() == ROWS
+    with pytest.raises(IsoglossError, match="card.yaml exists"):
+        draft(tmp_path)
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(IsoglossError, match="holds no file named by language and split"):
+        draft(tmp_path)
+    (tmp_path / "train.en.csv").write_text("a,b\n")
+    with pytest.raises(IsoglossError, match="has no rows"):
+        draft(tmp_path)
+    (tmp_path / "train.en.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(IsoglossError, match="hold no label"):
+        draft(tmp_path)
+
+
+def test_custom_needs_a_folder_and_a_card(tmp_path):
+    with pytest.raises(IsoglossError, match="needs data.path"):
+        open_data("custom")
+    with pytest.raises(IsoglossError, match="card.yaml; `isogloss data-card"):
+        open_data("custom", path=tmp_path)
+    with pytest.raises(IsoglossError, match=r"data.card: kind: "):
+        open_data("custom", path=tmp_path, card={"name": "x"})
