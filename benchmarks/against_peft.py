@@ -41,10 +41,11 @@ from isogloss.backbones import Backbone, embedded, load
 from isogloss.batching import Features, budgets
 from isogloss.data import open_data
 from isogloss.environment import environment
-from isogloss.evaluate import features, predict
+from isogloss.evaluate import predict
 from isogloss.languages import Language
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
+from isogloss.tasks import TASKS
 from isogloss.train import Inputs, Lane, update
 
 BATCH, PROMPT, FIXED, CLASSES = 32, 16, 112, 7
@@ -79,7 +80,7 @@ class Isogloss(Contestant):
         made = [new_run(found, backbone, settings, seed=seed, classes=CLASSES) for seed in range(runs)]
         self.stack = Stack(backbone, found, made)
         cut = train.truncated(self.stack.room(made[0]), backbone.tokenizer)
-        self.lanes = [Lane(run, cut, cut, "accuracy") for run in made]
+        self.lanes = [Lane(run, cut, cut, "accuracy", lambda _: 0.0) for run in made]
         self.inputs = Inputs(self.stack, self.lanes, self.eval_budget)
 
     def updates(self, count: int) -> tuple[float, list[float]]:
@@ -284,7 +285,9 @@ def main() -> None:
     backbone = load(embedded.NAME)
     opened = open_data("sib200", path=given.data, limits={"train": given.examples, "test": given.examples})
     parts = [opened.examples(Language.parse("eng-Latn"), split) for split in ("train", "test")]
-    train, test = (features(part, opened.card.labels, backbone.tokenizer) for part in parts)
+    train, test = (
+        TASKS["classification"].features(part.table, opened.card.labels, backbone.tokenizer) for part in parts
+    )
     texts = " and ".join(f"{len(part)} texts of {part.lengths.mean():.1f} tokens" for part in (train, test))
     out.print(f"{texts}; {backbone.device}, {torch.get_num_threads()} threads; isogloss computes in {backbone.dtype}")
     rates = {dtype: matmul_rate(dtype, backbone.device) for dtype in (torch.float32, torch.bfloat16)}

@@ -8,6 +8,9 @@ from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 from isogloss.backbones import Backbone, load
+from isogloss.batching import Features
+from isogloss.runs import Run
+from isogloss.train import Lane
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -62,6 +65,12 @@ def sib200(folder: Path, languages: tuple[str, ...] = ("eng_Latn", "deu_Latn", "
 def backbone(folder: Path, family: str = "xlm-roberta", **sizes: int) -> Backbone:
     """That checkpoint, loaded as users load it, in float32 on the CPU."""
     return load(str(checkpoint(folder, family, **sizes)), dtype="float32", device="cpu")
+
+
+def lane(run: Run, train: Features, dev: Features | None = None) -> Lane:
+    """A run's way through training, selected by accuracy."""
+    dev = train if dev is None else dev
+    return Lane(run, train, dev, "accuracy", lambda classes: float((classes == dev.labels).mean()))
 
 
 def reference(

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Pooling
+from isogloss.batching import Batch
 
 
 def pool(hidden: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"], how: Pooling) -> Float[Tensor, "B H"]:
@@ -26,8 +27,15 @@ def pool(hidden: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"], how: Pooling
     return torch.einsum("bth,bt->bh", hidden.float(), weights / weights.sum(dim=1, keepdim=True))
 
 
+def inputs(hidden: Float[Tensor, "B T H"], batch: Batch, how: Pooling) -> Float[Tensor, "units H"]:
+    """What the head scores, in float32: one vector a text, or the state of each word's token."""
+    if batch.spots is None:
+        return pool(hidden, batch.mask, how)
+    return hidden[batch.spots].float()
+
+
 class ClassificationHead(nn.Module):
-    """One run's linear classifier over pooled states.
+    """One run's linear classifier over what it is to score.
 
     Args:
         width: H.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 from torch import Tensor
 
@@ -13,11 +14,12 @@ from isogloss.backbones import Backbone
 from isogloss.batching import Features, budgets
 from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
-from isogloss.evaluate import TestSet, features, predict, predictions_table, scores_table, test_set
+from isogloss.evaluate import TestSet, predict, predictions_table, scores_table, test_set
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
 from isogloss.runs import Run, Stack, new_run
 from isogloss.store import Finished, Store
+from isogloss.tasks import TASKS
 from isogloss.train import Lane, train
 
 
@@ -47,9 +49,12 @@ class Laboratory:
         self.common = dict(common)
         self.minutes = checkpoint_minutes
         self.card = material.data.card
-        self.train = features(material.train, material.labels, backbone.tokenizer)
-        self.dev = features(material.dev, material.labels, backbone.tokenizer)
-        self.test = test_set(material.tests, material.labels, backbone.tokenizer)
+        self.task = TASKS[self.card.kind]
+        self.train, self.dev = (
+            self.task.features(part.table, material.labels, backbone.tokenizer)
+            for part in (material.train, material.dev)
+        )
+        self.test = test_set(material.tests, self.task, material.labels, backbone.tokenizer)
         self.budget, self.eval_budget = budgets(backbone.device)
 
     def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
@@ -71,10 +76,11 @@ class Laboratory:
         stack = Stack(backbone, method, runs)
         cut = {room: self._truncated(room) for room in sorted({stack.room(run) for run in runs})}
         for room in cut:
-            long = sum(int((part.lengths > room).sum()) for part in (self.train, self.dev, self.test.features))
+            tokenizer = self.backbone.tokenizer
+            long = sum(part.truncated(room, tokenizer).cut for part in (self.train, self.dev, self.test.features))
             if long:
                 err.print(f"{_title(group)}: {long:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
-        lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0]) for run in runs]
+        lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0], self._score_dev) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -110,14 +116,20 @@ class Laboratory:
                 predicted = predict(stack, [lane.run], self.test.features, budget=self.eval_budget, advance=advance)[0]
             self._finish(cell, stack, lane, self._table(self.test, predicted, cell))
 
+    def _score_dev(self, classes: np.ndarray) -> float:
+        """What selection goes by."""
+        table = self.material.dev.table
+        answers, _ = self.task.predicted(self.dev, classes, np.zeros(len(classes)), self.material.labels)
+        return self.task.metrics[self.card.metrics[0]](self.task.gold(table), answers)
+
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room = lane.run, stack.room(lane.run)
         named = {"method": cell.label, "seed": cell.seed}
         dev = {
             **self._columns(cell), "language": str(self.material.source), "split": "dev", "metric": lane.metric,
-            "value": lane.best[0], "n": len(self.dev),
+            "value": lane.best[0], "n": self.task.count(self.task.gold(self.material.dev.table)),
         }  # fmt: skip
-        scores = scores_table(predictions, self.material.labels, self.card.metrics, self._columns(cell))
+        scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
         tables = {
             "scores": pl.concat([store.rows(store.SCORES, [dev]), scores]),
             "predictions": predictions,
@@ -127,6 +139,7 @@ class Laboratory:
             **named,
             "facts": cell.facts(self.common),
             "test_data": self.material.test_data,
+            "kind": self.card.kind,
             "labels": self.material.labels,
             "pooling": stack.pooling,
             "trainable_parameters": run.trainable(),
@@ -135,7 +148,8 @@ class Laboratory:
             "updates": lane.step,
             "skipped_updates": lane.skipped,
             "truncated": {
-                "train": lane.train.cut, "dev": lane.dev.cut, "test": int((self.test.features.lengths > room).sum()),
+                "train": lane.train.cut, "dev": lane.dev.cut,
+                "test": self.test.features.truncated(room, self.backbone.tokenizer).cut,
             },
             "computed": {"device": self.backbone.device.type, "dtype": str(self.backbone.dtype).removeprefix("torch.")},
         }  # fmt: skip
@@ -144,17 +158,17 @@ class Laboratory:
     def _add_languages(self, cell: Cell, found: Finished, watch: Watch) -> None:
         new = [test for test in self.material.tests if str(test.language) not in found.record["test_data"]]
         watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
-        test = test_set(new, self.material.labels, self.backbone.tokenizer)
+        test = test_set(new, self.task, self.material.labels, self.backbone.tokenizer)
         stack = restore(self.backbone, cell, found)
         advance = self._advancer(test.features, cell, watch)
         predicted = predict(stack, stack.runs, test.features, budget=self.eval_budget, advance=advance)[0]
         predictions = self._table(test, predicted, cell)
-        scores = scores_table(predictions, self.material.labels, self.card.metrics, self._columns(cell))
+        scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
         record = {**found.record, "test_data": {**found.record["test_data"], **self.material.test_data}}
         self.stored.extend(found, record, scores, predictions)
 
     def _table(self, test: TestSet, predicted: Any, cell: Cell) -> pl.DataFrame:
-        return predictions_table(test, predicted, self.material.labels, method=cell.label, seed=cell.seed)
+        return predictions_table(test, self.task, predicted, self.material.labels, method=cell.label, seed=cell.seed)
 
     def _columns(self, cell: Cell) -> dict[str, Any]:
         return {

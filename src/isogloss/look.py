@@ -53,33 +53,37 @@ def _counts(found: dict[Split, Examples], labels: list[str], language: Language)
     for split in found:
         table.add_column(split, justify="right")
     for label in labels:
-        table.add_row(label, *[str((examples.table["label"] == label).sum()) for examples in found.values()])
+        table.add_row(label, *[str((_labels(examples.table) == label).sum()) for examples in found.values()])
     table.add_section()
-    table.add_row("all", *[str(len(examples)) for examples in found.values()], style="bold")
+    table.add_row("all", *[str(len(_labels(examples.table))) for examples in found.values()], style="bold")
     return table
+
+
+def _labels(table: pl.DataFrame) -> pl.Series:
+    """Every label of a split: of its texts, or of its words."""
+    return table["label"] if "label" in table.columns else table["labels"].explode()
 
 
 def _samples(found: dict[Split, Examples]) -> Table:
     examples = list(found.values())[-1]
-    table = Table(
-        "id", "label", *[name for name in ("text", "second") if name in examples.table.columns], box=box.SIMPLE_HEAD
-    )
+    table = Table(*examples.table.columns, box=box.SIMPLE_HEAD)
     step = max(1, len(examples) // SAMPLES)
-    for row in examples.table.gather_every(step).head(SAMPLES).iter_rows(named=True):
-        table.add_row(*[Text(row[name]) for name in table_columns(examples.table)])
+    for row in _as_text(examples.table).gather_every(step).head(SAMPLES).iter_rows():
+        table.add_row(*map(Text, row))
     return table
 
 
-def table_columns(table: pl.DataFrame) -> list[str]:
-    """The order in which a row is shown."""
-    return ["id", "label", *[name for name in ("text", "second") if name in table.columns]]
+def _as_text(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with lists as words between spaces."""
+    lists = [name for name, kind in table.schema.items() if kind == pl.List(pl.String)]
+    return table.with_columns(pl.col(lists).list.join(" ")) if lists else table
 
 
 def _problems(found: dict[Split, Examples]) -> Iterator[str]:
     for split, examples in found.items():
         if examples.dropped:
             yield f"  {split}: {examples.dropped} rows are void, and left out"
-        texts = examples.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t").alias("text"), "label")
+        texts = _texts(examples.table)
         twice = len(texts) - texts["text"].n_unique()
         if twice:
             yield f"  {split}: {twice} texts occur more than once"
@@ -89,6 +93,15 @@ def _problems(found: dict[Split, Examples]) -> Iterator[str]:
     splits = list(found)
     for i, one in enumerate(splits):
         for other in splits[i + 1 :]:
-            shared = set(found[one].table["text"]) & set(found[other].table["text"])
+            shared = set(_texts(found[one].table)["text"]) & set(_texts(found[other].table)["text"])
             if shared:
                 yield f"  {len(shared)} texts are in both {one} and {other}, such as {min(shared)!r}"
+
+
+def _texts(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns text and label, whatever the kind of task: of a pair, both texts."""
+    plain = _as_text(table)
+    return plain.select(
+        pl.concat_str(pl.col("^(text|second|words)$"), separator="\t").alias("text"),
+        pl.col("^(label|labels)$").alias("label"),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.backbones import load
-from isogloss.batching import budgets, tokenise
+from isogloss.batching import budgets
 from isogloss.errors import IsoglossError, unknown
 from isogloss.evaluate import predict as predict_features
 from isogloss.laboratory import restore
@@ -16,6 +16,7 @@ from isogloss.methods import find
 from isogloss.plan import Cell
 from isogloss.spec import check
 from isogloss.store import Finished, Store
+from isogloss.tasks import TASKS
 
 
 def predict(
@@ -53,10 +54,12 @@ def predict(
     if not texts:
         return
     stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
-    features = tokenise((texts,), [0] * len(texts), backbone.tokenizer)
+    task = TASKS[found.record.get("kind", "classification")]
+    features = task.unlabelled(texts, backbone.tokenizer)
     classes, sure = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])[0]
-    for text, label, score in zip(texts, classes, sure, strict=True):
-        answer = {"text": text, "label": found.record["labels"][label], "score": round(float(score), 4)}
+    answers, scores = task.predicted(features, classes, sure, found.record["labels"])
+    for text, label, score in zip(texts, answers, scores, strict=True):
+        answer = {**task.shown(text, label), "score": round(score, 4)}
         yield answer if code is None else {**answer, "language": code}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from isogloss.batching import Features, Row, collate, derive, passes
 from isogloss.heads import ClassificationHead
 from isogloss.methods import Method, Settings
 
-KEEP_STATES = 1 << 30  # bytes of pooled states that may be kept instead of encoding again
+KEEP_STATES = 1 << 30  # bytes of the head's inputs that may be kept instead of encoding again
 
 
 @dataclass(eq=False)
@@ -82,30 +82,64 @@ class Stack:
         """How many tokens of text fit beside the run's prompt."""
         return self.backbone.room(self.method.length(run.settings))
 
-    def pooled(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "B H"]:
-        """The head's inputs, one a row, by one forward pass."""
+    def inputs(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "units H"]:
+        """The head's inputs, row by row, by one forward pass."""
         pad = self.backbone.tokenizer.pad_token_id
         batch = collate(rows, pad=pad, device=self.backbone.device)
         hidden = self.backbone.hidden(batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert)
-        return heads.pool(hidden, batch.mask, self.pooling)
+        return heads.inputs(hidden, batch, self.pooling)
 
     @torch.no_grad()
-    def states(self, features: Features, run: Run, *, budget: int, advance: Any = None) -> Float[Tensor, "N H"]:
-        """The head's inputs for every example of `features` by one run, in one stream sorted by length.
+    def stream(
+        self, features: Features, run: Run, *, budget: int
+    ) -> Iterator[tuple[Int[np.ndarray, "units"], Float[Tensor, "units H"], int]]:
+        """The head's inputs for all of `features` by one run, in one stream sorted by length.
 
         Args:
             features: already truncated to the run's room.
             run: whose part is inserted.
             budget: most tokens of one forward pass.
-            advance: called with the tokens done after each pass.
+
+        Yields:
+            Units, their inputs, and the tokens of the pass.
         """
         insert = self.insert([run])
         extra = self.method.length(run.settings)
-        out = torch.empty(len(features), self.backbone.shape.width, device=self.backbone.device)
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
-            out[rows] = self.pooled([Row(features, i, 0) for i in rows], insert)
-            if advance is not None:
-                advance(int(features.lengths[rows].sum()))
+            made = self.inputs([Row(features, i, 0) for i in rows], insert)
+            yield features.units(rows), made, int(features.lengths[rows].sum())
+
+    def states(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "units H"]:
+        """What `stream` gives, in the order of the units."""
+        out = torch.empty(len(features.labels), self.backbone.shape.width, device=self.backbone.device)
+        for units, made, _ in self.stream(features, run, budget=budget):
+            out[units] = made
+        return out
+
+    def logits(
+        self, features: Features, runs: Sequence[Run], *, budget: int, advance: Callable[[int], None] = lambda _: None
+    ) -> list[Float[Tensor, "units C"]]:
+        """Every unit's scores by each run, on the CPU.
+
+        Where nothing is inserted into the backbone, the texts are encoded once for all runs.
+
+        Args:
+            features: already truncated to the runs' room.
+            runs: those to predict with.
+            budget: most tokens of one forward pass.
+            advance: called with the tokens of each pass.
+        """
+        out = [torch.empty(len(features.labels), run.head.bias.shape[0]) for run in runs]
+        together = (
+            [list(zip(runs, out, strict=True))] if self.head_only else [[pair] for pair in zip(runs, out, strict=True)]
+        )
+        for group in together:
+            for units, made, tokens in self.stream(features, group[0][0], budget=budget):
+                run_rows = torch.zeros(len(made), dtype=torch.long, device=made.device)
+                for run, scores in group:
+                    with torch.no_grad():
+                        scores[units] = heads.logits([run.head], made, run_rows).cpu()
+                advance(tokens)
         return out
 
 
@@ -118,11 +152,11 @@ def new_run(method: Method[Any, Any], backbone: Backbone, settings: Settings, *,
 
 
 def room_for_states(features: Features, width: int) -> bool:
-    """Whether all pooled states may be kept in memory."""
-    return len(features) * width * 4 <= KEEP_STATES
+    """Whether the head's inputs may all be kept in memory."""
+    return len(features.labels) * width * 4 <= KEEP_STATES
 
 
-def decode(scores: Float[Tensor, "N C"]) -> tuple[Int[np.ndarray, "N"], Float[np.ndarray, "N"]]:
-    """The best class of each example and its probability."""
+def decode(scores: Float[Tensor, "units C"]) -> tuple[Int[np.ndarray, "units"], Float[np.ndarray, "units"]]:
+    """The best class of each unit and its probability."""
     best = scores.softmax(dim=-1).max(dim=-1)
     return best.indices.cpu().numpy(), best.values.cpu().numpy()

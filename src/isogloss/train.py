@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isogloss import heads, metrics
+from isogloss import heads
 from isogloss.batching import Features, Row, derive, order, passes
 from isogloss.runs import Run, Stack, decode, room_for_states
 
@@ -32,12 +32,14 @@ class Lane:
         train: the source's training examples, truncated to this run's room.
         dev: its development examples, likewise; the only data that selection sees.
         metric: what is selected on.
+        score: that metric, from the predicted class of each unit of `dev`.
     """
 
     run: Run
     train: Features
     dev: Features
     metric: str
+    score: Callable[[np.ndarray], float]
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
     skipped: int = 0  # updates left out because a gradient was not finite
@@ -113,16 +115,17 @@ class Inputs:
                     self.kept[id(features)] = stack.states(features, lanes[0].run, budget=budget)
 
     def rows(self, rows: Sequence[Row], runs: Sequence[Run]) -> Tensor:
-        """Head inputs (B, H) of rows whose `run` counts in `runs`."""
+        """Head inputs (units, H) of rows whose `run` counts in `runs`."""
         if all(id(row.features) in self.kept for row in rows):
-            return torch.stack([self.kept[id(row.features)][row.example] for row in rows])
-        return self.stack.pooled(rows, self.stack.insert(runs))
+            return torch.cat([self.kept[id(row.features)][row.features.units([row.example])] for row in rows])
+        return self.stack.inputs(rows, self.stack.insert(runs))
 
-    def all(self, features: Features, run: Run, budget: int) -> Tensor:
-        """Head inputs (N, H) of every example by one run."""
-        if id(features) in self.kept:
-            return self.kept[id(features)]
-        return self.stack.states(features, run, budget=budget)
+    @torch.no_grad()
+    def logits(self, features: Features, run: Run, budget: int) -> Tensor:
+        """Scores (units, C) of all of a split by one run."""
+        if (kept := self.kept.get(id(features))) is None:
+            return self.stack.logits(features, [run], budget=budget)[0]
+        return heads.logits([run.head], kept, torch.zeros(len(kept), dtype=torch.long, device=kept.device))
 
 
 def train(
@@ -160,29 +163,35 @@ def train(
 def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> int:
     """One update of every lane. Returns the tokens of text that were learnt from."""
     runs = [lane.run for lane in lanes]
-    rows, gold, share, hidden_from_head = [], [], [], []
+    device, width = stack.backbone.device, stack.backbone.shape.width
+    rows: list[Row] = []
+    gold, share, run_units, hidden_from_head = [], [], [], []  # of each unit, in the order of the rows
     for k, lane in enumerate(lanes):
         lane.run.part.train()
         examples = lane.batch()
+        units = lane.train.units(examples)
         rows += [Row(lane.train, int(example), k) for example in examples]
-        gold += lane.train.labels[examples].tolist()
-        share += [1 / len(examples)] * len(examples)
-        hidden_from_head.append(_dropout(lane, len(examples), stack.backbone.shape.width))
-    device = stack.backbone.device
-    gold_rows, share_rows = torch.tensor(gold, device=device), torch.tensor(share, device=device)
-    run_rows = torch.tensor([row.run for row in rows], device=device)
+        gold.append(lane.train.labels[units])
+        share.append(np.full(len(units), 1 / len(units), dtype=np.float32))
+        run_units.append(np.full(len(units), k))
+        hidden_from_head.append(_dropout(lane, len(units), width))
+    gold_units, share_units, run_of_unit = (
+        torch.from_numpy(np.concatenate(part)).to(device) for part in (gold, share, run_units)
+    )
     keep = torch.cat(hidden_from_head).to(device)
-    loss_rows = torch.zeros(len(rows), device=device)
+    loss_units = torch.zeros(len(gold_units), device=device)
+    first = np.concatenate([[0], np.cumsum([row.units for row in rows])])
     if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
         torch.manual_seed(derive("backbone", lanes[0].run.seed, lanes[0].step))
     prompt = [stack.method.length(run.settings) for run in runs]
     for some in passes([row.length + prompt[row.run] for row in rows], budget=budget):
-        pooled = inputs.rows([rows[i] for i in some], runs) * keep[some]
-        scores = heads.logits([run.head for run in runs], pooled, run_rows[some])
-        losses = heads.losses(scores, gold_rows[some])
-        (losses * share_rows[some]).sum().backward()  # type: ignore[no-untyped-call]
-        loss_rows[some] = losses.detach()
-    means = torch.zeros(len(lanes), device=device).index_add_(0, run_rows, loss_rows * share_rows).tolist()
+        units = np.concatenate([np.arange(first[i], first[i + 1]) for i in some])
+        states = inputs.rows([rows[i] for i in some], runs) * keep[units]
+        scores = heads.logits([run.head for run in runs], states, run_of_unit[units])
+        losses = heads.losses(scores, gold_units[units])
+        (losses * share_units[units]).sum().backward()  # type: ignore[no-untyped-call]
+        loss_units[units] = losses.detach()
+    means = torch.zeros(len(lanes), device=device).index_add_(0, run_of_unit, loss_units * share_units).tolist()
     for k, lane in enumerate(lanes):
         lane.tokens += sum(row.length for row in rows if row.run == k)
         if lane.step % LOG_EVERY == 0:
@@ -194,21 +203,19 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
 def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     """Score a lane on the source's development data, and keep its weights if they are the best so far."""
     lane.run.part.eval()
-    with torch.no_grad():
-        pooled = inputs.all(lane.dev, lane.run, budget)
-        scores = heads.logits([lane.run.head], pooled, torch.zeros(len(pooled), dtype=torch.long, device=pooled.device))
-        gold = torch.from_numpy(lane.dev.labels).to(scores.device)
-        loss = float(heads.losses(scores, gold).mean())
-    value = metrics.METRICS[lane.metric](lane.dev.labels, decode(scores)[0])
+    scores = inputs.logits(lane.dev, lane.run, budget)
+    gold = torch.from_numpy(lane.dev.labels).to(scores.device)
+    loss = float(heads.losses(scores, gold).mean())
+    value = lane.score(decode(scores)[0])
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
 
 
-def _dropout(lane: Lane, rows: int, width: int) -> Tensor:
-    """What each row's head input (B, H) is multiplied by: drawn by seed and update alone."""
+def _dropout(lane: Lane, units: int, width: int) -> Tensor:
+    """What each unit's head input (units, H) is multiplied by: drawn by seed and update alone."""
     rate = lane.run.settings.dropout
     generator = torch.Generator().manual_seed(derive("dropout", lane.run.seed, lane.step))
-    return (torch.rand(rows, width, generator=generator) >= rate).float() / (1 - rate)
+    return (torch.rand(units, width, generator=generator) >= rate).float() / (1 - rate)
 
 
 def _row(lane: Lane, **values: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from isogloss import heads
 from isogloss.batching import Row, collate, order, passes, tokenise
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
-from isogloss.train import Inputs, Lane, update
-from models import WORDS, backbone, reference
+from isogloss.train import Inputs, update
+from models import WORDS, backbone, lane, reference
 
 TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(1 + 7 * i % 13)) for i in range(17)]
 
@@ -63,7 +63,7 @@ def test_more_padding_changes_nothing(both, name):
     few, many = [Row(features, i, 0) for i in (1, 2)], [Row(features, i, 0) for i in (1, 2, 11)]
     with torch.no_grad():
         insert = made.insert(made.runs)
-        torch.testing.assert_close(made.pooled(few, insert), made.pooled(many, insert)[:2], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(made.inputs(few, insert), made.inputs(many, insert)[:2], rtol=1e-5, atol=1e-5)
     assert (
         collate(many, pad=1, device=model.device).tokens.shape[1]
         > collate(few, pad=1, device=model.device).tokens.shape[1]
@@ -80,10 +80,10 @@ def test_the_budget_of_a_pass_changes_no_gradient(both, name):
         own = model.copy() if name == "fine-tuning" else model
         settings = {"backbone_dropout": 0.0} if name == "fine-tuning" else {"length": 3}
         made = stack(own, name, batch_size=16, dropout=0.1, **settings)
-        lane = Lane(made.runs[0], features, features, "accuracy")
-        lane.update = lambda: None
-        assert update(made, [lane], Inputs(made, [lane], 4096), budget) > 0
-        return [parameter.grad for parameter in made.runs[0].parameters()], lane.history[0]["loss"]
+        own_lane = lane(made.runs[0], features)
+        own_lane.update = lambda: None
+        assert update(made, [own_lane], Inputs(made, [own_lane], 4096), budget) > 0
+        return [parameter.grad for parameter in made.runs[0].parameters()], own_lane.history[0]["loss"]
 
     (whole, loss), (cut, same) = gradients(4096), gradients(20)
     assert loss == pytest.approx(same, rel=1e-5)

@@ -8,8 +8,8 @@ from isogloss.batching import tokenise
 from isogloss.evaluate import predict
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
-from isogloss.train import Lane, train
-from models import LABELS, WORDS, backbone
+from isogloss.train import train
+from models import LABELS, WORDS, backbone, lane
 
 COMMON = {"epochs": 3, "batch_size": 8, "dropout": 0.2}
 # (method, settings of each run, seed of each run): rates, lengths, batches, epochs, decay and clipping all differ.
@@ -48,11 +48,11 @@ def trained(model, splits, name, settings, seeds, budget):
         for own, seed in zip(settings, seeds, strict=True)
     ]
     stack = Stack(model, method, runs)
-    lanes = [Lane(run, splits[0], splits[1], "accuracy") for run in runs]
+    lanes = [lane(run, splits[0], splits[1]) for run in runs]
     train(stack, lanes, budget=budget, eval_budget=budget, source="eng-Latn")
     return [
-        (lane.history, method.stored(lane.run.part) | lane.run.head.state_dict(), predicted)
-        for lane, predicted in zip(lanes, predict(stack, runs, splits[2], budget=budget), strict=True)
+        (one.history, method.stored(one.run.part) | one.run.head.state_dict(), predicted)
+        for one, predicted in zip(lanes, predict(stack, runs, splits[2], budget=budget), strict=True)
     ]
 
 

@@ -8,8 +8,8 @@ from isogloss import backbones
 from isogloss.batching import order, tokenise
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
-from isogloss.train import Lane, train
-from models import WORDS, backbone, checkpoint
+from isogloss.train import train
+from models import WORDS, backbone, checkpoint, lane
 
 RATES = {"lr": 1e-3, "head_lr": 1e-2}
 SETTINGS = {
@@ -26,8 +26,7 @@ def ours(model, **settings):
     run = new_run(method, own, method.settings(**SETTINGS | settings), seed=3, classes=3)
     start = {name: tensor.clone() for name, tensor in run.head.state_dict().items()}
     features = tokenise((TEXTS,), GOLD, model.tokenizer)
-    lane = Lane(run, features, features, "accuracy")
-    train(Stack(own, method, [run]), [lane], budget=30, eval_budget=1000, source="eng-Latn")
+    train(Stack(own, method, [run]), [lane(run, features)], budget=30, eval_budget=1000, source="eng-Latn")
     return method.stored(run.part) | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}, start
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from isogloss import yaml
 from isogloss.data import carving
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
 from isogloss.data.readers import READERS, Raw
+from isogloss.data.tables import TABLES
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages import Language
 
@@ -24,7 +24,7 @@ __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """One split in one language: a table with the columns id, text, second (pairs only) and label."""
+    """One split in one language: a table in the columns of its kind of task."""
 
     language: Language
     split: Split
@@ -36,16 +36,12 @@ class Examples:
         return len(self.table)
 
     @property
-    def texts(self) -> tuple[list[str], ...]:
-        """The texts, or the first and the second texts of pairs."""
-        return tuple(self.table[name].to_list() for name in ("text", "second") if name in self.table.columns)
-
-    @property
     def fingerprint(self) -> str:
-        """sha256 over every id, text and label, in order."""
+        """sha256 over every value, in order."""
         digest = hashlib.sha256()
         for row in self.table.iter_rows():
-            digest.update("\x1f".join(row).encode() + b"\x1e")
+            values = (value if isinstance(value, str) else "\x1d".join(value) for value in row)
+            digest.update("\x1f".join(values).encode() + b"\x1e")
         return digest.hexdigest()
 
 
@@ -106,12 +102,14 @@ class DataSet:
         """
         taken = self.splits.get(split, split)
         rows, origin = self._rows(language, cast(Split, carving.name(taken)))
-        usable = [row for row in rows if row.values[self.card.columns.label] not in self.card.drop]
+        usable = [
+            row for row in rows if not self.card.drop or row.values[self.card.columns.label] not in self.card.drop
+        ]
         dropped = len(rows) - len(usable)
         rows = carving.part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, _table(rows, self.card), origin, dropped)
+        return Examples(language, split, TABLES[self.card.kind](rows, self.card), origin, dropped)
 
     def _rows(self, language: Language, split: Split) -> tuple[list[Raw], str]:
         code = self.card.code(language)
@@ -162,9 +160,10 @@ def open_data(
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
     found = _custom(path, card) if task == CUSTOM else find(task)
+    known = {*found.labels, *(label.partition("-")[2] for label in found.labels if "-" in label)}
     for label in (labels or {}).values():
-        if label not in found.labels:
-            raise unknown(f"label of {found.name}", label, found.labels)
+        if label not in known:
+            raise unknown(f"label of {found.name}", label, known)
     found = found.model_copy(update={"aliases": found.aliases | (labels or {})})
     if path is not None:
         if found.local is None:
@@ -187,31 +186,3 @@ def _custom(path: Path | None, card: dict[str, Any] | None) -> Card:
     if not beside.is_file():
         raise IsoglossError(f"task custom needs a card: data.card, or {beside}; `isogloss data-card {path}` drafts one")
     return read_card(yaml.load(beside), where=str(beside))
-
-
-def _table(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
-    """Rows as a table in our columns, each value checked."""
-    columns = card.columns
-    known = set(card.labels)
-    out: dict[str, list[Any]] = {"id": [], "text": []}
-    if columns.second is not None:
-        out["second"] = []
-    out["label"] = []
-    for number, row in enumerate(rows):
-        label = card.aliases.get(row.values[columns.label], row.values[columns.label])
-        if label not in known:
-            raise IsoglossError(f"{row.where} has the label {label!r}; {card.name} has {', '.join(card.labels)}")
-        texts = {"text": columns.text} | ({"second": columns.second} if columns.second else {})
-        for name, column in texts.items():
-            text = row.values[column].strip()
-            if not text:
-                raise IsoglossError(f"{row.where} has an empty {column!r}; remove the row or fill it in")
-            out[name].append(text)
-        out["id"].append(row.values[columns.id] if columns.id else str(number))
-        out["label"].append(label)
-    table = pl.DataFrame(out, schema=dict.fromkeys(out, pl.String))
-    if table["id"].is_duplicated().any():
-        twice = table.filter(pl.col("id").is_duplicated())["id"][0]
-        where = next(row.where for row in reversed(rows) if columns.id and row.values[columns.id] == twice)
-        raise IsoglossError(f"{where} has the id {twice!r} a second time; ids name one example each")
-    return table

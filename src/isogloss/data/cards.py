@@ -43,7 +43,7 @@ class Columns(_Strict):
     """Which columns of the files mean what."""
 
     id: str | None = Field(None, description="left out: examples are numbered as they come")
-    text: str
+    text: str = Field(description="the text; of tagging, the words")
     second: str | None = Field(None, description="the second text of a pair")
     label: str
 
@@ -52,7 +52,7 @@ class Local(_Strict):
     """How the data set lies in a folder of the user's."""
 
     path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
-    format: Literal["tsv", "csv", "jsonl", "parquet"]
+    format: Literal["tsv", "csv", "jsonl", "parquet", "tokens", "conllu"]
     header: list[str] | None = Field(None, description="names of the columns, where the files have no header")
     split_column: str | None = Field(None, description="where one file holds all splits: the column that says which")
     splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
@@ -72,7 +72,7 @@ class Card(_Strict):
 
     name: str
     title: str = ""
-    kind: Literal["classification"]
+    kind: Literal["classification", "tagging"]
     source: str = Field(description="the language it is usually trained in")
     parallel: bool = Field(False, description="whether an id means the same example in every language")
     metrics: list[str] = Field(["accuracy", "macro-f1"], description="the first is what selection goes by")

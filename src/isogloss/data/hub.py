@@ -50,14 +50,23 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
     for column in columns:
         if column not in table.column_names:
             raise IsoglossError(f"{hub.id} has no column {column!r}; it has {', '.join(table.column_names)}")
-    names = {
-        column: feature.names for column, feature in table.features.items() if isinstance(feature, datasets.ClassLabel)
-    }
-    rows = []
-    for number, row in enumerate(table.select_columns(list(columns))):
-        values = {
-            column: names[column][value] if column in names and value >= 0 else str(value)
-            for column, value in row.items()
-        }
-        rows.append(Raw(f"{hub.id} ({code}, {split}) row {number}", values))
-    return rows
+    names = {column: _names(feature) for column, feature in table.features.items()}
+    return [
+        Raw(
+            f"{hub.id} ({code}, {split}) row {number}",
+            {column: _plain(value, names[column]) for column, value in row.items()},
+        )
+        for number, row in enumerate(table.select_columns(list(columns)))
+    ]
+
+
+def _names(feature: Any) -> list[str] | None:
+    """The names of the classes of a column, or of the items of its lists."""
+    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
+    return names
+
+
+def _plain(value: Any, names: list[str] | None) -> Any:
+    if isinstance(value, list):
+        return [_plain(item, names) for item in value]
+    return names[value] if names is not None and value >= 0 else str(value)

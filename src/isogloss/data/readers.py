@@ -23,7 +23,7 @@ class Raw:
     """One row of a file."""
 
     where: str  # file and line, for errors
-    values: dict[str, str]
+    values: dict[str, Any]  # texts; of tokens, a list of texts for each column
 
 
 def read_text(path: Path) -> str:
@@ -126,6 +126,60 @@ def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | No
     ]
 
 
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+
+def read_conllu(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+    """CoNLL-U: `read_tokens` with its ten columns."""
+    return read_tokens(path, columns, CONLLU)
+
+
+def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+    """A word a line, an empty line after each sentence: CoNLL, IOB2 and the like. A row is a sentence.
+
+    Fields stand between tabs, or where a file has none, between spaces. Comments begin with `#` and have not as many
+    fields as a word. Multiword tokens (`1-2`) and empty nodes (`1.1`) are no words, where a column is called `id`.
+
+    Args:
+        path: the file.
+        columns: those that are wanted, as lists with a value a word.
+        header: the names of the fields, in order.
+
+    Raises:
+        IsoglossError: a line has too few or too many fields, or a word is empty.
+    """
+    names = list(header or columns)
+    _check_columns(str(path), columns, names)
+    text = read_text(path)
+    separator = "\t" if "\t" in text else None
+    rows: list[Raw] = []
+    words: list[list[str]] = []
+    begin = name = ""
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        bare = line.removesuffix("\r")
+        fields = bare.split(separator)
+        if not bare.strip():
+            if words:
+                of_column = dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
+                rows.append(
+                    Raw(begin, {column: of_column[column] for column in columns} | ({ID: name} if name else {}))
+                )
+            words, name = [], ""
+        elif bare.startswith("#") and len(fields) != len(names):
+            name = bare.partition("=")[2].strip() if bare.startswith("# sent_id") else name
+        elif len(fields) != len(names):
+            raise IsoglossError(
+                f"{path} line {number} has {len(fields)} fields; expected {len(names)} ({', '.join(names)})"
+            )
+        elif "id" not in names or fields[names.index("id")].isdigit():
+            begin = begin if words else f"{path} line {number}"
+            words.append(fields)
+    return rows
+
+
+ID = "sent_id"  # what a sentence is called, where its comments say so
+
+
 def _check_columns(where: str, wanted: Sequence[str], there: Sequence[str]) -> None:
     for column in wanted:
         if column not in there:
@@ -138,4 +192,7 @@ def _as_text(value: object) -> str:
 
 
 Reader = Callable[[Path, Sequence[str], Sequence[str] | None], list[Raw]]
-READERS: dict[str, Reader] = {"tsv": read_tsv, "csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
+READERS: dict[str, Reader] = {
+    "tsv": read_tsv, "csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "tokens": read_tokens,
+    "conllu": read_conllu,
+}  # fmt: skip

@@ -1,0 +1,71 @@
+"""From what a reader gave to a table in our columns, each value checked. One function a kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from isogloss.data.cards import Card
+from isogloss.data.readers import ID, Raw
+from isogloss.errors import IsoglossError
+
+
+def classification(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+    """The columns id, text, second (pairs only) and label."""
+    columns = card.columns
+    texts = {"text": columns.text} | ({"second": columns.second} if columns.second else {})
+    out: dict[str, list[str]] = {name: [] for name in ("id", *texts, "label")}
+    for number, row in enumerate(rows):
+        label = card.aliases.get(row.values[columns.label], row.values[columns.label])
+        if label not in card.labels:
+            raise _unknown_label(row, label, card)
+        for name, column in texts.items():
+            text = row.values[column].strip()
+            if not text:
+                raise IsoglossError(f"{row.where} has an empty {column!r}; remove the row or fill it in")
+            out[name].append(text)
+        out["id"].append(row.values[columns.id] if columns.id else str(number))
+        out["label"].append(label)
+    table = pl.DataFrame(out, schema=dict.fromkeys(out, pl.String))
+    if table["id"].is_duplicated().any():
+        twice = table.filter(pl.col("id").is_duplicated())["id"][0]
+        where = next(row.where for row in reversed(rows) if columns.id and row.values[columns.id] == twice)
+        raise IsoglossError(f"{where} has the id {twice!r} a second time; ids name one example each")
+    return table
+
+
+def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+    """The columns id, words and labels, the last two lists of the same length."""
+    out: dict[str, list[object]] = {"id": [], "words": [], "labels": []}
+    known = set(card.labels)
+    for number, row in enumerate(rows):
+        words, labels = (row.values[column] for column in (card.columns.text, card.columns.label))
+        tags = [_tag(label, card) for label in labels]
+        for tag in tags:
+            if tag not in known:
+                raise _unknown_label(row, tag, card)
+        if not all(word.strip() for word in words) or len(words) != len(tags):
+            raise IsoglossError(f"{row.where}: {len(words)} words, some of them empty, and {len(tags)} tags")
+        out["id"].append(row.values.get(ID, str(number)))
+        out["words"].append(words)
+        out["labels"].append(tags)
+    return pl.DataFrame(out, schema={"id": pl.String, "words": pl.List(pl.String), "labels": pl.List(pl.String)})
+
+
+def _tag(tag: str, card: Card) -> str:
+    """A tag by the card's names: an alias stands for a whole tag, or for the type behind its prefix."""
+    prefix, dash, kind = tag.partition("-")
+    renamed = card.aliases.get(tag) or card.aliases.get(kind)
+    if renamed is None or tag in card.aliases:
+        return renamed or tag
+    return "O" if renamed == "O" else f"{prefix}{dash}{renamed}"
+
+
+def _unknown_label(row: Raw, label: str, card: Card) -> IsoglossError:
+    return IsoglossError(f"{row.where} has the label {label!r}; {card.name} has {', '.join(card.labels)}")
+
+
+TABLES: dict[str, Callable[[Sequence[Raw], Card], pl.DataFrame]] = {
+    "classification": classification, "tagging": tagging,
+}  # fmt: skip

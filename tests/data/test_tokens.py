@@ -1,0 +1,93 @@
+"""Files with a word a line, against conllu, and the mistakes in them."""
+
+import os
+from pathlib import Path
+
+import conllu
+import pytest
+
+from isogloss.data import open_data
+from isogloss.data.cards import find
+from isogloss.data.readers import read_conllu, read_tokens
+from isogloss.data.tables import tagging
+from isogloss.errors import IsoglossError
+from isogloss.languages import Language
+
+SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+needs_files = pytest.mark.skipif(not SHARED.is_dir(), reason="the published data sets are not beside the project")
+SENTENCE = """# sent_id = s-1
+# text = Don't go
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tDo\tdo\tAUX\t_\t_\t3\taux\t_\t_
+2\tn't\tnot\tPART\t_\t_\t3\tadvmod\t_\t_
+3\tgo\tgo\tVERB\t_\t_\t0\troot\t_\t_
+3.1\tgone\tgo\tVERB\t_\t_\t_\t_\t_\t_
+
+# sent_id = s-2
+1\t#\t#\tSYM\t_\t_\t0\troot\t_\t_
+"""
+
+
+def test_multiword_tokens_and_empty_nodes_are_no_words(tmp_path):
+    (tmp_path / "x.conllu").write_text(SENTENCE)
+    one, two = read_conllu(tmp_path / "x.conllu", ["form", "upos"])
+    assert one.values == {"form": ["Do", "n't", "go"], "upos": ["AUX", "PART", "VERB"], "sent_id": "s-1"}
+    assert two.values == {"form": ["#"], "upos": ["SYM"], "sent_id": "s-2"}
+    assert one.where.endswith("x.conllu line 4")
+
+
+def test_spaces_between_fields_and_windows_line_ends(tmp_path):
+    (tmp_path / "x").write_bytes(b"-DOCSTART- O\r\n\r\nEU B-ORG\r\nrejects O\r\n")
+    rows = read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"])
+    assert [row.values["word"] for row in rows] == [["-DOCSTART-"], ["EU", "rejects"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("a\tNOUN\nb\n", "x line 2 has 1 fields; expected 2"),
+        ("a\tNOUN\tx\n", "x line 1 has 3 fields; expected 2"),
+        ("a\tNOUN\n \tVERB\n", "x line 1: 2 words, some of them empty"),
+        ("a\tNOUN\n\nb\tNOON\n", "x line 3 has the label 'NOON'"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, body, message):
+    (tmp_path / "x").write_text(body)
+    card = find("udpos")
+    with pytest.raises(IsoglossError, match=message) as error:
+        tagging(read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"]), card)
+    assert "\n" not in str(error.value)
+
+
+def test_an_alias_stands_for_a_tag_or_for_the_type_behind_its_prefix(tmp_path):
+    (tmp_path / "x").write_text("a\tB-OTH\nb\tI-OTH\nc\tB-PER\n")
+    rows = read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"])
+    assert tagging(rows, find("uner"))["labels"][0].to_list() == ["O", "O", "B-PER"]
+    renamed = find("uner").model_copy(update={"aliases": {"OTH": "LOC"}})
+    assert tagging(rows, renamed)["labels"][0].to_list() == ["B-LOC", "I-LOC", "B-PER"]
+
+
+@needs_files
+@pytest.mark.parametrize("code", ["en", "fr", "hi", "tr", "ar"])
+def test_real_files_of_conllu(code):
+    path = next((SHARED / "pud").glob(f"{code}_pud*.conllu"))
+    theirs = conllu.parse(path.read_text(encoding="utf-8"))
+    ours = read_conllu(path, ["form", "upos"])
+    assert len(ours) == 1000
+    for row, sentence in zip(ours, theirs, strict=True):
+        words = [word for word in sentence if isinstance(word["id"], int)]
+        assert row.values["form"] == [word["form"] for word in words]
+        assert row.values["upos"] == [word["upos"] for word in words]
+        assert row.values["sent_id"] == sentence.metadata["sent_id"]
+
+
+@needs_files
+@pytest.mark.parametrize(("task", "languages"), [("udpos", 17), ("uner", 5)])
+def test_real_files_of_tags(task, languages):
+    data = open_data(task, path=SHARED / task)
+    assert len(data.languages()) == languages
+    for language in data.languages():
+        table = data.examples(language, "test").table
+        assert len(table) > 50
+        assert (table["words"].list.len() == table["labels"].list.len()).all()
+    assert data.examples(Language.parse("en"), "dev")
