@@ -1,9 +1,11 @@
 """Whole experiments on small random models, through the command line's own entry."""
 
 import json
+import signal
 import sys
 
 import polars as pl
+import polars.testing
 import pytest
 
 from isogloss import cli, yaml
@@ -118,16 +120,12 @@ def test_a_finished_run_is_not_trained_again(done, home, command):
         ("data.test_limit=5", "test data of eng-Latn"),
         ("source=de", "source: eng-Latn → deu-Latn"),
         ("methods={new: {method: linear-probe}, linear-probe: {batch_size: 4}}", "settings.batch_size: 32 → 4"),
-        ("methods={new: {method: linear-probe}}", None),
+        ("dtype=bfloat16", "backbone.dtype: float32 → bfloat16"),
     ],
 )
 def test_a_changed_spec_is_refused_and_nothing_is_touched(home, done, command, override, message):
     before = contents(done)
-    words = ("run", home / "spec.yaml", "--out", done, "--set", override)
-    if message is None:  # another method beside the stored ones is no change
-        assert "would" not in command(*words, "--dry-run").err
-        return
-    shown = command(*words, code=2)
+    shown = command("run", home / "spec.yaml", "--out", done, "--set", override, code=2)
     assert message in shown.err
     assert shown.err.count("\n") == 1
     assert contents(done) == before
@@ -140,6 +138,12 @@ def test_predict_labels_any_text(done, command):
     answers = [json.loads(line) for line in lines.out.splitlines()]
     assert [a["text"] for a in answers] == ["the cat", "三"]
     assert all(a["label"] in LABELS and 0 < a["score"] <= 1 and a["language"] == "zho-Hans" for a in answers)
+
+
+def test_predict_says_what_it_cuts(done, command):
+    shown = command("predict", done, "--method", "soft-prompt", stdin=b"the " + b"cat " * 90 + b"\na\n")
+    assert "1 texts are longer than 37 tokens and are cut" in shown.err
+    assert len(shown.out.splitlines()) == 2
 
 
 def test_predict_without_a_choice_takes_the_best_on_source_dev(done):
@@ -253,3 +257,76 @@ def test_adding_seeds_methods_and_languages_extends(home, tmp_path, command):
     assert spec["seeds"] == [0, 1]
     assert list(spec["methods"]) == ["soft-prompt", "linear-probe"]
     assert spec["targets"] == ["deu-Latn", "fra-Latn"]
+    record = json.loads((out / "weights/soft-prompt/0/run.json").read_text())
+    assert record["test_data"].keys() == {"eng-Latn", "deu-Latn", "fra-Latn"}
+    assert record["environment"]["packages"]["torch"]
+
+
+def test_variants_added_to_a_method_stay_in_the_spec(home, tmp_path, command):
+    out = tmp_path / "run"
+    for length in ("[2, 4]", "[4, 6]"):
+        method = f"methods={{soft-prompt: {{epochs: 1, length: {length}}}}}"
+        command("run", home / "spec.yaml", "--out", out, "--set", method, "--set", "seeds=[0]")
+    assert yaml.load(out / "spec.yaml")["methods"]["soft-prompt"]["length"] == [2, 4, 6]
+    assert len(pl.read_parquet(out / "scores.parquet")["method"].unique()) == 3
+
+
+def test_a_relative_backbone_is_found_from_anywhere(home, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(home)
+    one = ["--set", "methods={linear-probe: {epochs: 1}}", "--set", "seeds=[0]", "--set", "backbone=./model"]
+    command("run", home / "spec.yaml", "--out", tmp_path / "run", *one)
+    monkeypatch.chdir(tmp_path)
+    assert command("predict", "run", stdin=b"a\n").out
+    monkeypatch.setenv("HOME", str(home))
+    command(
+        "run",
+        home / "spec.yaml",
+        "--out",
+        tmp_path / "home",
+        *one[:-1],
+        "backbone=~/model",
+        "--set",
+        "data.path=~/data",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
+    """The first signal waits for the update that runs; going on ends as if nothing had happened."""
+    from isogloss import train
+    from isogloss.checkpoint import Checkpoints
+    from isogloss.experiment import run
+    from isogloss.spec import read_spec
+
+    spec = read_spec(
+        str(home / "spec.yaml"), ["methods={deep-prompt: {epochs: 3, batch_size: 4, length: 2}}", "seeds=[0]"]
+    )
+    whole = run(spec, tmp_path / "whole").table("history")
+    plain, calls, saved = train.update, [], []
+
+    def update(*args):
+        calls.append(None)
+        if len(calls) == 6:  # the last of the first epoch, in the middle of an update
+            signal.raise_signal(number)
+        return plain(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "update", update)
+        patch.setattr(Checkpoints, "save", lambda self, lanes, save=Checkpoints.save: saved.append(save(self, lanes)))
+        with pytest.raises(KeyboardInterrupt):
+            run(spec, tmp_path / "run")
+    assert (len(calls), len(saved)) == (6, 1)
+    history = run(spec, tmp_path / "run").table("history")
+    polars.testing.assert_frame_equal(whole, history)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_says_how_to_go_on(home, tmp_path, command, monkeypatch):
+    from isogloss import experiment
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", stopped)
+    shown = command("run", home / "spec.yaml", "--out", tmp_path / "run", code=130)
+    assert shown.err == "isogloss: stopped; run the same command again to go on\n"

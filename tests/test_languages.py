@@ -1,5 +1,6 @@
 import pytest
 
+from isogloss.data import find
 from isogloss.data.cards import cards
 from isogloss.errors import IsoglossError
 from isogloss.languages import CHOICES, Language
@@ -61,3 +62,15 @@ def test_what_is_no_language_says_what_would_be(code, hint):
 def test_languages_sort_with_and_without_a_region():
     codes = [str(language) for language in sorted(map(Language.parse, ["pt-BR", "zh-TW", "pt", "zh"]))]
     assert codes == ["por-Latn", "por-Latn-BR", "zho-Hans", "zho-Hant"]
+
+
+def test_a_region_matters_only_where_both_sides_name_one():
+    card = find("sib200").model_copy(
+        update={"languages": {"eng-Latn": "en", "por-Latn-BR": "pt-BR", "por-Latn-PT": "pt-PT", "spa-Latn-MX": "es-MX"}}
+    )
+    assert str(card.language("en-US")) == "eng-Latn"
+    assert str(card.language("es")) == "spa-Latn-MX"
+    assert str(card.language("pt-PT")) == "por-Latn-PT"
+    for code in ("pt", "es-ES", "fr"):
+        with pytest.raises(IsoglossError, match="unknown language of sib200"):
+            card.language(code)

@@ -1,7 +1,8 @@
 """From texts to batches: tokenise once, sort by length, cut into forward passes.
 
 A *row* is one example for one run. What a training update sees is decided by seed and epoch alone (`order`); how its
-rows are cut into forward passes (`passes`) changes the speed and nothing else.
+rows are cut into forward passes (`passes`) changes the speed and nothing else, unless the backbone itself is in
+training: its own dropout is drawn pass by pass.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -67,7 +67,10 @@ def run(
     from isogloss.experiment import run as carry_out
     from isogloss.table import score_table
 
-    stored = carry_out(read, folder)
+    try:
+        stored = carry_out(read, folder)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on", None, code=130)
     console.print(score_table(stored))
     console.print(f"stored in {stored.path}", markup=False)
 
@@ -138,14 +141,12 @@ def data_card(
 
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
-    # What stops a job on a cluster is treated like Ctrl-C: the training's state is kept.
+    # What stops a job on a cluster is treated like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except IsoglossError as error:
         _fail(str(error), error)
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on", None, code=130)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE}:
             raise
@@ -153,7 +154,7 @@ def main() -> None:
         _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
 
 
-def _fail(message: str, error: BaseException | None, code: int = 2) -> Any:
+def _fail(message: str, error: BaseException | None, code: int = 2) -> NoReturn:
     if error is not None and "--traceback" in sys.argv:
         raise error
     typer.echo(f"isogloss: {message}", err=True)

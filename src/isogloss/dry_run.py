@@ -8,8 +8,7 @@ from pathlib import Path
 
 from isogloss.backbones import where
 from isogloss.console import out
-from isogloss.languages import Language
-from isogloss.material import open_spec
+from isogloss.material import languages, open_spec
 from isogloss.plan import cells
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -24,17 +23,14 @@ def describe(spec: Spec, folder: Path) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
     wanted = cells(spec)
     data = open_spec(spec)
-    source = Language.parse(spec.source or data.card.source)
-    targets = data.languages() if spec.targets == "all" else [Language.parse(code) for code in spec.targets]
-    for language in [source, *targets]:
-        data.card.code(language)
+    source, targets = languages(spec, data)
     finished = {cell.key for cell in Store(folder).finished()}
     missing = [cell for cell in wanted if (cell.label, cell.seed) not in finished]
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")
     say(f"  train       {source.name} ({source})")
-    say(f"  score       {len(set(targets) - {source})} other languages")
+    say(f"  score       {len(targets)} other languages")
     for label, count in Counter(cell.label for cell in wanted).items():
         left = sum(cell.label == label for cell in missing)
         settings = next(cell.settings for cell in wanted if cell.label == label)

@@ -10,6 +10,10 @@ class IsoglossError(Exception):
     """A mistake of input. The message says what came, what was expected, and how to mend it."""
 
 
+class MissingError(IsoglossError):
+    """Something that may rightly not be there, such as a training split outside the source language."""
+
+
 def unknown(what: str, came: str, known: Iterable[str]) -> IsoglossError:
     """The error for a name that is not known, with the nearest one that is.
 

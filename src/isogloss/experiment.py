@@ -36,7 +36,8 @@ def run(spec: Spec, out: Path) -> Store:
     common = common_facts(material, backbone)
     finished = stored.finished()
     _refuse_changes(out, finished, wanted, common, material.test_data)
-    stored.begin(_resolved(spec, material, stored if finished else None), _surroundings(material, backbone))
+    surroundings = _surroundings(material, backbone)
+    stored.begin(_resolved(spec, material, stored), surroundings)
     found = {cell.key: cell for cell in stored.finished()}
     todo = [cell for cell in wanted if (cell.label, cell.seed) not in found]
     short = [
@@ -46,7 +47,9 @@ def run(spec: Spec, out: Path) -> Store:
         and material.test_data.keys() - found[cell.label, cell.seed].record["test_data"].keys()
     ]
     if todo or short:
-        laboratory = Laboratory(material, backbone, stored, common, checkpoint_minutes=spec.checkpoint_minutes)
+        laboratory = Laboratory(
+            material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes
+        )
         laboratory.carry_out(todo, short)
     stored.gather()
     return stored
@@ -55,7 +58,11 @@ def run(spec: Spec, out: Path) -> Store:
 def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
     """What decides the result of every cell alike."""
     return {
-        "backbone": {"name": backbone.identity.name, "weights": backbone.identity.weights},
+        "backbone": {
+            "weights": backbone.identity.weights,
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+            "pooling": backbone.pooling,
+        },
         "task": material.data.card.name,
         "labels": material.labels,
         "source": str(material.source),
@@ -94,22 +101,36 @@ def _refuse_changes(
             )
 
 
-def _resolved(spec: Spec, material: Material, stored: Store | None) -> dict[str, Any]:
+def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
     """The spec with every default filled in, together with what the directory already holds."""
     resolved = spec.model_dump(mode="json")
     if spec.data.path is not None:
-        resolved["data"]["path"] = str(spec.data.path.expanduser().resolve())
+        resolved["data"]["path"] = str(spec.data.path.resolve())
+    if (folder := Path(spec.backbone).expanduser()).is_dir():
+        resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
         resolved["data"]["card"] = material.data.card.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(material.source)
     resolved["targets"] = [str(test.language) for test in material.tests if test.language != material.source]
     resolved["methods"] = resolved_methods(spec)
-    if stored is not None:
-        old = stored.spec()
-        resolved["methods"] = {**old["methods"], **resolved["methods"]}
+    if old := stored.spec():
+        resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
         resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
         resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
     return resolved
+
+
+def _with_old_variants(methods: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Methods with the variants that are stored beside those that are asked for now."""
+    return {
+        name: {
+            key: [*before, *(one for one in value if one not in before)]
+            if isinstance(value, list) and isinstance(before := old.get(name, {}).get(key), list)
+            else value
+            for key, value in settings.items()
+        }
+        for name, settings in methods.items()
+    }
 
 
 def _surroundings(material: Material, backbone: Backbone) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor
 
 from isogloss import store
@@ -15,9 +16,11 @@ from isogloss.batching import Features, budgets
 from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
 from isogloss.evaluate import TestSet, predict, predictions_table, scores_table, test_set
+from isogloss.heads import ClassificationHead
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
 from isogloss.runs import Run, Stack, new_run
+from isogloss.stopping import stop_requests
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
 from isogloss.train import Lane, train
@@ -31,6 +34,7 @@ class Laboratory:
         backbone: frozen; methods that change it get a copy.
         stored: where finished cells go.
         common: the facts that all cells share.
+        environment: what they are made with, for the record.
         checkpoint_minutes: how much training a crash may cost.
     """
 
@@ -40,6 +44,7 @@ class Laboratory:
         backbone: Backbone,
         stored: Store,
         common: Mapping[str, Any],
+        environment: Mapping[str, Any],
         *,
         checkpoint_minutes: float,
     ) -> None:
@@ -47,6 +52,7 @@ class Laboratory:
         self.backbone = backbone
         self.stored = stored
         self.common = dict(common)
+        self.environment = dict(environment)
         self.minutes = checkpoint_minutes
         self.card = material.data.card
         self.task = TASKS[self.card.kind]
@@ -76,10 +82,7 @@ class Laboratory:
         stack = Stack(backbone, method, runs)
         cut = {room: self._truncated(room) for room in sorted({stack.room(run) for run in runs})}
         for room in cut:
-            tokenizer = self.backbone.tokenizer
-            long = sum(part.truncated(room, tokenizer).cut for part in (self.train, self.dev, self.test.features))
-            if long:
-                err.print(f"{_title(group)}: {long:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+            self._report_cut(group, room, self.train, self.dev, self.test.features)
         lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0], self._score_dev) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
@@ -91,18 +94,19 @@ class Laboratory:
         units = sum(self._training(cell) for cell in group) / sum(lane.total for lane in lanes)
         watch.advance(0, units * sum(lane.step for lane in lanes))
 
-        def after_update(tokens: int, updates: int) -> None:
-            watch.advance(tokens, units * updates)
-            checkpoints.maybe_save(lanes)
+        with stop_requests() as asked_to_stop:
 
-        source = str(self.material.source)
-        try:
+            def after_update(tokens: int, updates: int) -> None:
+                watch.advance(tokens, units * updates)
+                if asked_to_stop():  # only here, between two updates, is every lane whole
+                    checkpoints.save(lanes)
+                    raise KeyboardInterrupt
+                checkpoints.maybe_save(lanes)
+
             train(
-                stack, lanes, budget=self.budget, eval_budget=self.eval_budget, source=source, after_update=after_update
-            )
-        except KeyboardInterrupt:
-            checkpoints.save(lanes)
-            raise
+                stack, lanes, budget=self.budget, eval_budget=self.eval_budget, source=str(self.material.source),
+                after_update=after_update,
+            )  # fmt: skip
         if checkpoints.overdue:
             checkpoints.save(lanes)  # scoring many languages may take long as well
         watch.phase(f"{_title(group)}: scoring {len(self.test.examples)} languages")
@@ -141,7 +145,6 @@ class Laboratory:
             "test_data": self.material.test_data,
             "kind": self.card.kind,
             "labels": self.material.labels,
-            "pooling": stack.pooling,
             "trainable_parameters": run.trainable(),
             "backbone_parameters": sum(weight.numel() for weight in self.backbone.model.parameters()),
             "selected_epoch": lane.best_epoch,
@@ -151,7 +154,7 @@ class Laboratory:
                 "train": lane.train.cut, "dev": lane.dev.cut,
                 "test": self.test.features.truncated(room, self.backbone.tokenizer).cut,
             },
-            "computed": {"device": self.backbone.device.type, "dtype": str(self.backbone.dtype).removeprefix("torch.")},
+            "environment": self.environment,
         }  # fmt: skip
         self.stored.finish(record, weights(cell, run), tables)
 
@@ -160,11 +163,16 @@ class Laboratory:
         watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
         test = test_set(new, self.task, self.material.labels, self.backbone.tokenizer)
         stack = restore(self.backbone, cell, found)
+        cut = self._report_cut([cell], stack.room(stack.runs[0]), test.features)
         advance = self._advancer(test.features, cell, watch)
         predicted = predict(stack, stack.runs, test.features, budget=self.eval_budget, advance=advance)[0]
         predictions = self._table(test, predicted, cell)
         scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
-        record = {**found.record, "test_data": {**found.record["test_data"], **self.material.test_data}}
+        record = {
+            **found.record,
+            "test_data": {**found.record["test_data"], **{str(part.language): part.fingerprint for part in new}},
+            "truncated": {**found.record["truncated"], "test": found.record["truncated"]["test"] + cut},
+        }
         self.stored.extend(found, record, scores, predictions)
 
     def _table(self, test: TestSet, predicted: Any, cell: Cell) -> pl.DataFrame:
@@ -175,6 +183,13 @@ class Laboratory:
             "backbone": self.backbone.identity.name, "task": self.card.name, "method": cell.label, "seed": cell.seed,
             "source": str(self.material.source),
         }  # fmt: skip
+
+    def _report_cut(self, group: Sequence[Cell], room: int, *parts: Features) -> int:
+        """How many units are truncated to fit."""
+        cut = sum(part.truncated(room, self.backbone.tokenizer).cut for part in parts)
+        if cut:
+            err.print(f"{_title(group)}: {cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+        return cut
 
     def _truncated(self, room: int) -> tuple[Features, Features]:
         tokenizer = self.backbone.tokenizer
@@ -211,13 +226,13 @@ def restore(backbone: Backbone, cell: Cell, found: Finished) -> Stack:
         found: where it is stored.
     """
     own = backbone if cell.method.frozen else backbone.copy()
-    run = new_run(cell.method, own, cell.settings, seed=cell.seed, classes=len(found.record["labels"]))
     tensors = found.weights()
     part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
     head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    run.part = cell.method.restore(own, cell.settings, part).to(own.device).eval()
-    run.head.load_state_dict(head)
-    return Stack(own, cell.method, [run])
+    made = ClassificationHead(own.shape.width, len(found.record["labels"]), torch.Generator())
+    made.load_state_dict(head)
+    restored = cell.method.restore(own, cell.settings, part).to(own.device).eval()
+    return Stack(own, cell.method, [Run(cell.settings, cell.seed, restored, made.to(own.device))])
 
 
 def _title(group: Sequence[Cell]) -> str:

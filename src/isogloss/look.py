@@ -11,9 +11,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.data import DataSet, Examples, open_data
+from isogloss.data import Examples, open_data
 from isogloss.data.cards import SPLITS, Split
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages import Language
 
 SAMPLES = 8
@@ -28,24 +28,24 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
         language: any code of it; left out: its source.
     """
     data = open_data(task, path=path)
-    chosen = Language.parse(language or data.card.source)
-    found = {split: examples for split in SPLITS if (examples := _try(data, chosen, split)) is not None}
-    if not found:
-        data.examples(chosen, "test")  # says what is missing
+    chosen = data.card.language(language or data.card.source)
+    found: dict[Split, Examples] = {}
+    broken = []
+    for split in SPLITS:
+        try:
+            found[split] = data.examples(chosen, split)
+        except MissingError:  # many data sets have only a test split outside their source
+            if split == "test":
+                raise
+        except IsoglossError as error:
+            if split == "test":
+                raise
+            broken.append(f"  {split}: {error}")
     yield Text(f"{data.card.title}\n{data.card.citation}\nlicence: {data.card.licence}\n")
     yield _counts(found, data.card.labels, chosen)
     yield _samples(found)
-    problems = list(_problems(found))
+    problems = [*broken, *_problems(found)]
     yield Text("\n".join(["problems found:", *problems] if problems else ["no problems found"]))
-
-
-def _try(data: DataSet, language: Language, split: Split) -> Examples | None:
-    try:
-        return data.examples(language, split)
-    except IsoglossError:
-        if split == "test":
-            raise
-        return None  # many data sets have only a test split outside their source
 
 
 def _counts(found: dict[Split, Examples], labels: list[str], language: Language) -> Table:

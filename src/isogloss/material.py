@@ -46,6 +46,18 @@ def open_spec(spec: Spec) -> DataSet:
     )
 
 
+def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
+    """The source, and the targets besides it in the order of their codes.
+
+    Raises:
+        IsoglossError: the data set has none such.
+    """
+    card = data.card
+    source = card.language(spec.source or card.source)
+    targets = data.languages() if spec.targets == "all" else [card.language(code) for code in spec.targets]
+    return source, sorted(set(targets) - {source})
+
+
 def gather(spec: Spec) -> Material:
     """Read all the data of a spec.
 
@@ -53,18 +65,15 @@ def gather(spec: Spec) -> Material:
         IsoglossError: something is missing or wrong.
     """
     data = open_spec(spec)
-    source = Language.parse(spec.source or data.card.source)
+    source, targets = languages(spec, data)
     there = data.languages()
-    wanted = there if spec.targets == "all" else [Language.parse(code) for code in spec.targets]
-    for language in [source, *wanted]:
+    for language in [source, *targets]:
         if language not in there:
-            data.card.code(language)  # names the nearest if the data set never had it
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
-    languages = [source, *sorted(set(wanted) - {source})]
     return Material(
         data,
         source,
         train=data.examples(source, "train"),
         dev=data.examples(source, "dev"),
-        tests=[data.examples(language, "test") for language in languages],
+        tests=[data.examples(language, "test") for language in [source, *targets]],
     )

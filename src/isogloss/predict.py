@@ -8,6 +8,7 @@ from typing import Any
 
 from isogloss.backbones import load
 from isogloss.batching import budgets
+from isogloss.console import err
 from isogloss.errors import IsoglossError, unknown
 from isogloss.evaluate import predict as predict_features
 from isogloss.laboratory import restore
@@ -43,10 +44,11 @@ def predict(
     stored = Store(folder)
     found = choose(stored, method, seed)
     spec, facts = stored.spec(), found.record["facts"]
-    backbone = load(spec["backbone"], device=spec["device"], dtype=spec["dtype"])
+    name = spec["backbone"]
+    backbone = load(name, dtype=spec["dtype"])  # on whatever device there is here
     if backbone.identity.weights != facts["backbone"]["weights"]:
         raise IsoglossError(
-            f"{spec['backbone']} has other weights now than when {folder} was made "
+            f"{name} has other weights now than when {folder} was made "
             f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
         )
     implementation = find(facts["method"])
@@ -56,6 +58,9 @@ def predict(
     stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
     task = TASKS[found.record.get("kind", "classification")]
     features = task.unlabelled(texts, backbone.tokenizer)
+    room = stack.room(stack.runs[0])
+    if cut := features.truncated(room, backbone.tokenizer).cut:
+        err.print(f"{cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
     classes, sure = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])[0]
     answers, scores = task.predicted(features, classes, sure, found.record["labels"])
     for text, label, score in zip(texts, answers, scores, strict=True):

@@ -29,7 +29,9 @@ class _Strict(BaseModel):
 class DataSpec(_Strict):
     """Where the data lies and how much of it is used."""
 
-    path: Path | None = Field(None, description="a folder in the data set's own layout; left out: the hub or a package")
+    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
+        None, description="a folder in the data set's own layout; left out: the hub or a package"
+    )
     card: dict[str, Any] | None = Field(None, description="what the files are, where the task is `custom`")
     splits: dict[Literal["train", "dev", "test"], Part] = Field(
         {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"

@@ -7,6 +7,7 @@ may work on one directory.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -37,6 +38,7 @@ HISTORY: dict[str, Any] = {
 }  # fmt: skip
 TABLES = {"scores": SCORES, "predictions": PREDICTIONS, "history": HISTORY}
 FORMAT = 1  # of the run directory
+LONGEST_NAME = 160  # of a folder; file systems take 255 bytes
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ class Store:
         marker = path / "environment.json"
         if path.exists() and not path.is_dir():
             raise IsoglossError(f"{path} is a file; expected a run directory or a new name")
-        if path.is_dir() and any(path.iterdir()) and not marker.is_file():
+        # A file browser or a network file system may have left a dot file in a new folder.
+        strange = path.is_dir() and any(not found.name.startswith(".") for found in path.iterdir())
+        if strange and not marker.is_file():
             raise IsoglossError(f"{path} holds files that isogloss did not write; choose another --out")
         if marker.is_file():
             found = _json(marker)
@@ -103,7 +107,9 @@ class Store:
             file.write_text(yaml.dumps(dict(spec)), encoding="utf-8")
 
     def spec(self) -> dict[str, Any]:
-        """The spec as resolved."""
+        """The spec as resolved; nothing before the run has begun."""
+        if not (self.path / "spec.yaml").is_file():
+            return {}
         raw = yaml.load(self.path / "spec.yaml")
         if not isinstance(raw, dict):
             raise IsoglossError(f"{self.path / 'spec.yaml'} is not a spec")
@@ -113,11 +119,6 @@ class Store:
         """Every finished cell, by method and seed."""
         found = [Finished(file.parent, _json(file)) for file in self.path.glob("weights/*/[0-9]*/run.json")]
         return sorted(found, key=lambda cell: cell.key)
-
-    def get(self, label: str, seed: int) -> Finished | None:
-        """A finished cell, if it is."""
-        file = self.folder(label, seed) / "run.json"
-        return Finished(file.parent, _json(file)) if file.is_file() else None
 
     def finish(self, record: dict[str, Any], tensors: Mapping[str, Tensor], tables: Mapping[str, pl.DataFrame]) -> None:
         """Store a cell: all of it or nothing.
@@ -141,7 +142,7 @@ class Store:
         """Add languages to a finished cell. `run.json`, which names them, is written last and decides."""
         for name, new in (("predictions", predictions), ("scores", scores)):
             with atomic_file(cell.folder / f"{name}.parquet") as file:
-                pl.concat([cell.table(name), new]).unique(maintain_order=True).write_parquet(file)
+                pl.concat([_known_languages(cell, name), new]).write_parquet(file)
         with atomic_file(cell.folder / "run.json") as file:
             file.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -176,8 +177,11 @@ def rows(schema: Mapping[str, Any], values: Iterable[Mapping[str, Any]]) -> pl.D
 
 
 def safe_name(label: str) -> str:
-    """A method's label as a folder name that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)
+    """A method's label as a folder name that every file system takes; unlike labels have unlike names."""
+    safe = re.sub(r"[^A-Za-z0-9._=,+-]", "_", label)
+    # Brackets stand around every variant and tell nothing apart; whatever else had to go might.
+    plain = re.fullmatch(r"[A-Za-z0-9._=,+-]*(\[[A-Za-z0-9._=,+-]*\])?", label) and len(label) <= LONGEST_NAME
+    return safe if plain else f"{safe[:LONGEST_NAME]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def _json(path: Path) -> dict[str, Any]:

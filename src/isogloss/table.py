@@ -23,14 +23,15 @@ def score_table(stored: Store) -> Table:
     source = scores["source"][0]
     test = scores.filter(split="test", metric=metric)
     methods = _in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
-    seeds = test["seed"].n_unique()
+    seeds = sorted({part["seed"].n_unique() for part in test.partition_by("method")})
     cells = {
         (row["language"], row["method"]): (row["mean"], row["std"])
         for row in test.group_by("language", "method")
         .agg(mean=pl.col("value").mean(), std=pl.col("value").std())
         .iter_rows(named=True)
     }
-    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    some = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    over = f"mean ± standard deviation over {some} seeds" if seeds[-1] > 1 else "one seed"
     caption = f"{metric} on the test split; {over}"
     table = Table(
         box=box.SIMPLE_HEAD, title=f"{scores['task'][0]} · trained in {Language.parse(source).name}", caption=caption
@@ -40,8 +41,10 @@ def score_table(stored: Store) -> Table:
     for method in methods:
         table.add_column(Text(method), justify="right")
     targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
-    # Averages only ever over the languages that every method has.
-    common = [language for language in targets if all((language, method) in cells for method in methods)]
+    # Averages only ever over the languages that every method has with every seed.
+    runs = len(test.select("method", "seed").unique())
+    whole = set(test.group_by("language").len().filter(len=runs)["language"])
+    common = [language for language in targets if language in whole]
     for language in [source, *targets]:
         values = [_cell(*cells[language, method]) if (language, method) in cells else ABSENT for method in methods]
         parsed = Language.parse(language)
@@ -65,7 +68,7 @@ def _in_order(methods: list[str], names: list[str]) -> list[str]:
     def place(method: str) -> tuple[object, ...]:
         name, _, variant = method.partition("[")
         numbers = re.findall(r"=([-+.\de]+)(?=[],])", variant)
-        return names.index(name), [float(number) for number in numbers], variant
+        return names.index(name) if name in names else len(names), [float(number) for number in numbers], variant
 
     return sorted(methods, key=place)
 

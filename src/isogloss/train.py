@@ -63,11 +63,6 @@ class Lane:
             ]
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
 
-    @property
-    def epoch(self) -> int:
-        """Epochs begun, from 1."""
-        return self.step // self.updates + 1
-
     def batch(self) -> np.ndarray:
         """The examples of the next update."""
         size = self.run.settings.batch_size

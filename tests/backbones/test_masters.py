@@ -1,6 +1,5 @@
 """Weights that compute in bf16 learn in float32."""
 
-import copy
 from itertools import pairwise
 
 import pytest
@@ -17,10 +16,9 @@ def linear(dtype):
 def test_the_gradients_of_several_passes_are_summed_in_float32():
     model, inputs = linear(torch.bfloat16), torch.randn(300, 4).bfloat16()
     masters = Masters(model, dict(model.named_parameters()))
-    single = copy.deepcopy(dict(model.named_parameters()))
     for row in inputs:
         model(row).sum().backward()
-    assert all(weight.grad is None for weight in single.values())
+    assert all(weight.grad is None for weight in model.parameters())
     assert torch.equal(masters.get_parameter("bias").grad, torch.full((3,), 300.0))  # in bf16 the sum stops at 256
     assert torch.equal(masters.get_parameter("weight").grad, inputs.float().sum(0).expand(3, 4))
 

@@ -11,12 +11,16 @@ from isogloss.languages import Language
 CODES = ("eng_Latn", "deu_Latn")
 
 
+class NoConnectionError(Exception):
+    """The hub's client raises its HTTP library's own errors, which are no `OSError`."""
+
+
 @pytest.fixture
 def card(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
 
     def offline(*_):
-        raise ConnectionError
+        raise NoConnectionError
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", offline)
     repository = tmp_path / "sib200"

@@ -8,7 +8,7 @@ from isogloss.batching import tokenise
 from isogloss.evaluate import predict
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
-from isogloss.train import train
+from isogloss.train import Inputs, train, update
 from models import LABELS, WORDS, backbone, lane
 
 COMMON = {"epochs": 3, "batch_size": 8, "dropout": 0.2}
@@ -16,6 +16,8 @@ COMMON = {"epochs": 3, "batch_size": 8, "dropout": 0.2}
 STACKS = {
     "linear-probe": ({"head_lr": 1e-2}, {"head_lr": 1e-3, "batch_size": 5}, {"epochs": 5, "clip": 0.01}),
     "soft-prompt": ({"length": 2}, {"length": 6, "lr": 1e-1, "batch_size": 5}, {"epochs": 2, "mlp": True, "clip": 0.1}),
+    "soft-prompt after": ({"length": 2, "place": "after"}, {"length": 9, "place": "after", "batch_size": 5}),
+    "soft-prompt after-first": ({"length": 4, "place": "after-first"}, {"length": 1, "place": "after-first"}),
     "deep-prompt": (
         {"length": 5, "lr": 3e-2},
         {"length": 1, "batch_size": 16, "decay": "cosine"},
@@ -42,7 +44,7 @@ def splits(model):
 
 
 def trained(model, splits, name, settings, seeds, budget):
-    method = find(name)
+    method = find(name.split()[0])
     runs = [
         new_run(method, model, method.settings(**COMMON | own), seed=seed, classes=len(LABELS))
         for own, seed in zip(settings, seeds, strict=True)
@@ -59,7 +61,8 @@ def trained(model, splits, name, settings, seeds, budget):
 @pytest.mark.parametrize("budget", [40, 4096])
 @pytest.mark.parametrize("name", sorted(STACKS))
 def test_stacked_equals_solo(model, splits, name, budget):
-    settings, seeds = STACKS[name], [5, 0, 5]
+    settings = STACKS[name]
+    seeds = [5, 0, 5][: len(settings)]
     stacked = trained(model, splits, name, settings, seeds, budget)
     for own, seed, together in zip(settings, seeds, stacked, strict=True):
         (alone,) = trained(model, splits, name, [own], [seed], 4096)
@@ -73,6 +76,29 @@ def test_stacked_equals_solo(model, splits, name, budget):
             torch.testing.assert_close(together[1][key], tensor, rtol=1e-4, atol=1e-4, msg=f"{name} {key}")
         assert np.array_equal(together[2][0], alone[2][0])
         np.testing.assert_allclose(together[2][1], alone[2][1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["soft-prompt", "deep-prompt"])
+def test_a_run_that_diverges_takes_no_other_along(model, splits, name):
+    """Its updates are skipped and counted; the other run's gradients are what they are alone."""
+    method = find(name)
+
+    def gradients(broken):
+        runs = [new_run(method, model, method.settings(**COMMON), seed=seed, classes=len(LABELS)) for seed in (0, 1)]
+        if broken:
+            with torch.no_grad():
+                next(runs[0].part.parameters()).fill_(torch.nan)
+        lanes = [lane(run, splits[0], splits[1]) for run in runs]
+        seen = []
+        lanes[1].update = lambda: seen.extend(parameter.grad.clone() for parameter in runs[1].parameters())
+        stack = Stack(model, method, runs)
+        update(stack, lanes, Inputs(stack, lanes, 4096), 4096)
+        return seen, lanes[0]
+
+    (whole, healthy), (beside, diverged) = gradients(broken=False), gradients(broken=True)
+    assert (healthy.skipped, diverged.skipped, diverged.step) == (0, 1, 1)
+    for one, other in zip(whole, beside, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_runs_of_a_stack_differ(model, splits):

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from isogloss import backbones
 from isogloss.backbones import AttentionPrefix, InputPrompt
 from isogloss.errors import IsoglossError
 from isogloss.methods import find, methods
+from isogloss.methods.soft_prompt import _words
 from isogloss.runs import Stack, new_run
 from models import checkpoint
 
@@ -82,13 +85,25 @@ def test_a_soft_prompt_begins_as_it_was_told(backbone):
     table = backbone.word_vectors()
     drawn = part(backbone, "soft-prompt", length=5).vectors()
     rows = [int((table == vector).all(1).nonzero()) for vector in drawn]
-    assert min(rows) >= len(set(backbone.tokenizer.all_special_ids))
+    assert not set(rows) & set(backbone.tokenizer.all_special_ids)
     words = part(backbone, "soft-prompt", length=5, init="words", words="cat dog").vectors()
     ids = backbone.tokenizer("cat dog cat dog cat", add_special_tokens=False)["input_ids"]
     assert torch.equal(words, table[ids])
     uniform = part(backbone, "soft-prompt", length=500, init="uniform").vectors()
     assert uniform.abs().max().item() <= 0.5
     assert uniform.std().item() == pytest.approx(12**-0.5, rel=0.05)
+
+
+def test_a_soft_prompt_begins_as_words_wherever_the_others_stand():
+    """BERT's vocabulary begins with unused places, XLM-R's ends with `<mask>`."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(
+            models.WordLevel({"[PAD]": 0, "[unused0]": 1, "cat": 2, "[": 3, "<s>": 4, "dog": 5, "<mask>": 6}, "[PAD]")
+        ),
+        pad_token="[PAD]",
+        mask_token="<mask>",
+    )
+    assert _words(tokenizer).tolist() == [2, 3, 5]
 
 
 def test_the_mlp_is_folded_away(backbone):

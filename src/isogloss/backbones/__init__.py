@@ -95,7 +95,7 @@ def _from_transformers(name: str, where: str, revision: str | None) -> tuple[nn.
             f"backbone {name} could not be loaded ({reason}); without network use a local folder or {embedded.NAME}"
         ) from error
     if not tokenizer.is_fast:
-        raise IsoglossError(f"backbone {name} has no fast tokenizer, which isogloss needs for word alignment")
+        raise IsoglossError(f"backbone {name} has no fast tokenizer, which isogloss needs to know where words lie")
     commit: str | None = getattr(config, "_commit_hash", None)
     return model, tokenizer, commit
 
@@ -130,5 +130,5 @@ def native_dtype(device: torch.device) -> torch.dtype:
 
 
 def _pooling(name: str) -> Pooling:
-    lower = name.rsplit("/", 1)[-1].lower()
+    lower = name.split("@", maxsplit=1)[0].rstrip("/").rsplit("/", 1)[-1].lower()
     return "mean" if any(mark in lower for mark in MEAN_POOLED) else "first"

@@ -45,12 +45,31 @@ class LayerPrefix:
             valid = None if self.valid is None else self.valid.expand(size, -1)
             key, value = self.key.to(dtype), self.value.to(dtype)
             return key.expand(size, -1, -1, -1), value.expand(size, -1, -1, -1), valid
-        # A product with one-hot rows picks exactly and, unlike indexing, sums the gradient in float32 and in order.
-        pick = nn.functional.one_hot(run, len(self.key)).to(dtype)
         key, value = (
-            (pick @ tensor.to(dtype).flatten(1)).view(size, *tensor.shape[1:]) for tensor in (self.key, self.value)
+            _Pick.apply(tensor, run, dtype)  # type: ignore[no-untyped-call]
+            for tensor in (self.key, self.value)
         )
         return key, value, None if self.valid is None else self.valid[run]
+
+
+class _Pick(torch.autograd.Function):
+    """Each row's own of K tensors.
+
+    Plain indexing would sum the gradient in the dtype of the rows, and a product with one-hot rows would carry a
+    run's infinities over to all others.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, run: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(run)
+        ctx.runs, ctx.dtype = len(table), table.dtype
+        return table.to(dtype)[run]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (run,) = ctx.saved_tensors
+        total = grad.new_zeros(ctx.runs, *grad.shape[1:], dtype=torch.float32)
+        return total.index_add_(0, run, grad.float()).to(ctx.dtype), None, None
 
 
 @dataclass(frozen=True)
@@ -90,12 +109,15 @@ class Packing:
         """The packing of rows with these real positions; best with the longest rows first."""
         counts: list[int] = mask.sum(dim=1).tolist()
         cuts = [0]
+        like = LIKE if mask.device.type == "cpu" else LIKE_ON_GPU
         for row, count in enumerate(counts):
-            # On a GPU another launch costs more than the padding that it saves.
-            if mask.device.type == "cpu" and not LIKE * counts[cuts[-1]] <= count <= counts[cuts[-1]]:
+            if not like * counts[cuts[-1]] <= count <= counts[cuts[-1]]:
                 cuts.append(row)
         starts = [0, *accumulate(counts)]
-        groups = [_group(mask, starts, begin, end) for begin, end in pairwise([*cuts, len(counts)])]
+        groups = []
+        for begin, end in pairwise([*cuts, len(counts)]):
+            longest = int(mask[begin:end].any(dim=0).nonzero().max()) + 1
+            groups.append(_group(mask[:, :longest], starts, begin, end))
         return cls(_group(mask, starts, 0, len(counts)), groups)
 
     def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "1 N *rest"]:
@@ -108,11 +130,11 @@ class Packing:
 
 
 LIKE = 0.75  # rows of a group have at least this share of its longest row's tokens
+LIKE_ON_GPU = 0.5  # where another launch costs more than a little padding
 
 
 def _group(mask: Tensor, starts: list[int], begin: int, end: int) -> Group:
     mask = mask[begin:end]
-    mask = mask[:, : int(mask.any(dim=0).nonzero().max()) + 1]
     tokens = slice(starts[begin], starts[end])
     full = tokens.stop - tokens.start == mask.numel()
     return Group(slice(begin, end), tokens, mask, None if full else mask.flatten().nonzero().squeeze(1))

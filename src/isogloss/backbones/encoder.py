@@ -13,7 +13,7 @@ from isogloss.backbones.backbone import Backbone, Identity, Pooling, Shape
 from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
 
 FIRST_POSITION_AFTER_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"}
-MODEL_TYPES = {"bert", "electra"} | FIRST_POSITION_AFTER_PAD
+MODEL_TYPES = {"bert"} | FIRST_POSITION_AFTER_PAD
 
 
 class Encoder:
@@ -77,7 +77,7 @@ class Encoder:
         run: Tensor | None = None,
         insert: Insert | None = None,
     ) -> Tensor:
-        """Hidden states (B, T, H) of the text's tokens in float32. See `Backbone.hidden`."""
+        """Hidden states (B, T, H) of the text's tokens, in the dtype of the layers. See `Backbone.hidden`."""
         run = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if run is None else run
         prefix = insert if isinstance(insert, AttentionPrefix) else None
         words = self.model.get_input_embeddings()(tokens)  # type: ignore[operator]

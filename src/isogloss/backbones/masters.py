@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Masters(nn.Module):
-    """The float32 originals of a model's trainable weights.
+    """Float32 copies of a model's trainable weights, to learn in.
 
     Where the model computes in float32 a master is the weight itself. Elsewhere it is a copy: each micro-batch's
     gradient is added to it in float32, and the model takes over its value before the next forward pass.

@@ -90,7 +90,7 @@ class Card(_Strict):
     )
 
     def code(self, language: Language) -> str:
-        """What the data set calls a language.
+        """What the data set calls a language of its own.
 
         Raises:
             IsoglossError: it does not have it.
@@ -98,6 +98,22 @@ class Card(_Strict):
         if str(language) not in self.languages:
             raise unknown(f"language of {self.name}", str(language), self.languages)
         return self.languages[str(language)]
+
+    def language(self, code: str) -> Language:
+        """The data set's language that a user means: where one side names no region, any region fits (`en-US`, `en`).
+
+        Raises:
+            IsoglossError: it has none such, or several.
+        """
+        asked = Language.parse(code)
+        if str(asked) in self.languages:
+            return asked
+        alike = [Language.parse(known) for known in self.languages]
+        alike = [known for known in alike if (known.iso, known.script) == (asked.iso, asked.script)]
+        fitting = [known for known in alike if not (known.region and asked.region)]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise unknown(f"language of {self.name}", str(asked), self.languages)
 
 
 @cache

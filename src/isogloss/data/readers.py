@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, MissingError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise IsoglossError(f"{path} could not be read: {error.strerror}") from error
+        kind = MissingError if isinstance(error, FileNotFoundError) else IsoglossError
+        raise kind(f"{path} could not be read: {error.strerror}") from error
     return decode_text(data, str(path))
 
 
@@ -116,7 +117,8 @@ def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | No
     try:
         table = pl.read_parquet(path)
     except OSError as error:
-        raise IsoglossError(f"{path} could not be read: {error.strerror or error}") from error
+        kind = MissingError if isinstance(error, FileNotFoundError) else IsoglossError
+        raise kind(f"{path} could not be read: {error.strerror or error}") from error
     except pl.exceptions.PolarsError as error:
         raise IsoglossError(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error
     _check_columns(str(path), columns, table.columns)

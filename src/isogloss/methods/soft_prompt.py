@@ -6,8 +6,9 @@ text and an optional MLP, Philippy et al. 2024 (arXiv 2402.03782).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -81,11 +82,8 @@ class SoftPrompt:
             ids = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
             start = table[[ids[i % len(ids)] for i in range(settings.length)]]
         else:
-            # Only pieces that a text can hold: special tokens and unused rows are not words.
-            real = len(backbone.tokenizer)
-            start = table[
-                torch.randint(len(backbone.tokenizer.all_special_ids), real, (settings.length,), generator=generator)
-            ]
+            words = _words(backbone.tokenizer)
+            start = table[words[torch.randint(len(words), (settings.length,), generator=generator)]]
         return SoftPromptPart(start.float().cpu().clone(), _mlp(table.shape[1], generator) if settings.mlp else None)
 
     def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
@@ -106,6 +104,19 @@ class SoftPrompt:
     ) -> SoftPromptPart:
         """A plain prompt."""
         return SoftPromptPart(tensors["vectors"])
+
+
+def _words(tokenizer: Any) -> Tensor:
+    """Ids of all that a text can hold: neither special tokens nor places kept free (`<mask>`, `[unused7]`)."""
+    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    marked = re.compile(r"\[[^\]]+\]|<[^>]+>")
+    return torch.tensor(
+        sorted(
+            number
+            for piece, number in tokenizer.get_vocab().items()
+            if number not in special and not marked.fullmatch(piece)
+        )
+    )
 
 
 def _mlp(width: int, generator: torch.Generator) -> nn.Module:

@@ -1,0 +1,117 @@
+"""The run directory, without any training."""
+
+import polars as pl
+import pytest
+
+from isogloss.errors import IsoglossError
+from isogloss.store import HISTORY, PREDICTIONS, SCORES, Finished, Store, rows, safe_name
+from isogloss.table import score_table
+
+COMMON = {"backbone": "b", "task": "t", "source": "eng-Latn"}
+BY_HAND = {  # method: seed: language: test accuracy
+    "one": {
+        0: {"eng-Latn": 0.9, "deu-Latn": 0.8, "zho-Hans": 0.4}, 1: {"eng-Latn": 0.7, "deu-Latn": 0.4, "zho-Hans": 0.2},
+    },
+    "two": {0: {"eng-Latn": 0.5, "deu-Latn": 0.5, "zho-Hans": 0.1, "fra-Latn": 1.0}},
+}  # fmt: skip
+
+
+def finish(store, method, seed, values):
+    score = {**COMMON, "method": method, "seed": seed, "split": "test", "metric": "accuracy", "n": 10}
+    scores = [{**score, "language": code, "value": value} for code, value in values.items()]
+    scores.append({**score, "language": "eng-Latn", "split": "dev", "value": 0.5})
+    named = {"method": method, "seed": seed}
+    predictions = [{**named, "language": code, "split": "test", "example": "1"} for code in values]
+    tables = {
+        "scores": rows(SCORES, scores),
+        "predictions": rows(PREDICTIONS, predictions),
+        "history": rows(HISTORY, []),
+    }
+    record = {**named, "test_data": dict.fromkeys(values, "x"), "trainable_parameters": 5, "backbone_parameters": 1000}
+    store.finish(record, {}, tables)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    store = Store(tmp_path / "run")
+    store.begin({"methods": {"two": {}, "one": {}}}, {})
+    for method, seeds in BY_HAND.items():
+        for seed, values in seeds.items():
+            finish(store, method, seed, values)
+    store.gather()
+    return store
+
+
+def shown(table):
+    columns = [list(column.cells) for column in table.columns]
+    return {row[0]: [str(cell) for cell in row[2:]] for row in zip(*columns, strict=True)}
+
+
+def test_means_deviations_and_gaps_by_hand(stored):
+    table = score_table(stored)
+    assert [str(column.header) for column in table.columns] == ["language", "code", "two", "one"]
+    found = shown(table)
+    # Over the targets that every method has with every seed: two (.5 + .1) / 2; one (.8 + .4) / 2 and (.4 + .2) / 2.
+    assert found["English"] == ["0.500", "0.800 ± 0.141"]
+    assert found["French"] == ["1.000", "-"]
+    assert found["mean of 2 targets"] == ["0.300", "0.450 ± 0.212"]
+    assert found["gap"] == ["0.200", "0.350 ± 0.071"]
+    assert found["trainable parameters"] == ["5", "5"]
+    assert found["of the backbone"] == ["0.500%", "0.500%"]
+    assert "over 1 to 2 seeds" in str(table.caption)
+
+
+def test_a_language_that_one_seed_lacks_is_in_no_average(stored):
+    finish(stored, "two", 1, {"eng-Latn": 0.5, "deu-Latn": 0.5})
+    stored.gather()
+    assert shown(score_table(stored))["mean of 1 targets"] == ["0.500 ± 0.000", "0.600 ± 0.283"]
+
+
+def test_a_method_that_the_spec_no_longer_names_stands_last(stored):
+    finish(stored, "strange", 0, BY_HAND["one"][0])
+    stored.gather()
+    assert str(score_table(stored).columns[-1].header) == "strange"
+
+
+def test_languages_whose_scoring_was_cut_off_are_written_once(stored):
+    """A process that dies between the tables and `run.json` leaves rows that the next one must not double."""
+    cell = next(cell for cell in stored.finished() if cell.key == ("one", 0))
+    new = cell.table("scores").filter(language="deu-Latn").with_columns(language=pl.lit("fra-Latn"))
+    half = new.with_columns(value=pl.lit(0.123))
+    pl.concat([cell.table("scores"), half]).write_parquet(cell.folder / "scores.parquet")
+    stored.gather()
+    assert "fra-Latn" not in stored.table("scores").filter(method="one")["language"]
+    record = {**cell.record, "test_data": {**cell.record["test_data"], "fra-Latn": "x"}}
+    predictions = cell.table("predictions").filter(language="deu-Latn").with_columns(language=pl.lit("fra-Latn"))
+    stored.extend(cell, record, new, predictions)
+    stored.gather()
+    assert stored.table("scores").filter(method="one", language="fra-Latn")["value"].to_list() == new["value"].to_list()
+
+
+def test_unlike_labels_have_unlike_folders():
+    labels = ["a", "a[length=2]", "a[words=猫]", "a[words=犬]", "a[words=b c]", "a[words=b_c]", "a" * 300, "a" * 301]
+    assert len({safe_name(label) for label in labels}) == len(labels)
+    assert safe_name("deep-prompt[length=16,lr=0.01]") == "deep-prompt_length=16,lr=0.01_"
+    assert max(len(safe_name(label).encode()) for label in labels) < 200
+
+
+def test_a_folder_with_nothing_but_dot_files_is_new(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    Store(tmp_path)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(IsoglossError, match="did not write"):
+        Store(tmp_path)
+
+
+def test_a_second_process_that_begins_keeps_the_first_ones_methods():
+    from isogloss.experiment import _with_old_variants
+
+    old = {"a": {"lr": [1, 2], "epochs": 3}, "b": {}}
+    assert _with_old_variants({"a": {"lr": [2, 5], "epochs": 3}}, old) == {"a": {"lr": [1, 2, 5], "epochs": 3}}
+
+
+def test_what_is_no_run_json_is_named(stored):
+    cell: Finished = stored.finished()[0]
+    (cell.folder / "run.json").write_text("[]")
+    with pytest.raises(IsoglossError, match=r"run\.json is not what isogloss writes there"):
+        stored.finished()
