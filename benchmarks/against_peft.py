@@ -38,10 +38,11 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer, TrainingArguments
 
 from isogloss.backbones import Backbone, embedded, load
-from isogloss.batching import Features, budgets
+from isogloss.batching import budgets
 from isogloss.data import open_data
 from isogloss.environment import environment
 from isogloss.evaluate import predict
+from isogloss.features import Features
 from isogloss.languages import Language
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
@@ -79,7 +80,7 @@ class Isogloss(Contestant):
         settings = found.settings(length=PROMPT, batch_size=batch, epochs=1000, warmup=0.0, decay="constant")
         made = [new_run(found, backbone, settings, seed=seed, classes=CLASSES) for seed in range(runs)]
         self.stack = Stack(backbone, found, made)
-        cut = train.truncated(self.stack.room(made[0]), backbone.tokenizer)
+        cut = fit(train, self.stack.room(made[0]), backbone.tokenizer)
         self.lanes = [Lane(run, cut, cut, "accuracy", lambda _: 0.0) for run in made]
         self.inputs = Inputs(self.stack, self.lanes, self.eval_budget)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 from isogloss.backbones import Backbone, load
-from isogloss.batching import Features
+from isogloss.features import Features
 from isogloss.runs import Run
 from isogloss.train import Lane
 
@@ -70,7 +70,7 @@ def backbone(folder: Path, family: str = "xlm-roberta", **sizes: int) -> Backbon
 def lane(run: Run, train: Features, dev: Features | None = None) -> Lane:
     """A run's way through training, selected by accuracy."""
     dev = train if dev is None else dev
-    return Lane(run, train, dev, "accuracy", lambda classes: float((classes == dev.labels).mean()))
+    return Lane(run, train, dev, "accuracy", lambda scores: float((scores.argmax(1).numpy() == dev.labels).mean()))
 
 
 def reference(

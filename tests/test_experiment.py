@@ -303,6 +303,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
     )
     whole = run(spec, tmp_path / "whole").table("history")
     plain, calls, saved = train.update, [], []
+    before = signal.signal(number, signal.default_int_handler)
 
     def update(*args):
         calls.append(None)
@@ -318,7 +319,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
     assert (len(calls), len(saved)) == (6, 1)
     history = run(spec, tmp_path / "run").table("history")
     polars.testing.assert_frame_equal(whole, history)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(number, before) is signal.default_int_handler
 
 
 def test_ctrl_c_says_how_to_go_on(home, tmp_path, command, monkeypatch):

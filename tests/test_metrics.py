@@ -1,8 +1,11 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogloss.metrics import accuracy, macro_f1, span_f1, spans
+from isogloss.tasks import TASKS
 
 
 def test_by_hand():
@@ -50,6 +53,51 @@ def test_span_f1_is_seqevals(tags):
             assert [(kind, begin, end) for begin, end, kind in spans(sentence)] == get_entities(sentence)
 
     check()
+
+
+def score(kind, metric, gold, predicted, language="eng-Latn"):
+    return TASKS[kind].metrics[metric]([json.dumps(gold)], [predicted], language)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "exact", "f1"),
+    [
+        (["The Cat!"], "cat", 1, 1),
+        (["a big cat"], "the small cat", 0, 2 * 0.5 * 0.5 / 1),
+        (["308"], "308 points", 0, 2 / 3),
+        (["dog", "the cat"], "cat", 1, 1),  # the best of several answers
+        (["«cat»"], "cat", 0, 0),  # only ASCII punctuation is left out
+        (["北京市"], "北京", 0, 0),  # no white space: one word
+        (["the"], "a", 1, 0),  # nothing is left of either: alike, but without a common word
+        (["cat cat dog"], "cat dog dog", 0, 2 / 3),  # bags
+        (["theatre"], "atre", 0, 0),
+    ],
+)
+def test_answers_are_compared_as_squad_does(gold, predicted, exact, f1):
+    assert score("qa", "exact-match", gold, predicted) == exact
+    assert score("qa", "f1", gold, predicted) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("language", "gold", "predicted", "exact", "f1"),
+    [
+        ("eng-Latn", "“The Cat”", "cat", 1, 1),
+        ("deu-Latn", "das große Haus", "dem großen Haus", 0, 0.5),
+        ("deu-Latn", "einer Katze", "Katze", 1, 1),
+        ("spa-Latn", "¿los gatos?", "gatos", 1, 1),
+        ("vie-Latn", "cái nhà", "nhà", 1, 1),
+        ("hin-Deva", "बिल्ली।", "बिल्ली", 1, 1),
+        ("arb-Arab", "البيت الكبير", "بيت كبير", 1, 1),
+        ("arb-Arab", "؟البيت", "بيت", 1, 1),
+        ("zho-Hans", "北京市", "北京", 0, 0.8),
+        ("zho-Hans", "《红楼梦》", "红楼梦", 1, 1),
+        ("zho-Hans", "2008年8月", "2008年", 0, 2 / 3),
+        ("tha-Thai", "กรุงเทพ ฯ", "กรุงเทพ", 0, 2 / 3),  # no rules of its own
+    ],
+)
+def test_answers_are_compared_as_mlqa_does(language, gold, predicted, exact, f1):
+    assert score("qa-mlqa", "exact-match", [gold], predicted, language) == exact
+    assert score("qa-mlqa", "f1", [gold], predicted, language) == pytest.approx(f1)
 
 
 def test_spans_by_hand():

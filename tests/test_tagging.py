@@ -12,13 +12,15 @@ from transformers import AutoModel
 
 from isogloss import backbones
 from isogloss.backbones import embedded
-from isogloss.batching import Features, split_at_words, tokenise_words
+from isogloss.cutting import split_at_words
 from isogloss.experiment import run
+from isogloss.features import Features
 from isogloss.methods import find
 from isogloss.predict import predict
 from isogloss.runs import Stack, new_run
 from isogloss.spec import Spec
 from isogloss.tasks import TASKS
+from isogloss.tokenising import tokenise_words
 from models import WORDS, backbone, checkpoint, reference, tokenizer
 
 
@@ -74,7 +76,7 @@ def test_splitting_keeps_every_word_once_and_in_order(sentences, room):
         ends = 1 + np.cumsum(sentence)
         spans += [[end - size, end] for end, size in zip(ends, sentence, strict=True)]
         tokens.append([0, *[next(mark) for _ in range(sum(sentence))], 2])
-    from isogloss.batching import Words, end_to_end
+    from isogloss.features import Words, end_to_end
 
     arrays = [np.asarray(row) for row in tokens]
     count = sum(map(len, sentences))
@@ -167,7 +169,7 @@ def test_a_tagger_from_files_to_predictions(tmp_path):
     assert probe["value"].min() > 0.95  # a word's tag follows from the word
     english = predictions.filter(method="linear-probe", seed=0, language="eng-Latn")
     assert probe.filter(seed=0)["value"][0] == TASKS["tagging"].metrics["accuracy"](
-        *(english[name].to_list() for name in ("gold", "predicted"))
+        *(english[name].to_list() for name in ("gold", "predicted")), "eng-Latn"
     )
     assert probe["n"][0] == english["gold"].str.split(" ").list.len().sum()
     record = json.loads((tmp_path / "run/weights/linear-probe/0/run.json").read_text())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from isogloss.batching import Features
+from isogloss.features import Features
 from isogloss.heads import ClassificationHead
 from isogloss.methods import find
 from isogloss.runs import Run

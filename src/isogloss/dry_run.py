@@ -29,7 +29,8 @@ def describe(spec: Spec, folder: Path) -> None:
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")
-    say(f"  train       {source.name} ({source})")
+    trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
+    say(f"  train       {source.name} ({source}){trained}")
     say(f"  score       {len(targets)} other languages")
     for label, count in Counter(cell.label for cell in wanted).items():
         left = sum(cell.label == label for cell in missing)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
+from jaxtyping import Float
+from torch import Tensor
 
 from isogloss import store
-from isogloss.batching import Features
+from isogloss.cutting import fit
 from isogloss.data import Examples
-from isogloss.runs import Run, Stack, decode
+from isogloss.features import Features
+from isogloss.runs import Run, Stack
 from isogloss.tasks import Task
 
 
@@ -25,12 +27,12 @@ class TestSet:
     features: Features
 
 
-def test_set(examples: Sequence[Examples], task: Task, labels: Sequence[str], tokenizer: object) -> TestSet:
-    """Several languages' test splits, tokenised."""
-    return TestSet(examples, Features.joined([task.features(part.table, labels, tokenizer) for part in examples]))
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """One run's scores of every unit."""
 
-
-test_set.__test__ = False  # type: ignore[attr-defined]
+    features: Features  # cut to fit
+    scores: Float[Tensor, "units C"]
 
 
 def predict(
@@ -40,27 +42,27 @@ def predict(
     *,
     budget: int,
     advance: Callable[[int], None] = lambda _: None,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Each run's predicted class and its probability for every unit.
+) -> list[Predicted]:
+    """Each run's scores of every unit.
 
     Args:
         stack: the runs' backbone and method.
         runs: those to predict with, all with the same room for text.
-        features: texts, not yet truncated.
+        features: as they came from the tokenizer.
         budget: most tokens of one forward pass.
         advance: called with the tokens done.
     """
     for run in runs:
         run.part.eval()
-    cut = features.truncated(stack.room(runs[0]), stack.backbone.tokenizer)
-    return [decode(scores) for scores in stack.logits(cut, runs, budget=budget, advance=advance)]
+    cut = fit(features, stack.room(runs[0]), stack.backbone.tokenizer)
+    return [Predicted(cut, scores) for scores in stack.logits(cut, runs, budget=budget, advance=advance)]
 
 
 def predictions_table(
-    test: TestSet, task: Task, predicted: tuple[np.ndarray, np.ndarray], labels: list[str], *, method: str, seed: int
+    test: TestSet, task: Task, predicted: Predicted, labels: Sequence[str], *, method: str, seed: int
 ) -> pl.DataFrame:
     """One row an example: what was right, what was said, and how sure the model was."""
-    answers, sure = task.predicted(test.features, *predicted, labels)
+    answers, sure = task.predicted(predicted.features, predicted.scores, labels)
     return pl.DataFrame(
         {
             "method": [method] * len(answers),
@@ -86,7 +88,7 @@ def scores_table(
         rows += [
             {
                 **common, "language": language, "split": "test", "metric": name,
-                "value": task.metrics[name](gold, predicted), "n": task.count(gold),
+                "value": task.metrics[name](gold, predicted, str(language)), "n": task.count(gold),
             }
             for name in names
         ]  # fmt: skip

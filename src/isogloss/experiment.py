@@ -68,6 +68,8 @@ def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
         "source": str(material.source),
         "train": material.train.fingerprint,
         "dev": material.dev.fingerprint,
+        "subword": "last" if material.last else "first",
+        "longest": material.longest,
     }
 
 
@@ -106,6 +108,8 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
     resolved = spec.model_dump(mode="json")
     if spec.data.path is not None:
         resolved["data"]["path"] = str(spec.data.path.resolve())
+    if spec.data.train is not None and spec.data.train.path is not None:
+        resolved["data"]["train"]["path"] = str(spec.data.train.path.resolve())
     if (folder := Path(spec.backbone).expanduser()).is_dir():
         resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
@@ -145,6 +149,8 @@ def _surroundings(material: Material, backbone: Backbone) -> dict[str, Any]:
         "data": {
             "task": card.name, "hub": card.hub.id if card.hub and material.data.path is None else None,
             "revision": material.data.revision, "licence": card.licence,
+            "train": material.data.trainer
+            and {"task": material.data.trainer.card.name, "revision": material.data.trainer.revision},
             "sha256": {
                 "train": material.train.fingerprint, "dev": material.dev.fingerprint, "test": material.test_data,
             },

@@ -50,9 +50,9 @@ class ClassificationHead(nn.Module):
 
 
 def logits(
-    heads: Sequence[ClassificationHead], pooled: Float[Tensor, "B H"], run: Int[Tensor, "B"]
-) -> Float[Tensor, "B C"]:
-    """Each row's scores by its own run's head."""
+    heads: Sequence[ClassificationHead], pooled: Float[Tensor, "units H"], run: Int[Tensor, "units"]
+) -> Float[Tensor, "units C"]:
+    """Each unit's scores by its own run's head."""
     if len(heads) == 1:
         return torch.addmm(heads[0].bias, pooled, heads[0].weight)
     weight = torch.stack([head.weight for head in heads])  # (K, H, C)
@@ -60,6 +60,28 @@ def logits(
     return torch.einsum("bh,bhc->bc", pooled, weight[run]) + bias[run]
 
 
-def losses(scores: Float[Tensor, "B C"], gold: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
-    """Cross-entropy of each row."""
+def losses(scores: Float[Tensor, "units C"], gold: Int[Tensor, "units"]) -> Float[Tensor, "units"]:
+    """Cross-entropy of each unit's class."""
     return nn.functional.cross_entropy(scores, gold, reduction="none")
+
+
+def span_losses(
+    scores: Float[Tensor, "units C"], gold: Int[Tensor, "units"], row: Int[Tensor, "units"]
+) -> Float[Tensor, "units"]:
+    """Cross-entropy of each class's unit among those of its row, averaged over classes (BERT's, section 4.2).
+
+    Args:
+        scores: of all units.
+        gold: a bit for each class whose unit it is.
+        row: the row of each unit, from 0.
+
+    Returns:
+        A row's loss, laid on the units that are right; zero elsewhere. Its sum over a row is the row's loss.
+    """
+    index = row[:, None].expand_as(scores)
+    rows = (int(row.max()) + 1, scores.shape[1])
+    top = scores.detach().new_full(rows, -torch.inf).scatter_reduce(0, index, scores.detach(), "amax")
+    shifted = scores - top[row]
+    total = scores.new_zeros(rows).index_add(0, row, shifted.exp())
+    chosen = (gold[:, None] >> torch.arange(scores.shape[1], device=gold.device)) & 1
+    return -((shifted - total.log()[row]) * chosen).mean(dim=1)

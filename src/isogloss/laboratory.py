@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
 from isogloss import store
 from isogloss.backbones import Backbone
-from isogloss.batching import Features, budgets
+from isogloss.batching import budgets
 from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
-from isogloss.evaluate import TestSet, predict, predictions_table, scores_table, test_set
+from isogloss.cutting import fit
+from isogloss.data import Examples
+from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
+from isogloss.features import Features
 from isogloss.heads import ClassificationHead
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
@@ -56,11 +58,9 @@ class Laboratory:
         self.minutes = checkpoint_minutes
         self.card = material.data.card
         self.task = TASKS[self.card.kind]
-        self.train, self.dev = (
-            self.task.features(part.table, material.labels, backbone.tokenizer)
-            for part in (material.train, material.dev)
-        )
-        self.test = test_set(material.tests, self.task, material.labels, backbone.tokenizer)
+        self.train, self.dev = (self._tokenised(part) for part in (material.train, material.dev))
+        self.test = self._test_set(material.tests)
+        self.fitted: dict[tuple[int, int], Features] = {}
         self.budget, self.eval_budget = budgets(backbone.device)
 
     def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
@@ -80,10 +80,9 @@ class Laboratory:
         classes = len(self.material.labels)
         runs = [new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes) for cell in group]
         stack = Stack(backbone, method, runs)
-        cut = {room: self._truncated(room) for room in sorted({stack.room(run) for run in runs})}
-        for room in cut:
+        for room in sorted({stack.room(run) for run in runs}):
             self._report_cut(group, room, self.train, self.dev, self.test.features)
-        lanes = [Lane(run, *cut[stack.room(run)], self.card.metrics[0], self._score_dev) for run in runs]
+        lanes = [self._lane(run, stack.room(run)) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -120,11 +119,15 @@ class Laboratory:
                 predicted = predict(stack, [lane.run], self.test.features, budget=self.eval_budget, advance=advance)[0]
             self._finish(cell, stack, lane, self._table(self.test, predicted, cell))
 
-    def _score_dev(self, classes: np.ndarray) -> float:
-        """What selection goes by."""
-        table = self.material.dev.table
-        answers, _ = self.task.predicted(self.dev, classes, np.zeros(len(classes)), self.material.labels)
-        return self.task.metrics[self.card.metrics[0]](self.task.gold(table), answers)
+    def _lane(self, run: Run, room: int) -> Lane:
+        metric, dev = self.card.metrics[0], self._fit(self.dev, room)
+        gold = self.task.gold(self.material.dev.table)
+
+        def score(scores: Tensor) -> float:
+            answers, _ = self.task.predicted(dev, scores.cpu(), self.material.labels)
+            return self.task.metrics[metric](gold, answers, str(self.material.source))
+
+        return Lane(run, self._fit(self.train, room), dev, metric, score)
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room = lane.run, stack.room(lane.run)
@@ -144,6 +147,7 @@ class Laboratory:
             "facts": cell.facts(self.common),
             "test_data": self.material.test_data,
             "kind": self.card.kind,
+            "inputs": self.task.inputs(self.card.columns.second is not None),
             "labels": self.material.labels,
             "trainable_parameters": run.trainable(),
             "backbone_parameters": sum(weight.numel() for weight in self.backbone.model.parameters()),
@@ -152,7 +156,7 @@ class Laboratory:
             "skipped_updates": lane.skipped,
             "truncated": {
                 "train": lane.train.cut, "dev": lane.dev.cut,
-                "test": self.test.features.truncated(room, self.backbone.tokenizer).cut,
+                "test": self._fit(self.test.features, room).cut,
             },
             "environment": self.environment,
         }  # fmt: skip
@@ -161,7 +165,7 @@ class Laboratory:
     def _add_languages(self, cell: Cell, found: Finished, watch: Watch) -> None:
         new = [test for test in self.material.tests if str(test.language) not in found.record["test_data"]]
         watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
-        test = test_set(new, self.task, self.material.labels, self.backbone.tokenizer)
+        test = self._test_set(new)
         stack = restore(self.backbone, cell, found)
         cut = self._report_cut([cell], stack.room(stack.runs[0]), test.features)
         advance = self._advancer(test.features, cell, watch)
@@ -175,7 +179,7 @@ class Laboratory:
         }
         self.stored.extend(found, record, scores, predictions)
 
-    def _table(self, test: TestSet, predicted: Any, cell: Cell) -> pl.DataFrame:
+    def _table(self, test: TestSet, predicted: Predicted, cell: Cell) -> pl.DataFrame:
         return predictions_table(test, self.task, predicted, self.material.labels, method=cell.label, seed=cell.seed)
 
     def _columns(self, cell: Cell) -> dict[str, Any]:
@@ -186,14 +190,26 @@ class Laboratory:
 
     def _report_cut(self, group: Sequence[Cell], room: int, *parts: Features) -> int:
         """How many units are truncated to fit."""
-        cut = sum(part.truncated(room, self.backbone.tokenizer).cut for part in parts)
+        cut = sum(self._fit(part, room).cut for part in parts)
         if cut:
             err.print(f"{_title(group)}: {cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
         return cut
 
-    def _truncated(self, room: int) -> tuple[Features, Features]:
-        tokenizer = self.backbone.tokenizer
-        return self.train.truncated(room, tokenizer), self.dev.truncated(room, tokenizer)
+    def _tokenised(self, part: Examples) -> Features:
+        return self.task.features(
+            part.table, self.material.labels, self.backbone.tokenizer, last=self.material.last,
+            longest=self.material.longest,
+        )  # fmt: skip
+
+    def _test_set(self, tests: Sequence[Examples]) -> TestSet:
+        return TestSet(tests, Features.joined([self._tokenised(part) for part in tests]))
+
+    def _fit(self, features: Features, room: int) -> Features:
+        """Cut to fit, once for all methods with the same room."""
+        key = (id(features), room)
+        if key not in self.fitted:
+            self.fitted[key] = fit(features, room, self.backbone.tokenizer)
+        return self.fitted[key]
 
     def _pass(self, part: Features, cell: Cell) -> float:
         """The work of one forward pass over a split, in tokens."""

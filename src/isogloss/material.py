@@ -21,6 +21,9 @@ class Material:
     dev: Examples
     tests: list[Examples]  # the source's first
 
+    last: bool  # whether a word's last sub-word stands for it, not its first
+    longest: int | None  # most tokens of a row
+
     @property
     def labels(self) -> list[str]:
         """In the order of the head's classes."""
@@ -43,6 +46,7 @@ def open_spec(spec: Spec) -> DataSet:
         splits=given.splits,
         labels=given.labels,
         card=given.card,
+        train=None if given.train is None else (given.train.task, given.train.path),
     )
 
 
@@ -75,5 +79,7 @@ def gather(spec: Spec) -> Material:
         source,
         train=data.examples(source, "train"),
         dev=data.examples(source, "dev"),
+        last=spec.data.subword == "last",
+        longest=spec.data.longest,
         tests=[data.examples(language, "test") for language in [source, *targets]],
     )

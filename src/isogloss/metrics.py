@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import string
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -49,3 +53,42 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         if prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and other):
             begin = place
         before, kind_before = prefix, kind
+
+
+def overlap_f1(right: list[str], said: list[str]) -> float:
+    """F1 of the words of two answers, as bags; 0 where they share none (SQuAD's official script, version 1.1)."""
+    shared = sum((Counter(right) & Counter(said)).values())
+    return 2 * shared / (len(right) + len(said)) if shared else 0.0
+
+
+def squad_words(answer: str, _language: str) -> list[str]:
+    """An answer's words as SQuAD compares them: lower case, no ASCII punctuation, no English articles."""
+    plain = "".join(character for character in answer.lower() if character not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+
+
+# By language, what MLQA's official script leaves out besides punctuation. Its pattern for Arabic drops every `ال`.
+MLQA_ARTICLES = {
+    "eng": r"\b(a|an|the)\b",
+    "spa": r"\b(un|una|unos|unas|el|la|los|las)\b",
+    "vie": r"\b(của|là|cái|chiếc|những)\b",
+    "deu": r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
+    "arb": "ال",
+}
+HAN = re.compile("([\u4e00-\u9fa5])")
+
+
+def mlqa_words(answer: str, language: str) -> list[str]:
+    """An answer's words as MLQA compares them (Lewis et al. 2020, arXiv 1910.07475, and its official script).
+
+    Lower case, no punctuation of any script, no articles of the language; in Chinese every Han character is a word.
+    """
+    plain = "".join(
+        character
+        for character in answer.lower()
+        if character not in string.punctuation and not unicodedata.category(character).startswith("P")
+    )
+    iso = language.partition("-")[0]
+    if iso in MLQA_ARTICLES:
+        plain = re.sub(MLQA_ARTICLES[iso], " ", plain)
+    return (HAN.sub(r" \1 ", plain) if iso == "zho" else plain).split()

@@ -56,16 +56,25 @@ def predict(
     if not texts:
         return
     stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
-    task = TASKS[found.record.get("kind", "classification")]
-    features = task.unlabelled(texts, backbone.tokenizer)
-    room = stack.room(stack.runs[0])
-    if cut := features.truncated(room, backbone.tokenizer).cut:
-        err.print(f"{cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
-    classes, sure = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])[0]
-    answers, scores = task.predicted(features, classes, sure, found.record["labels"])
-    for text, label, score in zip(texts, answers, scores, strict=True):
-        answer = {**task.shown(text, label), "score": round(score, 4)}
+    task = TASKS[found.record["kind"]]
+    parts = [_parts(text, number, found.record["inputs"]) for number, text in enumerate(texts, start=1)]
+    features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
+    (made,) = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])
+    if made.features.cut:
+        room = stack.room(stack.runs[0])
+        err.print(f"{made.features.cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+    answers, scores = task.predicted(made.features, made.scores, found.record["labels"])
+    for part, label, score in zip(parts, answers, scores, strict=True):
+        answer = {**task.shown(part, label), "score": round(score, 4)}
         yield answer if code is None else {**answer, "language": code}
+
+
+def _parts(text: str, number: int, inputs: Sequence[str]) -> list[str]:
+    """The parts of a line, where an example has more than one."""
+    parts = text.split("\t") if len(inputs) > 1 else [text]
+    if len(parts) != len(inputs) or not all(part.strip() for part in parts):
+        raise IsoglossError(f"text {number} is not a {' and a '.join(inputs)} with a tab between: {text[:60]!r}")
+    return parts
 
 
 def choose(stored: Store, method: str | None, seed: int | None) -> Finished:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from isogloss import heads
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.backbone import Pooling
-from isogloss.batching import Features, Row, collate, derive, passes
+from isogloss.batching import Row, collate, derive, passes
+from isogloss.features import Features
 from isogloss.heads import ClassificationHead
 from isogloss.methods import Method, Settings
 
@@ -154,9 +155,3 @@ def new_run(method: Method[Any, Any], backbone: Backbone, settings: Settings, *,
 def room_for_states(features: Features, width: int) -> bool:
     """Whether the head's inputs may all be kept in memory."""
     return len(features.labels) * width * 4 <= KEEP_STATES
-
-
-def decode(scores: Float[Tensor, "units C"]) -> tuple[Int[np.ndarray, "units"], Float[np.ndarray, "units"]]:
-    """The best class of each unit and its probability."""
-    best = scores.softmax(dim=-1).max(dim=-1)
-    return best.indices.cpu().numpy(), best.values.cpu().numpy()

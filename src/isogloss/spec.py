@@ -26,6 +26,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TrainSpec(_Strict):
+    """Another data set to train on."""
+
+    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
+        None, description="a folder in its own layout; left out: the hub or a package"
+    )
+
+
 class DataSpec(_Strict):
     """Where the data lies and how much of it is used."""
 
@@ -33,6 +42,9 @@ class DataSpec(_Strict):
         None, description="a folder in the data set's own layout; left out: the hub or a package"
     )
     card: dict[str, Any] | None = Field(None, description="what the files are, where the task is `custom`")
+    train: TrainSpec | None = Field(
+        None, description="train and select on another data set; left out: what the card says where it only tests"
+    )
     splits: dict[Literal["train", "dev", "test"], Part] = Field(
         {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"
     )
@@ -40,6 +52,10 @@ class DataSpec(_Strict):
     train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
     dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
     test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
+    subword: Literal["first", "last"] = Field("first", description="which sub-word of a word is tagged")
+    longest: Annotated[int, Field(ge=16)] | None = Field(
+        None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
+    )
 
 
 class Spec(_Strict):

@@ -32,7 +32,8 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         restore()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and shells in the background want it
+            before[number] = signal.signal(number, note)
     try:
         yield lambda: came
     finally:

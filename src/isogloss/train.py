@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from isogloss import heads
-from isogloss.batching import Features, Row, derive, order, passes
-from isogloss.runs import Run, Stack, decode, room_for_states
+from isogloss.batching import Row, derive, order, passes
+from isogloss.features import Features
+from isogloss.runs import Run, Stack, room_for_states
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
 
@@ -32,14 +33,14 @@ class Lane:
         train: the source's training examples, truncated to this run's room.
         dev: its development examples, likewise; the only data that selection sees.
         metric: what is selected on.
-        score: that metric, from the predicted class of each unit of `dev`.
+        score: that metric, from the scores (units, C) of `dev`.
     """
 
     run: Run
     train: Features
     dev: Features
     metric: str
-    score: Callable[[np.ndarray], float]
+    score: Callable[[Tensor], float]
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
     skipped: int = 0  # updates left out because a gradient was not finite
@@ -50,7 +51,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         settings = self.run.settings
-        self.updates = math.ceil(len(self.train) / settings.batch_size)  # an epoch
+        self.updates = math.ceil(len(self.train.of_example) / settings.batch_size)  # an epoch
         self.total = self.updates * settings.epochs
         # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
         groups = []
@@ -64,10 +65,12 @@ class Lane:
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
 
     def batch(self) -> np.ndarray:
-        """The examples of the next update."""
+        """The rows of the next update: all of each of its examples."""
         size = self.run.settings.batch_size
         begin = self.step % self.updates * size
-        return order(len(self.train), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
+        of_example = self.train.of_example
+        examples = order(len(of_example), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
+        return np.concatenate([of_example[example] for example in examples])
 
     def factor(self) -> float:
         """What the next update's rates are multiplied by."""
@@ -112,7 +115,7 @@ class Inputs:
     def rows(self, rows: Sequence[Row], runs: Sequence[Run]) -> Tensor:
         """Head inputs (units, H) of rows whose `run` counts in `runs`."""
         if all(id(row.features) in self.kept for row in rows):
-            return torch.cat([self.kept[id(row.features)][row.features.units([row.example])] for row in rows])
+            return torch.cat([self.kept[id(row.features)][row.features.units([row.row])] for row in rows])
         return self.stack.inputs(rows, self.stack.insert(runs))
 
     @torch.no_grad()
@@ -163,11 +166,11 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     gold, share, run_units, hidden_from_head = [], [], [], []  # of each unit, in the order of the rows
     for k, lane in enumerate(lanes):
         lane.run.part.train()
-        examples = lane.batch()
-        units = lane.train.units(examples)
-        rows += [Row(lane.train, int(example), k) for example in examples]
+        batch = lane.batch()
+        units = lane.train.units(batch)
+        rows += [Row(lane.train, int(row), k) for row in batch]
         gold.append(lane.train.labels[units])
-        share.append(np.full(len(units), 1 / len(units), dtype=np.float32))
+        share.append(np.full(len(units), 1 / (len(batch) if lane.train.passages else len(units)), dtype=np.float32))
         run_units.append(np.full(len(units), k))
         hidden_from_head.append(_dropout(lane, len(units), width))
     gold_units, share_units, run_of_unit = (
@@ -183,7 +186,7 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
         units = np.concatenate([np.arange(first[i], first[i + 1]) for i in some])
         states = inputs.rows([rows[i] for i in some], runs) * keep[units]
         scores = heads.logits([run.head for run in runs], states, run_of_unit[units])
-        losses = heads.losses(scores, gold_units[units])
+        losses = _losses(scores, gold_units[units], [rows[i] for i in some])
         (losses * share_units[units]).sum().backward()  # type: ignore[no-untyped-call]
         loss_units[units] = losses.detach()
     means = torch.zeros(len(lanes), device=device).index_add_(0, run_of_unit, loss_units * share_units).tolist()
@@ -200,10 +203,19 @@ def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     lane.run.part.eval()
     scores = inputs.logits(lane.dev, lane.run, budget)
     gold = torch.from_numpy(lane.dev.labels).to(scores.device)
-    loss = float(heads.losses(scores, gold).mean())
-    value = lane.score(decode(scores)[0])
+    rows = [Row(lane.dev, row, 0) for row in range(len(lane.dev))]
+    loss = float(_losses(scores, gold, rows).sum()) / (len(rows) if lane.dev.passages else len(gold))
+    value = lane.score(scores)
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
+
+
+def _losses(scores: Tensor, gold: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Each unit's part of the loss, the units being those of `rows` in order."""
+    if not rows[0].features.passages:
+        return heads.losses(scores, gold)
+    row = np.repeat(np.arange(len(rows)), [row.units for row in rows])
+    return heads.span_losses(scores, gold, torch.from_numpy(row).to(scores.device))
 
 
 def _dropout(lane: Lane, units: int, width: int) -> Tensor:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss import heads
-from isogloss.batching import Row, collate, order, passes, tokenise
+from isogloss.batching import Row, collate, order, passes
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
+from isogloss.tokenising import tokenise
 from isogloss.train import Inputs, update
 from models import WORDS, backbone, lane, reference
 

@@ -5,9 +5,10 @@ import torch
 from transformers import AutoModel
 
 from isogloss import backbones
-from isogloss.batching import order, tokenise
+from isogloss.batching import order
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
+from isogloss.tokenising import tokenise
 from isogloss.train import train
 from models import WORDS, backbone, checkpoint, lane
 

@@ -16,7 +16,7 @@ from isogloss.data import carving
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
 from isogloss.data.readers import READERS, Raw
 from isogloss.data.tables import TABLES
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages import Language
 
 __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
@@ -40,7 +40,7 @@ class Examples:
         """sha256 over every value, in order."""
         digest = hashlib.sha256()
         for row in self.table.iter_rows():
-            values = (value if isinstance(value, str) else "\x1d".join(value) for value in row)
+            values = (value if isinstance(value, str) else "\x1d".join(map(str, value)) for value in row)
             digest.update("\x1f".join(values).encode() + b"\x1e")
         return digest.hexdigest()
 
@@ -54,12 +54,14 @@ class DataSet:
         path: the user's folder; None for the hub or a generator.
         limits: at most so many examples of a split, the first ones.
         splits: parts of the card's splits that stand for others: `{"train": "dev[:80%]"}`.
+        trainer: the data set whose train and dev splits stand for this one's.
     """
 
     card: Card
     path: Path | None = None
     limits: dict[Split, int] = field(default_factory=dict)
     splits: dict[Split, str] = field(default_factory=dict)
+    trainer: DataSet | None = None
 
     @cached_property
     def revision(self) -> str | None:
@@ -100,20 +102,21 @@ class DataSet:
         Raises:
             IsoglossError: it is missing, empty, or holds something that cannot be right.
         """
+        if self.trainer is not None and split != "test":
+            return self.trainer.examples(language, split)
         taken = self.splits.get(split, split)
         rows, origin = self._rows(language, cast(Split, carving.name(taken)))
-        usable = [
-            row for row in rows if not self.card.drop or row.values[self.card.columns.label] not in self.card.drop
-        ]
+        columns = self.card.columns
+        usable = [row for row in rows if not self.card.drop or row.values[columns.label] not in self.card.drop]
         dropped = len(rows) - len(usable)
-        rows = carving.part(taken, usable)[: self.limits.get(split)]
+        rows = self._part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
         return Examples(language, split, TABLES[self.card.kind](rows, self.card), origin, dropped)
 
     def _rows(self, language: Language, split: Split) -> tuple[list[Raw], str]:
         code = self.card.code(language)
-        columns = [name for name in self.card.columns.model_dump().values() if name is not None]
+        columns = [name for name in self.card.columns.model_dump(exclude={"group"}).values() if name is not None]
         if self.card.generator is not None:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
             return [Raw(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
@@ -121,20 +124,41 @@ class DataSet:
             return self._local(self.path, self.card.local, code, split, columns)
         if self.card.hub is None:
             raise IsoglossError(f"{self.card.name} is not on the hub; give data.path")
+        if split not in self.card.hub.splits:
+            raise MissingError(f"{self.card.name} has no {split} split on the hub")
         part = self.card.hub.splits[split]
         from isogloss.data.hub import read_hub
 
         rows = read_hub(self.card, self.card.hub, code, carving.name(part), columns, revision=self.revision)
-        return carving.part(part, rows), f"{self.card.name} ({code}, {part}) on the hub"
+        return self._part(part, self._own(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
+
+    def _own(self, rows: list[Raw], code: str) -> list[Raw]:
+        """Those in the language, where one file holds all."""
+        if (only := self.card.only) is None:
+            return rows
+        return [row for row in rows if row.values[only.column].startswith(only.begins.format(code=code))]
+
+    def _part(self, part: str, rows: list[Raw]) -> list[Raw]:
+        group = self.card.columns.group
+        if group is None or "[" not in part:
+            return carving.part(part, rows)
+        if rows and group not in rows[0].values:
+            raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
+        return carving.part(part, rows, lambda row: row.values[group])
 
     def _local(self, folder: Path, local: Local, code: str, split: Split, columns: list[str]) -> tuple[list[Raw], str]:
+        if split not in local.splits:
+            raise MissingError(
+                f"{self.card.name} has no {split} split; make one of parts of others (data.splits), or give another "
+                "data set to train on (data.train)"
+            )
         part = local.splits[split]
         path = folder / local.path.format(code=code, split=carving.name(part))
         wanted = columns if local.split_column is None else [*columns, local.split_column]
         rows = READERS[local.format](path, wanted, local.header)
         if local.split_column is not None:
             rows = [row for row in rows if row.values[local.split_column] == carving.name(part)]
-        return carving.part(part, rows), f"{path} ({part})" if local.split_column else str(path)
+        return self._part(part, self._own(rows, code)), f"{path} ({part})" if local.split_column else str(path)
 
 
 def open_data(
@@ -145,6 +169,7 @@ def open_data(
     splits: dict[Split, str] | None = None,
     labels: dict[str, str] | None = None,
     card: dict[str, Any] | None = None,
+    train: tuple[str, Path | None] | None = None,
 ) -> DataSet:
     """A data set by the name of its card.
 
@@ -155,6 +180,7 @@ def open_data(
         splits: parts of splits that stand for others.
         labels: labels that are read as others, beside the card's own aliases.
         card: the card of a `custom` task.
+        train: the data set to train and select on instead, and its folder; left out: what the card says.
 
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
@@ -170,10 +196,24 @@ def open_data(
             raise IsoglossError(f"{task} is made from a package; leave data.path out")
         if not path.is_dir():
             raise IsoglossError(f"data.path {path} is no folder; expected {task} with files such as {found.local.path}")
-    opened = DataSet(found, path, limits or {}, splits or {})
+    if train is None and found.train is not None and path is None:
+        train = found.train, None
+    trainer = None if train is None else _trainer(found, *train, limits=limits, splits=splits, labels=labels)
+    opened = DataSet(found, path, limits or {}, splits or {}, trainer)
     if not opened.languages():
         assert found.local is not None
         raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {found.local.path}")
+    return opened
+
+
+def _trainer(tested: Card, task: str, path: Path | None, **how: Any) -> DataSet:
+    opened = open_data(task, path=path, **how)
+    strange = set(opened.card.labels) - set(tested.labels)
+    if strange or opened.card.kind.partition("-")[0] != tested.kind.partition("-")[0]:
+        raise IsoglossError(
+            f"{task} cannot train for {tested.name}: it is {opened.card.kind}"
+            + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")
+        )
     return opened
 
 

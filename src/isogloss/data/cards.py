@@ -44,18 +44,26 @@ class Columns(_Strict):
 
     id: str | None = Field(None, description="left out: examples are numbered as they come")
     text: str = Field(description="the text; of tagging, the words")
-    second: str | None = Field(None, description="the second text of a pair")
-    label: str
+    second: str | None = Field(None, description="the second text of a pair; the question about a passage")
+    label: str = Field(description="the label; of tagging, the tags; of questions, the answers with their places")
+    group: str | None = Field(None, description="rows alike in it stay together where splits are made of parts")
 
 
 class Local(_Strict):
     """How the data set lies in a folder of the user's."""
 
     path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
-    format: Literal["tsv", "csv", "jsonl", "parquet", "tokens", "conllu"]
+    format: Literal["tsv", "csv", "jsonl", "parquet", "tokens", "conllu", "squad"]
     header: list[str] | None = Field(None, description="names of the columns, where the files have no header")
     split_column: str | None = Field(None, description="where one file holds all splits: the column that says which")
     splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
+
+
+class Only(_Strict):
+    """Which rows of a file are in a language."""
+
+    column: str
+    begins: str = Field(description="what the column begins with; {code} is filled in")
 
 
 class Hub(_Strict):
@@ -72,15 +80,17 @@ class Card(_Strict):
 
     name: str
     title: str = ""
-    kind: Literal["classification", "tagging"]
+    kind: Literal["classification", "tagging", "qa", "qa-mlqa"]
     source: str = Field(description="the language it is usually trained in")
     parallel: bool = Field(False, description="whether an id means the same example in every language")
     metrics: list[str] = Field(["accuracy", "macro-f1"], description="the first is what selection goes by")
-    labels: list[str] = Field(description="in the order of the head's classes")
+    labels: list[str] = Field(["start", "end"], description="in the order of the head's classes")
     aliases: dict[str, str] = Field(default_factory=dict, description="other spellings found in files")
     columns: Columns
     local: Local | None = None
     hub: Hub | None = None
+    train: str | None = Field(None, description="the data set to train and select on, where this one only tests")
+    only: Only | None = Field(None, description="where one file holds all languages: which rows are whose")
     generator: str | None = Field(None, description="a module that makes the data, instead of files")
     drop: list[str] = Field([], description="labels that mark a row as void; such rows are left out and counted")
     licence: str = "not stated"

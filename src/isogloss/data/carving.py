@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,8 +26,19 @@ def name(text: str) -> str:
     return text.partition("[")[0]
 
 
-def part(text: str, rows: Sequence[T]) -> list[T]:
-    """The rows of a split that belong to the part, in order; percentages are rounded to whole rows."""
+def part(text: str, rows: Sequence[T], group: Callable[[T], object] | None = None) -> list[T]:
+    """The rows of a split that belong to the part, in order; percentages are rounded to whole rows.
+
+    Args:
+        text: a split or a part of one.
+        rows: all of the split.
+        group: what rows must have in common to stay together; numbers and percentages then count groups.
+    """
+    if group is not None and "[" in text:
+        members: dict[object, list[T]] = {}
+        for row in rows:
+            members.setdefault(group(row), []).append(row)
+        return [row for some in part(text, list(members.values())) for row in some]
     found = FORM.fullmatch(text)
     assert found is not None
     _, begin, begin_percent, end, end_percent = found.groups()

@@ -29,7 +29,7 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
         hub: where it lies.
         code: the language, as the data set calls it.
         split: as the hub calls it.
-        columns: those that have to be there.
+        columns: those that have to be there; the card's group comes along where it is.
         revision: the commit, the same for all splits and languages of an experiment.
 
     Raises:
@@ -51,12 +51,13 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
         if column not in table.column_names:
             raise IsoglossError(f"{hub.id} has no column {column!r}; it has {', '.join(table.column_names)}")
     names = {column: _names(feature) for column, feature in table.features.items()}
+    wanted = [column for column in names if column in {*columns, card.columns.group}]
     return [
         Raw(
             f"{hub.id} ({code}, {split}) row {number}",
             {column: _plain(value, names[column]) for column, value in row.items()},
         )
-        for number, row in enumerate(table.select_columns(list(columns)))
+        for number, row in enumerate(table.select_columns(wanted))
     ]
 
 
@@ -67,6 +68,8 @@ def _names(feature: Any) -> list[str] | None:
 
 
 def _plain(value: Any, names: list[str] | None) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner, None) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(item, names) for item in value]
     return names[value] if names is not None and value >= 0 else str(value)

@@ -179,6 +179,34 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
     return rows
 
 
+def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+    """SQuAD's JSON, version 1.1: title, context, id, question and answers, the last as the hub has them.
+
+    Raises:
+        IsoglossError: it is not of this form.
+    """
+    try:
+        whole = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise IsoglossError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
+    rows = []
+    try:
+        for number, article in enumerate(whole["data"]):
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    answers = {key: [answer[key] for answer in question["answers"]] for key in ("text", "answer_start")}
+                    values = {
+                        "title": str(article.get("title", number)), "context": paragraph["context"],
+                        "id": str(question["id"]), "question": question["question"], "answers": answers,
+                    }  # fmt: skip
+                    rows.append(Raw(f"{path} question {question['id']}", values))
+    except (KeyError, TypeError) as error:
+        raise IsoglossError(f"{path} is not SQuAD's JSON: {error} is missing or misplaced") from error
+    if rows:
+        _check_columns(str(path), columns, list(rows[0].values))
+    return rows
+
+
 ID = "sent_id"  # what a sentence is called, where its comments say so
 
 
@@ -196,5 +224,5 @@ def _as_text(value: object) -> str:
 Reader = Callable[[Path, Sequence[str], Sequence[str] | None], list[Raw]]
 READERS: dict[str, Reader] = {
     "tsv": read_tsv, "csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "tokens": read_tokens,
-    "conllu": read_conllu,
+    "conllu": read_conllu, "squad": read_squad,
 }  # fmt: skip

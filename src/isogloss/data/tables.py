@@ -53,6 +53,39 @@ def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
     return pl.DataFrame(out, schema={"id": pl.String, "words": pl.List(pl.String), "labels": pl.List(pl.String)})
 
 
+def questions(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+    """The columns id, question, passage, answers and starts, the last two lists of the same length.
+
+    Where an answer does not stand where the file says (offsets counted in bytes, white space lost), the nearest place
+    in the passage where it does stand is taken.
+    """
+    out: dict[str, list[object]] = {"id": [], "question": [], "passage": [], "answers": [], "starts": []}
+    for number, row in enumerate(rows):
+        passage, question = (row.values[column] for column in (card.columns.text, card.columns.second or ""))
+        found = row.values[card.columns.label]
+        answers, starts = [str(text) for text in found["text"]], [int(start) for start in found["answer_start"]]
+        if not answers:
+            raise IsoglossError(f"{row.where} has no answer; leave SQuAD 2.0's unanswerable questions out")
+        if not question.strip() or not passage.strip() or not all(answer.strip() for answer in answers):
+            raise IsoglossError(f"{row.where} has an empty question, passage or answer")
+        for answer in answers:
+            if answer not in passage:
+                raise IsoglossError(f"{row.where}: the answer {answer[:60]!r} is not in its passage")
+        out["id"].append(row.values[card.columns.id] if card.columns.id else str(number))
+        out["question"].append(question)
+        out["passage"].append(passage)
+        out["answers"].append(answers)
+        out["starts"].append([_nearest(passage, text, start) for text, start in zip(answers, starts, strict=True)])
+    kinds = {"answers": pl.List(pl.String), "starts": pl.List(pl.Int64)}
+    return pl.DataFrame(out, schema={name: kinds.get(name, pl.String()) for name in out})
+
+
+def _nearest(passage: str, answer: str, start: int) -> int:
+    if passage.startswith(answer, start):
+        return start
+    return min((at for at in range(len(passage)) if passage.startswith(answer, at)), key=lambda at: abs(at - start))
+
+
 def _tag(tag: str, card: Card) -> str:
     """A tag by the card's names: an alias stands for a whole tag, or for the type behind its prefix."""
     prefix, dash, kind = tag.partition("-")
@@ -67,5 +100,5 @@ def _unknown_label(row: Raw, label: str, card: Card) -> IsoglossError:
 
 
 TABLES: dict[str, Callable[[Sequence[Raw], Card], pl.DataFrame]] = {
-    "classification": classification, "tagging": tagging,
+    "classification": classification, "tagging": tagging, "qa": questions, "qa-mlqa": questions,
 }  # fmt: skip

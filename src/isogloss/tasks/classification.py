@@ -5,43 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
+from torch import Tensor
 
 from isogloss import metrics
-from isogloss.batching import Features, tokenise
+from isogloss.features import Features
 from isogloss.tasks.task import Metric
+from isogloss.tokenising import tokenise
 
 
 class Classification:
     """See `Task`."""
 
-    metrics: ClassVar[Mapping[str, Metric]] = {"accuracy": metrics.accuracy, "macro-f1": metrics.macro_f1}
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": lambda gold, predicted, _: metrics.accuracy(gold, predicted),
+        "macro-f1": lambda gold, predicted, _: metrics.macro_f1(gold, predicted),
+    }
 
-    def features(self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any) -> Features:
+    def features(
+        self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
+    ) -> Features:
         """One row and one unit an example."""
         number = {label: i for i, label in enumerate(labels)}
         texts = tuple(table[name].to_list() for name in ("text", "second") if name in table.columns)
-        return tokenise(texts, [number[label] for label in table["label"]], tokenizer)
+        return tokenise(texts, [number[label] for label in table["label"]], tokenizer, longest=longest)
 
-    def unlabelled(self, texts: Sequence[str], tokenizer: Any) -> Features:
-        """Single texts."""
-        return tokenise((texts,), [0] * len(texts), tokenizer)
+    def inputs(self, pairs: bool) -> tuple[str, ...]:
+        """A text, or two."""
+        return ("text", "second text") if pairs else ("text",)
+
+    def unlabelled(
+        self, texts: Sequence[Sequence[str]], tokenizer: Any, *, last: bool, longest: int | None
+    ) -> Features:
+        """Texts or pairs of them."""
+        return tokenise(tuple(zip(*texts, strict=True)), [0] * len(texts), tokenizer, longest=longest)
 
     def gold(self, table: pl.DataFrame) -> list[str]:
         """The labels."""
         return table["label"].to_list()
 
-    def predicted(
-        self, features: Features, classes: np.ndarray, sure: np.ndarray, names: list[str]
-    ) -> tuple[list[str], list[float]]:
-        """The name of each class."""
-        return [names[label] for label in classes], sure.tolist()
+    def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
+        """The most probable class and its probability."""
+        best = scores.softmax(dim=-1).max(dim=-1)
+        return [names[label] for label in best.indices.tolist()], best.values.tolist()
 
     def count(self, gold: Sequence[str]) -> int:
         """Texts."""
         return len(gold)
 
-    def shown(self, text: str, answer: str) -> dict[str, Any]:
+    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
         """The text and its label."""
-        return {"text": text, "label": answer}
+        return {"text": text[0], **({"second": text[1]} if len(text) > 1 else {}), "label": answer}

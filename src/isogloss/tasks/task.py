@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from torch import Tensor
 
-from isogloss.batching import Features
+from isogloss.features import Features
 
-Metric = Callable[[Sequence[str], Sequence[str]], float]
+Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
 
 @runtime_checkable
@@ -24,15 +24,35 @@ class Task(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
-        """Scores by name, each of gold and predicted answers."""
+        """Scores by name."""
         ...
 
-    def features(self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any) -> Features:
-        """A split's examples, tokenised, each unit with its class."""
+    def features(
+        self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
+    ) -> Features:
+        """A split's examples, tokenised, each unit with its class.
+
+        Args:
+            table: in the columns of this kind of task.
+            labels: in the order of the head's classes.
+            tokenizer: a fast tokenizer.
+            last: whether a word's last sub-word stands for it, not its first.
+            longest: most tokens of a row.
+        """
         ...
 
-    def unlabelled(self, texts: Sequence[str], tokenizer: Any) -> Features:
-        """New texts, tokenised; their classes mean nothing."""
+    def inputs(self, pairs: bool) -> tuple[str, ...]:
+        """What a new example consists of, for people: a text, a question and a passage.
+
+        Args:
+            pairs: whether the data set's texts come in twos.
+        """
+        ...
+
+    def unlabelled(
+        self, texts: Sequence[Sequence[str]], tokenizer: Any, *, last: bool, longest: int | None
+    ) -> Features:
+        """New examples, each as `inputs` says, tokenised; their classes mean nothing."""
         ...
 
     def gold(self, table: pl.DataFrame) -> list[str]:
@@ -40,14 +60,13 @@ class Task(Protocol):
         ...
 
     def predicted(
-        self, features: Features, classes: Int[np.ndarray, "units"], sure: Float[np.ndarray, "units"], names: list[str]
+        self, features: Features, scores: Float[Tensor, "units C"], names: Sequence[str]
     ) -> tuple[list[str], list[float]]:
         """The answer of each example and how sure it is.
 
         Args:
-            features: as they came from the tokenizer, not truncated.
-            classes: the class of each unit.
-            sure: its probability.
+            features: cut to fit the model.
+            scores: of every unit, by `isogloss.heads.logits`.
             names: of the classes.
         """
         ...
@@ -56,6 +75,6 @@ class Task(Protocol):
         """How many things a score is over: texts, or words."""
         ...
 
-    def shown(self, text: str, answer: str) -> dict[str, Any]:
-        """A new text and its answer, for people."""
+    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
+        """A new example and its answer, for people."""
         ...

@@ -1,0 +1,113 @@
+"""Tokenised rows of a task, and what a head scores in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+
+@dataclass(frozen=True)
+class Features:
+    """Tokenised rows of one task, in order.
+
+    `tokens` are all rows' ids end to end; row i is `tokens[starts[i]:starts[i + 1]]`. What the head scores is a *unit*:
+    the whole row, each of its words, or each token of its passage. Units count through all rows in order.
+    """
+
+    tokens: Int[np.ndarray, "total"]
+    types: Int[np.ndarray, "total"] | None
+    starts: Int[np.ndarray, "ends"]
+    labels: Int[np.ndarray, "units"]  # each unit's class; in passages a bit for each class whose unit it is
+    texts: tuple[Sequence[str], ...] = ()  # each example's text, or two: of a pair, or a question and its passage
+    words: Words | None = None  # where words or tokens are the units; none: a row is a unit
+    offsets: Int[np.ndarray, "units 2"] | None = None  # of passages: where each unit's characters begin and end
+    owners: Int[np.ndarray, "rows"] | None = None  # the example that each row is cut from; none: one row an example
+    longest: int | None = None  # most tokens of a row, where the user sets it below the model's room
+    cut: int = 0  # how many units were truncated
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def passages(self) -> bool:
+        """Whether a unit of each row is chosen for each class (spans), not a class for each unit."""
+        return self.offsets is not None
+
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, "rows"]:
+        """Tokens of each row, special tokens included."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def unit_starts(self) -> Int[np.ndarray, "ends"]:
+        """Row i's units are those from `unit_starts[i]` to `unit_starts[i + 1]`."""
+        if self.words is None:
+            return np.arange(len(self) + 1)
+        return np.concatenate([[0], np.cumsum(self.words.counts)])
+
+    @cached_property
+    def of_example(self) -> list[Int[np.ndarray, "rows"]]:
+        """The rows of each example."""
+        owners = np.arange(len(self)) if self.owners is None else self.owners
+        return np.split(np.arange(len(self)), np.flatnonzero(np.diff(owners)) + 1)
+
+    def units(self, rows: Sequence[int] | np.ndarray) -> Int[np.ndarray, "units"]:
+        """The units of these rows, in the order of the rows."""
+        if self.words is None:
+            return np.asarray(rows, dtype=np.int64)
+        return np.concatenate([np.arange(*self.unit_starts[row : row + 2]) for row in rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Features]) -> Features:
+        """The rows of several features, in order, none of them cut yet."""
+        types = [part.types for part in parts if part.types is not None]
+        offsets = [part.offsets for part in parts if part.offsets is not None]
+        return cls(
+            tokens=np.concatenate([part.tokens for part in parts]),
+            types=np.concatenate(types) if types else None,
+            starts=np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]),
+            labels=np.concatenate([part.labels for part in parts]),
+            texts=tuple([text for part in parts for text in part.texts[i]] for i in range(len(parts[0].texts))),
+            words=Words.joined([part.words for part in parts if part.words is not None]),
+            offsets=np.concatenate(offsets) if offsets else None,
+            longest=parts[0].longest,
+        )
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the words of each row lie among its tokens."""
+
+    counts: Int[np.ndarray, "rows"]  # words of each row
+    spans: Int[np.ndarray, "units 2"]  # a word's first token and the one behind its last, counted from its row's start
+    last: bool = False  # whether a word's last sub-word stands for it, not its first
+
+    @property
+    def spots(self) -> Int[np.ndarray, "units"]:
+        """The token that stands for each word, counted from its row's start."""
+        return self.spans[:, 1] - 1 if self.last else self.spans[:, 0]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Words]) -> Words | None:
+        """The words of several parts, in order."""
+        if not parts:
+            return None
+        return cls(
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.spans for part in parts]),
+            parts[0].last,
+        )
+
+
+def end_to_end(tokens: Sequence[np.ndarray], types: Sequence[np.ndarray] | None) -> dict[str, Any]:
+    """Rows as `Features` keeps them."""
+    return {
+        "tokens": np.concatenate(tokens),
+        "types": None if types is None else np.concatenate(types),
+        "starts": np.concatenate([[0], np.cumsum([len(row) for row in tokens])]),
+    }
