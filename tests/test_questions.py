@@ -289,7 +289,7 @@ def test_an_answer_that_stands_elsewhere_is_looked_for_nearby(tmp_path):
     ("key", "value", "message"),
     [
         ("answers", [], "has no answer; leave SQuAD 2.0's unanswerable questions out"),
-        ("answers", [{"text": "dog", "answer_start": 0}], "the answer 'dog' is not in its passage"),
+        ("answers", [{"text": "fish", "answer_start": 0}], "the answer 'fish' is not in its passage"),
         ("question", " ", "empty question"),
         ("id", None, None),
     ],

@@ -174,9 +174,11 @@ def test_a_tagger_from_files_to_predictions(tmp_path):
     assert probe["n"][0] == english["gold"].str.split(" ").list.len().sum()
     record = json.loads((tmp_path / "run/weights/linear-probe/0/run.json").read_text())
     assert record["truncated"] == {"train": 0, "dev": 0, "test": 0}
-    (answer,) = predict(tmp_path / "run", ["the cat sat"], method="linear-probe", seed=0, language=None)
-    assert answer["words"] == ["the", "cat", "sat"]
-    assert answer["labels"] == [TAG[word] for word in answer["words"]]
+    first = (tmp_path / "data/test-en.tsv").read_text().split("\n\n")[0].split("\n")
+    words = [line.split("\t")[0] for line in first]
+    (answer,) = predict(tmp_path / "run", [" ".join(words)], method="linear-probe", seed=0, language=None)
+    assert answer["words"] == words
+    assert " ".join(answer["labels"]) == english["predicted"][0]
 
 
 def test_bert_like_type_ids_go_along():
