@@ -11,6 +11,7 @@ from isogloss.console import err
 from isogloss.data.cards import CUSTOM
 from isogloss.environment import environment
 from isogloss.errors import IsoglossError
+from isogloss.groups import is_group
 from isogloss.laboratory import Laboratory
 from isogloss.material import Material, gather
 from isogloss.plan import Cell, cells, difference, resolved_methods
@@ -116,10 +117,13 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
         resolved["data"]["card"] = material.data.card.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(material.source)
     resolved["targets"] = [str(test.language) for test in material.tests if test.language != material.source]
+    named = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
+    resolved["groups"] = list(dict.fromkeys([*named, *spec.groups]))
     resolved["methods"] = resolved_methods(spec)
     if old := stored.spec():
         resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
         resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
+        resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
         resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
     return resolved
 

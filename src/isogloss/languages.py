@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import langcodes
 from langcodes.tag_parser import LanguageTagError
 
+from isogloss import yaml
 from isogloss.errors import IsoglossError, unknown
 
 # Left: a code of the same language or its macrolanguage. Right: FLORES-200's choice, which is ours.
@@ -64,6 +68,25 @@ class Language:
         if self.region:
             notes.append(langcodes.Language.make(territory=self.region).territory_name())
         return f"{name} ({', '.join(notes)})" if notes else name
+
+    @property
+    def family(self) -> str:
+        """The top-level family by Glottolog's name; empty where `language_facts.yaml` does not have it."""
+        families: dict[str, str] = facts()["families"]
+        return next((family for family, members in families.items() if self.iso in members.split()), "")
+
+    @property
+    def well_resourced(self) -> bool:
+        """Whether CC-100 holds at least 1 GiB of its text (Conneau et al. 2020, appendix A)."""
+        return self.iso in facts()["well_resourced"].split()
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """`language_facts.yaml`."""
+    found = yaml.load(Path(str(resources.files("isogloss") / "language_facts.yaml")))
+    assert isinstance(found, dict)
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages import Language
 
 SAMPLES = 8
+LONGEST = 240  # characters of a sample
 
 
 def look(task: str, path: Path | None, language: str | None) -> Iterator[RenderableType]:
@@ -52,31 +53,28 @@ def _counts(found: dict[Split, Examples], labels: list[str], language: Language)
     table = Table("label", box=box.SIMPLE_HEAD, title=f"{language.name} ({language})")
     for split in found:
         table.add_column(split, justify="right")
-    for label in labels:
-        table.add_row(label, *[str((_labels(examples.table) == label).sum()) for examples in found.values()])
+    for label in labels if any(len(examples.labels) for examples in found.values()) else ():
+        table.add_row(label, *[str((examples.labels == label).sum()) for examples in found.values()])
     table.add_section()
-    table.add_row("all", *[str(len(_labels(examples.table))) for examples in found.values()], style="bold")
+    table.add_row("all", *[str(len(examples.labels) or len(examples)) for examples in found.values()], style="bold")
     return table
-
-
-def _labels(table: pl.DataFrame) -> pl.Series:
-    """Every label of a split: of its texts, or of its words."""
-    return table["label"] if "label" in table.columns else table["labels"].explode()
 
 
 def _samples(found: dict[Split, Examples]) -> Table:
     examples = list(found.values())[-1]
-    table = Table(*examples.table.columns, box=box.SIMPLE_HEAD)
+    shown = examples.table.drop("starts", strict=False)
+    table = Table(*shown.columns, box=box.SIMPLE_HEAD)
     step = max(1, len(examples) // SAMPLES)
-    for row in _as_text(examples.table).gather_every(step).head(SAMPLES).iter_rows():
-        table.add_row(*map(Text, row))
+    for row in _as_text(shown).gather_every(step).head(SAMPLES).iter_rows():
+        table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
     return table
 
 
 def _as_text(table: pl.DataFrame) -> pl.DataFrame:
     """The table with lists as words between spaces."""
-    lists = [name for name, kind in table.schema.items() if kind == pl.List(pl.String)]
-    return table.with_columns(pl.col(lists).list.join(" ")) if lists else table
+    lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
+    joined = [pl.col(name).cast(pl.List(pl.String)).list.join(" | " if name == "answers" else " ") for name in lists]
+    return table.with_columns(joined)
 
 
 def _problems(found: dict[Split, Examples]) -> Iterator[str]:
@@ -99,9 +97,9 @@ def _problems(found: dict[Split, Examples]) -> Iterator[str]:
 
 
 def _texts(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns text and label, whatever the kind of task: of a pair, both texts."""
+    """The columns text and label, whatever the kind of task: of a pair, or a question and its passage, both."""
     plain = _as_text(table)
     return plain.select(
-        pl.concat_str(pl.col("^(text|second|words)$"), separator="\t").alias("text"),
-        pl.col("^(label|labels)$").alias("label"),
+        pl.concat_str(pl.col("^(text|second|words|question|passage)$"), separator="\t").alias("text"),
+        pl.col("^(label|labels|answers)$").alias("label"),
     )

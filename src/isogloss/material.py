@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from isogloss.data import DataSet, Examples, open_data
 from isogloss.data.cards import Split
 from isogloss.errors import IsoglossError
+from isogloss.groups import is_group, members
 from isogloss.languages import Language
 from isogloss.spec import Spec
 
@@ -58,8 +59,16 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
     """
     card = data.card
     source = card.language(spec.source or card.source)
-    targets = data.languages() if spec.targets == "all" else [card.language(code) for code in spec.targets]
-    return source, sorted(set(targets) - {source})
+    there = data.languages()
+    if spec.targets == "all":
+        return source, sorted(set(there) - {source})
+    targets: set[Language] = set()
+    for target in spec.targets:
+        found = members(target, there) if is_group(target) else [card.language(target)]
+        if not set(found) - {source}:
+            raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
+        targets |= set(found)
+    return source, sorted(targets - {source})
 
 
 def gather(spec: Spec) -> Material:
@@ -74,12 +83,26 @@ def gather(spec: Spec) -> Material:
     for language in [source, *targets]:
         if language not in there:
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
+    train, dev = data.examples(source, "train"), data.examples(source, "dev")
+    tests = [data.examples(language, "test") for language in [source, *targets]]
+    if spec.data.unseen == "refuse":
+        _refuse_unseen(train, tests)
     return Material(
         data,
         source,
-        train=data.examples(source, "train"),
-        dev=data.examples(source, "dev"),
+        train=train,
+        dev=dev,
         last=spec.data.subword == "last",
         longest=spec.data.longest,
-        tests=[data.examples(language, "test") for language in [source, *targets]],
+        tests=tests,
     )
+
+
+def _refuse_unseen(train: Examples, tests: list[Examples]) -> None:
+    seen = set(train.labels)
+    for test in tests:
+        if unseen := sorted(set(test.labels) - seen):
+            raise IsoglossError(
+                f"{test.origin} ({test.language}) has labels that training never shows: {', '.join(unseen)}; train on "
+                "more, read them as others (data.labels), or keep them as errors (data.unseen: keep)"
+            )

@@ -6,10 +6,21 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from isogloss import yaml
 from isogloss.errors import IsoglossError, unknown
+from isogloss.groups import check as check_group
+from isogloss.groups import is_group
 from isogloss.languages import Language
 
 
@@ -17,7 +28,17 @@ def _canonical(code: str) -> str:
     return str(Language.parse(code))
 
 
+def _target(text: str) -> str:
+    return check_group(text) if is_group(text) else _canonical(text)
+
+
+def _listed(value: object) -> object:
+    """One target may stand without brackets."""
+    return [value] if isinstance(value, str) and value != "all" else value
+
+
 M = TypeVar("M", bound=BaseModel)
+Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
 
@@ -52,6 +73,9 @@ class DataSpec(_Strict):
     train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
     dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
     test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
+    unseen: Literal["refuse", "keep"] = Field(
+        "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
+    )
     subword: Literal["first", "last"] = Field("first", description="which sub-word of a word is tagged")
     longest: Annotated[int, Field(ge=16)] | None = Field(
         None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
@@ -69,7 +93,12 @@ class Spec(_Strict):
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")
     source: Code | None = Field(None, description="the one language to train in; left out: the data set's usual one")
-    targets: Literal["all"] | list[Code] = Field("all", description="languages to score besides the source")
+    targets: Targets = Field(
+        "all", description="languages to score besides the source, or groups: family:Uralic, script:Cyrl, low-resource"
+    )
+    groups: list[Annotated[str, AfterValidator(check_group)]] = Field(
+        [], description="groups of targets whose averages the table shows; those that `targets` names are added"
+    )
     methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
         min_length=1, description="settings by name; `method` says which method where the name is not one"
     )

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from isogloss.groups import members
 from isogloss.languages import Language
 from isogloss.store import Store
 
@@ -55,6 +56,10 @@ def score_table(stored: Store) -> Table:
     by_seed = _by_seed(test, source, common)
     for title, column in ((f"mean of {len(common)} targets", "targets"), ("gap", "gap")):
         table.add_row(title, "", *[_spread(by_seed, method, column) for method in methods], style="bold")
+    for group in stored.spec().get("groups", []):
+        inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
+        means = _by_seed(test, source, sorted(inside))
+        table.add_row(f"mean of {len(inside)} {group}", "", *[_spread(means, method, "targets") for method in methods])
     trained = [records[method]["trainable_parameters"] for method in methods]
     share = [records[method]["trainable_parameters"] / records[method]["backbone_parameters"] for method in methods]
     table.add_row("trainable parameters", "", *[f"{count:,}" for count in trained])

@@ -36,6 +36,13 @@ class Examples:
         return len(self.table)
 
     @property
+    def labels(self) -> pl.Series:
+        """The label of each text or word; of questions, none."""
+        if "label" in self.table.columns:
+            return self.table["label"]
+        return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 over every value, in order."""
         digest = hashlib.sha256()
