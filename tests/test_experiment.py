@@ -262,6 +262,16 @@ def test_adding_seeds_methods_and_languages_extends(home, tmp_path, command):
     assert record["environment"]["packages"]["torch"]
 
 
+def test_labels_that_training_never_shows_are_named(home, tmp_path, command):
+    data = sib200(tmp_path / "data", languages=("eng_Latn", "deu_Latn"), rows=5)
+    words = ["run", home / "spec.yaml", "--out", tmp_path / "run", "--set", f"data.path={data}", "--set", "seeds=[0]"]
+    shown = command(*words, code=2).err
+    assert "(eng-Latn) has labels that training never shows: sports, travel; train on more" in shown
+    assert not (tmp_path / "run").exists()
+    method = "methods={linear-probe: {epochs: 1}}"
+    assert "0.0" in command(*words, "--set", "data.unseen=keep", "--set", method).out
+
+
 def test_variants_added_to_a_method_stay_in_the_spec(home, tmp_path, command):
     out = tmp_path / "run"
     for length in ("[2, 4]", "[4, 6]"):

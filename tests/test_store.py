@@ -61,6 +61,16 @@ def test_means_deviations_and_gaps_by_hand(stored):
     assert "over 1 to 2 seeds" in str(table.caption)
 
 
+def test_groups_have_averages_of_their_own(stored):
+    stored.begin(
+        {"methods": {"two": {}, "one": {}}, "groups": ["script:Latn", "family:Sino-Tibetan", "low-resource"]}, {}
+    )
+    found = shown(score_table(stored))
+    assert found["mean of 1 script:Latn"] == ["0.500", "0.600 ± 0.283"]  # German; French is not common to all
+    assert found["mean of 1 family:Sino-Tibetan"] == ["0.100", "0.300 ± 0.141"]
+    assert found["mean of 0 low-resource"] == ["-", "-"]
+
+
 def test_a_language_that_one_seed_lacks_is_in_no_average(stored):
     finish(stored, "two", 1, {"eng-Latn": 0.5, "deu-Latn": 0.5})
     stored.gather()
