@@ -73,6 +73,7 @@ class Hub(_Strict):
     revision: str | None = Field(None, description="a commit, only where one is known for certain")
     config: str | None = Field(None, description="{code} is filled in")
     splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
+    columns: dict[str, str] = Field({}, description="columns that are called otherwise there: {form: tokens}")
 
 
 class Card(_Strict):

@@ -47,6 +47,7 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
             f"{card.name} ({code}, {split}) could not be fetched from {hub.id} ({reason}); without network "
             "set data.path to a local copy, or task to voice-intents"
         ) from error
+    table = table.rename_columns({theirs: ours for ours, theirs in hub.columns.items() if theirs in table.column_names})
     for column in columns:
         if column not in table.column_names:
             raise IsoglossError(f"{hub.id} has no column {column!r}; it has {', '.join(table.column_names)}")

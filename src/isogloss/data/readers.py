@@ -216,8 +216,10 @@ def _check_columns(where: str, wanted: Sequence[str], there: Sequence[str]) -> N
             raise IsoglossError(f"{where} has no column {column!r}; it has {', '.join(map(repr, there))}")
 
 
-def _as_text(value: object) -> str:
-    """A cell as the tables of text have it: nothing is the empty text."""
+def _as_text(value: object) -> str | list[str]:
+    """A cell as the tables of text have it: nothing is the empty text, lists stay lists."""
+    if isinstance(value, list):
+        return ["" if item is None else str(item) for item in value]
     return "" if value is None else str(value)
 
 

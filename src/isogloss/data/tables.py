@@ -8,6 +8,7 @@ import polars as pl
 
 from isogloss.data.cards import Card
 from isogloss.data.readers import ID, Raw
+from isogloss.data.slots import annotated, tagged
 from isogloss.errors import IsoglossError
 
 
@@ -36,18 +37,25 @@ def classification(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
 
 
 def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
-    """The columns id, words and labels, the last two lists of the same length."""
+    """The columns id, words and labels, the last two lists of the same length.
+
+    Where one column is both, it holds texts with their slots in brackets: `wake me at [time : five am]`.
+    """
     out: dict[str, list[object]] = {"id": [], "words": [], "labels": []}
     known = set(card.labels)
     for number, row in enumerate(rows):
         words, labels = (row.values[column] for column in (card.columns.text, card.columns.label))
+        if card.columns.text == card.columns.label:
+            words, labels = tagged(*annotated(words, row.where))
+        if isinstance(words, str) or isinstance(labels, str):
+            raise IsoglossError(f"{row.where} holds a text; expected a list of words and a list of tags")
         tags = [_tag(label, card) for label in labels]
         for tag in tags:
             if tag not in known:
                 raise _unknown_label(row, tag, card)
         if not all(word.strip() for word in words) or len(words) != len(tags):
             raise IsoglossError(f"{row.where}: {len(words)} words, some of them empty, and {len(tags)} tags")
-        out["id"].append(row.values.get(ID, str(number)))
+        out["id"].append(row.values[card.columns.id] if card.columns.id else row.values.get(ID, str(number)))
         out["words"].append(words)
         out["labels"].append(tags)
     return pl.DataFrame(out, schema={"id": pl.String, "words": pl.List(pl.String), "labels": pl.List(pl.String)})
