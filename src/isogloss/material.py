@@ -102,7 +102,7 @@ def _refuse_unseen(train: Examples, tests: list[Examples]) -> None:
     """Of `B-PER` and `I-PER`, what counts is the type: one of the two may well be rare."""
 
     def kinds(examples: Examples) -> set[str]:
-        return {label.partition("-")[2] or label for label in examples.labels}
+        return {label[2:] if label[1:2] == "-" else label for label in examples.labels}
 
     seen = kinds(train)
     for test in tests:

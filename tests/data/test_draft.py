@@ -62,3 +62,44 @@ def test_custom_needs_a_folder_and_a_card(tmp_path):
         open_data("custom", path=tmp_path)
     with pytest.raises(IsoglossError, match=r"data.card: kind: "):
         open_data("custom", path=tmp_path, card={"name": "x"})
+
+
+IOB = "# sent_id = 1\n1\tAda\tB-PER\t-\n2\tlives\tO\t-\n\n1\tParis\tB-LOC\t-\n2\tis\tO\t-\n3\there\tO\t-\n"
+UPOS = "the\tDET\ncat\tNOUN\n\na\tDET\ndog\tNOUN\n"
+CONLLU = "# sent_id = 7\n1\tthe\t_\tDET\t_\t_\t_\t_\t_\t_\n2\tcat\t_\tNOUN\t_\t_\t_\t_\t_\t_\n"
+LISTS = '{"tokens": ["Ada", "ran"], "ner": ["B-PER", "O"], "n": 1}\n'
+SQUAD = json.dumps(
+    {
+        "data": [
+            {
+                "title": "t",
+                "paragraphs": [
+                    {
+                        "context": "a cat",
+                        "qas": [{"id": "1", "question": "q", "answers": [{"text": "cat", "answer_start": 2}]}],
+                    }
+                ],
+            }
+        ]
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "kind", "first"),
+    [
+        ("iob2", IOB, "tagging", ("1", ["Ada", "lives"], ["B-PER", "O"])),
+        ("tsv", UPOS, "tagging", ("0", ["the", "cat"], ["DET", "NOUN"])),
+        ("conllu", CONLLU, "tagging", ("7", ["the", "cat"], ["DET", "NOUN"])),
+        ("jsonl", LISTS, "tagging", ("0", ["Ada", "ran"], ["B-PER", "O"])),
+        ("json", SQUAD, "qa", ("1", "q", "a cat", ["cat"], [2])),
+    ],
+)
+def test_words_and_questions_are_recognised(tmp_path, suffix, text, kind, first):
+    for code in ("en", "de"):
+        (tmp_path / f"test-{code}.{suffix}").write_text(text)
+    draft(tmp_path)
+    data = open_data("custom", path=tmp_path)
+    assert data.card.kind == kind
+    assert data.examples(Language.parse("de"), "test").table.row(0) == first
+    assert data.card.metrics[0] == {"iob2": "span-f1", "jsonl": "span-f1", "json": "f1"}.get(suffix, "accuracy")

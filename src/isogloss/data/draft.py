@@ -10,11 +10,15 @@ from typing import Any
 from isogloss import yaml
 from isogloss.cache import atomic_file
 from isogloss.data.cards import SPLITS
-from isogloss.data.readers import READERS, Raw
+from isogloss.data.readers import READERS, Raw, read_text
 from isogloss.errors import IsoglossError
 from isogloss.languages import Language
 
-FORMATS = {f".{name}": name for name in READERS}
+FORMATS = {
+    ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".conllu": "conllu", ".json": "squad",
+    ".iob2": "tokens", ".iob": "tokens", ".bio": "tokens", ".conll": "tokens", ".txt": "tokens",
+}  # fmt: skip
+TAG = re.compile(r"O|[BIES]-.+")
 NAMES = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
 SPLIT = re.compile(rf"(?<![A-Za-z])({'|'.join(NAMES)})(?![A-Za-z])")
 CODE = re.compile(r"(?<![A-Za-z{])[a-z]{2,3}([-_]([A-Z][a-z]{3}|[A-Z]{2}))*(?![A-Za-z}])")
@@ -38,21 +42,25 @@ def draft(folder: Path) -> Path:
     found = _layout(folder)
     pattern, suffix = max(found, key=lambda key: len(found[key]))
     files = found[pattern, suffix]
-    rows = READERS[FORMATS[suffix]](next(iter(files.values())), [], None)
-    if not rows:
-        raise IsoglossError(f"{next(iter(files.values()))} has no rows to learn the columns from")
-    columns = _columns(rows)
-    everything = [row for path in files.values() for row in READERS[FORMATS[suffix]](path, [], None)]
+    first = next(iter(files.values()))
+    form = "tokens" if suffix == ".tsv" and "\n\n" in read_text(first).strip() else FORMATS[suffix]
+    header = _header(first) if form == "tokens" else None
+    # Files of words hand out only what they are asked for.
+    names = ["form", "upos"] if form == "conllu" else header or []
+    by_file = [READERS[form](path, names, header) for path in files.values()]
+    if not by_file[0]:
+        raise IsoglossError(f"{first} has no rows to learn the columns from")
+    kind, columns = _kind(form, by_file[0])
     codes = sorted({code for code, _ in files})
     parsed = [str(Language.parse(code)) for code in codes]
     card: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name),
-        "kind": "classification",
+        "kind": kind,
         "source": "eng-Latn" if "eng-Latn" in parsed else parsed[0],
-        "labels": sorted({row.values[columns["label"]] for row in everything}),
+        **_scored(kind, [row.values[columns["label"]] for rows in by_file for row in rows]),
         "columns": columns,
         "local": {
-            "path": pattern, "format": FORMATS[suffix],
+            "path": pattern, "format": form, **({"header": header} if header else {}),
             "splits": {NAMES[split]: split for split in dict.fromkeys(split for _, split in files)},
         },
         "languages": " ".join(codes),
@@ -91,6 +99,43 @@ def _is_language(code: str) -> bool:
     return True
 
 
+def _kind(form: str, rows: list[Raw]) -> tuple[str, dict[str, str]]:
+    """The kind of task and its columns."""
+    if form == "squad":
+        return "qa", {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
+    lists = [name for name, value in rows[0].values.items() if isinstance(value, list)]
+    if not lists:
+        return "classification", _columns(rows)
+    # Of lists, the tags are those with the fewest values, the words those with the most.
+    values = {name: {item for row in rows for item in row.values[name]} for name in lists}
+    order = sorted(lists, key=lambda name: len(values[name]))
+    tags = next((name for name in order if all(map(TAG.fullmatch, values[name])) and len(values[name]) > 1), order[0])
+    words = max((name for name in lists if name not in {tags, "id"}), key=lambda name: len(values[name]), default=tags)
+    return "tagging", {"text": words, "label": tags}
+
+
+def _scored(kind: str, labels: list[Any]) -> dict[str, Any]:
+    """The labels, and what tells best how well they are predicted."""
+    if kind == "qa":
+        return {"metrics": ["f1", "exact-match"]}
+    if kind == "classification":
+        return {"labels": sorted(set(labels))}
+    tags = sorted({tag for row in labels for tag in row}, key=lambda tag: (tag != "O", tag))
+    spans = all(map(TAG.fullmatch, tags))
+    return {"metrics": ["span-f1", "accuracy"] if spans else ["accuracy", "macro-f1"], "labels": tags}
+
+
+def _header(path: Path) -> list[str]:
+    """Names for the fields of a file with a word a line: the one that counts is `id`."""
+    text = read_text(path)
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
+    fields = [line.split("\t" if "\t" in text else None) for line in lines]
+    if not fields:
+        raise IsoglossError(f"{path} has no rows to learn the columns from")
+    names = [f"column{number}" for number in range(1, len(fields[0]) + 1)]
+    return ["id", *names[1:]] if fields[0][0].isdigit() and all(row[0][:1].isdigit() for row in fields) else names
+
+
 def _columns(rows: list[Raw]) -> dict[str, str]:
     """The label is the column with the fewest values, the texts the longest others, the id a column without repeats."""
     values = {name: [row.values[name] for row in rows] for name in rows[0].values}
@@ -102,6 +147,7 @@ def _columns(rows: list[Raw]) -> dict[str, str]:
     label = min(labels, key=lambda name: (kinds[name], name != "label", length[name]))
     texts = sorted((name for name in values if name != label), key=lambda name: -length[name])
     ids = [name for name in texts[1:] if kinds[name] == len(rows) and re.search(r"id$", name)]
-    out = {"id": ids[0]} if ids else {}
-    out |= {"text": texts[0], "label": label}
-    return out
+    # Two columns of several words each are a pair; they stand as in the file.
+    worded = [name for name in values if name in texts and sum(" " in value for value in values[name]) > len(rows) / 2]
+    pair = {"text": worded[0], "second": worded[1]} if len(worded) == 2 else {"text": texts[0]}  # noqa: PLR2004
+    return {**({"id": ids[0]} if ids else {}), **pair, "label": label}
