@@ -103,6 +103,8 @@ def _kind(form: str, rows: list[Raw]) -> tuple[str, dict[str, str]]:
     """The kind of task and its columns."""
     if form == "squad":
         return "qa", {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
+    if form == "conllu":
+        return "tagging", {"text": "form", "label": "upos"}
     lists = [name for name, value in rows[0].values.items() if isinstance(value, list)]
     if not lists:
         return "classification", _columns(rows)
