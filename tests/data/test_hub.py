@@ -1,5 +1,8 @@
 """Data sets as Parquet on the hub: here in a folder that is laid out as a repository of the hub."""
 
+from functools import partial
+
+import datasets
 import huggingface_hub
 import polars as pl
 import pytest
@@ -76,6 +79,52 @@ def test_a_missing_column_is_named(card):
     other = card.model_copy(update={"columns": card.columns.model_copy(update={"label": "topic"})})
     with pytest.raises(IsoglossError, match="has no column 'topic'; it has index_id, category, text, more"):
         DataSet(other).examples(Language.parse("en"), "test")
+
+
+def test_columns_may_be_called_otherwise_there(tmp_path, monkeypatch):
+    """Lists of classes become their names, whatever the column is called."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    repository = tmp_path / "uner"
+    repository.mkdir()
+    classes = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
+    features = datasets.Features({"idx": datasets.Value("string"), "tokens": datasets.List(datasets.Value("string"))})
+    features["ner_tags"] = datasets.List(classes)
+    rows = {"idx": ["a"], "tokens": [["Ada", "ran"]], "ner_tags": [[1, 0]]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(repository / "test.parquet")
+    config = "- config_name: en_ewt\n  data_files:\n  - {split: test, path: test.parquet}"
+    (repository / "README.md").write_text(f"---\nconfigs:\n{config}\n---\n", encoding="utf-8")
+    found = find("uner")
+    hub = found.hub.model_copy(update={"id": str(repository), "revision": "c0ffee"})
+    monkeypatch.setattr(datasets, "load_dataset", partial(_without_revision, datasets.load_dataset))
+    table = DataSet(found.model_copy(update={"hub": hub})).examples(Language.parse("en"), "test").table
+    assert table.rows() == [("0", ["Ada", "ran"], ["B-PER", "O"])]
+
+
+def test_questions_have_their_answers_from_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    repository = tmp_path / "tydiqa"
+    repository.mkdir()
+    rows = [
+        {
+            "id": f"{name}-1", "title": "t", "context": "a cat sat", "question": "who?",
+            "answers": {"text": ["cat"], "answer_start": [2]},
+        }
+        for name in ("english", "swahili")
+    ]  # fmt: skip
+    datasets.Dataset.from_list(rows).to_parquet(repository / "validation.parquet")
+    config = "- config_name: secondary_task\n  data_files:\n  - {split: validation, path: validation.parquet}"
+    (repository / "README.md").write_text(f"---\nconfigs:\n{config}\n---\n", encoding="utf-8")
+    found = find("tydiqa")
+    hub = found.hub.model_copy(update={"id": str(repository), "revision": "c0ffee"})
+    monkeypatch.setattr(datasets, "load_dataset", partial(_without_revision, datasets.load_dataset))
+    table = DataSet(found.model_copy(update={"hub": hub})).examples(Language.parse("sw"), "test").table
+    assert table.rows() == [("swahili-1", "who?", "a cat sat", ["cat"], [2])]
+
+
+def _without_revision(load, *words, revision, **named):
+    """A folder has no commits."""
+    assert revision == "c0ffee"
+    return load(*words, **named)
 
 
 def test_without_the_hub_one_line_says_what_to_do():
