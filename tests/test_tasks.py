@@ -11,7 +11,7 @@ from isogloss.data import open_data
 from isogloss.experiment import run
 from isogloss.languages import Language
 from isogloss.material import open_spec
-from isogloss.spec import Spec, presets, read_spec
+from isogloss.spec import Spec
 from models import checkpoint
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -64,16 +64,6 @@ def test_your_own_files_keep_their_card_in_the_run(tmp_path):
     assert open_spec(again).card.labels == ["bad", "good"]
 
 
-@pytest.mark.parametrize("name", [name for name in presets() if name.startswith("tu2022")])
-def test_the_presets_of_the_papers_resolve_without_network(name, capsys):
-    from isogloss.dry_run import describe
-
-    describe(read_spec(name), Path("nowhere"))
-    shown = capsys.readouterr().out
-    assert "from the hub" in shown
-    assert "xlm-roberta-large" in shown
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data sets are not beside the project")
 def test_real_files_of_xnli():
     data = open_data("xnli", path=SHARED / "xnli")
@@ -84,3 +74,17 @@ def test_real_files_of_xnli():
         assert len(test) == 5010
         assert test["label"].value_counts()["count"].to_list() == [1670] * 3
     assert data.examples(Language.parse("en"), "dev").table["text"][0] == "And he said, Mama, I'm home."
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the published data sets are not beside the project")
+def test_real_files_of_xquad():
+    data = open_data("xquad", path=SHARED / "xquad")
+    assert len(data.languages()) == 5
+    ids = set()
+    for language in data.languages():
+        table = data.examples(language, "test").table
+        assert len(table) == 1190
+        ids.add(tuple(table["id"]))
+        for passage, answers, starts in table.select("passage", "answers", "starts").iter_rows():
+            assert all(passage.startswith(text, at) for text, at in zip(answers, starts, strict=True))
+    assert len(ids) == 1  # parallel

@@ -13,6 +13,7 @@ import numpy as np
 
 from isogloss.features import Features, Words, end_to_end
 
+CHUNK = 1024  # passages tokenised at once: what tokenizers say of each takes many times its own memory
 START, END = 1, 2  # bits of a unit's label: an answer begins, or ends, here
 
 
@@ -104,20 +105,24 @@ def tokenise_passages(
         tokenizer: a fast tokenizer.
         longest: most tokens of a row.
     """
-    encoded = tokenizer(
-        list(questions), list(passages), return_offsets_mapping=True, truncation=False, verbose=False
-    )  # fmt: skip
-    counts, spans, offsets, labels = [], [], [], []
-    for row, (passage, answer) in enumerate(zip(passages, answers, strict=True)):
-        own = [place for place, part in enumerate(encoded.sequence_ids(row)) if part == 1]
-        counts.append(1 + len(own))
-        spans.append(np.asarray([[0, 1], *([place, place + 1] for place in own)]))
-        where = [_tight(passage, *encoded["offset_mapping"][row][place]) for place in own]
-        offsets.append(np.asarray([(0, 0), *where]))
-        labels.append(_bits(offsets[-1], answer))
-    types = encoded.get("token_type_ids")
+    tokens, types, counts, spans, offsets, labels = [], [], [], [], [], []
+    for begin in range(0, len(questions), CHUNK):
+        rows = range(begin, min(begin + CHUNK, len(questions)))
+        encoded = tokenizer(
+            [questions[row] for row in rows], [passages[row] for row in rows],
+            return_offsets_mapping=True, truncation=False, verbose=False,
+        )  # fmt: skip
+        tokens += _arrays(encoded["input_ids"])
+        types += _arrays(encoded.get("token_type_ids", []))
+        for place, row in enumerate(rows):
+            own = [token for token, part in enumerate(encoded.sequence_ids(place)) if part == 1]
+            where = [_tight(passages[row], *encoded["offset_mapping"][place][token]) for token in own]
+            counts.append(1 + len(own))
+            spans.append(np.asarray([[0, 1], *([token, token + 1] for token in own)]))
+            offsets.append(np.asarray([(0, 0), *where]))
+            labels.append(_bits(offsets[-1], answers[row]))
     return Features(
-        **end_to_end(_arrays(encoded["input_ids"]), None if types is None else _arrays(types)),
+        **end_to_end(tokens, types or None),
         labels=np.concatenate(labels),
         texts=(questions, passages),
         words=Words(np.asarray(counts), np.concatenate(spans)),

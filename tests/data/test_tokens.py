@@ -91,3 +91,24 @@ def test_real_files_of_tags(task, languages):
         assert len(table) > 50
         assert (table["words"].list.len() == table["labels"].list.len()).all()
     assert data.examples(Language.parse("en"), "dev")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("the\ncat\n", r"line 1 has 1 fields; expected 2"),  # as some share test sets with their labels taken out
+        ("the\t\ncat\t\n", r"has the label ''; udpos has ADJ"),
+        ("the\tDETX\n", r"has the label 'DETX'; udpos has ADJ"),
+    ],
+)
+def test_a_test_set_without_labels_is_an_error_and_no_zero(tmp_path, lines, message):
+    (tmp_path / "test-en.tsv").write_text(lines)
+    with pytest.raises(IsoglossError, match=message):
+        open_data("udpos", path=tmp_path).examples(Language.parse("en"), "test")
+
+
+def test_the_order_of_tags_is_the_cards_whatever_the_files_hold(tmp_path):
+    for folder, lines in (("one", "a\tX\nb\tADJ\n"), ("two", "b\tADJ\na\tX\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "test-en.tsv").write_text(lines)
+        assert open_data("udpos", path=tmp_path / folder).card.labels[0] == "ADJ"
