@@ -264,7 +264,7 @@ def test_prompts_do_not_shift_the_answer(tmp_path):
     for name in ("soft-prompt", "deep-prompt"):
         method = find_method(name)
         one = new_run(method, model, method.settings(length=7), seed=0, classes=2)
-        (made,) = predict_scores(Stack(model, method, [one]), [one], whole, budget=100)
+        (made,) = predict_scores(Stack(model, method, [one]), [one], cut, budget=100)
         assert made.features.labels.tolist() == cut.labels.tolist()
         assert made.scores.shape == (len(cut.labels), 2)
 

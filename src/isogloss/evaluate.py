@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isogloss import store
-from isogloss.cutting import fit
 from isogloss.data import Examples
 from isogloss.features import Features
 from isogloss.runs import Run, Stack
@@ -47,15 +46,14 @@ def predict(
 
     Args:
         stack: the runs' backbone and method.
-        runs: those to predict with, all with the same room for text.
-        features: as they came from the tokenizer.
+        runs: those to predict with.
+        features: cut to fit (`isogloss.cutting.fit`).
         budget: most tokens of one forward pass.
         advance: called with the tokens done.
     """
     for run in runs:
         run.part.eval()
-    cut = fit(features, stack.room(runs[0]), stack.backbone.tokenizer)
-    return [Predicted(cut, scores) for scores in stack.logits(cut, runs, budget=budget, advance=advance)]
+    return [Predicted(features, scores) for scores in stack.logits(features, runs, budget=budget, advance=advance)]
 
 
 def predictions_table(

@@ -60,7 +60,8 @@ class Laboratory:
         self.task = TASKS[self.card.kind]
         self.train, self.dev = (self._tokenised(part) for part in (material.train, material.dev))
         self.test = self._test_set(material.tests)
-        self.fitted: dict[tuple[int, int], Features] = {}
+        self.fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
+        self.added: dict[tuple[str, ...], TestSet] = {}
         self.budget, self.eval_budget = budgets(backbone.device)
 
     def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
@@ -111,12 +112,14 @@ class Laboratory:
         watch.phase(f"{_title(group)}: scoring {len(self.test.examples)} languages")
         advance = self._advancer(self.test.features, group[0], watch)
         if stack.head_only:
-            shared = predict(stack, runs, self.test.features, budget=self.eval_budget, advance=advance)
+            test = self._fit(self.test.features, stack.room(runs[0]))
+            shared = predict(stack, runs, test, budget=self.eval_budget, advance=advance)
         for position, (cell, lane) in enumerate(zip(group, lanes, strict=True)):
             if stack.head_only:
                 predicted = shared[position]
             else:
-                predicted = predict(stack, [lane.run], self.test.features, budget=self.eval_budget, advance=advance)[0]
+                test = self._fit(self.test.features, stack.room(lane.run))
+                predicted = predict(stack, [lane.run], test, budget=self.eval_budget, advance=advance)[0]
             self._finish(cell, stack, lane, self._table(self.test, predicted, cell))
 
     def _lane(self, run: Run, room: int) -> Lane:
@@ -165,12 +168,14 @@ class Laboratory:
     def _add_languages(self, cell: Cell, found: Finished, watch: Watch) -> None:
         new = [test for test in self.material.tests if str(test.language) not in found.record["test_data"]]
         watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
-        test = self._test_set(new)
+        codes = tuple(str(part.language) for part in new)
+        test = self.added[codes] = self.added.get(codes) or self._test_set(new)
         stack = restore(self.backbone, cell, found)
-        cut = self._report_cut([cell], stack.room(stack.runs[0]), test.features)
+        room = stack.room(stack.runs[0])
+        cut = self._report_cut([cell], room, test.features)
         advance = self._advancer(test.features, cell, watch)
-        predicted = predict(stack, stack.runs, test.features, budget=self.eval_budget, advance=advance)[0]
-        predictions = self._table(test, predicted, cell)
+        predicted = predict(stack, stack.runs, self._fit(test.features, room), budget=self.eval_budget, advance=advance)
+        predictions = self._table(test, predicted[0], cell)
         scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
         record = {
             **found.record,
@@ -207,9 +212,9 @@ class Laboratory:
     def _fit(self, features: Features, room: int) -> Features:
         """Cut to fit, once for all methods with the same room."""
         key = (id(features), room)
-        if key not in self.fitted:
-            self.fitted[key] = fit(features, room, self.backbone.tokenizer)
-        return self.fitted[key]
+        if key not in self.fitted:  # kept together, so that the identity stays theirs
+            self.fitted[key] = features, fit(features, room, self.backbone.tokenizer)
+        return self.fitted[key][1]
 
     def _pass(self, part: Features, cell: Cell) -> float:
         """The work of one forward pass over a split, in tokens."""

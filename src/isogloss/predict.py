@@ -9,6 +9,7 @@ from typing import Any
 from isogloss.backbones import load
 from isogloss.batching import budgets
 from isogloss.console import err
+from isogloss.cutting import fit
 from isogloss.errors import IsoglossError, unknown
 from isogloss.evaluate import predict as predict_features
 from isogloss.laboratory import restore
@@ -59,10 +60,11 @@ def predict(
     task = TASKS[found.record["kind"]]
     parts = [_parts(text, number, found.record["inputs"]) for number, text in enumerate(texts, start=1)]
     features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
-    (made,) = predict_features(stack, stack.runs, features, budget=budgets(backbone.device)[1])
-    if made.features.cut:
-        room = stack.room(stack.runs[0])
-        err.print(f"{made.features.cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+    room = stack.room(stack.runs[0])
+    cut = fit(features, room, backbone.tokenizer)
+    if cut.cut:
+        err.print(f"{cut.cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+    (made,) = predict_features(stack, stack.runs, cut, budget=budgets(backbone.device)[1])
     answers, scores = task.predicted(made.features, made.scores, found.record["labels"])
     for part, label, score in zip(parts, answers, scores, strict=True):
         answer = {**task.shown(part, label), "score": round(score, 4)}
