@@ -1,6 +1,7 @@
 """Whole experiments on small random models, through the command line's own entry."""
 
 import json
+import re
 import signal
 import sys
 
@@ -260,6 +261,22 @@ def test_adding_seeds_methods_and_languages_extends(home, tmp_path, command):
     record = json.loads((out / "weights/soft-prompt/0/run.json").read_text())
     assert record["test_data"].keys() == {"eng-Latn", "deu-Latn", "fra-Latn"}
     assert record["environment"]["packages"]["torch"]
+
+
+@pytest.mark.parametrize("parts", ["{dev: train}", "{train: test}", "{test: 'dev[:50%]'}"])
+def test_splits_that_share_their_texts_are_refused(home, tmp_path, command, parts):
+    words = ("run", home / "spec.yaml", "--out", tmp_path / "run", "--set", f"data.splits={parts}")
+    shown = command(*words, code=2).err
+    assert re.search(r"\d+ of \d+ texts of (dev|test) \(.*\) are in (train|dev) too; give data.splits", shown)
+
+
+def test_another_metric_is_another_selection(done, home, command, monkeypatch):
+    from isogloss import data
+
+    other = data.find("sib200").model_copy(update={"metrics": ["macro-f1", "accuracy"]})
+    monkeypatch.setattr(data, "find", lambda _: other)
+    shown = command("run", home / "spec.yaml", "--out", done, "--set", "seeds=[0, 1, 2]", code=2).err
+    assert "metrics: ['accuracy', 'macro-f1'] → ['macro-f1', 'accuracy']" in shown
 
 
 def test_labels_that_training_never_shows_are_named(home, tmp_path, command):

@@ -314,14 +314,18 @@ def test_a_set_that_only_tests_says_what_to_do(tmp_path):
 def test_another_set_may_train(tmp_path):
     (tmp_path / "squad").mkdir()
     (tmp_path / "xquad").mkdir()
-    squad(tmp_path / "squad" / "train-v1.1.json", 4)
+    squad(tmp_path / "squad" / "train-v1.1.json", 20)
     squad(tmp_path / "squad" / "dev-v1.1.json", 2)
     squad(tmp_path / "xquad" / "xquad.en.json", 3)
     data = open_data("xquad", path=tmp_path / "xquad", train=("squad", tmp_path / "squad"))
     english = Language.parse("en")
-    assert [len(data.examples(english, split)) for split in ("train", "dev", "test")] == [12, 3, 9]
+    assert [len(data.examples(english, split)) for split in ("train", "dev", "test")] == [57, 3, 9]
     with pytest.raises(IsoglossError, match="sib200 cannot train for xquad: it is classification with other labels"):
         open_data("xquad", path=tmp_path / "xquad", train=("sib200", None))
+    with pytest.raises(IsoglossError, match="data.splits.train is a part of test, but xquad is trained on squad here"):
+        open_data("xquad", splits={"train": "test[:34]"})
+    with pytest.raises(IsoglossError, match="xquad has no dev split"):
+        open_data("xquad", path=tmp_path / "xquad", splits={"test": "dev"})
     assert open_data("xquad").trainer.card.name == find("xquad").train == "squad"
 
 

@@ -23,7 +23,7 @@ def xnli(folder):
     labels = ["entailment", "neutral", "contradictory"]
     for code in ("en", "sw"):
         for split in ("dev", "test"):
-            lines = [f"the cat {i % 5}\ta dog sat{' on' * (i % 4)}\t{labels[i % 3]}" for i in range(30)]
+            lines = [f"the cat {split} {i}\ta dog sat{' on' * (i % 4)}\t{labels[i % 3]}" for i in range(30)]
             text = "premise\thypothesis\tlabel\n" + "\n".join(lines) + "\n"
             (folder / f"xnli.{code}.{split}.tsv").write_text(text, encoding="utf-8")
     return folder
@@ -50,7 +50,7 @@ def test_your_own_files_keep_their_card_in_the_run(tmp_path):
     for code in ("en", "de"):
         (folder / code).mkdir(parents=True)
         for split in ("train", "dev", "test"):
-            rows = [{"review": f"the cat {i}", "stars": "good" if i % 2 else "bad"} for i in range(12)]
+            rows = [{"review": f"the cat {split} {i}", "stars": "good" if i % 2 else "bad"} for i in range(12)]
             pl.DataFrame(rows).write_csv(folder / code / f"{split}.csv")
     card = {
         "name": "reviews", "kind": "classification", "source": "en", "labels": ["bad", "good"], "languages": "en de",

@@ -10,7 +10,7 @@ import numpy as np
 from isogloss.features import Features, end_to_end
 from isogloss.tokenising import END, START
 
-OVERLAP = 128  # tokens that two neighbouring windows of a passage share, as in XTREME's SQuAD settings
+OVERLAP = 128  # tokens that two neighbouring windows of a passage share: `stride`, as tokenizers understand it
 
 
 def fit(features: Features, room: int, tokenizer: Any) -> Features:

@@ -65,6 +65,8 @@ def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
             "pooling": backbone.pooling,
         },
         "task": material.data.card.name,
+        "kind": material.data.card.kind,
+        "metrics": material.data.card.metrics,
         "labels": material.labels,
         "source": str(material.source),
         "train": material.train.fingerprint,

@@ -55,9 +55,12 @@ def logits(
     """Each unit's scores by its own run's head."""
     if len(heads) == 1:
         return torch.addmm(heads[0].bias, pooled, heads[0].weight)
-    weight = torch.stack([head.weight for head in heads])  # (K, H, C)
-    bias = torch.stack([head.bias for head in heads])  # (K, C)
-    return torch.einsum("bh,bhc->bc", pooled, weight[run]) + bias[run]
+    # Run by run, because to gather each unit's own weights would take (units, H, C).
+    scores = pooled.new_zeros(len(pooled), heads[0].bias.shape[0])
+    for k, head in enumerate(heads):
+        own = (run == k).nonzero().squeeze(1)
+        scores = scores.index_copy(0, own, torch.addmm(head.bias, pooled[own], head.weight))
+    return scores
 
 
 def losses(scores: Float[Tensor, "units C"], gold: Int[Tensor, "units"]) -> Float[Tensor, "units"]:

@@ -197,7 +197,8 @@ class Laboratory:
         """How many units are truncated to fit."""
         cut = sum(self._fit(part, room).cut for part in parts)
         if cut:
-            err.print(f"{_title(group)}: {cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+            most = min(room, self.material.longest or room)
+            err.print(f"{_title(group)}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         return cut
 
     def _tokenised(self, part: Examples) -> Features:
@@ -211,7 +212,7 @@ class Laboratory:
 
     def _fit(self, features: Features, room: int) -> Features:
         """Cut to fit, once for all methods with the same room."""
-        key = (id(features), room)
+        key = (id(features), min(room, features.longest or room))
         if key not in self.fitted:  # kept together, so that the identity stays theirs
             self.fitted[key] = features, fit(features, room, self.backbone.tokenizer)
         return self.fitted[key][1]

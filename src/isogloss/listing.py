@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from isogloss import yaml
-from isogloss.data.cards import cards
+from isogloss.data.cards import Card, cards
 from isogloss.languages import Language
 from isogloss.spec import presets
 
@@ -23,9 +23,16 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 def tasks() -> Table:
     """Every data set that has a card."""
     return _table(
-        ("task", "kind", "source", "languages", "what it is", "licence"),
-        [(c.name, c.kind, c.source, str(len(c.languages)), c.title, c.licence) for c in cards().values()],
+        ("task", "kind", "source", "languages", "from", "what it is", "licence"),
+        [(c.name, c.kind, c.source, str(len(c.languages)), _origins(c), c.title, c.licence) for c in cards().values()],
     )
+
+
+def _origins(card: Card) -> str:
+    """Where a data set may come from: a package, the hub, a folder of files."""
+    folder = f"{card.local.path} ({card.local.format})" if card.local else None
+    hub = f"hub: {card.hub.id}" if card.hub else None
+    return "\n".join(filter(None, ["a package" if card.generator else None, hub, folder]))
 
 
 def methods() -> Table:

@@ -11,6 +11,8 @@ from isogloss.groups import is_group, members
 from isogloss.languages import Language
 from isogloss.spec import Spec
 
+OVERLAP = 0.1  # share of a split's texts that may also be in another
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -85,8 +87,9 @@ def gather(spec: Spec) -> Material:
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
     train, dev = data.examples(source, "train"), data.examples(source, "dev")
     tests = [data.examples(language, "test") for language in [source, *targets]]
+    _refuse_overlap(train, dev, tests[0])
     if spec.data.unseen == "refuse":
-        _refuse_unseen(train, tests)
+        _refuse_unseen(train, tests, tags=data.card.kind == "tagging")
     return Material(
         data,
         source,
@@ -98,11 +101,22 @@ def gather(spec: Spec) -> Material:
     )
 
 
-def _refuse_unseen(train: Examples, tests: list[Examples]) -> None:
-    """Of `B-PER` and `I-PER`, what counts is the type: one of the two may well be rare."""
+def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:
+    """What is learnt from must not be selected on, and neither must be scored; a few common sentences may recur."""
+    for one, other in ((train, dev), (train, test), (dev, test)):
+        seen, own = set(one.contents), set(other.contents)
+        if len(seen & own) > OVERLAP * len(own):
+            raise IsoglossError(
+                f"{len(seen & own):,} of {len(own):,} texts of {other.split} ({other.origin}) are in {one.split} too; "
+                "give data.splits that do not overlap"
+            )
+
+
+def _refuse_unseen(train: Examples, tests: list[Examples], *, tags: bool) -> None:
+    """Of the tags `B-PER` and `I-PER`, what counts is the type: one of the two may well be rare."""
 
     def kinds(examples: Examples) -> set[str]:
-        return {label[2:] if label[1:2] == "-" else label for label in examples.labels}
+        return {label[2:] if tags and label[1:2] == "-" else label for label in examples.labels}
 
     seen = kinds(train)
     for test in tests:

@@ -63,7 +63,8 @@ def predict(
     room = stack.room(stack.runs[0])
     cut = fit(features, room, backbone.tokenizer)
     if cut.cut:
-        err.print(f"{cut.cut:,} texts are longer than {room} tokens and are cut", soft_wrap=True)
+        most = min(room, facts["longest"] or room)
+        err.print(f"{cut.cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
     (made,) = predict_features(stack, stack.runs, cut, budget=budgets(backbone.device)[1])
     answers, scores = task.predicted(made.features, made.scores, found.record["labels"])
     for part, label, score in zip(parts, answers, scores, strict=True):

@@ -37,7 +37,7 @@ HISTORY: dict[str, Any] = {
     "loss": pl.Float64, "learning_rate": pl.Float64, "metric": pl.String, "value": pl.Float64, "language": pl.String,
 }  # fmt: skip
 TABLES = {"scores": SCORES, "predictions": PREDICTIONS, "history": HISTORY}
-FORMAT = 1  # of the run directory
+FORMAT = 2  # of the run directory
 LONGEST_NAME = 160  # of a folder; file systems take 255 bytes
 
 

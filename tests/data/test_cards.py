@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from isogloss.data import cards, find
-from isogloss.data.cards import SPLITS, read_card
+from isogloss.data import cards, find, open_data
+from isogloss.data.cards import METRICS, SPLITS, read_card
 from isogloss.data.readers import READERS
 from isogloss.data.tables import TABLES
 from isogloss.errors import IsoglossError
@@ -21,7 +21,7 @@ def test_a_card_is_sound(name):
     assert card.citation
     assert card.licence != "not stated"
     assert card.language(card.source)
-    assert set(card.metrics) <= set(TASKS[card.kind].metrics)
+    assert set(METRICS[card.kind]) == set(TASKS[card.kind].metrics)
     assert card.kind in TABLES
     assert len(set(card.labels)) == len(card.labels) > 1
     assert set(card.aliases.values()) <= {*card.labels, *(label.partition("-")[2] for label in card.labels)}
@@ -29,7 +29,7 @@ def test_a_card_is_sound(name):
     assert len(set(card.languages.values())) == len(card.languages)
     if card.hub is not None:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", card.hub.id)  # the hub no longer takes bare ids
-        assert card.hub.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.hub.revision)
+        assert card.hub.revision is None or re.fullmatch(r"[0-9a-f]{40}|refs/convert/parquet", card.hub.revision)
         assert card.train is not None or set(card.hub.splits) == set(SPLITS)
     if card.local is not None:
         assert card.local.format in READERS
@@ -41,6 +41,41 @@ def test_a_card_is_sound(name):
     assert {label[2:] for label in tags if label[0] == "B"} == {label[2:] for label in tags if label[0] == "I"}
     for code in card.languages:
         assert str(Language.parse(code)) == code
+
+
+OWN = {"name": "own", "kind": "tagging", "source": "en", "labels": ["O", "B-X"], "languages": "en"}
+COLUMNS = {"columns": {"text": "a", "label": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": ["span_f1"]}, "metrics of tagging are span-f1, accuracy, macro-f1; came: .'span_f1'."),
+        ({"metrics": []}, "metrics of tagging are"),
+        ({"labels": ["O", "B-first name"]}, "tags hold no white space; came: 'B-first name'"),
+        ({"labels": ["O"]}, "labels have to be at least two"),
+        ({"kind": "qa"}, "columns.second is missing"),
+        ({"only": {"column": "lang"}}, "give `equals` or `begins`"),
+    ],
+)
+def test_a_card_that_could_not_be_carried_out_is_refused(changes, message):
+    with pytest.raises(IsoglossError, match=message):
+        read_card({**OWN, **COLUMNS, **changes}, where="here")
+
+
+def test_metrics_are_the_usual_ones_where_a_card_says_nothing():
+    assert read_card({**OWN, **COLUMNS}, where="here").metrics == ["span-f1", "accuracy", "macro-f1"]
+
+
+def test_one_file_of_all_languages_is_told_apart_exactly(tmp_path):
+    (tmp_path / "test.csv").write_text("lang,text,label\nzh,a,x\nzh-TW,b,y\n")
+    card = {
+        "name": "own", "kind": "classification", "source": "zh", "labels": ["x", "y"], "languages": "zh zh-TW",
+        "columns": {"text": "text", "label": "label"}, "local": {"path": "test.csv", "format": "csv"},
+        "only": {"column": "lang", "equals": "{code}"},
+    }  # fmt: skip
+    data = open_data("custom", path=tmp_path, card=card)
+    assert [data.examples(language, "test").table["text"].to_list() for language in data.languages()] == [["a"], ["b"]]
 
 
 def test_a_wrong_card_names_its_first_mistake():

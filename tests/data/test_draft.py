@@ -44,6 +44,13 @@ def test_a_drafted_card_reads_the_files(tmp_path, form, code):
         draft(tmp_path)
 
 
+def test_files_that_are_named_otherwise_are_named(tmp_path):
+    for split in ("train", "test"):
+        write(tmp_path, "en", split, "csv")
+    write(tmp_path, "de", "test", "parquet")
+    assert draft(tmp_path).read_text().startswith("# Left out, because they are named otherwise: test-de.parquet\n")
+
+
 def test_what_is_no_data_set_is_refused(tmp_path):
     with pytest.raises(IsoglossError, match="holds no file named by language and split"):
         draft(tmp_path)

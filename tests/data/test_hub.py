@@ -20,9 +20,9 @@ class NoConnectionError(Exception):
 
 @pytest.fixture
 def card(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
-    def offline(*_):
+    def offline(*_, **__):
         raise NoConnectionError
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", offline)
@@ -62,7 +62,7 @@ def test_every_language_comes_from_one_commit(card, monkeypatch):
         used.append(revision)
         raise ValueError("seen\nenough")
 
-    def dataset_info(_, repository):
+    def dataset_info(_, repository, **__):
         asked.append(repository)
         return type("Info", (), {"sha": "c0ffee"})()
 
@@ -83,7 +83,7 @@ def test_a_missing_column_is_named(card):
 
 def test_columns_may_be_called_otherwise_there(tmp_path, monkeypatch):
     """Lists of classes become their names, whatever the column is called."""
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     repository = tmp_path / "uner"
     repository.mkdir()
     classes = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
@@ -101,7 +101,7 @@ def test_columns_may_be_called_otherwise_there(tmp_path, monkeypatch):
 
 
 def test_questions_have_their_answers_from_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     repository = tmp_path / "tydiqa"
     repository.mkdir()
     rows = [
@@ -125,6 +125,23 @@ def _without_revision(load, *words, revision, **named):
     """A folder has no commits."""
     assert revision == "c0ffee"
     return load(*words, **named)
+
+
+def test_nothing_is_no_text(tmp_path, card):
+    repository = tmp_path / "sib200" / "eng_Latn"
+    rows = {"index_id": ["1"], "category": ["travel"], "text": [None], "more": [1]}
+    pl.DataFrame(rows, schema_overrides={"text": pl.String}).write_parquet(repository / "test.parquet")
+    with pytest.raises(IsoglossError, match="row 0 has an empty 'text'"):
+        DataSet(card).examples(Language.parse("en"), "test")
+
+
+def test_a_loading_script_is_one_line(card, monkeypatch):
+    def script(*_, **__):
+        raise RuntimeError("Dataset scripts are no longer supported, but found sib200.py")
+
+    monkeypatch.setattr("datasets.load_dataset", script)
+    with pytest.raises(IsoglossError, match="could not be fetched from .*scripts are no longer supported"):
+        DataSet(card).examples(Language.parse("en"), "test")
 
 
 def test_without_the_hub_one_line_says_what_to_do():

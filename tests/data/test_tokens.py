@@ -47,7 +47,7 @@ def test_spaces_between_fields_and_windows_line_ends(tmp_path):
     [
         ("a\tNOUN\nb\n", "x line 2 has 1 fields; expected 2"),
         ("a\tNOUN\tx\n", "x line 1 has 3 fields; expected 2"),
-        ("a\tNOUN\n \tVERB\n", "x line 1: 2 words, some of them empty"),
+        ("a\tNOUN\n \tVERB\n", "x line 1 has 2 words, 1 of them empty"),
         ("a\tNOUN\n\nb\tNOON\n", "x line 3 has the label 'NOON'"),
     ],
 )

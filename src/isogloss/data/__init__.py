@@ -15,7 +15,7 @@ from isogloss import yaml
 from isogloss.data import carving
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
 from isogloss.data.readers import READERS, Raw
-from isogloss.data.tables import TABLES
+from isogloss.data.tables import TABLES, renamed
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages import Language
 
@@ -41,6 +41,15 @@ class Examples:
         if "label" in self.table.columns:
             return self.table["label"]
         return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
+
+    @property
+    def contents(self) -> list[str]:
+        """The text of each example: of a pair both, of a question the passage."""
+        if "passage" in self.table.columns:
+            return self.table["passage"].to_list()
+        if "words" in self.table.columns:
+            return self.table["words"].list.join(" ").to_list()
+        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
 
     @property
     def fingerprint(self) -> str:
@@ -77,14 +86,17 @@ class DataSet:
             return None
         from isogloss.data.hub import newest
 
-        return self.card.hub.revision or newest(self.card.hub.id)
+        return newest(self.card.hub.id, self.card.hub.revision)
 
     def languages(self) -> list[Language]:
         """The languages that are really there."""
         known = [Language.parse(code) for code in self.card.languages]
         if self.path is None or self.card.local is None:
             return known
-        test = carving.name(self.card.local.splits[cast(Split, carving.name(self.splits.get("test", "test")))])
+        taken = cast(Split, carving.name(self.splits.get("test", "test")))
+        if taken not in self.card.local.splits:
+            raise self._missing(taken)
+        test = carving.name(self.card.local.splits[taken])
         return [
             language
             for language in known
@@ -132,18 +144,24 @@ class DataSet:
         if self.card.hub is None:
             raise IsoglossError(f"{self.card.name} is not on the hub; give data.path")
         if split not in self.card.hub.splits:
-            raise MissingError(f"{self.card.name} has no {split} split on the hub")
+            raise self._missing(split)
         part = self.card.hub.splits[split]
         from isogloss.data.hub import read_hub
 
         rows = read_hub(self.card, self.card.hub, code, carving.name(part), columns, revision=self.revision)
         return self._part(part, self._own(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
 
+    def _missing(self, split: Split) -> MissingError:
+        return MissingError(
+            f"{self.card.name} has no {split} split; make one of parts of others (data.splits), or give another "
+            "data set to train on (data.train)"
+        )
+
     def _own(self, rows: list[Raw], code: str) -> list[Raw]:
         """Those in the language, where one file holds all."""
         if (only := self.card.only) is None:
             return rows
-        return [row for row in rows if row.values[only.column].startswith(only.begins.format(code=code))]
+        return [row for row in rows if only.holds(row.values[only.column], code)]
 
     def _part(self, part: str, rows: list[Raw]) -> list[Raw]:
         group = self.card.columns.group
@@ -155,10 +173,7 @@ class DataSet:
 
     def _local(self, folder: Path, local: Local, code: str, split: Split, columns: list[str]) -> tuple[list[Raw], str]:
         if split not in local.splits:
-            raise MissingError(
-                f"{self.card.name} has no {split} split; make one of parts of others (data.splits), or give another "
-                "data set to train on (data.train)"
-            )
+            raise self._missing(split)
         part = local.splits[split]
         path = folder / local.path.format(code=code, split=carving.name(part))
         wanted = columns if local.split_column is None else [*columns, local.split_column]
@@ -197,28 +212,47 @@ def open_data(
     for label in (labels or {}).values():
         if label not in known:
             raise unknown(f"label of {found.name}", label, known)
-    found = found.model_copy(update={"aliases": found.aliases | (labels or {})})
-    if path is not None:
-        if found.local is None:
-            raise IsoglossError(f"{task} is made from a package; leave data.path out")
-        if not path.is_dir():
-            raise IsoglossError(f"data.path {path} is no folder; expected {task} with files such as {found.local.path}")
     if train is None and found.train is not None and path is None:
         train = found.train, None
-    trainer = None if train is None else _trainer(found, *train, limits=limits, splits=splits, labels=labels)
-    opened = DataSet(found, path, limits or {}, splits or {}, trainer)
+    trainer = None
+    if train is not None:
+        for split in ("train", "dev"):
+            if carving.name((splits or {}).get(split, split)) == "test":
+                raise IsoglossError(
+                    f"data.splits.{split} is a part of test, but {task} is trained on {train[0]} here; leave it out, "
+                    f"or give data.path, a folder with {task}, to train on parts of that"
+                )
+        trainer = _trainer(found, _opened(find(train[0]), train[1], limits, splits, labels))
+    opened = _opened(found, path, limits, splits, labels, trainer)
     if not opened.languages():
         assert found.local is not None
         raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {found.local.path}")
     return opened
 
 
-def _trainer(tested: Card, task: str, path: Path | None, **how: Any) -> DataSet:
-    opened = open_data(task, path=path, **how)
-    strange = set(opened.card.labels) - set(tested.labels)
-    if strange or opened.card.kind.partition("-")[0] != tested.kind.partition("-")[0]:
+def _opened(
+    card: Card,
+    path: Path | None,
+    limits: dict[Split, int] | None,
+    splits: dict[Split, str] | None,
+    labels: dict[str, str] | None,
+    trainer: DataSet | None = None,
+) -> DataSet:
+    if path is not None and card.local is None:
+        made = "is made from a package" if card.generator is not None else "is read from the hub alone"
+        raise IsoglossError(f"{card.name} {made}; leave data.path out")
+    if path is not None and card.local is not None and not path.is_dir():
+        raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
+    renamed = card.model_copy(update={"aliases": card.aliases | (labels or {})})
+    return DataSet(renamed, path, limits or {}, splits or {}, trainer)
+
+
+def _trainer(tested: Card, opened: DataSet) -> DataSet:
+    card = opened.card
+    strange = {renamed(label, card) for label in card.labels} - set(tested.labels)
+    if strange or card.kind.partition("-")[0] != tested.kind.partition("-")[0]:
         raise IsoglossError(
-            f"{task} cannot train for {tested.name}: it is {opened.card.kind}"
+            f"{card.name} cannot train for {tested.name}: it is {card.kind}"
             + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")
         )
     return opened

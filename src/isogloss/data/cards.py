@@ -5,15 +5,20 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from isogloss import yaml
 from isogloss.data import carving
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages import Language
 
+Kind = Literal["classification", "tagging", "qa", "qa-mlqa"]
+METRICS: dict[str, tuple[str, ...]] = {  # what there is for each kind, the usual one first
+    "classification": ("accuracy", "macro-f1"), "tagging": ("span-f1", "accuracy", "macro-f1"),
+    "qa": ("f1", "exact-match"), "qa-mlqa": ("f1", "exact-match"),
+}  # fmt: skip
 Split = Literal["train", "dev", "test"]
 CUSTOM = "custom"  # the task whose card is the user's own
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -60,10 +65,23 @@ class Local(_Strict):
 
 
 class Only(_Strict):
-    """Which rows of a file are in a language."""
+    """Which rows of a file are in a language; {code} is filled in."""
 
     column: str
-    begins: str = Field(description="what the column begins with; {code} is filled in")
+    equals: str | None = Field(None, description="what the column holds")
+    begins: str | None = Field(None, description="what the column begins with")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Only:
+        if (self.equals is None) == (self.begins is None):
+            raise ValueError("give `equals` or `begins`")
+        return self
+
+    def holds(self, value: str, code: str) -> bool:
+        """Whether a row with that value is in the language of that code."""
+        if self.equals is not None:
+            return value == self.equals.format(code=code)
+        return value.startswith((self.begins or "").format(code=code))
 
 
 class Hub(_Strict):
@@ -81,11 +99,11 @@ class Card(_Strict):
 
     name: str
     title: str = ""
-    kind: Literal["classification", "tagging", "qa", "qa-mlqa"]
+    kind: Kind
     source: str = Field(description="the language it is usually trained in")
     parallel: bool = Field(False, description="whether an id means the same example in every language")
-    metrics: list[str] = Field(["accuracy", "macro-f1"], description="the first is what selection goes by")
-    labels: list[str] = Field(["start", "end"], description="in the order of the head's classes")
+    metrics: list[str] = Field([], description="the first is what selection goes by; left out: the usual of the kind")
+    labels: list[str] = Field([], description="in the order of the head's classes; questions have none of their own")
     aliases: dict[str, str] = Field(default_factory=dict, description="other spellings found in files")
     columns: Columns
     local: Local | None = None
@@ -99,6 +117,27 @@ class Card(_Strict):
     languages: Annotated[dict[str, str], BeforeValidator(_codes)] = Field(
         description="canonical form to the data set's code"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_metrics(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("kind") in METRICS:
+            raw = {"metrics": list(METRICS[raw["kind"]]), **raw}
+            if raw["kind"].startswith("qa"):
+                raw["labels"] = ["start", "end"]
+        return raw
+
+    @model_validator(mode="after")
+    def _sound(self) -> Card:
+        if not self.metrics or not set(self.metrics) <= set(METRICS[self.kind]):
+            raise ValueError(f"metrics of {self.kind} are {', '.join(METRICS[self.kind])}; came: {self.metrics}")
+        if len(set(self.labels)) < 2 or len(set(self.labels)) != len(self.labels):  # noqa: PLR2004
+            raise ValueError(f"labels have to be at least two, each once; came: {self.labels}")
+        if self.kind == "tagging" and (spaced := [label for label in self.labels if len(label.split()) != 1]):
+            raise ValueError(f"tags hold no white space; came: {spaced[0]!r}")
+        if self.kind.startswith("qa") and self.columns.second is None:
+            raise ValueError("columns.second is missing: the column with the question")
+        return self
 
     def code(self, language: Language) -> str:
         """What the data set calls a language of its own.
@@ -148,7 +187,8 @@ def read_card(raw: object, *, where: str) -> Card:
         return Card.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        raise IsoglossError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        place = ".".join(map(str, first["loc"]))
+        raise IsoglossError(f"{where}: {place}: {first['msg']}" if place else f"{where}: {first['msg']}") from error
 
 
 def find(name: str) -> Card:

@@ -65,8 +65,12 @@ def draft(folder: Path) -> Path:
         },
         "languages": " ".join(codes),
     }  # fmt: skip
+    chosen = set(files.values())
+    others = sorted({path for named in found.values() for path in named.values()} - chosen)
+    left = ", ".join(path.relative_to(folder).as_posix() for path in others)
+    note = f"# Left out, because they are named otherwise: {left}\n" if others else ""
     with atomic_file(target) as temporary:
-        temporary.write_text(yaml.dumps(card), encoding="utf-8")
+        temporary.write_text(note + yaml.dumps(card), encoding="utf-8")
     return target
 
 

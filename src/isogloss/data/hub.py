@@ -10,15 +10,18 @@ from isogloss.data.readers import Raw
 from isogloss.errors import IsoglossError
 
 
-def newest(repository: str) -> str | None:
-    """The newest commit of a data set; none without network, where what the cache holds is taken."""
+def newest(repository: str, revision: str | None) -> str | None:
+    """The newest commit of a data set or of a branch of it.
+
+    Without network it is what was asked for, and what the cache holds is taken.
+    """
     from huggingface_hub import HfApi
 
     try:
-        return HfApi().dataset_info(repository).sha
+        return HfApi().dataset_info(repository, revision=revision).sha
     # Each version of the client raises another HTTP library's errors; what is really wrong, fetching says.
     except Exception:  # noqa: BLE001
-        return None
+        return revision
 
 
 def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
@@ -38,10 +41,12 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
     import datasets
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    refusals = (HfHubHTTPError, OfflineModeIsEnabled)
     config = hub.config.format(code=code) if hub.config else None
     try:
         table: Any = datasets.load_dataset(hub.id, name=config, split=split, revision=revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+    # A RuntimeError is what `datasets` says of loading scripts.
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError, *refusals) as error:
         reason = str(error).strip().splitlines()[0]
         raise IsoglossError(
             f"{card.name} ({code}, {split}) could not be fetched from {hub.id} ({reason}); without network "
@@ -69,6 +74,8 @@ def _names(feature: Any) -> list[str] | None:
 
 
 def _plain(value: Any, names: list[str] | None) -> Any:
+    if value is None:
+        return ""
     if isinstance(value, dict):
         return {name: _plain(inner, None) for name, inner in value.items()}
     if isinstance(value, list):

@@ -18,7 +18,7 @@ def classification(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
     texts = {"text": columns.text} | ({"second": columns.second} if columns.second else {})
     out: dict[str, list[str]] = {name: [] for name in ("id", *texts, "label")}
     for number, row in enumerate(rows):
-        label = card.aliases.get(row.values[columns.label], row.values[columns.label])
+        label = renamed(row.values[columns.label], card)
         if label not in card.labels:
             raise _unknown_label(row, label, card)
         for name, column in texts.items():
@@ -49,12 +49,13 @@ def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
             words, labels = tagged(*annotated(words, row.where))
         if isinstance(words, str) or isinstance(labels, str):
             raise IsoglossError(f"{row.where} holds a text; expected a list of words and a list of tags")
-        tags = [_tag(label, card) for label in labels]
+        tags = [renamed(label, card) for label in labels]
         for tag in tags:
             if tag not in known:
                 raise _unknown_label(row, tag, card)
-        if not all(word.strip() for word in words) or len(words) != len(tags):
-            raise IsoglossError(f"{row.where}: {len(words)} words, some of them empty, and {len(tags)} tags")
+        if not words or not all(word.strip() for word in words) or len(words) != len(tags):
+            came = f"{len(words)} words, {sum(not word.strip() for word in words)} of them empty, and {len(tags)} tags"
+            raise IsoglossError(f"{row.where} has {came}; expected as many of both, and none empty")
         out["id"].append(row.values[card.columns.id] if card.columns.id else row.values.get(ID, str(number)))
         out["words"].append(words)
         out["labels"].append(tags)
@@ -94,13 +95,13 @@ def _nearest(passage: str, answer: str, start: int) -> int:
     return min((at for at in range(len(passage)) if passage.startswith(answer, at)), key=lambda at: abs(at - start))
 
 
-def _tag(tag: str, card: Card) -> str:
-    """A tag by the card's names: an alias stands for a whole tag, or for the type behind its prefix."""
-    prefix, dash, kind = tag.partition("-")
-    renamed = card.aliases.get(tag) or card.aliases.get(kind)
-    if renamed is None or tag in card.aliases:
-        return renamed or tag
-    return "O" if renamed == "O" else f"{prefix}{dash}{renamed}"
+def renamed(label: str, card: Card) -> str:
+    """A label by the card's names; of a tag, an alias may stand for the type behind its prefix."""
+    if label in card.aliases or card.kind != "tagging":
+        return card.aliases.get(label, label)
+    prefix, _, kind = label.partition("-")
+    alias = card.aliases.get(kind)
+    return label if alias is None else "O" if alias == "O" else f"{prefix}-{alias}"
 
 
 def _unknown_label(row: Raw, label: str, card: Card) -> IsoglossError:
