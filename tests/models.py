@@ -30,6 +30,19 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+def bert_tokenizer() -> PreTrainedTokenizerFast:
+    """One that gives type ids, 1 for the second text and the separator behind it."""
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*SPECIAL, *WORDS])}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="<s>:0 $A:0 </s>:0", pair="<s>:0 $A:0 </s>:0 $B:1 </s>:1", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, cls_token="<s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
+
+
 def checkpoint(folder: Path, family: str = "xlm-roberta", positions: int = 40) -> Path:
     """A checkpoint of a tiny random model that `backbones.load` takes."""
     torch.manual_seed(7)

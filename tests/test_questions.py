@@ -29,7 +29,7 @@ from isogloss.tasks import TASKS
 from isogloss.tasks.questions import LONGEST_ANSWER
 from isogloss.tokenising import END, START, tokenise_passages
 from isogloss.train import Inputs, Lane, update
-from models import WORDS, backbone, checkpoint, tokenizer
+from models import WORDS, backbone, bert_tokenizer, checkpoint, tokenizer
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -133,6 +133,15 @@ def test_windows_hold_every_token_and_the_whole_question(sizes, room):
         assert right >= (at < passage)
     long = [question + 3 > room // 2 for question, _, _ in sizes]
     assert cut.cut == sum(one and size > room for one, size in zip(long, lengths, strict=True))
+
+
+def test_type_ids_go_along_with_every_window():
+    whole = tokenise_passages(["the cat"], [" ".join(WORDS)], [(0, 3)], bert_tokenizer(), longest=20)
+    cut = fit(whole, 60, bert_tokenizer())
+    assert len(cut) > 1
+    for row in range(len(cut)):
+        types = cut.types[cut.starts[row] : cut.starts[row + 1]].tolist()
+        assert types == [0] * 4 + [1] * (len(types) - 4)  # <s> the cat </s>
 
 
 def test_the_loss_is_a_cross_entropy_over_each_row():
