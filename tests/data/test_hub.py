@@ -81,44 +81,44 @@ def test_a_missing_column_is_named(card):
         DataSet(other).examples(Language.parse("en"), "test")
 
 
-def test_columns_may_be_called_otherwise_there(tmp_path, monkeypatch):
-    """Lists of classes become their names, whatever the column is called."""
+@pytest.fixture
+def uploaded(tmp_path, monkeypatch):
+    """A way to lay a split out as a repository of the hub, and to read a card from there."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    repository = tmp_path / "uner"
-    repository.mkdir()
+    monkeypatch.setattr(datasets, "load_dataset", partial(_without_revision, datasets.load_dataset))
+
+    def upload(name, config, split, rows):
+        repository = tmp_path / name
+        repository.mkdir()
+        rows.to_parquet(repository / f"{split}.parquet")
+        lines = f"- config_name: {config}\n  data_files:\n  - {{split: {split}, path: {split}.parquet}}"
+        (repository / "README.md").write_text(f"---\nconfigs:\n{lines}\n---\n", encoding="utf-8")
+        found = find(name)
+        hub = found.hub.model_copy(update={"id": str(repository), "revision": "c0ffee"})
+        return DataSet(found.model_copy(update={"hub": hub}))
+
+    return upload
+
+
+def test_columns_may_be_called_otherwise_there(uploaded):
+    """Lists of classes become their names, whatever the column is called."""
     classes = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
     features = datasets.Features({"idx": datasets.Value("string"), "tokens": datasets.List(datasets.Value("string"))})
     features["ner_tags"] = datasets.List(classes)
     rows = {"idx": ["a"], "tokens": [["Ada", "ran"]], "ner_tags": [[1, 0]]}
-    datasets.Dataset.from_dict(rows, features=features).to_parquet(repository / "test.parquet")
-    config = "- config_name: en_ewt\n  data_files:\n  - {split: test, path: test.parquet}"
-    (repository / "README.md").write_text(f"---\nconfigs:\n{config}\n---\n", encoding="utf-8")
-    found = find("uner")
-    hub = found.hub.model_copy(update={"id": str(repository), "revision": "c0ffee"})
-    monkeypatch.setattr(datasets, "load_dataset", partial(_without_revision, datasets.load_dataset))
-    table = DataSet(found.model_copy(update={"hub": hub})).examples(Language.parse("en"), "test").table
-    assert table.rows() == [("0", ["Ada", "ran"], ["B-PER", "O"])]
+    data = uploaded("uner", "en_ewt", "test", datasets.Dataset.from_dict(rows, features=features))
+    assert data.examples(Language.parse("en"), "test").table.rows() == [("0", ["Ada", "ran"], ["B-PER", "O"])]
 
 
-def test_questions_have_their_answers_from_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    repository = tmp_path / "tydiqa"
-    repository.mkdir()
+def test_questions_have_their_answers_from_the_hub(uploaded):
+    answers = {"text": ["cat"], "answer_start": [2]}
     rows = [
-        {
-            "id": f"{name}-1", "title": "t", "context": "a cat sat", "question": "who?",
-            "answers": {"text": ["cat"], "answer_start": [2]},
-        }
+        {"id": f"{name}-1", "title": "t", "context": "a cat sat", "question": "who?", "answers": answers}
         for name in ("english", "swahili")
-    ]  # fmt: skip
-    datasets.Dataset.from_list(rows).to_parquet(repository / "validation.parquet")
-    config = "- config_name: secondary_task\n  data_files:\n  - {split: validation, path: validation.parquet}"
-    (repository / "README.md").write_text(f"---\nconfigs:\n{config}\n---\n", encoding="utf-8")
-    found = find("tydiqa")
-    hub = found.hub.model_copy(update={"id": str(repository), "revision": "c0ffee"})
-    monkeypatch.setattr(datasets, "load_dataset", partial(_without_revision, datasets.load_dataset))
-    table = DataSet(found.model_copy(update={"hub": hub})).examples(Language.parse("sw"), "test").table
-    assert table.rows() == [("swahili-1", "who?", "a cat sat", ["cat"], [2])]
+    ]
+    data = uploaded("tydiqa", "secondary_task", "validation", datasets.Dataset.from_list(rows))
+    expected = [("swahili-1", "who?", "a cat sat", ["cat"], [2])]
+    assert data.examples(Language.parse("sw"), "test").table.rows() == expected
 
 
 def _without_revision(load, *words, revision, **named):
