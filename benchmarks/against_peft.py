@@ -39,6 +39,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from isogloss.backbones import Backbone, embedded, load
 from isogloss.batching import budgets
+from isogloss.cutting import fit
 from isogloss.data import open_data
 from isogloss.environment import environment
 from isogloss.evaluate import predict
@@ -287,7 +288,8 @@ def main() -> None:
     opened = open_data("sib200", path=given.data, limits={"train": given.examples, "test": given.examples})
     parts = [opened.examples(Language.parse("eng-Latn"), split) for split in ("train", "test")]
     train, test = (
-        TASKS["classification"].features(part.table, opened.card.labels, backbone.tokenizer) for part in parts
+        TASKS["classification"].features(part.table, opened.card.labels, backbone.tokenizer, last=False, longest=None)
+        for part in parts
     )
     texts = " and ".join(f"{len(part)} texts of {part.lengths.mean():.1f} tokens" for part in (train, test))
     out.print(f"{texts}; {backbone.device}, {torch.get_num_threads()} threads; isogloss computes in {backbone.dtype}")
