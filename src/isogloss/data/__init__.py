@@ -243,8 +243,8 @@ def _opened(
         raise IsoglossError(f"{card.name} {made}; leave data.path out")
     if path is not None and card.local is not None and not path.is_dir():
         raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
-    renamed = card.model_copy(update={"aliases": card.aliases | (labels or {})})
-    return DataSet(renamed, path, limits or {}, splits or {}, trainer)
+    aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
+    return DataSet(aliased, path, limits or {}, splits or {}, trainer)
 
 
 def _trainer(tested: Card, opened: DataSet) -> DataSet:
