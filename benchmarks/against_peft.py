@@ -78,7 +78,8 @@ class Isogloss(Contestant):
         super().__init__(backbone.dtype, train, test)
         self.test, (self.budget, self.eval_budget) = test, budgets(backbone.device)
         found = find(method)
-        settings = found.settings(length=PROMPT, batch_size=batch, epochs=1000, warmup=0.0, decay="constant")
+        given = {"length": PROMPT, "batch_size": batch, "epochs": 1000, "warmup": 0.0, "decay": "constant"}
+        settings = found.settings.model_validate(given)
         made = [new_run(found, backbone, settings, seed=seed, classes=CLASSES) for seed in range(runs)]
         self.stack = Stack(backbone, found, made)
         cut = fit(train, self.stack.room(made[0]), backbone.tokenizer)
