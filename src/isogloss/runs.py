@@ -73,11 +73,15 @@ class Stack:
     @property
     def head_only(self) -> bool:
         """Whether the head's inputs never change, and can be computed once for all updates and all runs."""
-        return self.method.frozen and self.insert(self.runs) is None
+        return self.method.frozen and self._insert(self.runs) is None
 
     def insert(self, runs: Sequence[Run]) -> Insert | None:
-        """The insert of these runs, stacked, on the backbone's device."""
-        return self.method.insert([run.part for run in runs], [run.settings for run in runs])
+        """The insert of these runs, stacked, ready for as many passes as are made before they learn again."""
+        return self.backbone.prepared(self._insert(runs))
+
+    def _insert(self, runs: Sequence[Run]) -> Insert | None:
+        made: Insert | None = self.method.insert([run.part for run in runs], [run.settings for run in runs])
+        return made
 
     def room(self, run: Run) -> int:
         """How many tokens of text fit beside the run's prompt."""

@@ -75,16 +75,18 @@ class SoftPrompt:
 
     def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
         """A prompt at its initial values."""
-        table = backbone.word_vectors().detach()
+        width = backbone.shape.width
         if settings.init == "uniform":
-            start = torch.rand(settings.length, table.shape[1], generator=generator) - 0.5
-        elif settings.init == "words":
-            ids = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
-            start = table[[ids[i % len(ids)] for i in range(settings.length)]]
+            start = torch.rand(settings.length, width, generator=generator) - 0.5
         else:
-            words = _words(backbone.tokenizer)
-            start = table[words[torch.randint(len(words), (settings.length,), generator=generator)]]
-        return SoftPromptPart(start.float().cpu().clone(), _mlp(table.shape[1], generator) if settings.mlp else None)
+            if settings.init == "words":
+                own = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
+                ids = torch.tensor([own[i % len(own)] for i in range(settings.length)])
+            else:
+                words = _words(backbone.tokenizer)
+                ids = words[torch.randint(len(words), (settings.length,), generator=generator)]
+            start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
+        return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
     def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
         """The prompts, stacked."""
