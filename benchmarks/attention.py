@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from isogloss.backbones.loading import native_dtype
 from isogloss.backbones.kernels import KERNELS, Kernel, choose
+from isogloss.backbones.loading import native_dtype
 
 HEADS, WIDTH, PROMPT = 12, 32, 16
 SHAPES = ((64, 12), (32, 36), (32, 112), (8, 256), (8, 496), (4, 1008), (2, 2032))  # rows and tokens of the text

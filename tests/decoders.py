@@ -4,7 +4,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedTokenizerFast,
+)
 
 from isogloss.backbones import Backbone, load
 from models import WORDS, tokenizer
@@ -57,10 +63,19 @@ def whole(folder: Path, family: str) -> Path:
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
     """One like Qwen's: bytes, no token in front or between, spaces belong to the words behind them."""
-    pieces = ["<s>", "<pad>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *(f"\u0120{word}" for word in WORDS)]
+    pieces = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        *sorted(pre_tokenizers.ByteLevel.alphabet()),
+        *(f"\u0120{word}" for word in WORDS),
+    ]
     merges = [(f"\u0120{word[:i]}", word[i]) for word in WORDS for i in range(len(word))]
+    merges = list(dict.fromkeys(merges))
     pieces += [left + right for left, right in merges]
-    made = Tokenizer(models.BPE({piece: i for i, piece in enumerate(dict.fromkeys(pieces))}, list(dict.fromkeys(merges))))
+    made = Tokenizer(
+        models.BPE({piece: i for i, piece in enumerate(dict.fromkeys(pieces))}, list(dict.fromkeys(merges)))
+    )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(

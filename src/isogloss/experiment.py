@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones import Backbone, load
+from isogloss.backbones import Backbone, fingerprint, load
 from isogloss.console import err
 from isogloss.data.cards import CUSTOM
 from isogloss.environment import environment
@@ -17,6 +17,8 @@ from isogloss.material import Material, gather
 from isogloss.plan import Cell, cells, difference, resolved_methods
 from isogloss.spec import Spec
 from isogloss.store import Finished, Store
+from isogloss.tasks import TASKS
+from isogloss.verbalizer import Verbalizer
 
 
 def run(spec: Spec, out: Path) -> Store:
@@ -33,8 +35,18 @@ def run(spec: Spec, out: Path) -> Store:
     stored = Store(out)
     material = gather(spec)
     with err.status("loading the backbone"):
-        backbone = load(spec.backbone, device=spec.device, dtype=spec.dtype)
+        words = any(cell.settings.head == "verbalizer" for cell in wanted)
+        backbone = load(
+            spec.backbone, device=spec.device, dtype=spec.dtype, words=words, checkpointing=spec.gradient_checkpointing
+        )
     common = common_facts(material, backbone)
+    verbalizer = None
+    if words:
+        common["verbalizer"] = verbalizer_facts(spec, backbone)
+        verbalizer = Verbalizer.of(
+            backbone, material.labels, common["verbalizer"], source=str(material.source),
+            inputs=TASKS[material.data.card.kind].inputs(material.data.card.columns.second is not None),
+        )  # fmt: skip
     finished = stored.finished()
     _refuse_changes(out, finished, wanted, common, material.test_data)
     surroundings = _surroundings(material, backbone)
@@ -49,8 +61,9 @@ def run(spec: Spec, out: Path) -> Store:
     ]
     if todo or short:
         laboratory = Laboratory(
-            material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes
-        )
+            material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes,
+            verbalizer=verbalizer,
+        )  # fmt: skip
         laboratory.carry_out(todo, short)
     stored.gather()
     return stored
@@ -73,7 +86,15 @@ def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
         "dev": material.dev.fingerprint,
         "subword": "last" if material.last else "first",
         "longest": material.longest,
+        "shots": material.shots,
     }
+
+
+def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
+    """What decides how classes are called, and by what head over the vocabulary they are scored."""
+    assert spec.verbalizer is not None
+    assert backbone.vocabulary is not None
+    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": fingerprint(backbone.vocabulary)}
 
 
 def _refuse_changes(
@@ -94,7 +115,9 @@ def _refuse_changes(
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
             changes = difference({**facts, "seed": None}, {**now.facts(dict(common)), "seed": None})
         else:
-            changes = difference({name: facts[name] for name in common}, dict(common))
+            # What words stand for classes matters to those alone whose classes are words.
+            own = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
+            changes = difference({name: facts.get(name) for name in own}, own)
         scored = cell.record["test_data"]
         changes += [
             f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
@@ -126,6 +149,7 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
         resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
         resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
         resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
+        resolved["verbalizer"] = resolved["verbalizer"] or old.get("verbalizer")
         resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
     return resolved
 

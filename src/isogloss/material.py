@@ -26,6 +26,7 @@ class Material:
 
     last: bool  # whether a word's last sub-word stands for it, not its first
     longest: int | None  # most tokens of a row
+    shots: int | None  # so many examples of each class to train and select on; none: all of them
 
     @property
     def labels(self) -> list[str]:
@@ -88,6 +89,8 @@ def gather(spec: Spec) -> Material:
     train, dev = data.examples(source, "train"), data.examples(source, "dev")
     tests = [data.examples(language, "test") for language in [source, *targets]]
     _refuse_overlap(train, dev, tests[0])
+    if spec.data.shots is not None and data.card.kind != "classification":
+        raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
     if spec.data.unseen == "refuse":
         _refuse_unseen(train, tests, tags=data.card.kind == "tagging")
     return Material(
@@ -97,6 +100,7 @@ def gather(spec: Spec) -> Material:
         dev=dev,
         last=spec.data.subword == "last",
         longest=spec.data.longest,
+        shots=spec.data.shots,
         tests=tests,
     )
 

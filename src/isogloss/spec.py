@@ -15,6 +15,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from isogloss import yaml
@@ -22,6 +23,7 @@ from isogloss.errors import IsoglossError, unknown
 from isogloss.groups import check as check_group
 from isogloss.groups import is_group
 from isogloss.languages import Language
+from isogloss.templates import Template
 
 
 def _canonical(code: str) -> str:
@@ -70,6 +72,9 @@ class DataSpec(_Strict):
         {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"
     )
     labels: dict[str, str] = Field({}, description="labels that are read as others: {OTH: O}")
+    shots: PositiveInt | None = Field(
+        None, description="so many examples of each class to train on and to select on, drawn by the seed of a run"
+    )
     train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
     dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
     test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
@@ -80,6 +85,25 @@ class DataSpec(_Strict):
     longest: Annotated[int, Field(ge=16)] | None = Field(
         None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
     )
+
+
+class VerbalizerSpec(_Strict):
+    """Classes as words of the model's own, for methods with `head: verbalizer`."""
+
+    template: str = Field(
+        "{text} {answer}", description="the text with places for the answer and a soft prompt: '{text}{prompt}{answer}'"
+    )
+    words: dict[str, str] | dict[Code, dict[str, str]] = Field(
+        {}, description="a word for each label, one token each, or such words by language; left out: the labels"
+    )
+    loss: Literal["vocabulary", "words"] = Field(
+        "vocabulary", description="what the right word competes with: every token, or the other label words"
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> VerbalizerSpec:
+        Template.parse(self.template)
+        return self
 
 
 class Spec(_Strict):
@@ -102,10 +126,16 @@ class Spec(_Strict):
     methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
         min_length=1, description="settings by name; `method` says which method where the name is not one"
     )
+    verbalizer: VerbalizerSpec | None = Field(
+        None, description="the words that are the classes, where a method says `head: verbalizer`"
+    )
     seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the backbone computes in; auto: bf16 where the hardware does"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute states again in the backward pass instead of keeping them: less memory, more time"
     )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
 

@@ -79,9 +79,7 @@ GEOMETRIES = {
 @pytest.mark.parametrize("run", [[0, 0, 0], [2, 0, 1]])
 @pytest.mark.parametrize("shift", [True, False])
 @pytest.mark.parametrize("geometry", sorted(GEOMETRIES))
-def test_each_row_sees_its_own_prefix_and_its_own_tokens(
-    module, monkeypatch, kernel, key_heads, run, shift, geometry
-):
+def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, kernel, key_heads, run, shift, geometry):
     monkeypatch.setattr(attention, "choose", lambda **_: kernel)
     rules = GEOMETRIES[geometry]
     prompts, lengths = [3, 1, 4], [5, 2, 7]

@@ -52,7 +52,9 @@ def prefixes(model, lengths, first_layer=0):
     generator = torch.Generator().manual_seed(0)
     shape = model.shape
     layers = shape.layers - first_layer
-    return [torch.randn(layers, 2, length, shape.key_heads, shape.head_width, generator=generator) for length in lengths]
+    return [
+        torch.randn(layers, 2, length, shape.key_heads, shape.head_width, generator=generator) for length in lengths
+    ]
 
 
 def test_hidden_states_are_those_of_transformers(both):
@@ -66,7 +68,7 @@ def test_hidden_states_are_those_of_transformers(both):
             torch.testing.assert_close(states[row][mask[row]], expected, **CLOSE)
 
 
-@pytest.mark.parametrize("place", ["before", "after", "after-first", "marked"])
+@pytest.mark.parametrize("place", ["before", "after", "after-first", "template"])
 @pytest.mark.parametrize(("lengths", "run"), [([4], [0, 0, 0]), ([3, 1, 6], [2, 0, 1])])
 def test_a_soft_prompt_stands_among_the_embeddings(both, place, lengths, run):
     model, folder = both
@@ -75,13 +77,13 @@ def test_a_soft_prompt_stands_among_the_embeddings(both, place, lengths, run):
     reference, front = plain(folder), torch.tensor([3, 1, 2])
     with torch.no_grad():
         insert = InputPrompt(*stack_padded(vectors, axis=0), place)
-        options = {"run": torch.tensor(run), "insert": insert, "front": front if place == "marked" else None}
+        options = {"run": torch.tensor(run), "insert": insert, "front": front if place == "template" else None}
         states = model.hidden(tokens, mask, **options)
         ahead = model.hidden(tokens, mask, **options, ahead=True)
         for row, of in enumerate(run):
             words = reference.get_input_embeddings()(tokens[row][mask[row]])
             count, length = len(words), lengths[of]
-            at = {"before": 0, "after-first": 1, "after": count, "marked": int(front[row])}[place]
+            at = {"before": 0, "after-first": 1, "after": count, "template": int(front[row])}[place]
             joined = torch.cat([words[:at], vectors[of], words[at:]])
             expected = reference(inputs_embeds=joined[None]).last_hidden_state[0]
             columns = [column + length * (column >= at) for column in range(count)]
@@ -176,7 +178,7 @@ def test_a_prompt_before_the_text_is_encoded_once_for_all_rows(decoder):
     run = torch.tensor([1, 0, 1])
     gradient = torch.randn(int(mask.sum()), model.shape.width, generator=torch.Generator().manual_seed(1))
     results = []
-    for place in ("before", "marked"):  # marked, in front of everything: each row with the prompt's vectors
+    for place in ("before", "template"):  # template, in front of everything: each row with the prompt's vectors
         leaf, valid = stack_padded(vectors, axis=0)
         leaf.requires_grad_()
         insert = InputPrompt(leaf, valid, place)

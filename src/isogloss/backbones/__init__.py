@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from isogloss.backbones.backbone import Backbone, Identity, Shape
 from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
-from isogloss.backbones.loading import EMBEDDED, load, where
+from isogloss.backbones.loading import EMBEDDED, fingerprint, load, where
 
-__all__ = ["EMBEDDED", "AttentionPrefix", "Backbone", "Identity", "InputPrompt", "Insert", "Shape", "load", "where"]
+__all__ = [
+    "EMBEDDED",
+    "AttentionPrefix",
+    "Backbone",
+    "Identity",
+    "InputPrompt",
+    "Insert",
+    "Shape",
+    "fingerprint",
+    "load",
+    "where",
+]

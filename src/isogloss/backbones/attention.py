@@ -123,7 +123,7 @@ def _joined(front: Tensor | None, text: Tensor | None, length: int, blank: int, 
         like.new_zeros(1, 1, 1, like.shape[2]) if text is None else text,
         like.new_full((1, 1, 1, blank), torch.finfo(like.dtype).min),
     ]
-    shape = torch.broadcast_shapes(*(part.shape[:3] for part in parts))
+    shape = [max(sizes) for sizes in zip(*(part.shape[:3] for part in parts), strict=True)]
     return torch.cat([part.expand(*shape, -1) for part in parts], dim=-1)
 
 

@@ -72,7 +72,7 @@ class Backbone(Protocol):
             types: segment ids, for backbones that have them.
             run: which run of the insert each row belongs to; all rows are run 0 if left out.
             insert: what a method puts in, stacked over runs.
-            front: how many of a row's tokens stand in front of a prompt whose place is `marked`.
+            front: how many of a row's tokens stand in front of a prompt whose place is `template`.
             ahead: give each token the state in front of it, from which a causal model predicts it, be it the text's
                 or the prompt's; a row's first token has none.
         """

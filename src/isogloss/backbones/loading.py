@@ -87,7 +87,9 @@ def _resolve(name: str) -> tuple[str, str | None]:
             raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
         return str(path), None
     if path.is_absolute() or name.startswith((".", "~")):
-        raise IsoglossError(f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {embedded.NAME}")
+        raise IsoglossError(
+            f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {embedded.NAME}"
+        )
     model, _, revision = name.partition("@")
     return model, revision or None
 

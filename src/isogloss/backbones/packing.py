@@ -58,8 +58,8 @@ class Packing:
         groups = []
         for begin, end in pairwise([*cuts, len(counts)]):
             # Real tokens side by side, whatever gaps were between them: attention goes by the distances.
-            count = torch.tensor(counts[begin:end], device=mask.device)
-            own = torch.arange(max(counts[begin:end]), device=mask.device) < count[:, None]
+            own_counts = torch.tensor(counts[begin:end], device=mask.device)
+            own = torch.arange(max(counts[begin:end]), device=mask.device) < own_counts[:, None]
             groups.append(_group(own, starts, begin, end))
         return cls(_group(mask, starts, 0, len(counts)), groups)
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+
 @dataclass(frozen=True)
 class Front:
     """What stands in front of the rows of a batch."""
@@ -17,7 +18,6 @@ class Front:
     value: Float[Tensor, "B heads P D"]
     valid: Bool[Tensor, "B P"] | None  # None: every position is real
     shift: bool  # whether the text's positions begin after it
-
 
 
 @dataclass(frozen=True)

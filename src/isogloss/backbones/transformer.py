@@ -127,7 +127,7 @@ class Transformer:
         prefix = insert if isinstance(insert, AttentionPrefix) else None
         embedded, text_at = self.embed(tokens), None
         if isinstance(insert, InputPrompt):
-            front = _front(insert, mask) if front is None or insert.place != "marked" else front
+            front = _front(insert, mask) if front is None or insert.place != "template" else front
             embedded, mask, types, text_at = _join(insert, run, front, embedded, mask, types)
         # Counting real positions, not columns, keeps the gaps of ragged prompts and padding out of the positions.
         positions = (mask.cumsum(dim=1) - 1).clamp_(min=0)
@@ -224,7 +224,7 @@ def _join(
     def joined(text: Tensor, new: Tensor) -> Tensor:
         both = torch.cat([text, new], dim=1)
         at = source + torch.arange(rows, device=mask.device)[:, None] * both.shape[1]
-        return both.flatten(0, 1).index_select(0, at.flatten()).unflatten(0, source.shape)
+        return both.flatten(0, 1).index_select(0, at.flatten()).view(rows, -1, *both.shape[2:])
 
     text = torch.arange(length, device=mask.device)
     return (

@@ -25,8 +25,10 @@ class Vocabulary(nn.Module):
         super().__init__()
         self.model = [model]  # in a list: its weights are not this module's own
         self.transform = transform
-        self.weight = weight
-        self.bias = bias
+        self.weight: Tensor | None
+        self.bias: Tensor | None
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
         self.cap = cap
 
     def of(self, model: nn.Module) -> Vocabulary:

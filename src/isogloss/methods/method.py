@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,15 @@ from isogloss.methods.settings import Settings
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
+
+
+@runtime_checkable
+class Rated(Protocol):
+    """A part whose modules learn at rates of their own; all others learn at `lr`."""
+
+    def rates(self, settings: Any) -> list[tuple[nn.Module, float]]:
+        """Modules that hold all of the part's parameters, and their peak rates."""
+        ...
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, InputPrompt
 from isogloss.backbones.insert import Place, stack_padded
+from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 
 MLP_WIDTH = 200  # of the reparameterisation, as in Philippy et al.'s released code
@@ -29,7 +30,9 @@ class SoftPromptSettings(Settings):
     epochs: PositiveInt = Field(10, description="passes over the training examples")
     length: PositiveInt = Field(16, description="prompt positions P; each takes one position from the text")
     place: Place = Field(
-        "before", description="where the prompt stands: before the text, after it, after its first token"
+        "before",
+        description="where the prompt stands: before the text, after it, after its first token, or where the "
+        "verbalizer's template says",
     )
     init: Literal["vocabulary", "words", "uniform"] = Field(
         "vocabulary",
@@ -42,6 +45,8 @@ class SoftPromptSettings(Settings):
     def _words_go_together(self) -> SoftPromptSettings:
         if (self.init == "words") != bool(self.words):
             raise ValueError("`words` and `init: words` need each other")
+        if self.place == "template" and self.head != "verbalizer":
+            raise ValueError("`place: template` needs `head: verbalizer`, whose template says where {prompt} stands")
         return self
 
 
@@ -75,6 +80,11 @@ class SoftPrompt:
 
     def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
         """A prompt at its initial values."""
+        if backbone.causal and settings.place == "after":
+            raise IsoglossError(
+                f"soft-prompt: nothing that {backbone.identity.name} reads sees a prompt after the text, as it is a "
+                "decoder; set place to before, after-first, or to template with a verbalizer"
+            )
         width = backbone.shape.width
         if settings.init == "uniform":
             start = torch.rand(settings.length, width, generator=generator) - 0.5

@@ -28,8 +28,8 @@ class T5:
         """The encoder half."""
         if words:
             raise IsoglossError(
-                f"{where} is an encoder-decoder, of which only the encoder is used: it has no head over the vocabulary; "
-                "set `head: linear`"
+                f"{where} is an encoder-decoder, of which only the encoder is used, and that has no head over the "
+                "vocabulary; set `head: linear`"
             )
         model, report = AutoModelForTextEncoding.from_pretrained(where, **options)
         return model.encoder, report
