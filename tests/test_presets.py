@@ -15,7 +15,7 @@ from models import checkpoint
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OWN_DATA = {"demo", "voice-slots"}  # from a package
-LOCAL_ONLY = {"udpos", "tu2022-udpos"}
+LOCAL_ONLY = {"udpos", "tu2022-udpos", "park2023-pos"}
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
@@ -39,6 +39,8 @@ def test_a_dry_run_says_what_would_be_fetched(name, tmp_path, monkeypatch):
     if name.startswith("tu2022"):
         assert "FacebookAI/xlm-roberta-large (from the hub" in text
         assert {"deep-prompt", "fine-tuning", "fair"} == set(read_spec(name).methods)
+    if name.startswith("philippy2024"):
+        assert "51 other languages" in text
     assert not (tmp_path / "run").exists()
 
 

@@ -149,10 +149,9 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
         facts = cell.record["facts"]
         assert ("verbalizer" in facts) == (facts["settings"]["head"] == "verbalizer")
         assert facts["shots"] == 2
-    run(
-        read_spec(str(tmp_path / "spec.yaml"), ["methods={deep: {method: deep-prompt, length: 3, epochs: 1}}"]),
-        tmp_path / "run",
-    )
+    linear = "methods={deep: {method: deep-prompt, length: 3, epochs: 1}, probe: {method: linear-probe, epochs: 1}}"
+    run(read_spec(str(tmp_path / "spec.yaml"), [linear, "seeds=[0, 1, 2]", "verbalizer=null"]), tmp_path / "run")
+    assert yaml.load(tmp_path / "run/spec.yaml")["verbalizer"]["words"] == words()
     changed = read_spec(str(tmp_path / "spec.yaml"), ["verbalizer.loss=words"])
     with pytest.raises(IsoglossError, match="verbalizer.loss: vocabulary → words"):
         run(changed, tmp_path / "run")
@@ -165,7 +164,8 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
         ({"soft-prompt": {"head": "verbalizer"}}, {"verbalizer": None}, "needs a `verbalizer` in the spec"),
         ({"soft-prompt": {"place": "template"}}, {}, "needs `head: verbalizer`"),
         (
-            {"soft-prompt": {"head": "verbalizer", "place": "template"}}, {"verbalizer": {"template": "{text} {answer}"}},
+            {"soft-prompt": {"head": "verbalizer", "place": "template"}},
+            {"verbalizer": {"template": "{text} {answer}"}},
             r"needs {prompt} in",
         ),
         ({"soft-prompt": {"place": "after"}}, {}, "nothing that .* reads sees a prompt after the text"),

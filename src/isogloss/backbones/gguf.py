@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import util
+from importlib.util import find_spec
 from pathlib import Path
 
 from isogloss.cache import atomic_folder, cache_folder
@@ -39,15 +39,21 @@ def convert(file: Path, path: Path) -> None:
         IsoglossError: the package gguf is missing, or transformers does not know the model.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    if util.find_spec("gguf") is None:
+    if find_spec("gguf") is None:
         raise IsoglossError(f"{file.name} needs the package gguf, which is not installed; pip install 'isogloss[gguf]'")
     where, name = str(file.parent), file.name
     try:
+        config = AutoConfig.from_pretrained(where, gguf_file=name)
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
-        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        raise IsoglossError(f"{file} could not be read as a model ({str(error).strip().splitlines()[0]})") from error
+        read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+    except Exception as error:  # noqa: BLE001 - a broken file can make a reader stumble over anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise IsoglossError(f"{file} could not be read as a model ({reason})") from error
+    # What was read counts as quantised to transformers and cannot be saved, though its weights are plain by now.
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(read.state_dict(), assign=True)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
