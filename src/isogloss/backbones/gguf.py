@@ -48,7 +48,7 @@ def convert(file: Path, path: Path) -> None:
         config = AutoConfig.from_pretrained(where, gguf_file=name)
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
         read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    except Exception as error:  # noqa: BLE001 - a broken file can make a reader stumble over anything
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise IsoglossError(f"{file} could not be read as a model ({reason})") from error
     # What was read counts as quantised to transformers and cannot be saved, though its weights are plain by now.
