@@ -1,6 +1,8 @@
 """Templates, label words, few shots, and whole experiments with a verbalizer."""
 
 import numpy as np
+import polars as pl
+import polars.testing
 import pytest
 
 from decoders import backbone, byte_tokenizer, whole
@@ -25,6 +27,7 @@ from models import LABELS, WORDS, checkpoint, sib200, tokenizer
         ("{text} {text} {answer}", "each once"),
         ("{text} {label} {answer}", r"has {label}; it may have"),
         ("{text {answer}", "an example"),
+        ("{text!r} {answer}", "no format"),
     ],
 )
 def test_a_wrong_template_is_refused_at_the_door(template, message):
@@ -71,10 +74,11 @@ def words(**changed):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (words(sports="firetruck"), r"'firetruck' is not one token .*words that are: "),
+        (words(sports="firetruck"), r"'firetruck' is not one token .*words that are one: "),
         (words(sports="the"), "'entertainment' and 'sports' have the same word"),
         ({"sports": "the"}, "no word for the label 'entertainment'"),
         ({"deu-Latn": words()}, "no words in eng-Latn, the source; it has deu-Latn"),
+        (words(sports="\u0939"), r"is not one token of this model's but"),
     ],
 )
 def test_words_are_checked_against_the_model(given, message, tmp_path):
@@ -88,7 +92,7 @@ def test_words_are_checked_against_the_model(given, message, tmp_path):
 
 def test_an_error_proposes_words_that_are_one_token(tmp_path):
     model = backbone(tmp_path, "qwen2", words=True)
-    with pytest.raises(IsoglossError, match=r"'threes' is not one token of this model's but 2 .*that are: .*three"):
+    with pytest.raises(IsoglossError, match=r"'threes' is not one token of this model's but .*that are one: .*three"):
         Verbalizer.of(
             model, LABELS, {"template": "{text} {answer}", "words": words(sports="threes"), "loss": "words"},
             source="eng-Latn", inputs=("text",),
@@ -158,6 +162,49 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sports": 5, "travel": "the"}, "the word of 'sports' is 5, expected a text"),
+        ({"de": {"sports": "the"}, "deu": {"sports": "a"}}, "a language comes twice: de, deu"),
+        ({"nothing": {"sports": "the"}}, "verbalizer.words: .*'nothing'"),
+    ],
+)
+def test_words_of_another_shape_are_refused_at_the_door(given, message):
+    raw = {"name": "a", "task": "sib200", "methods": {"soft-prompt": {}}, "verbalizer": {"words": given}}
+    with pytest.raises(IsoglossError, match=message):
+        check(Spec, raw, where="spec")
+
+
+def test_a_language_may_have_words_of_its_own_and_be_added_later(tmp_path):
+    others = dict(zip(LABELS, WORDS[7:], strict=False))
+    spec = {
+        "name": "words", "backbone": str(whole(tmp_path / "model", "xglm")), "task": "sib200",
+        "data": {"path": str(sib200(tmp_path / "data"))}, "targets": ["de"], "device": "cpu", "dtype": "float32",
+        "methods": {"soft-prompt": {"head": "verbalizer", "epochs": 1, "length": 2}},
+        "verbalizer": {"template": "{text} {answer}", "words": {"en": words(), "de": others}},
+    }  # fmt: skip
+    (tmp_path / "spec.yaml").write_text(yaml.dumps(spec), encoding="utf-8")
+    read = [read_spec(str(tmp_path / "spec.yaml"), [f"targets={targets}"]) for targets in ("[de]", "all")]
+    for one in read:
+        run(one, tmp_path / "grown")
+    run(read[1], tmp_path / "whole")
+    tables = [
+        pl.read_parquet(tmp_path / name / "predictions.parquet").sort("language", "example", "seed")
+        for name in ("grown", "whole")
+    ]
+    polars.testing.assert_frame_equal(*tables)
+    german = tables[0].filter(language="deu-Latn")
+    texts = [line.split("\t")[2] for line in (tmp_path / "data/deu_Latn/test.tsv").read_text().splitlines()[1:]]
+    order = german.with_columns(pl.col("example").cast(pl.Int64)).sort("example")["predicted"].to_list()
+    said = {
+        code: [one["label"] for one in predict(tmp_path / "grown", texts, method=None, seed=None, language=code)]
+        for code in ("de", "en")
+    }
+    assert said["de"] == order
+    assert said["de"] != said["en"]
+
+
+@pytest.mark.parametrize(
     ("methods", "more", "message"),
     [
         ({"linear-probe": {"head": "verbalizer"}}, {}, "nothing to train"),
@@ -168,7 +215,8 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
             {"verbalizer": {"template": "{text} {answer}"}},
             r"needs {prompt} in",
         ),
-        ({"soft-prompt": {"place": "after"}}, {}, "nothing that .* reads sees a prompt after the text"),
+        ({"soft-prompt": {"place": "after"}}, {}, "puts the prompt where nothing of .* sees it"),
+        ({"prompted-fine-tuning": {"place": "after"}}, {}, "puts the prompt where nothing of .* sees it"),
         (
             {"soft-prompt": {"head": "verbalizer"}}, {"verbalizer": {"template": "{text} {answer}.", "words": words()}},
             "goes on behind {answer}",
@@ -188,3 +236,4 @@ def test_what_cannot_be_is_said_in_one_line(methods, more, message, tmp_path):
     (tmp_path / "spec.yaml").write_text(yaml.dumps(spec), encoding="utf-8")
     with pytest.raises(IsoglossError, match=message):
         run(read_spec(str(tmp_path / "spec.yaml")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -14,7 +14,8 @@ from isogloss.errors import IsoglossError
 from isogloss.groups import is_group
 from isogloss.laboratory import Laboratory
 from isogloss.material import Material, gather
-from isogloss.plan import Cell, cells, difference, resolved_methods
+from isogloss.plan import Cell, cells, difference, resolved_methods, with_defaults
+from isogloss.sheets import subword
 from isogloss.spec import Spec
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
@@ -34,11 +35,15 @@ def run(spec: Spec, out: Path) -> Store:
     wanted = cells(spec)
     stored = Store(out)
     material = gather(spec)
+    words = any(cell.settings.head == "verbalizer" for cell in wanted)
+    if words and material.data.card.kind != "classification":
+        raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
     with err.status("loading the backbone"):
-        words = any(cell.settings.head == "verbalizer" for cell in wanted)
         backbone = load(
             spec.backbone, device=spec.device, dtype=spec.dtype, words=words, checkpointing=spec.gradient_checkpointing
         )
+    for cell in wanted:
+        cell.method.check(backbone, cell.settings)
     common = common_facts(material, backbone)
     verbalizer = None
     if words:
@@ -84,7 +89,7 @@ def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
         "source": str(material.source),
         "train": material.train.fingerprint,
         "dev": material.dev.fingerprint,
-        "subword": "last" if material.last else "first",
+        "subword": subword(material, backbone),
         "longest": material.longest,
         "shots": material.shots,
     }
@@ -109,7 +114,7 @@ def _refuse_changes(
     by_label = {cell.label: cell for cell in wanted}
     for cell in finished:
         label, seed = cell.key
-        facts = cell.record["facts"]
+        facts = with_defaults(cell.record["facts"])
         if (now := by_key.get(cell.key)) is not None:
             changes = difference(facts, now.facts(dict(common)))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
@@ -136,7 +141,7 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
         resolved["data"]["path"] = str(spec.data.path.resolve())
     if spec.data.train is not None and spec.data.train.path is not None:
         resolved["data"]["train"]["path"] = str(spec.data.train.path.resolve())
-    if (folder := Path(spec.backbone).expanduser()).is_dir():
+    if (folder := Path(spec.backbone).expanduser()).exists():
         resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
         resolved["data"]["card"] = material.data.card.model_dump(mode="json", exclude_defaults=True)

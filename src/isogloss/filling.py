@@ -22,6 +22,8 @@ def check(template: Template, tokenizer: Any, *, causal: bool, texts: int) -> No
         raise IsoglossError("the template goes on behind {answer}, which a decoder cannot see; end it there")
     if not causal and tokenizer.mask_token_id is None:
         raise IsoglossError("a verbalizer on an encoder needs a tokenizer with a mask token; this one has none")
+    if causal and tokenizer.eos_token_id is None and tokenizer.pad_token_id is None:
+        raise IsoglossError("a verbalizer on a decoder needs a tokenizer with an end token; this one has none")
     if len(template.texts) != texts:
         raise IsoglossError(
             f"the template takes {' and '.join(template.texts)}, but an example of the data set has {texts} text"
@@ -69,6 +71,8 @@ def tokenise_filled(
                     first, last = _tokens(encoded["offset_mapping"][number], *own[number])
                     spans[name].append((len(rows[number]) + first, len(rows[number]) + last))
                 rows[number] += ids
+        if mark == "answer":  # where the tokenizer leaves nothing of a text, there is still something to read from
+            rows = [row or [slot] for row in rows]
         if mark is not None:
             places[mark] += [len(row) for row in rows]
         if mark == "answer":

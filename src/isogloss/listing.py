@@ -65,7 +65,7 @@ def backbones() -> Table:
     rows = [(name, f"comes with the extra `{module.EXTRA}`") for name, module in EMBEDDED.items()]
     return _table(
         ("backbone", "what it is"),
-        [*rows, ("a hub id or a checkpoint folder", "of the families " + ", ".join(families()))],
+        [*rows, ("a hub id, a checkpoint folder or a GGUF file", "of the families " + ", ".join(families()))],
     )
 
 

@@ -105,6 +105,12 @@ def fingerprint(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
+    """Stored facts, with settings that there were none of when they were stored at their defaults."""
+    settings = find(facts["method"]).settings.model_validate(facts["settings"])
+    return {**facts, "settings": settings.model_dump(mode="json")}
+
+
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """What changed between two cells' facts, a line each: `settings.lr: 0.01 → 0.02`."""
     lines = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones import load
+from isogloss.backbones import fingerprint, load
 from isogloss.batching import budgets
 from isogloss.console import err
 from isogloss.cutting import fit
@@ -33,7 +33,7 @@ def predict(
         texts: one text each.
         method: which method's; left out: the one with the best source dev score.
         seed: which seed's; left out: likewise.
-        language: written into the answers; the model needs no such hint.
+        language: written into the answers; chooses the words of a verbalizer that has some for it.
 
     Raises:
         IsoglossError: nothing such is stored, a text is empty, or the backbone is not the one of the run.
@@ -48,15 +48,17 @@ def predict(
     found = choose(stored, method, seed)
     spec, facts = stored.spec(), found.record["facts"]
     name = spec["backbone"]
-    words = facts["settings"]["head"] == "verbalizer"
+    implementation = find(facts["method"])
+    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    words = settings.head == "verbalizer"
     backbone = load(name, dtype=spec["dtype"], words=words)  # on whatever device there is here
     if backbone.identity.weights != facts["backbone"]["weights"]:
         raise IsoglossError(
             f"{name} has other weights now than when {folder} was made "
             f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
         )
-    implementation = find(facts["method"])
-    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    if backbone.vocabulary is not None and fingerprint(backbone.vocabulary) != facts["verbalizer"]["vocabulary"]:
+        raise IsoglossError(f"{name} has another head over its vocabulary now than when {folder} was made")
     if not texts:
         return
     task, inputs, labels = TASKS[found.record["kind"]], found.record["inputs"], found.record["labels"]

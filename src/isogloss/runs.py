@@ -138,8 +138,14 @@ class Stack:
         return out
 
     def logits(
-        self, features: Features, runs: Sequence[Run], *, budget: int, advance: Callable[[int], None] = lambda _: None
-    ) -> list[Float[Tensor, "units C"]]:
+        self,
+        features: Features,
+        runs: Sequence[Run],
+        *,
+        budget: int,
+        rest: bool = False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Float[Tensor, "units classes"]]:
         """Every unit's scores by each run, on the CPU.
 
         Where nothing is inserted into the backbone, the texts are encoded once for all runs.
@@ -148,9 +154,11 @@ class Stack:
             features: already truncated to the runs' room.
             runs: those to predict with.
             budget: most tokens of one forward pass.
+            rest: whether a verbalizer gives the rest of the vocabulary as one more class.
             advance: called with the tokens of each pass.
         """
-        out = [torch.empty(len(features.labels), run.head.classes) for run in runs]
+        more = int(rest and any(isinstance(run.head, VerbalizerHead) and run.head.whole for run in runs))
+        out = [torch.empty(len(features.labels), run.head.classes + more) for run in runs]
         together = (
             [list(zip(runs, out, strict=True))] if self.head_only else [[pair] for pair in zip(runs, out, strict=True)]
         )
@@ -160,7 +168,7 @@ class Stack:
                 wording = wordings(features, units, made.device)
                 for run, scores in group:
                     with torch.no_grad():
-                        scores[units] = heads.logits([run.head], made, run_rows, wording).cpu()
+                        scores[units] = heads.logits([run.head], made, run_rows, wording, rest=rest).cpu()
                 advance(tokens)
         return out
 

@@ -10,13 +10,17 @@ from isogloss.backbones import Backbone
 from isogloss.cutting import fit
 from isogloss.data import Examples
 from isogloss.data.shots import draw
-from isogloss.errors import IsoglossError
 from isogloss.evaluate import TestSet
 from isogloss.features import Features
 from isogloss.material import Material
 from isogloss.tasks import Task
 from isogloss.tasks.classification import Classification
 from isogloss.verbalizer import Verbalizer
+
+
+def subword(material: Material, backbone: Backbone) -> str:
+    """Which sub-word stands for a word: a decoder has read the whole word only at its last."""
+    return material.subword or ("last" if backbone.causal else "first")
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,10 @@ class Sheets:
         material, tokenizer = self.material, self.backbone.tokenizer
         if self.verbalizer is None:
             return self.task.features(
-                part.table, material.labels, tokenizer, last=material.last, longest=material.longest
-            )
-        if not isinstance(self.task, Classification):
-            raise IsoglossError(
-                f"head: verbalizer is for classification; {material.data.card.name} is another kind of task"
-            )
+                part.table, material.labels, tokenizer, last=subword(material, self.backbone) == "last",
+                longest=material.longest,
+            )  # fmt: skip
+        assert isinstance(self.task, Classification)
         return self.task.filled(
             part.table, material.labels, tokenizer, self.verbalizer.template, causal=self.backbone.causal,
             wording=self.verbalizer.wording(str(part.language)), longest=material.longest,

@@ -39,6 +39,22 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) and value != "all" else value
 
 
+def _words(value: object) -> object:
+    """Words by label, or by language and label; languages in their canonical form."""
+    if not isinstance(value, dict) or all(isinstance(word, str) for word in value.values()):
+        return value
+    if not all(isinstance(words, dict) for words in value.values()):
+        odd = next(label for label, word in value.items() if not isinstance(word, str))
+        raise ValueError(f"the word of {odd!r} is {value[odd]!r}, expected a text, or words by language and label")
+    try:
+        named = [_canonical(str(code)) for code in value]
+    except IsoglossError as error:
+        raise ValueError(str(error)) from error
+    if len(set(named)) != len(named):
+        raise ValueError(f"a language comes twice: {', '.join(map(str, value))}")
+    return dict(zip(named, value.values(), strict=True))
+
+
 M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
@@ -81,7 +97,9 @@ class DataSpec(_Strict):
     unseen: Literal["refuse", "keep"] = Field(
         "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
     )
-    subword: Literal["first", "last"] = Field("first", description="which sub-word of a word is tagged")
+    subword: Literal["first", "last"] | None = Field(
+        None, description="which sub-word of a word is tagged; left out: the first, on a decoder the last"
+    )
     longest: Annotated[int, Field(ge=16)] | None = Field(
         None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
     )
@@ -93,7 +111,7 @@ class VerbalizerSpec(_Strict):
     template: str = Field(
         "{text} {answer}", description="the text with places for the answer and a soft prompt: '{text}{prompt}{answer}'"
     )
-    words: dict[str, str] | dict[Code, dict[str, str]] = Field(
+    words: Annotated[dict[str, str] | dict[str, dict[str, str]], BeforeValidator(_words)] = Field(
         {}, description="a word for each label, one token each, or such words by language; left out: the labels"
     )
     loss: Literal["vocabulary", "words"] = Field(
@@ -112,7 +130,7 @@ class Spec(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(description="names the run directory")
     backbone: str = Field(
         "embedded/multilingual-e5-small",
-        description="embedded/…, a checkpoint folder, or a hub id (org/model@revision)",
+        description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
     )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")

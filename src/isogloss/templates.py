@@ -37,9 +37,12 @@ class Template:
         marks: list[str] = []
         spaced = False
         try:
-            pieces = [(literal, field) for literal, field, _, _ in Formatter().parse(text)]
+            parsed = list(Formatter().parse(text))
         except ValueError as error:
             raise IsoglossError(f"template {text!r}: {error}; an example: {EXAMPLE}") from error
+        if any(form or conversion for _, _, form, conversion in parsed):
+            raise IsoglossError(f"template {text!r}: fields have no format; an example: {EXAMPLE}")
+        pieces = [(literal, field) for literal, field, _, _ in parsed]
         for literal, field in pieces:
             marked = field in {"prompt", "answer"}
             spaced = literal[-1:].isspace() if field == "answer" else spaced

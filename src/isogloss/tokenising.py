@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def _spaced(words: Sequence[str], tokenizer: Any) -> list[str]:
     return list(words)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _joins_words(tokenizer: Any) -> bool:
     """Whether two words given apart become one: byte-level tokenizers put no space between them, nor Gemma's."""
     apart, written = tokenizer([["a", "b"]], is_split_into_words=True)["input_ids"][0], tokenizer("a b")["input_ids"]

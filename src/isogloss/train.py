@@ -121,9 +121,9 @@ class Inputs:
 
     @torch.no_grad()
     def logits(self, features: Features, run: Run, budget: int) -> Tensor:
-        """Scores (units, C) of all of a split by one run."""
+        """Scores (units, C) of all of a split by one run; of a verbalizer also the rest of the vocabulary's."""
         if (kept := self.kept.get(id(features))) is None:
-            return self.stack.logits(features, [run], budget=budget)[0]
+            return self.stack.logits(features, [run], budget=budget, rest=True)[0]
         run_rows = torch.zeros(len(kept), dtype=torch.long, device=kept.device)
         return heads.logits([run.head], kept, run_rows)
 
@@ -210,7 +210,7 @@ def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     gold = torch.from_numpy(lane.dev.labels).to(scores.device)
     rows = [Row(lane.dev, row, 0) for row in range(len(lane.dev))]
     loss = float(_losses(scores, gold, rows).sum()) / (len(rows) if lane.dev.passages else len(gold))
-    value = lane.score(scores)
+    value = lane.score(scores[:, : lane.run.head.classes])
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from isogloss.backbones import Backbone
 from isogloss.backbones.vocabulary import Vocabulary
@@ -18,6 +19,7 @@ from isogloss.filling import check
 from isogloss.templates import Template
 
 ALTERNATIVES = 5  # words that an error proposes
+AT_ONCE = 64  # answers whose logits over the whole vocabulary are held at one time
 NEAR = 0.5  # how alike they are at least, by difflib's ratio
 
 
@@ -102,17 +104,14 @@ def _id(word: str, tokenizer: Any, *, spaced: bool, where: str) -> int:
         number: int = ids[0]
         return number
     pieces = " ".join(tokenizer.convert_ids_to_tokens(ids))
+    what = "unknown to this model" if tokenizer.unk_token_id in ids else f"not one token of this model's but {pieces}"
     others = ", ".join(alternatives(word, tokenizer, spaced=spaced)) or "none alike"
-    raise IsoglossError(
-        f"verbalizer.words {where}{word!r} is not one token of this model's but {len(ids)} ({pieces}); "
-        f"words that are: {others}"
-    )
+    raise IsoglossError(f"verbalizer.words {where}{word!r} is {what}; words that are one: {others}")
 
 
 def alternatives(word: str, tokenizer: Any, *, spaced: bool) -> list[str]:
     """Words alike that are one token where the answer stands."""
-    marks = "\u2581\u0120"  # how tokenizers write a space in front: SentencePiece's and the byte-level ones'
-    known = {piece.lstrip(marks) for piece in tokenizer.get_vocab()}
+    known = {tokenizer.convert_tokens_to_string([piece]).strip() for piece in tokenizer.get_vocab()}
     near = difflib.get_close_matches(
         word, [piece for piece in known if piece.isalpha()], n=4 * ALTERNATIVES, cutoff=NEAR
     )
@@ -125,7 +124,9 @@ def alternatives(word: str, tokenizer: Any, *, spaced: bool) -> list[str]:
 
 
 class VerbalizerHead(nn.Module):
-    """Scores of classes by the model's own head over its vocabulary. Nothing of it trains.
+    """Scores of classes by the model's own head over its vocabulary.
+
+    It has no weights of its own: what it computes with is frozen, or trains as the backbone's word embedding.
 
     Args:
         vocabulary: the backbone's.
@@ -137,6 +138,7 @@ class VerbalizerHead(nn.Module):
         self.vocabulary = [vocabulary]  # in a list: frozen, or trained as part of the backbone; never stored here
         self.verbalizer = verbalizer
         self.classes = verbalizer.ids.shape[1]
+        self.whole = verbalizer.loss == "vocabulary"
 
     def forward(
         self, states: Float[Tensor, "units H"], wording: Int[Tensor, "units"], *, rest: bool
@@ -152,10 +154,16 @@ class VerbalizerHead(nn.Module):
         head = self.vocabulary[0]
         compared = head.states(states)
         ids = self.verbalizer.ids.to(states.device)
-        if rest and self.verbalizer.loss == "vocabulary":
-            everything = head.logits(compared)
-            own = ids[wording]
-            others = everything.scatter(1, own, -torch.inf).logsumexp(dim=1, keepdim=True)
-            return torch.cat([everything.gather(1, own), others], dim=1)
+        if rest and self.whole:
+            parts = zip(torch.split(compared, AT_ONCE), torch.split(ids[wording], AT_ONCE), strict=True)
+            if len(compared) <= AT_ONCE:
+                return self._with_rest(*next(parts))
+            # Part by part, each computed again in the backward pass: the whole would take (units, V) several times.
+            return torch.cat([checkpoint(self._with_rest, *part, use_reentrant=False) for part in parts])
         asked, place = torch.unique(ids, return_inverse=True)
         return head.logits(compared, asked).gather(1, place[wording])
+
+    def _with_rest(self, states: Tensor, own: Tensor) -> Tensor:
+        everything = self.vocabulary[0].logits(states)
+        others = everything.scatter(1, own, -torch.inf).logsumexp(dim=1, keepdim=True)
+        return torch.cat([everything.gather(1, own), others], dim=1)

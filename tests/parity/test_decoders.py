@@ -186,7 +186,9 @@ def test_a_prompt_before_the_text_is_encoded_once_for_all_rows(decoder):
         states = model.hidden(tokens, mask, run=run, insert=insert, front=front)[mask]
         states.backward(gradient)
         results.append((states.detach(), leaf.grad))
-    assert isinstance(model.prepared(InputPrompt(leaf, valid, "before")), AttentionPrefix)
+    ready = model.prepared(InputPrompt(leaf, valid, "before"))
+    assert isinstance(ready, AttentionPrefix)
+    assert model.prepared(ready) is ready
     torch.testing.assert_close(results[0][0], results[1][0], **CLOSE)
     scale = float(results[1][1].abs().max())
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-5, atol=1e-5 * max(scale, 1))
@@ -205,8 +207,15 @@ def test_checkpointing_changes_no_gradient(family, kind, tmp_path):
         else:
             leaf, valid = stack_padded(prompts(model, [3, 5]), axis=0)
             insert = InputPrompt(leaf.requires_grad_(), valid, kind)
-        model.hidden(tokens, mask, run=torch.tensor([1, 0, 1]), insert=insert)[mask].square().sum().backward()
+        calls = []
+        for module in model.attention:
+            module.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        states = model.hidden(tokens, mask, run=torch.tensor([1, 0, 1]), insert=insert)
+        before = len(calls)
+        states[mask].square().sum().backward()
+        assert len(calls) - before == (model.shape.layers if checkpointing else 0)
         grads.append(leaf.grad)
+        assert not model.embed(tokens).requires_grad
     scale = float(grads[0].abs().max())
     torch.testing.assert_close(grads[1], grads[0], rtol=1e-5, atol=1e-5 * scale)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from isogloss.backbones.geometry import DistanceBias, Geometry
-from isogloss.backbones.kernels import KERNELS, SOFTMAX_STEP, choose
+from isogloss.backbones.kernels import KERNELS, SOFTMAX_STEP, choose, lower_right
 from isogloss.backbones.packing import Group, Packing
 from isogloss.backbones.prefix import Front, LayerPrefix
 
@@ -82,7 +82,11 @@ def _rows(
         behind = key.new_zeros(rows, key_heads, blank, width)
         before_key, before_value = (behind[:, :, :0],) * 2 if front is None else (front.key, front.value)
         key, value = torch.cat([before_key, key, behind], dim=2), torch.cat([before_value, value, behind], dim=2)
-    bias = _joined(_front_bias(front, geometry, query), _text_bias(group, geometry, query), length, blank, query)
+    plain = geometry == Geometry(causal=True) and (front is None or front.valid is None)
+    if name == "fused" and plain:
+        bias: Tensor | None = lower_right(tokens, length + tokens)
+    else:
+        bias = _joined(_front_bias(front, geometry, query), _text_bias(group, geometry, query), length, blank, query)
     if key_heads < query.shape[1]:  # grouped-query attention: a key head serves several query heads
         key = key.repeat_interleave(query.shape[1] // key_heads, dim=1)
         value = value.repeat_interleave(query.shape[1] // key_heads, dim=1)
@@ -90,7 +94,11 @@ def _rows(
 
 
 def _text_bias(group: Group | None, geometry: Geometry, like: Tensor) -> Tensor | None:
-    among = geometry.among_text(like.shape[2], like)
+    memo = {} if group is None else group.memo
+    if (among := memo.get(geometry)) is None:
+        among = geometry.among_text(like.shape[2], like)
+        if among is not None and not among.requires_grad:
+            memo[geometry] = among  # for the layers above
     if geometry.causal or group is None or group.places is None:
         return among  # padding stands behind every real token: where the future is closed, it is too
     return _open(group.mask, among, like)

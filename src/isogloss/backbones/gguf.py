@@ -6,6 +6,7 @@ import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
+from isogloss.backbones.families import families
 from isogloss.cache import atomic_folder, cache_folder
 from isogloss.errors import IsoglossError
 
@@ -36,7 +37,7 @@ def convert(file: Path, path: Path) -> None:
     """Write a GGUF file's model and tokenizer as a transformers checkpoint, in float32.
 
     Raises:
-        IsoglossError: the package gguf is missing, or transformers does not know the model.
+        IsoglossError: the package gguf is missing, or the file holds no decoder that isogloss knows.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -46,8 +47,14 @@ def convert(file: Path, path: Path) -> None:
     where, name = str(file.parent), file.name
     try:
         config = AutoConfig.from_pretrained(where, gguf_file=name)
+        family = families().get(config.model_type)
+        if family is None or not family.causal:
+            known = ", ".join(kind for kind, family in families().items() if family.causal)
+            raise IsoglossError(f"{file} holds a model of the family {config.model_type!r}; from GGUF files: {known}")  # noqa: TRY301
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
         read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+    except IsoglossError:
+        raise
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise IsoglossError(f"{file} could not be read as a model ({reason})") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 SOFTMAX_STEP = 32  # bf16 softmax on a CPU is several times slower where the number of keys is no multiple of it
 CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
@@ -40,10 +41,20 @@ def fused_kernel(
     scaling: float,
     dropout: float,
 ) -> Float[Tensor, "B heads T D"]:
-    """PyTorch's fused scaled dot product attention."""
+    """PyTorch's fused scaled dot product attention. `bias` may also be `lower_right`."""
+    if isinstance(bias, CausalBias) and query.shape[2] == key.shape[2]:
+        return nn.functional.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout, is_causal=True, scale=scaling
+        )
     return nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=bias, dropout_p=dropout, scale=scaling
     )
+
+
+def lower_right(tokens: int, keys: int) -> Tensor:
+    """Causal attention with a prefix in front, as a mask that the fused kernels need not see written out."""
+    mask: Tensor = causal_lower_right(tokens, keys)
+    return mask
 
 
 KERNELS: dict[str, Kernel] = {"matmul": matmul_kernel, "fused": fused_kernel}

@@ -86,7 +86,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
         if not (path / "config.json").is_file():
             raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
         return str(path), None
-    if path.is_absolute() or name.startswith((".", "~")):
+    if path.is_absolute() or name.startswith((".", "~")) or name.endswith(".gguf"):
         raise IsoglossError(
             f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {embedded.NAME}"
         )

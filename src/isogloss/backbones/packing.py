@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -21,6 +22,7 @@ class Group:
     tokens: slice  # where they lie end to end
     mask: Bool[Tensor, "B T"]
     places: Int[Tensor, "N"] | None  # where each token stands in (B, T); none if every place is taken
+    memo: dict[Any, Tensor] = field(default_factory=dict)  # what attention need not make anew in every layer
 
     def pad(self, packed: Shaped[Tensor, "1 total *rest"]) -> Shaped[Tensor, "B T *rest"]:
         """These rows, with zeros behind the shorter ones."""

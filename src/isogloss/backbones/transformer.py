@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.attention import Kept, attention_modules, lay
@@ -52,8 +54,11 @@ class Transformer:
         self.checkpointing = checkpointing
         if checkpointing:
             set_dropout(model, 0.0)
-            model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-            for layer in _checkpointed(model):
+            # Layer by layer: transformers' own switch makes the embeddings require gradients, wanted or not.
+            for layer in _layers_of(model):
+                own: Any = layer
+                own.gradient_checkpointing = True
+                own._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001
                 layer.training = True  # without which transformers keeps everything; its parts stay as they are
         self.family = family
         self.causal = family.causal
@@ -165,13 +170,13 @@ def set_dropout(model: nn.Module, share: float) -> None:
                 setattr(module, name, share)
 
 
-def _checkpointed(model: nn.Module) -> list[nn.Module]:
+def _layers_of(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
 @contextmanager
 def _without_checkpoints(model: nn.Module) -> Iterator[None]:
-    layers = [layer for layer in _checkpointed(model) if layer.gradient_checkpointing]
+    layers = [layer for layer in _layers_of(model) if layer.gradient_checkpointing]
     for layer in layers:
         layer.gradient_checkpointing = False  # type: ignore[assignment]
     try:

@@ -64,6 +64,9 @@ class FineTuning:
     passes = 3.0
     alike: tuple[str, ...] = ()
 
+    def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
+        """Everything goes with everything."""
+
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
         """The backbone's weights, made trainable."""
         return FineTuningPart(backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout)

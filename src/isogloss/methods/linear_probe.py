@@ -35,6 +35,9 @@ class LinearProbe:
     passes = 0.0
     alike: tuple[str, ...] = ()
 
+    def check(self, backbone: Backbone, settings: LinearProbeSettings) -> None:
+        """Everything goes with everything."""
+
     def build(self, backbone: Backbone, settings: LinearProbeSettings, generator: torch.Generator) -> nn.Module:
         """An empty part: nothing trains besides the head."""
         return nn.Module()

@@ -38,6 +38,14 @@ class Method(Protocol[S_contra, P]):
     passes: float  # what an update costs, in forward passes over its texts
     alike: tuple[str, ...]  # settings that runs must have in common to be stacked
 
+    def check(self, backbone: Backbone, settings: S_contra) -> None:
+        """Whether the settings go with a backbone, before anything is stored.
+
+        Raises:
+            IsoglossError: they do not.
+        """
+        ...
+
     def build(self, backbone: Backbone, settings: S_contra, generator: torch.Generator) -> P:
         """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""
         ...

@@ -54,6 +54,10 @@ class PromptedFineTuning:
     passes = 3.0
     alike: tuple[str, ...] = ()
 
+    def check(self, backbone: Backbone, settings: PromptedFineTuningSettings) -> None:
+        """What holds of its prompt."""
+        SOFT_PROMPT.check(backbone, settings)
+
     def build(
         self, backbone: Backbone, settings: PromptedFineTuningSettings, generator: torch.Generator
     ) -> PromptedFineTuningPart:

@@ -78,13 +78,16 @@ class SoftPrompt:
     passes = 2.0
     alike: tuple[str, ...] = ("place",)
 
-    def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
-        """A prompt at its initial values."""
+    def check(self, backbone: Backbone, settings: SoftPromptSettings) -> None:
+        """A decoder reads nothing behind the text."""
         if backbone.causal and settings.place == "after":
             raise IsoglossError(
-                f"soft-prompt: nothing that {backbone.identity.name} reads sees a prompt after the text, as it is a "
-                "decoder; set place to before, after-first, or to template with a verbalizer"
+                f"place: after puts the prompt where nothing of {backbone.identity.name} sees it, as it is a decoder; "
+                "set place to before, after-first, or to template with a verbalizer"
             )
+
+    def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
+        """A prompt at its initial values."""
         width = backbone.shape.width
         if settings.init == "uniform":
             start = torch.rand(settings.length, width, generator=generator) - 0.5

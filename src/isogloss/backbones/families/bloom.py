@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -30,8 +30,10 @@ class Bloom:
 
     def prepare(self, model: Any) -> None:
         """Every layer attends by a forward pass of ours over its own projections."""
+        bias = Alibi(model.config.n_head)  # one for all layers, which thus share what it gives
         for block in model.h:
             block.self_attention.is_causal = True
+            block.self_attention.alibi = bias
             block.self_attention.forward = MethodType(_attention, block.self_attention)
 
     def shape(self, config: Any) -> Shape:
@@ -58,23 +60,25 @@ def _attention(self: Any, hidden_states: Tensor, residual: Tensor, **_: Any) -> 
     mixed, _nothing = attend(
         self, query, key, value, scaling=self.inv_norm_factor,
         dropout=self.attention_dropout.p if self.training else 0.0,
-        position_bias=partial(alibi, slopes(self.num_heads, hidden_states.device)),
+        position_bias=self.alibi,
     )  # fmt: skip
     projected = nn.functional.dropout(self.dense(mixed.flatten(2)), self.hidden_dropout, self.training)
     return projected + residual, None
 
 
-def slopes(heads: int, device: torch.device) -> Tensor:
-    """ALiBi's slope of each head (Press et al. 2022, section 3 and footnote 8)."""
-    power = 2 ** math.floor(math.log2(heads))
-    own = [2 ** (-8 * (head + 1) / power) for head in range(power)]
-    between = [2 ** (-8 * (head + 0.5) / power) for head in range(heads - power)]
-    return torch.tensor(own + between, device=device)
+@dataclass(frozen=True)
+class Alibi:
+    """What a distance takes off a score, by a slope of each head (Press et al. 2022, section 3 and footnote 8)."""
 
+    heads: int
 
-def alibi(slope: Tensor, distance: Tensor) -> Tensor:
-    """What a distance (*rows T S) takes off a score, for every head (*rows heads T S)."""
-    return -slope[:, None, None] * distance[..., None, :, :]
+    def __call__(self, distance: Tensor) -> Tensor:
+        """(*rows T S) to (*rows heads T S)."""
+        power = 2 ** math.floor(math.log2(self.heads))
+        own = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+        between = [2 ** (-8 * (head + 0.5) / power) for head in range(self.heads - power)]
+        slopes = torch.tensor(own + between, device=distance.device)
+        return -slopes[:, None, None] * distance[..., None, :, :]
 
 
 FAMILY = Bloom()

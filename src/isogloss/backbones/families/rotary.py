@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM
 
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.errors import IsoglossError
 
 
 class Rotary:
@@ -21,8 +22,16 @@ class Rotary:
         """The decoder."""
         return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
 
-    def prepare(self, model: nn.Module) -> None:
-        """Nothing: these models have transformers' attention interface."""
+    def prepare(self, model: Any) -> None:
+        """Nothing is changed: these models have transformers' attention interface.
+
+        Raises:
+            IsoglossError: the checkpoint is made to look both ways (EmbeddingGemma), and no decoder.
+        """
+        if getattr(model.config, "use_bidirectional_attention", None):
+            raise IsoglossError(
+                f"the checkpoint is a {model.config.model_type} that looks both ways, which isogloss does not know yet"
+            )
 
     def shape(self, config: Any) -> Shape:
         """Grouped-query attention has fewer key heads than heads."""

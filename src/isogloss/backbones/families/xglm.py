@@ -24,7 +24,11 @@ class Xglm:
         return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
 
     def prepare(self, model: Any) -> None:
-        """Every layer attends by a forward pass of ours over its own projections."""
+        """Every layer attends by a forward pass of ours over its own projections.
+
+        Positions are only looked up: transformers would lengthen their table to all the tokens of a packed batch.
+        """
+        model.embed_positions.forward = MethodType(_positions, model.embed_positions)
         for layer in model.layers:
             layer.self_attn.is_causal = True
             layer.self_attn.forward = MethodType(_attention, layer.self_attn)
@@ -56,6 +60,12 @@ def _attention(self: Any, hidden_states: Tensor, **_: Any) -> tuple[Tensor, None
     mixed, _nothing = attend(self, query, key, value, scaling=self.scaling, dropout=dropout)
     projected: Tensor = self.out_proj(mixed.flatten(2))
     return projected, None
+
+
+def _positions(self: Any, position_ids: Tensor, *_: Any) -> Tensor:
+    """In place of `XGLMSinusoidalPositionalEmbedding.forward`."""
+    looked_up: Tensor = self.weights[position_ids + self.offset]
+    return looked_up
 
 
 FAMILY = Xglm()
