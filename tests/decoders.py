@@ -35,10 +35,10 @@ CONFIGS = {
         **GROUPED, "head_dim": 10, "query_pre_attn_scalar": 10, "sliding_window": 4,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
     },
-    "mt5": T5, "umt5": T5,
+    "mt5": T5, "t5": T5, "umt5": T5,
 }  # fmt: skip
-ENCODERS = {"mt5", "umt5"}
-MASKED = {"bert", "xlm-roberta"}
+ENCODERS = {"mt5", "t5", "umt5"}
+MASKED = {"bert", "camembert", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 
 
 def whole(folder: Path, family: str) -> Path:

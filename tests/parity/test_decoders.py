@@ -5,8 +5,9 @@ import torch
 from transformers import AutoModel, AutoModelForTextEncoding, DynamicCache
 
 from decoders import CONFIGS, ENCODERS, backbone
-from isogloss.backbones import AttentionPrefix, InputPrompt
+from isogloss.backbones import AttentionPrefix, InputPrompt, attention
 from isogloss.backbones.insert import stack_padded
+from isogloss.backbones.kernels import KERNELS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -66,6 +67,26 @@ def test_hidden_states_are_those_of_transformers(both):
         for row in range(len(tokens)):
             expected = reference(tokens[row][mask[row]][None]).last_hidden_state[0]
             torch.testing.assert_close(states[row][mask[row]], expected, **CLOSE)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+@pytest.mark.parametrize("prompted", [False, True])
+def test_long_texts_by_every_kernel(both, kernel, prompted, monkeypatch):
+    monkeypatch.setattr(attention, "choose", lambda **_: kernel)
+    model, folder = both
+    generator = torch.Generator().manual_seed(0)
+    lengths = [55, 54, 9]
+    mask = torch.arange(55) < torch.tensor(lengths)[:, None]
+    tokens = torch.randint(3, 20, mask.shape, generator=generator)
+    vectors, reference = prompts(model, [5]), plain(folder)
+    insert = InputPrompt(*stack_padded(vectors, axis=0)) if prompted else None
+    with torch.no_grad():
+        states = model.hidden(tokens, mask, insert=insert)
+        for row, length in enumerate(lengths):
+            words = reference.get_input_embeddings()(tokens[row, :length])
+            joined = torch.cat([vectors[0], words]) if prompted else words
+            expected = reference(inputs_embeds=joined[None]).last_hidden_state[0, -length:]
+            torch.testing.assert_close(states[row, :length], expected, rtol=1e-4, atol=3e-5)
 
 
 @pytest.mark.parametrize("place", ["before", "after", "after-first", "template"])
