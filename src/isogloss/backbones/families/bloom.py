@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM
 
 from isogloss.backbones.attention import attend
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.backbones.families.family import load_decoder
 
 TRAINED_LENGTH = 2048  # ALiBi has no table of positions; BLOOM was trained on so many tokens
 
@@ -23,10 +23,7 @@ class Bloom:
     model_types = frozenset({"bloom"})
     causal = True
     pooling: Pooling = "last"
-
-    def load(self, where: str, *, words: bool, **options: Any) -> Any:
-        """The decoder."""
-        return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
+    load = staticmethod(load_decoder)
 
     def prepare(self, model: Any) -> None:
         """Every layer attends by a forward pass of ours over its own projections."""

@@ -6,8 +6,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForCausalLM
 
 from isogloss.backbones.backbone import Pooling, Shape
+
+
+def load_decoder(where: str, *, words: bool, **options: Any) -> Any:
+    """`Family.load` of a causal language model."""
+    return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
 
 
 @runtime_checkable

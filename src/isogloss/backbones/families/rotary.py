@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM
 
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.backbones.families.family import load_decoder
 from isogloss.errors import IsoglossError
 
 
@@ -17,10 +17,7 @@ class Rotary:
     model_types = frozenset({"gemma", "gemma3_text", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"})
     causal = True
     pooling: Pooling = "last"
-
-    def load(self, where: str, *, words: bool, **options: Any) -> Any:
-        """The decoder."""
-        return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
+    load = staticmethod(load_decoder)
 
     def prepare(self, model: Any) -> None:
         """Nothing is changed: these models have transformers' attention interface.

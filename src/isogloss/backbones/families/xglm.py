@@ -6,10 +6,10 @@ from types import MethodType
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM
 
 from isogloss.backbones.attention import attend
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.backbones.families.family import load_decoder
 
 
 class Xglm:
@@ -18,10 +18,7 @@ class Xglm:
     model_types = frozenset({"xglm"})
     causal = True
     pooling: Pooling = "last"
-
-    def load(self, where: str, *, words: bool, **options: Any) -> Any:
-        """The decoder."""
-        return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
+    load = staticmethod(load_decoder)
 
     def prepare(self, model: Any) -> None:
         """Every layer attends by a forward pass of ours over its own projections.
