@@ -1,4 +1,4 @@
-"""Milliseconds of each attention kernel on this machine: what `choose` in `backbones/attention.py` rests on.
+"""Milliseconds of each attention kernel on this machine: what `choose` in `backbones/kernels.py` rests on.
 
     python benchmarks/attention.py
 
@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from isogloss.backbones import native_dtype
-from isogloss.backbones.attention import KERNELS, Kernel, choose
+from isogloss.backbones.kernels import KERNELS, Kernel, choose
+from isogloss.backbones.loading import native_dtype
 
 HEADS, WIDTH, PROMPT = 12, 32, 16
 SHAPES = ((64, 12), (32, 36), (32, 112), (8, 256), (8, 496), (4, 1008), (2, 2032))  # rows and tokens of the text

@@ -15,7 +15,7 @@ from models import checkpoint
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OWN_DATA = {"demo", "voice-slots"}  # from a package
-LOCAL_ONLY = {"udpos", "tu2022-udpos"}
+LOCAL_ONLY = {"udpos", "tu2022-udpos", "park2023-pos"}
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
@@ -35,10 +35,12 @@ def test_a_dry_run_says_what_would_be_fetched(name, tmp_path, monkeypatch):
     text = shown.get()
     source = "drawn from" if name in OWN_DATA else "give data.path" if name in LOCAL_ONLY else "from the hub, "
     assert source in text
-    assert "still to train" in text
+    assert "runs still to train" in text
     if name.startswith("tu2022"):
         assert "FacebookAI/xlm-roberta-large (from the hub" in text
         assert {"deep-prompt", "fine-tuning", "fair"} == set(read_spec(name).methods)
+    if name.startswith("philippy2024"):
+        assert "51 other languages" in text
     assert not (tmp_path / "run").exists()
 
 

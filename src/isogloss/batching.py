@@ -7,7 +7,6 @@ training: its own dropout is drawn pass by pass.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from isogloss.features import Features
+from isogloss.seeding import derive
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Batch:
     types: Int[Tensor, "B T"] | None
     run: Int[Tensor, "B"]
     spots: tuple[Int[Tensor, "units"], Int[Tensor, "units"]] | None  # each unit's row and token; none: a row is a unit
+    front: Int[Tensor, "B"] | None = None  # how many tokens stand in front of a prompt, where a template says so
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,26 @@ def collate(rows: Sequence[Row], *, pad: int, device: torch.device) -> Batch:
         mask=torch.from_numpy(mask).to(device),
         types=None if types is None else torch.from_numpy(types).to(device),
         run=torch.tensor([row.run for row in rows], device=device),
-        spots=None if rows[0].features.words is None else _spots(rows, device),
+        spots=_spots(rows, device),
+        front=_front(rows, device),
     )
 
 
-def _spots(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor]:
+def _front(rows: Sequence[Row], device: torch.device) -> Tensor | None:
+    filled = [(row.features.filled, row.row) for row in rows]
+    places = [own.prompt[row] for own, row in filled if own is not None and own.prompt is not None]
+    return torch.tensor(places, device=device) if places else None
+
+
+def _spots(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor] | None:
     places = []
     for row in rows:
-        assert row.features.words is not None
-        places.append(row.features.words.spots[row.features.units([row.row])])
+        if row.features.words is not None:
+            places.append(row.features.words.spots[row.features.units([row.row])])
+        elif row.features.filled is not None:
+            places.append(row.features.filled.answer[[row.row]])
+    if not places:
+        return None
     owners = np.repeat(np.arange(len(rows)), [len(own) for own in places])
     return torch.from_numpy(owners).to(device), torch.from_numpy(np.concatenate(places)).to(device)
 
@@ -102,12 +114,6 @@ def passes(lengths: Sequence[int], *, budget: int) -> list[list[int]]:
         cut[-1].append(row)
         room -= lengths[row]
     return cut
-
-
-def derive(*parts: object) -> int:
-    """A seed made of several: the same on every machine, and unlike for unlike parts."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 @lru_cache(maxsize=16)

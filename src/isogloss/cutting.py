@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isogloss.errors import IsoglossError
 from isogloss.features import Features, end_to_end
 from isogloss.tokenising import END, START
 
@@ -32,6 +33,8 @@ def fit(features: Features, room: int, tokenizer: Any) -> Features:
         return features
     if features.words is not None:
         return split_at_words(features, room)
+    if features.filled is not None:
+        return shorten(features, room)
     columns = [[texts[int(i)] for i in long] for texts in features.texts]
     encoded = tokenizer(*columns, truncation=True, max_length=room, verbose=False)
     tokens = np.split(features.tokens, features.starts[1:-1])
@@ -41,6 +44,42 @@ def fit(features: Features, room: int, tokenizer: Any) -> Features:
         if types is not None:
             types[i] = np.asarray(encoded["token_type_ids"][place], dtype=np.int64)
     return replace(features, **end_to_end(tokens, types), cut=len(long))
+
+
+def shorten(features: Features, room: int) -> Features:
+    """Filled-in templates of at most `room` tokens: texts lose their ends, the longer one first, and nothing else.
+
+    Raises:
+        IsoglossError: a template has no room even without its texts.
+    """
+    filled = features.filled
+    assert filled is not None
+    tokens, answer, spans, cut = [], filled.answer.copy(), filled.spans.copy(), 0
+    prompt = None if filled.prompt is None else filled.prompt.copy()
+    for row in range(len(features)):
+        own = features.tokens[features.starts[row] : features.starts[row + 1]]
+        cut += int(len(own) > room)
+        while (over := len(own) - room) > 0:
+            lengths = spans[row, :, 1] - spans[row, :, 0]
+            longest = int(lengths.argmax())
+            others = np.delete(lengths, longest)
+            # Down to the length of the other text, or as far as is needed.
+            step = min(over, max(1, int(lengths[longest]) - int(others.max(initial=0))))
+            if lengths[longest] < step:
+                raise IsoglossError(f"the template alone takes more than the {room} tokens that there is room for")
+            end = int(spans[row, longest, 1])
+            own = np.concatenate([own[: end - step], own[end:]])
+            answer[row] -= step * (answer[row] >= end)
+            if prompt is not None:
+                prompt[row] -= step * (prompt[row] >= end)
+            spans[row] -= step * (spans[row] >= end)
+        tokens.append(own)
+    return replace(
+        features,
+        **end_to_end(tokens, None),
+        filled=replace(filled, answer=answer, prompt=prompt, spans=spans),
+        cut=cut,
+    )
 
 
 def split_at_words(features: Features, room: int) -> Features:

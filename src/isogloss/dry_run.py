@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from isogloss.backbones import where
@@ -32,9 +32,18 @@ def describe(spec: Spec, folder: Path) -> None:
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
     say(f"  score       {len(targets)} other languages")
-    for label, count in Counter(cell.label for cell in wanted).items():
-        left = sum(cell.label == label for cell in missing)
-        settings = next(cell.settings for cell in wanted if cell.label == label)
-        shown = ", ".join(f"{name}={value}" for name, value in settings.model_dump().items() if value is not None)
-        say(f"  {label}: {count} seeds, {left} still to train\n    {shown}")
+    if spec.verbalizer is not None:
+        say(f"  template    {spec.verbalizer.template}")
+    for name, group in groupby(wanted, key=lambda cell: cell.label.partition("[")[0]):
+        own = list(group)
+        labels = list(dict.fromkeys(cell.label for cell in own))
+        left = sum(cell.label in labels for cell in missing)
+        seeds = len({cell.seed for cell in own})
+        variants = f"{len(labels)} variants, " if len(labels) > 1 else ""
+        say(f"  {name}: {variants}{seeds} seeds, {left} runs still to train")
+        if variants:
+            say("    " + ", ".join(label.removeprefix(name) for label in labels))
+        every = [cell.settings.model_dump() for cell in own]
+        same = {key: value for key, value in every[0].items() if all(one[key] == value for one in every)}
+        say("    " + ", ".join(f"{key}={value}" for key, value in same.items() if value is not None and value != ""))
     say(f"  store       {folder}")

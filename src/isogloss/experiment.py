@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones import Backbone, load
+from isogloss.backbones import Backbone, fingerprint, load
 from isogloss.console import err
 from isogloss.data.cards import CUSTOM
 from isogloss.environment import environment
@@ -14,9 +14,12 @@ from isogloss.errors import IsoglossError
 from isogloss.groups import is_group
 from isogloss.laboratory import Laboratory
 from isogloss.material import Material, gather
-from isogloss.plan import Cell, cells, difference, resolved_methods
+from isogloss.plan import Cell, cells, difference, resolved_methods, with_defaults
+from isogloss.sheets import subword
 from isogloss.spec import Spec
 from isogloss.store import Finished, Store
+from isogloss.tasks import TASKS
+from isogloss.verbalizer import Verbalizer
 
 
 def run(spec: Spec, out: Path) -> Store:
@@ -32,9 +35,23 @@ def run(spec: Spec, out: Path) -> Store:
     wanted = cells(spec)
     stored = Store(out)
     material = gather(spec)
+    words = any(cell.settings.head == "verbalizer" for cell in wanted)
+    if words and material.data.card.kind != "classification":
+        raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
     with err.status("loading the backbone"):
-        backbone = load(spec.backbone, device=spec.device, dtype=spec.dtype)
+        backbone = load(
+            spec.backbone, device=spec.device, dtype=spec.dtype, words=words, checkpointing=spec.gradient_checkpointing
+        )
+    for cell in wanted:
+        cell.method.check(backbone, cell.settings)
     common = common_facts(material, backbone)
+    verbalizer = None
+    if words:
+        common["verbalizer"] = verbalizer_facts(spec, backbone)
+        verbalizer = Verbalizer.of(
+            backbone, material.labels, common["verbalizer"], source=str(material.source),
+            inputs=TASKS[material.data.card.kind].inputs(material.data.card.columns.second is not None),
+        )  # fmt: skip
     finished = stored.finished()
     _refuse_changes(out, finished, wanted, common, material.test_data)
     surroundings = _surroundings(material, backbone)
@@ -49,8 +66,9 @@ def run(spec: Spec, out: Path) -> Store:
     ]
     if todo or short:
         laboratory = Laboratory(
-            material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes
-        )
+            material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes,
+            verbalizer=verbalizer,
+        )  # fmt: skip
         laboratory.carry_out(todo, short)
     stored.gather()
     return stored
@@ -71,9 +89,17 @@ def common_facts(material: Material, backbone: Backbone) -> dict[str, Any]:
         "source": str(material.source),
         "train": material.train.fingerprint,
         "dev": material.dev.fingerprint,
-        "subword": "last" if material.last else "first",
+        "subword": subword(material, backbone),
         "longest": material.longest,
+        "shots": material.shots,
     }
+
+
+def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
+    """What decides how classes are called, and by what head over the vocabulary they are scored."""
+    assert spec.verbalizer is not None
+    assert backbone.vocabulary is not None
+    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": fingerprint(backbone.vocabulary)}
 
 
 def _refuse_changes(
@@ -88,13 +114,15 @@ def _refuse_changes(
     by_label = {cell.label: cell for cell in wanted}
     for cell in finished:
         label, seed = cell.key
-        facts = cell.record["facts"]
+        facts = with_defaults(cell.record["facts"])
         if (now := by_key.get(cell.key)) is not None:
             changes = difference(facts, now.facts(dict(common)))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
             changes = difference({**facts, "seed": None}, {**now.facts(dict(common)), "seed": None})
         else:
-            changes = difference({name: facts[name] for name in common}, dict(common))
+            # What words stand for classes matters to those alone whose classes are words.
+            own = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
+            changes = difference({name: facts.get(name) for name in own}, own)
         scored = cell.record["test_data"]
         changes += [
             f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
@@ -113,7 +141,7 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
         resolved["data"]["path"] = str(spec.data.path.resolve())
     if spec.data.train is not None and spec.data.train.path is not None:
         resolved["data"]["train"]["path"] = str(spec.data.train.path.resolve())
-    if (folder := Path(spec.backbone).expanduser()).is_dir():
+    if (folder := Path(spec.backbone).expanduser()).exists():
         resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
         resolved["data"]["card"] = material.data.card.model_dump(mode="json", exclude_defaults=True)
@@ -126,6 +154,7 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
         resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
         resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
         resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
+        resolved["verbalizer"] = resolved["verbalizer"] or old.get("verbalizer")
         resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
     return resolved
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ class Features:
     labels: Int[np.ndarray, "units"]  # each unit's class; in passages a bit for each class whose unit it is
     texts: tuple[Sequence[str], ...] = ()  # each example's text, or two: of a pair, or a question and its passage
     words: Words | None = None  # where words or tokens are the units; none: a row is a unit
+    filled: Filled | None = None  # where the texts stand in a template and the unit of a row is its answer
     offsets: Int[np.ndarray, "units 2"] | None = None  # of passages: where each unit's characters begin and end
     owners: Int[np.ndarray, "rows"] | None = None  # the example that each row is cut from; none: one row an example
     longest: int | None = None  # most tokens of a row, where the user sets it below the model's room
@@ -62,11 +63,29 @@ class Features:
             return np.asarray(rows, dtype=np.int64)
         return np.concatenate([np.arange(*self.unit_starts[row : row + 2]) for row in rows])
 
+    def taken(self, examples: Sequence[int] | np.ndarray) -> Features:
+        """Some examples in this order, of features in which each is one row and one unit."""
+        assert self.words is None and self.owners is None  # noqa: PT018
+        rows = [slice(*self.starts[row : row + 2]) for row in examples]
+        types = None if self.types is None else [self.types[row] for row in rows]
+        filled = self.filled
+        if filled is not None:
+            prompt = None if filled.prompt is None else filled.prompt[examples]
+            filled = Filled(filled.answer[examples], prompt, filled.spans[examples], filled.wording[examples])
+        return replace(
+            self,
+            **end_to_end([self.tokens[row] for row in rows], types),
+            labels=self.labels[examples],
+            texts=tuple([column[row] for row in examples] for column in self.texts),
+            filled=filled,
+        )
+
     @classmethod
     def joined(cls, parts: Sequence[Features]) -> Features:
         """The rows of several features, in order, none of them cut yet."""
         types = [part.types for part in parts if part.types is not None]
         offsets = [part.offsets for part in parts if part.offsets is not None]
+        filled = [part.filled for part in parts if part.filled is not None]
         return cls(
             tokens=np.concatenate([part.tokens for part in parts]),
             types=np.concatenate(types) if types else None,
@@ -74,6 +93,7 @@ class Features:
             labels=np.concatenate([part.labels for part in parts]),
             texts=tuple([text for part in parts for text in part.texts[i]] for i in range(len(parts[0].texts))),
             words=Words.joined([part.words for part in parts if part.words is not None]),
+            filled=Filled.joined(filled) if filled else None,
             offsets=np.concatenate(offsets) if offsets else None,
             longest=parts[0].longest,
         )
@@ -101,6 +121,27 @@ class Words:
             np.concatenate([part.counts for part in parts]),
             np.concatenate([part.spans for part in parts]),
             parts[0].last,
+        )
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Where things stand in rows that are filled-in templates, counted from each row's start."""
+
+    answer: Int[np.ndarray, "rows"]  # the token whose place the answer has
+    prompt: Int[np.ndarray, "rows"] | None  # how many tokens stand in front of a prompt, if the template says where
+    spans: Int[np.ndarray, "rows texts 2"]  # the tokens of each text; these alone may be truncated
+    wording: Int[np.ndarray, "rows"]  # which of a verbalizer's wordings names the classes
+
+    @classmethod
+    def joined(cls, parts: Sequence[Filled]) -> Filled:
+        """The rows of several parts, in order."""
+        prompts = [part.prompt for part in parts if part.prompt is not None]
+        return cls(
+            np.concatenate([part.answer for part in parts]),
+            np.concatenate(prompts) if prompts else None,
+            np.concatenate([part.spans for part in parts]),
+            np.concatenate([part.wording for part in parts]),
         )
 
 

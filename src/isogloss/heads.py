@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Pooling
 from isogloss.batching import Batch
+from isogloss.verbalizer import VerbalizerHead
 
 
 def pool(hidden: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"], how: Pooling) -> Float[Tensor, "B H"]:
@@ -47,17 +48,39 @@ class ClassificationHead(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(width, classes, generator=generator) * 0.02)
         self.bias = nn.Parameter(torch.zeros(classes))
+        self.classes = classes
+
+
+Head = ClassificationHead | VerbalizerHead
 
 
 def logits(
-    heads: Sequence[ClassificationHead], pooled: Float[Tensor, "units H"], run: Int[Tensor, "units"]
-) -> Float[Tensor, "units C"]:
-    """Each unit's scores by its own run's head."""
+    heads: Sequence[Head],
+    pooled: Float[Tensor, "units H"],
+    run: Int[Tensor, "units"],
+    wording: Int[Tensor, "units"] | None = None,
+    *,
+    rest: bool = False,
+) -> Float[Tensor, "units classes"]:
+    """Each unit's scores by its own run's head.
+
+    Args:
+        heads: one a run, all of one kind.
+        pooled: what they score.
+        run: of each unit.
+        wording: of each unit, for verbalizers.
+        rest: whether a verbalizer gives the rest of the vocabulary as one more class (`VerbalizerHead`).
+    """
+    if isinstance(heads[0], VerbalizerHead):  # frozen, so that all runs have the same
+        assert wording is not None
+        scores: Tensor = heads[0](pooled, wording, rest=rest)
+        return scores
     if len(heads) == 1:
         return torch.addmm(heads[0].bias, pooled, heads[0].weight)
     # Run by run, because to gather each unit's own weights would take (units, H, C).
     scores = pooled.new_zeros(len(pooled), heads[0].bias.shape[0])
     for k, head in enumerate(heads):
+        assert isinstance(head, ClassificationHead)
         own = (run == k).nonzero().squeeze(1)
         scores = scores.index_copy(0, own, torch.addmm(head.bias, pooled[own], head.weight))
     return scores

@@ -14,18 +14,17 @@ from isogloss.backbones import Backbone
 from isogloss.batching import budgets
 from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
-from isogloss.cutting import fit
-from isogloss.data import Examples
 from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.features import Features
-from isogloss.heads import ClassificationHead
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
-from isogloss.runs import Run, Stack, new_run
+from isogloss.runs import Run, Stack, new_head, new_run
+from isogloss.sheets import Sheets
 from isogloss.stopping import stop_requests
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
 from isogloss.train import Lane, train
+from isogloss.verbalizer import Verbalizer
 
 
 class Laboratory:
@@ -38,6 +37,7 @@ class Laboratory:
         common: the facts that all cells share.
         environment: what they are made with, for the record.
         checkpoint_minutes: how much training a crash may cost.
+        verbalizer: for cells that have one.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Laboratory:
         environment: Mapping[str, Any],
         *,
         checkpoint_minutes: float,
+        verbalizer: Verbalizer | None = None,
     ) -> None:
         self.material = material
         self.backbone = backbone
@@ -58,16 +59,18 @@ class Laboratory:
         self.minutes = checkpoint_minutes
         self.card = material.data.card
         self.task = TASKS[self.card.kind]
-        self.train, self.dev = (self._tokenised(part) for part in (material.train, material.dev))
-        self.test = self._test_set(material.tests)
-        self.fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
+        self.verbalizer = verbalizer
+        self.sheets = {
+            "linear": Sheets(material, self.task, backbone, None),
+            "verbalizer": Sheets(material, self.task, backbone, verbalizer),
+        }
         self.added: dict[tuple[str, ...], TestSet] = {}
         self.budget, self.eval_budget = budgets(backbone.device)
 
     def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
         """Train and score what is missing, then score what lacks languages."""
-        total = sum(self._training(cell) + self._pass(self.test.features, cell) for cell in todo)
-        total += sum(self._pass(self.test.features, cell) for cell, _ in short)
+        total = sum(self._training(cell) + self._pass(self._sheets(cell).test.features, cell) for cell in todo)
+        total += sum(self._pass(self._sheets(cell).test.features, cell) for cell, _ in short)
         with watching(total) as watch:
             for group in stacks(todo, self.backbone.pooling):
                 self._train(group, watch)
@@ -78,12 +81,17 @@ class Laboratory:
     def _train(self, group: Sequence[Cell], watch: Watch) -> None:
         method = group[0].method
         backbone = self.backbone if method.frozen else self.backbone.copy()
-        classes = len(self.material.labels)
-        runs = [new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes) for cell in group]
+        classes, sheets = len(self.material.labels), self._sheets(group[0])
+        runs = [
+            new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes, verbalizer=self.verbalizer)
+            for cell in group
+        ]
         stack = Stack(backbone, method, runs)
         for room in sorted({stack.room(run) for run in runs}):
-            self._report_cut(group, room, self.train, self.dev, self.test.features)
-        lanes = [self._lane(run, stack.room(run)) for run in runs]
+            lessons = {id(own): own for own in (sheets.lessons(run.seed) for run in runs)}.values()
+            parts = [part for own in lessons for part in (own.train, own.dev)]
+            self._report_cut(group, room, *parts, sheets.test.features)
+        lanes = [self._lane(run, sheets, stack.room(run)) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -109,35 +117,38 @@ class Laboratory:
             )  # fmt: skip
         if checkpoints.overdue:
             checkpoints.save(lanes)  # scoring many languages may take long as well
-        watch.phase(f"{_title(group)}: scoring {len(self.test.examples)} languages")
-        advance = self._advancer(self.test.features, group[0], watch)
+        watch.phase(f"{_title(group)}: scoring {len(sheets.test.examples)} languages")
+        advance = self._advancer(sheets.test.features, group[0], watch)
         if stack.head_only:
-            test = self._fit(self.test.features, stack.room(runs[0]))
+            test = sheets.fit(sheets.test.features, stack.room(runs[0]))
             shared = predict(stack, runs, test, budget=self.eval_budget, advance=advance)
         for position, (cell, lane) in enumerate(zip(group, lanes, strict=True)):
             if stack.head_only:
                 predicted = shared[position]
             else:
-                test = self._fit(self.test.features, stack.room(lane.run))
+                test = sheets.fit(sheets.test.features, stack.room(lane.run))
                 predicted = predict(stack, [lane.run], test, budget=self.eval_budget, advance=advance)[0]
-            self._finish(cell, stack, lane, self._table(self.test, predicted, cell))
+            self._finish(cell, stack, lane, self._table(sheets.test, predicted, cell))
 
-    def _lane(self, run: Run, room: int) -> Lane:
-        metric, dev = self.card.metrics[0], self._fit(self.dev, room)
-        gold = self.task.gold(self.material.dev.table)
+    def _sheets(self, cell: Cell) -> Sheets:
+        return self.sheets[cell.settings.head]
+
+    def _lane(self, run: Run, sheets: Sheets, room: int) -> Lane:
+        metric, lessons = self.card.metrics[0], sheets.lessons(run.seed)
+        dev, gold = sheets.fit(lessons.dev, room), lessons.gold
 
         def score(scores: Tensor) -> float:
             answers, _ = self.task.predicted(dev, scores.cpu(), self.material.labels)
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
-        return Lane(run, self._fit(self.train, room), dev, metric, score)
+        return Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
-        run, room = lane.run, stack.room(lane.run)
+        run, room, sheets = lane.run, stack.room(lane.run), self._sheets(cell)
         named = {"method": cell.label, "seed": cell.seed}
         dev = {
             **self._columns(cell), "language": str(self.material.source), "split": "dev", "metric": lane.metric,
-            "value": lane.best[0], "n": self.task.count(self.task.gold(self.material.dev.table)),
+            "value": lane.best[0], "n": self.task.count(sheets.lessons(cell.seed).gold),
         }  # fmt: skip
         scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
         tables = {
@@ -159,7 +170,7 @@ class Laboratory:
             "skipped_updates": lane.skipped,
             "truncated": {
                 "train": lane.train.cut, "dev": lane.dev.cut,
-                "test": self._fit(self.test.features, room).cut,
+                "test": sheets.fit(sheets.test.features, room).cut,
             },
             "environment": self.environment,
         }  # fmt: skip
@@ -168,13 +179,16 @@ class Laboratory:
     def _add_languages(self, cell: Cell, found: Finished, watch: Watch) -> None:
         new = [test for test in self.material.tests if str(test.language) not in found.record["test_data"]]
         watch.phase(f"{_title([cell])}: scoring {len(new)} more languages")
-        codes = tuple(str(part.language) for part in new)
-        test = self.added[codes] = self.added.get(codes) or self._test_set(new)
-        stack = restore(self.backbone, cell, found)
+        sheets = self._sheets(cell)
+        codes = (cell.settings.head, *(str(part.language) for part in new))
+        test = self.added[codes] = self.added.get(codes) or sheets.test_set(new)
+        stack = restore(self.backbone, cell, found, self.verbalizer)
         room = stack.room(stack.runs[0])
         cut = self._report_cut([cell], room, test.features)
         advance = self._advancer(test.features, cell, watch)
-        predicted = predict(stack, stack.runs, self._fit(test.features, room), budget=self.eval_budget, advance=advance)
+        predicted = predict(
+            stack, stack.runs, sheets.fit(test.features, room), budget=self.eval_budget, advance=advance
+        )
         predictions = self._table(test, predicted[0], cell)
         scores = scores_table(predictions, self.task, self.card.metrics, self._columns(cell))
         record = {
@@ -195,27 +209,12 @@ class Laboratory:
 
     def _report_cut(self, group: Sequence[Cell], room: int, *parts: Features) -> int:
         """How many units are truncated to fit."""
-        cut = sum(self._fit(part, room).cut for part in parts)
+        sheets = self._sheets(group[0])
+        cut = sum(sheets.fit(part, room).cut for part in parts)
         if cut:
             most = min(room, self.material.longest or room)
             err.print(f"{_title(group)}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         return cut
-
-    def _tokenised(self, part: Examples) -> Features:
-        return self.task.features(
-            part.table, self.material.labels, self.backbone.tokenizer, last=self.material.last,
-            longest=self.material.longest,
-        )  # fmt: skip
-
-    def _test_set(self, tests: Sequence[Examples]) -> TestSet:
-        return TestSet(tests, Features.joined([self._tokenised(part) for part in tests]))
-
-    def _fit(self, features: Features, room: int) -> Features:
-        """Cut to fit, once for all methods with the same room."""
-        key = (id(features), min(room, features.longest or room))
-        if key not in self.fitted:  # kept together, so that the identity stays theirs
-            self.fitted[key] = features, fit(features, room, self.backbone.tokenizer)
-        return self.fitted[key][1]
 
     def _pass(self, part: Features, cell: Cell) -> float:
         """The work of one forward pass over a split, in tokens."""
@@ -223,10 +222,10 @@ class Laboratory:
 
     def _training(self, cell: Cell) -> float:
         """The work of training a cell, in tokens of a forward pass."""
-        epochs, passes = cell.settings.epochs, cell.method.passes
+        epochs, passes, own = cell.settings.epochs, cell.method.passes, self._sheets(cell).lessons(cell.seed)
         if passes == 0:  # states are computed once
-            return self._pass(self.train, cell) + self._pass(self.dev, cell)
-        return epochs * ((1 + passes) * self._pass(self.train, cell) + self._pass(self.dev, cell))
+            return self._pass(own.train, cell) + self._pass(own.dev, cell)
+        return epochs * ((1 + passes) * self._pass(own.train, cell) + self._pass(own.dev, cell))
 
     def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
         ratio = self._pass(part, cell) / float(part.lengths.sum())
@@ -239,19 +238,21 @@ def weights(cell: Cell, run: Run) -> dict[str, Tensor]:
     return tensors | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}
 
 
-def restore(backbone: Backbone, cell: Cell, found: Finished) -> Stack:
+def restore(backbone: Backbone, cell: Cell, found: Finished, verbalizer: Verbalizer | None) -> Stack:
     """A stored cell, ready to predict: a stack of one.
 
     Args:
         backbone: the one it was trained on.
         cell: which it is.
         found: where it is stored.
+        verbalizer: the one it was trained with, if any.
     """
     own = backbone if cell.method.frozen else backbone.copy()
     tensors = found.weights()
     part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
     head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    made = ClassificationHead(own.shape.width, len(found.record["labels"]), torch.Generator())
+    classes = len(found.record["labels"])
+    made = new_head(own, cell.settings, classes=classes, verbalizer=verbalizer, generator=torch.Generator())
     made.load_state_dict(head)
     restored = cell.method.restore(own, cell.settings, part).to(own.device).eval()
     return Stack(own, cell.method, [Run(cell.settings, cell.seed, restored, made.to(own.device))])

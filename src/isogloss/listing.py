@@ -60,12 +60,12 @@ def methods() -> Table:
 def backbones() -> Table:
     """The embedded backbones, and the families that load from the hub or a folder."""
     from isogloss.backbones import EMBEDDED
-    from isogloss.backbones.encoder import MODEL_TYPES
+    from isogloss.backbones.families import families
 
-    rows = [(name, "ships with the extra `demo`") for name in EMBEDDED]
+    rows = [(name, f"comes with the extra `{module.EXTRA}`") for name, module in EMBEDDED.items()]
     return _table(
         ("backbone", "what it is"),
-        [*rows, ("a hub id or a checkpoint folder", "of the families " + ", ".join(sorted(MODEL_TYPES)))],
+        [*rows, ("a hub id, a checkpoint folder or a GGUF file", "of the families " + ", ".join(families()))],
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from isogloss.data import DataSet, Examples, open_data
 from isogloss.data.cards import Split
+from isogloss.data.shots import draw
 from isogloss.errors import IsoglossError
 from isogloss.groups import is_group, members
 from isogloss.languages import Language
@@ -24,8 +26,9 @@ class Material:
     dev: Examples
     tests: list[Examples]  # the source's first
 
-    last: bool  # whether a word's last sub-word stands for it, not its first
+    subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
+    shots: int | None  # so many examples of each class to train and select on; none: all of them
 
     @property
     def labels(self) -> list[str]:
@@ -88,6 +91,11 @@ def gather(spec: Spec) -> Material:
     train, dev = data.examples(source, "train"), data.examples(source, "dev")
     tests = [data.examples(language, "test") for language in [source, *targets]]
     _refuse_overlap(train, dev, tests[0])
+    if spec.data.shots is not None:
+        if data.card.kind != "classification":
+            raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
+        for part in (train, dev):
+            draw(part.labels.to_list(), data.card.labels, shots=spec.data.shots, seed=0, what=part.split)
     if spec.data.unseen == "refuse":
         _refuse_unseen(train, tests, tags=data.card.kind == "tagging")
     return Material(
@@ -95,8 +103,9 @@ def gather(spec: Spec) -> Material:
         source,
         train=train,
         dev=dev,
-        last=spec.data.subword == "last",
+        subword=spec.data.subword,
         longest=spec.data.longest,
+        shots=spec.data.shots,
         tests=tests,
     )
 

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 from isogloss.errors import IsoglossError
 from isogloss.methods import Method, Settings, find
 from isogloss.spec import Spec, check
+from isogloss.templates import Template
 
 TRAINING = 1  # part of every fingerprint: raise it when the same spec would train to another result
 
@@ -28,6 +29,8 @@ class Cell:
     def facts(self, common: dict[str, Any]) -> dict[str, Any]:
         """All that decides the result, given what the whole experiment has in common."""
         settings = self.settings.model_dump(mode="json")
+        if self.settings.head == "linear":  # what other cells' classes are called is not its business
+            common = {name: fact for name, fact in common.items() if name != "verbalizer"}
         return {"training": TRAINING, **common, "method": self.method.name, "settings": settings, "seed": self.seed}
 
 
@@ -40,10 +43,23 @@ def cells(spec: Spec) -> list[Cell]:
     found: list[Cell] = []
     for name, raw in spec.methods.items():
         for label, method, settings in _variants(name, raw):
+            _agree(spec, name, settings)
             if any(cell.label == label for cell in found):
                 raise IsoglossError(f"methods.{name}: the variant {label} comes twice")
             found += [Cell(label, method, settings, seed) for seed in dict.fromkeys(spec.seeds)]
     return found
+
+
+def _agree(spec: Spec, name: str, settings: Settings) -> None:
+    """Whether the spec has what the settings point to."""
+    if settings.head == "linear":
+        return
+    if spec.verbalizer is None:
+        raise IsoglossError(
+            f"methods.{name}: `head: verbalizer` needs a `verbalizer` in the spec, a template and words"
+        )
+    if getattr(settings, "place", None) == "template" and not Template.parse(spec.verbalizer.template).prompted:
+        raise IsoglossError(f"methods.{name}: `place: template` needs {{prompt}} in {spec.verbalizer.template!r}")
 
 
 def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
@@ -89,6 +105,12 @@ def fingerprint(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
+    """Stored facts, with settings that there were none of when they were stored at their defaults."""
+    settings = find(facts["method"]).settings.model_validate(facts["settings"])
+    return {**facts, "settings": settings.model_dump(mode="json")}
+
+
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """What changed between two cells' facts, a line each: `settings.lr: 0.01 → 0.02`."""
     lines = []
@@ -111,6 +133,12 @@ def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for position, cell in enumerate(todo):
         alike = tuple(getattr(cell.settings, name) for name in cell.method.alike)
-        key = (cell.method.name, cell.settings.pooling or pooling, alike, None if cell.method.frozen else position)
+        key = (
+            cell.method.name,
+            cell.settings.head,
+            cell.settings.pooling or pooling,
+            alike,
+            None if cell.method.frozen else position,
+        )
         groups.setdefault(key, []).append(cell)
     return list(groups.values())

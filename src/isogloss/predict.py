@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones import load
+from isogloss.backbones import fingerprint, load
 from isogloss.batching import budgets
 from isogloss.console import err
 from isogloss.cutting import fit
 from isogloss.errors import IsoglossError, unknown
 from isogloss.evaluate import predict as predict_features
+from isogloss.filling import tokenise_filled
 from isogloss.laboratory import restore
 from isogloss.languages import Language
 from isogloss.methods import find
@@ -19,6 +20,7 @@ from isogloss.plan import Cell
 from isogloss.spec import check
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
+from isogloss.verbalizer import Verbalizer
 
 
 def predict(
@@ -31,7 +33,7 @@ def predict(
         texts: one text each.
         method: which method's; left out: the one with the best source dev score.
         seed: which seed's; left out: likewise.
-        language: written into the answers; the model needs no such hint.
+        language: written into the answers; chooses the words of a verbalizer that has some for it.
 
     Raises:
         IsoglossError: nothing such is stored, a text is empty, or the backbone is not the one of the run.
@@ -46,27 +48,39 @@ def predict(
     found = choose(stored, method, seed)
     spec, facts = stored.spec(), found.record["facts"]
     name = spec["backbone"]
-    backbone = load(name, dtype=spec["dtype"])  # on whatever device there is here
+    implementation = find(facts["method"])
+    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    words = settings.head == "verbalizer"
+    backbone = load(name, dtype=spec["dtype"], words=words)  # on whatever device there is here
     if backbone.identity.weights != facts["backbone"]["weights"]:
         raise IsoglossError(
             f"{name} has other weights now than when {folder} was made "
             f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
         )
-    implementation = find(facts["method"])
-    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
+    if backbone.vocabulary is not None and fingerprint(backbone.vocabulary) != facts["verbalizer"]["vocabulary"]:
+        raise IsoglossError(f"{name} has another head over its vocabulary now than when {folder} was made")
     if not texts:
         return
-    stack = restore(backbone, Cell(found.record["method"], implementation, settings, found.record["seed"]), found)
-    task = TASKS[found.record["kind"]]
-    parts = [_parts(text, number, found.record["inputs"]) for number, text in enumerate(texts, start=1)]
-    features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
+    task, inputs, labels = TASKS[found.record["kind"]], found.record["inputs"], found.record["labels"]
+    parts = [_parts(text, number, inputs) for number, text in enumerate(texts, start=1)]
+    verbalizer = None
+    if words:
+        verbalizer = Verbalizer.of(backbone, labels, facts["verbalizer"], source=facts["source"], inputs=inputs)
+        features = tokenise_filled(
+            verbalizer.template, tuple(zip(*parts, strict=True)), [0] * len(parts), backbone.tokenizer,
+            causal=backbone.causal, wording=verbalizer.wording(code), longest=facts["longest"],
+        )  # fmt: skip
+    else:
+        features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
+    cell = Cell(found.record["method"], implementation, settings, found.record["seed"])
+    stack = restore(backbone, cell, found, verbalizer)
     room = stack.room(stack.runs[0])
     cut = fit(features, room, backbone.tokenizer)
     if cut.cut:
         most = min(room, facts["longest"] or room)
         err.print(f"{cut.cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
     (made,) = predict_features(stack, stack.runs, cut, budget=budgets(backbone.device)[1])
-    answers, scores = task.predicted(made.features, made.scores, found.record["labels"])
+    answers, scores = task.predicted(made.features, made.scores, labels)
     for part, label, score in zip(parts, answers, scores, strict=True):
         answer = {**task.shown(part, label), "score": round(score, 4)}
         yield answer if code is None else {**answer, "language": code}

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from isogloss import heads
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.backbone import Pooling
-from isogloss.batching import Row, collate, derive, passes
+from isogloss.batching import Row, collate, passes
 from isogloss.features import Features
-from isogloss.heads import ClassificationHead
+from isogloss.heads import ClassificationHead, Head
 from isogloss.methods import Method, Settings
+from isogloss.methods.method import Rated
+from isogloss.seeding import derive
+from isogloss.verbalizer import Verbalizer, VerbalizerHead
 
 KEEP_STATES = 1 << 30  # bytes of the head's inputs that may be kept instead of encoding again
 
@@ -29,11 +32,16 @@ class Run:
     settings: Settings
     seed: int
     part: nn.Module
-    head: ClassificationHead
+    head: Head
 
     def parameters(self) -> list[nn.Parameter]:
         """Everything that trains."""
         return [*self.part.parameters(), *self.head.parameters()]
+
+    def rates(self) -> list[tuple[nn.Module, float]]:
+        """The peak learning rate of each module that trains."""
+        own = self.part.rates(self.settings) if isinstance(self.part, Rated) else [(self.part, self.settings.lr)]
+        return [*own, (self.head, self.settings.head_lr)]
 
     def trainable(self) -> int:
         """How many numbers train."""
@@ -71,13 +79,22 @@ class Stack:
         self.pooling: Pooling = runs[0].settings.pooling or backbone.pooling
 
     @property
+    def verbalized(self) -> bool:
+        """Whether the answers are words of the model's own."""
+        return isinstance(self.runs[0].head, VerbalizerHead)
+
+    @property
     def head_only(self) -> bool:
         """Whether the head's inputs never change, and can be computed once for all updates and all runs."""
-        return self.method.frozen and self.insert(self.runs) is None
+        return self.method.frozen and self._insert(self.runs) is None
 
     def insert(self, runs: Sequence[Run]) -> Insert | None:
-        """The insert of these runs, stacked, on the backbone's device."""
-        return self.method.insert([run.part for run in runs], [run.settings for run in runs])
+        """The insert of these runs, stacked, ready for as many passes as are made before they learn again."""
+        return self.backbone.prepared(self._insert(runs))
+
+    def _insert(self, runs: Sequence[Run]) -> Insert | None:
+        made: Insert | None = self.method.insert([run.part for run in runs], [run.settings for run in runs])
+        return made
 
     def room(self, run: Run) -> int:
         """How many tokens of text fit beside the run's prompt."""
@@ -86,8 +103,11 @@ class Stack:
     def inputs(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "units H"]:
         """The head's inputs, row by row, by one forward pass."""
         pad = self.backbone.tokenizer.pad_token_id
-        batch = collate(rows, pad=pad, device=self.backbone.device)
-        hidden = self.backbone.hidden(batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert)
+        batch = collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
+        hidden = self.backbone.hidden(
+            batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front,
+            ahead=self.verbalized and self.backbone.causal,
+        )  # fmt: skip
         return heads.inputs(hidden, batch, self.pooling)
 
     @torch.no_grad()
@@ -118,8 +138,14 @@ class Stack:
         return out
 
     def logits(
-        self, features: Features, runs: Sequence[Run], *, budget: int, advance: Callable[[int], None] = lambda _: None
-    ) -> list[Float[Tensor, "units C"]]:
+        self,
+        features: Features,
+        runs: Sequence[Run],
+        *,
+        budget: int,
+        rest: bool = False,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Float[Tensor, "units classes"]]:
         """Every unit's scores by each run, on the CPU.
 
         Where nothing is inserted into the backbone, the texts are encoded once for all runs.
@@ -128,28 +154,71 @@ class Stack:
             features: already truncated to the runs' room.
             runs: those to predict with.
             budget: most tokens of one forward pass.
+            rest: whether a verbalizer gives the rest of the vocabulary as one more class.
             advance: called with the tokens of each pass.
         """
-        out = [torch.empty(len(features.labels), run.head.bias.shape[0]) for run in runs]
+        more = int(rest and any(isinstance(run.head, VerbalizerHead) and run.head.whole for run in runs))
+        out = [torch.empty(len(features.labels), run.head.classes + more) for run in runs]
         together = (
             [list(zip(runs, out, strict=True))] if self.head_only else [[pair] for pair in zip(runs, out, strict=True)]
         )
         for group in together:
             for units, made, tokens in self.stream(features, group[0][0], budget=budget):
                 run_rows = torch.zeros(len(made), dtype=torch.long, device=made.device)
+                wording = wordings(features, units, made.device)
                 for run, scores in group:
                     with torch.no_grad():
-                        scores[units] = heads.logits([run.head], made, run_rows).cpu()
+                        scores[units] = heads.logits([run.head], made, run_rows, wording, rest=rest).cpu()
                 advance(tokens)
         return out
 
 
-def new_run(method: Method[Any, Any], backbone: Backbone, settings: Settings, *, seed: int, classes: int) -> Run:
-    """A run at its start: the same for the same seed, whatever it is stacked with."""
+def wordings(
+    features: Features, units: Int[np.ndarray, "units"], device: torch.device
+) -> Int[torch.Tensor, "units"] | None:
+    """Which wording of a verbalizer each unit has; None where there is no verbalizer."""
+    return None if features.filled is None else torch.from_numpy(features.filled.wording[units]).to(device)
+
+
+def new_run(
+    method: Method[Any, Any],
+    backbone: Backbone,
+    settings: Settings,
+    *,
+    seed: int,
+    classes: int,
+    verbalizer: Verbalizer | None = None,
+) -> Run:
+    """A run at its start: the same for the same seed, whatever it is stacked with.
+
+    Args:
+        method: how it learns.
+        backbone: what it learns on; its own where the method changes it.
+        settings: the method's.
+        seed: decides all that is drawn.
+        classes: what the head tells apart.
+        verbalizer: the words that are the classes, if `settings.head` says so.
+    """
     generator = torch.Generator().manual_seed(derive("init", seed))
-    head = ClassificationHead(backbone.shape.width, classes, generator)
+    head = new_head(backbone, settings, classes=classes, verbalizer=verbalizer, generator=generator)
     part = method.build(backbone, settings, generator)
     return Run(settings, seed, part.to(backbone.device), head.to(backbone.device))
+
+
+def new_head(
+    backbone: Backbone,
+    settings: Settings,
+    *,
+    classes: int,
+    verbalizer: Verbalizer | None,
+    generator: torch.Generator,
+) -> Head:
+    """The head that the settings ask for."""
+    if settings.head == "linear":
+        return ClassificationHead(backbone.shape.width, classes, generator)
+    assert verbalizer is not None
+    assert backbone.vocabulary is not None
+    return VerbalizerHead(backbone.vocabulary, verbalizer)
 
 
 def room_for_states(features: Features, width: int) -> bool:

@@ -15,6 +15,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from isogloss import yaml
@@ -22,6 +23,7 @@ from isogloss.errors import IsoglossError, unknown
 from isogloss.groups import check as check_group
 from isogloss.groups import is_group
 from isogloss.languages import Language
+from isogloss.templates import Template
 
 
 def _canonical(code: str) -> str:
@@ -35,6 +37,22 @@ def _target(text: str) -> str:
 def _listed(value: object) -> object:
     """One target may stand without brackets."""
     return [value] if isinstance(value, str) and value != "all" else value
+
+
+def _words(value: object) -> object:
+    """Words by label, or by language and label; languages in their canonical form."""
+    if not isinstance(value, dict) or all(isinstance(word, str) for word in value.values()):
+        return value
+    if not all(isinstance(words, dict) for words in value.values()):
+        odd = next(label for label, word in value.items() if not isinstance(word, str))
+        raise ValueError(f"the word of {odd!r} is {value[odd]!r}, expected a text, or words by language and label")
+    try:
+        named = [_canonical(str(code)) for code in value]
+    except IsoglossError as error:
+        raise ValueError(str(error)) from error
+    if len(set(named)) != len(named):
+        raise ValueError(f"a language comes twice: {', '.join(map(str, value))}")
+    return dict(zip(named, value.values(), strict=True))
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -70,16 +88,40 @@ class DataSpec(_Strict):
         {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"
     )
     labels: dict[str, str] = Field({}, description="labels that are read as others: {OTH: O}")
+    shots: PositiveInt | None = Field(
+        None, description="so many examples of each class to train on and to select on, drawn by the seed of a run"
+    )
     train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
     dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
     test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
     unseen: Literal["refuse", "keep"] = Field(
         "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
     )
-    subword: Literal["first", "last"] = Field("first", description="which sub-word of a word is tagged")
+    subword: Literal["first", "last"] | None = Field(
+        None, description="which sub-word of a word is tagged; left out: the first, on a decoder the last"
+    )
     longest: Annotated[int, Field(ge=16)] | None = Field(
         None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
     )
+
+
+class VerbalizerSpec(_Strict):
+    """Classes as words of the model's own, for methods with `head: verbalizer`."""
+
+    template: str = Field(
+        "{text} {answer}", description="the text with places for the answer and a soft prompt: '{text}{prompt}{answer}'"
+    )
+    words: Annotated[dict[str, str] | dict[str, dict[str, str]], BeforeValidator(_words)] = Field(
+        {}, description="a word for each label, one token each, or such words by language; left out: the labels"
+    )
+    loss: Literal["vocabulary", "words"] = Field(
+        "vocabulary", description="what the right word competes with: every token, or the other label words"
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> VerbalizerSpec:
+        Template.parse(self.template)
+        return self
 
 
 class Spec(_Strict):
@@ -88,7 +130,7 @@ class Spec(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(description="names the run directory")
     backbone: str = Field(
         "embedded/multilingual-e5-small",
-        description="embedded/…, a checkpoint folder, or a hub id (org/model@revision)",
+        description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
     )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")
@@ -102,10 +144,16 @@ class Spec(_Strict):
     methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
         min_length=1, description="settings by name; `method` says which method where the name is not one"
     )
+    verbalizer: VerbalizerSpec | None = Field(
+        None, description="the words that are the classes, where a method says `head: verbalizer`"
+    )
     seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the backbone computes in; auto: bf16 where the hardware does"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute states again in the backward pass instead of keeping them: less memory, more time"
     )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def tokenise_words(
 ) -> Features:
     """Encode sentences of given words, keeping where each word lies.
 
-    A word that the tokenizer turns into nothing (a soft hyphen, a variation selector) becomes the unknown token, so
-    that it is predicted like any other.
+    A word that the tokenizer turns into nothing (a soft hyphen, a variation selector) becomes the unknown token (the
+    padding token where there is none), so that it is predicted like any other.
 
     Args:
         sentences: words of each.
@@ -58,7 +59,9 @@ def tokenise_words(
         last: whether a word's last sub-word stands for it, not its first.
         longest: most tokens of a row.
     """
-    encoded = tokenizer([list(words) for words in sentences], is_split_into_words=True, truncation=False, verbose=False)
+    spaced = [_spaced(words, tokenizer) for words in sentences]
+    encoded = tokenizer(spaced, is_split_into_words=True, truncation=False, verbose=False)
+    nothing = next(own for own in (tokenizer.unk_token_id, tokenizer.pad_token_id, 0) if own is not None)
     tokens, types, spans = [], [], []
     for row, words in enumerate(sentences):
         ids, kinds = encoded["input_ids"][row], encoded.get("token_type_ids", encoded["input_ids"])[row]
@@ -73,7 +76,7 @@ def tokenise_words(
         new, kind, found = list(ids[:front]), list(kinds[:front]), []
         for places in own:
             found.append([len(new), len(new) + max(1, len(places))])
-            new += [ids[place] for place in places] or [tokenizer.unk_token_id]
+            new += [ids[place] for place in places] or [nothing]
             kind += [kinds[place] for place in places] or [kinds[0]]
         tokens.append([*new, *ids[back:]])
         types.append([*kind, *kinds[back:]])
@@ -84,6 +87,20 @@ def tokenise_words(
         words=Words(np.asarray([len(words) for words in sentences]), np.asarray(spans), last),
         longest=longest,
     )
+
+
+def _spaced(words: Sequence[str], tokenizer: Any) -> list[str]:
+    """Words as the tokenizer wants them: where it counts a space to the word behind it, with that space."""
+    if _joins_words(tokenizer):
+        return [f" {word}" if place else word for place, word in enumerate(words)]
+    return list(words)
+
+
+@lru_cache(maxsize=4)
+def _joins_words(tokenizer: Any) -> bool:
+    """Whether two words given apart become one: byte-level tokenizers put no space between them, nor Gemma's."""
+    apart, written = tokenizer([["a", "b"]], is_split_into_words=True)["input_ids"][0], tokenizer("a b")["input_ids"]
+    return bool(apart != written)
 
 
 def tokenise_passages(

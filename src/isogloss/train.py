@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from isogloss import heads
-from isogloss.batching import Row, derive, order, passes
+from isogloss.batching import Row, order, passes
 from isogloss.features import Features
-from isogloss.runs import Run, Stack, room_for_states
+from isogloss.runs import Run, Stack, room_for_states, wordings
+from isogloss.seeding import derive
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
 
@@ -55,7 +56,7 @@ class Lane:
         self.total = self.updates * settings.epochs
         # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
         groups = []
-        for module, rate in ((self.run.part, settings.lr), (self.run.head, settings.head_lr)):
+        for module, rate in self.run.rates():
             matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
             vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
             groups += [
@@ -120,10 +121,11 @@ class Inputs:
 
     @torch.no_grad()
     def logits(self, features: Features, run: Run, budget: int) -> Tensor:
-        """Scores (units, C) of all of a split by one run."""
+        """Scores (units, C) of all of a split by one run; of a verbalizer also the rest of the vocabulary's."""
         if (kept := self.kept.get(id(features))) is None:
-            return self.stack.logits(features, [run], budget=budget)[0]
-        return heads.logits([run.head], kept, torch.zeros(len(kept), dtype=torch.long, device=kept.device))
+            return self.stack.logits(features, [run], budget=budget, rest=True)[0]
+        run_rows = torch.zeros(len(kept), dtype=torch.long, device=kept.device)
+        return heads.logits([run.head], kept, run_rows)
 
 
 def train(
@@ -163,7 +165,7 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     runs = [lane.run for lane in lanes]
     device, width = stack.backbone.device, stack.backbone.shape.width
     rows: list[Row] = []
-    gold, share, run_units, hidden_from_head = [], [], [], []  # of each unit, in the order of the rows
+    gold, share, run_units, hidden_from_head, spoken = [], [], [], [], []  # of each unit, in the order of the rows
     for k, lane in enumerate(lanes):
         lane.run.part.train()
         batch = lane.batch()
@@ -173,10 +175,12 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
         share.append(np.full(len(units), 1 / (len(batch) if lane.train.passages else len(units)), dtype=np.float32))
         run_units.append(np.full(len(units), k))
         hidden_from_head.append(_dropout(lane, len(units), width))
+        spoken.append(wordings(lane.train, units, device))
     gold_units, share_units, run_of_unit = (
         torch.from_numpy(np.concatenate(part)).to(device) for part in (gold, share, run_units)
     )
     keep = torch.cat(hidden_from_head).to(device)
+    wordings_units = None if spoken[0] is None else torch.cat([part for part in spoken if part is not None])
     loss_units = torch.zeros(len(gold_units), device=device)
     first = np.concatenate([[0], np.cumsum([row.units for row in rows])])
     if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
@@ -185,7 +189,8 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     for some in passes([row.length + prompt[row.run] for row in rows], budget=budget):
         units = np.concatenate([np.arange(first[i], first[i + 1]) for i in some])
         states = inputs.rows([rows[i] for i in some], runs) * keep[units]
-        scores = heads.logits([run.head for run in runs], states, run_of_unit[units])
+        wording = None if wordings_units is None else wordings_units[units]
+        scores = heads.logits([run.head for run in runs], states, run_of_unit[units], wording, rest=True)
         losses = _losses(scores, gold_units[units], [rows[i] for i in some])
         (losses * share_units[units]).sum().backward()  # type: ignore[no-untyped-call]
         loss_units[units] = losses.detach()
@@ -205,7 +210,7 @@ def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     gold = torch.from_numpy(lane.dev.labels).to(scores.device)
     rows = [Row(lane.dev, row, 0) for row in range(len(lane.dev))]
     loss = float(_losses(scores, gold, rows).sum()) / (len(rows) if lane.dev.passages else len(gold))
-    value = lane.score(scores)
+    value = lane.score(scores[:, : lane.run.head.classes])
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
 

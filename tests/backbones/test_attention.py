@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from isogloss.backbones import attention
-from isogloss.backbones.attention import KERNELS, LayerPrefix, Packing
+from isogloss.backbones.kernels import KERNELS
+from isogloss.backbones.packing import Packing
+from isogloss.backbones.prefix import LayerPrefix
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 6
 
@@ -62,17 +64,30 @@ def module():
     return torch.nn.Identity()
 
 
+def slope_bias(distance):
+    return -0.3 * torch.arange(1, HEADS + 1)[:, None, None] * distance[..., None, :, :].abs()
+
+
+GEOMETRIES = {
+    "open": {}, "causal": {"causal": True}, "window": {"causal": True, "window": 3},
+    "bias": {"bias": slope_bias}, "causal-bias": {"causal": True, "bias": slope_bias},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
 @pytest.mark.parametrize("key_heads", [HEADS, KEY_HEADS])
 @pytest.mark.parametrize("run", [[0, 0, 0], [2, 0, 1]])
-def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, kernel, key_heads, run):
+@pytest.mark.parametrize("shift", [True, False])
+@pytest.mark.parametrize("geometry", sorted(GEOMETRIES))
+def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, kernel, key_heads, run, shift, geometry):
     monkeypatch.setattr(attention, "choose", lambda **_: kernel)
+    rules = GEOMETRIES[geometry]
     prompts, lengths = [3, 1, 4], [5, 2, 7]
     prefix_key, prefix_value = tensors(*[(3, key_heads, max(prompts), WIDTH)] * 2, seed=2)
     query, key, value = tensors((3, HEADS, 7, WIDTH), *[(3, key_heads, 7, WIDTH)] * 2)
     mask = torch.arange(7) < torch.tensor(lengths)[:, None]
     valid = torch.arange(max(prompts)) < torch.tensor(prompts)[:, None]
-    layer = LayerPrefix(key=prefix_key, value=prefix_value, valid=valid, run=torch.tensor(run))
+    layer = LayerPrefix(key=prefix_key, value=prefix_value, valid=valid, run=torch.tensor(run), shift=shift)
     expected = []
     for row, (of, length) in enumerate(zip(run, lengths, strict=True)):
         keys, values = (
@@ -81,22 +96,38 @@ def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, ke
             )[None]
             for front, own in ((prefix_key, key), (prefix_value, value))
         )
-        expected.append(plain(query[row : row + 1, :, :length], keys, values, None, WIDTH**-0.5)[0].transpose(0, 1))
+        bias = by_hand(rules, prompts[of], length, shift)
+        expected.append(plain(query[row : row + 1, :, :length], keys, values, bias, WIDTH**-0.5)[0].transpose(0, 1))
     expected = torch.cat(expected)
     inputs = (query, key, value, prefix_key, prefix_value)
     gradient = torch.randn_like(expected)
     wanted = torch.autograd.grad(expected, inputs, gradient)
 
-    attention.lay([module], [layer], None)
-    padded, _ = attention.attend(module, query, key, value, mask[:, None, None, :])
     packing = Packing.of(mask)
     packed_inputs = [packing.pack(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value)]
     attention.lay([module], [layer], packing)
-    packed, _ = attention.attend(module, *packed_inputs, None)
-    for out in (padded[mask], packed[0]):
-        torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
-        for one, other in zip(torch.autograd.grad(out, inputs, gradient.float()), wanted, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    module.is_causal = rules.get("causal", False)
+    out, _ = attention.attend(
+        module, *packed_inputs, sliding_window=rules.get("window"), position_bias=rules.get("bias")
+    )
+    torch.testing.assert_close(out[0].double(), expected, rtol=1e-5, atol=1e-5)
+    for one, other in zip(torch.autograd.grad(out[0], inputs, gradient.float()), wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def by_hand(rules, prompt, length, shift):
+    """What is added to the scores (heads, T, P + T) of one row, place by place."""
+    bias = torch.zeros(HEADS, length, prompt + length)
+    for at in range(length):
+        for place in range(prompt + length):
+            distance = torch.tensor([[prompt + at - place]])
+            if place < prompt and not shift:
+                continue
+            if "bias" in rules:
+                bias[:, at, place] = rules["bias"](distance)[:, 0, 0]
+            if (rules.get("causal") and distance < 0) or distance >= rules.get("window", 99):
+                bias[:, at, place] = torch.finfo(torch.float32).min
+    return bias[None]
 
 
 def test_packing_is_undone_by_padding():

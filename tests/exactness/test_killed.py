@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from decoders import whole
 from isogloss import experiment
 from isogloss.spec import Spec
 from isogloss.store import Store
-from models import checkpoint, sib200
+from models import LABELS, WORDS, sib200
 
 KILLS = 8
 
@@ -22,13 +23,15 @@ def spec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     prompt = {"length": [2, 4], "epochs": 12, "batch_size": 4}
     return Spec(
-        name="small", backbone=str(checkpoint(folder / "model")), task="sib200",
+        name="small", backbone=str(whole(folder / "model", "xglm")), task="sib200",
         data={"path": sib200(folder / "data", rows=40)}, seeds=[0, 1], dtype="float32", device="cpu",
         checkpoint_minutes=0,
         methods={
-            "deep-prompt": prompt, "soft-prompt": prompt, "linear-probe": {"epochs": 3},
+            "deep-prompt": prompt, "soft-prompt": {**prompt, "head": "verbalizer"}, "linear-probe": {"epochs": 3},
             "fine-tuning": {"epochs": 3, "batch_size": 4},
+            "prompted-fine-tuning": {"epochs": 3, "batch_size": 4, "head": "verbalizer", "place": "template"},
         },
+        verbalizer={"template": "{text}{prompt} {answer}", "words": dict(zip(LABELS, WORDS, strict=False))},
     )  # fmt: skip
 
 

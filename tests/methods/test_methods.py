@@ -82,7 +82,7 @@ def part(backbone, name, **settings):
 
 
 def test_a_soft_prompt_begins_as_it_was_told(backbone):
-    table = backbone.word_vectors()
+    table = backbone.model.get_input_embeddings().weight
     drawn = part(backbone, "soft-prompt", length=5).vectors()
     rows = [int((table == vector).all(1).nonzero()) for vector in drawn]
     assert not set(rows) & set(backbone.tokenizer.all_special_ids)
@@ -130,7 +130,7 @@ def test_stacks_of_ragged_prompts_say_which_positions_are_real(backbone):
 
 def test_a_layer_that_is_not_there_is_refused(backbone):
     with pytest.raises(IsoglossError, match="first_layer is 3, but .* has layers 0 to 2"):
-        part(backbone, "deep-prompt", first_layer=3)
+        find("deep-prompt").check(backbone, find("deep-prompt").settings(first_layer=3))
 
 
 def test_frozen_embeddings_do_not_train(backbone):
@@ -138,4 +138,4 @@ def test_frozen_embeddings_do_not_train(backbone):
     with_words = method.build(backbone.copy(), method.settings(embeddings=True), torch.Generator())
     without = method.build(backbone.copy(), method.settings(), torch.Generator())
     count = [sum(p.numel() for p in part.parameters()) for part in (with_words, without)]
-    assert count[0] - count[1] == backbone.word_vectors().numel()
+    assert count[0] - count[1] == backbone.model.get_input_embeddings().weight.numel()

@@ -53,7 +53,7 @@ def test_each_row_has_its_own_prompt_in_its_place(both, place, lengths, run):
         insert = InputPrompt(*stack_padded(prompts, axis=0), place)
         states = model.hidden(tokens, mask, run=torch.tensor(run), insert=insert)
         for row, of in enumerate(run):
-            words = model.word_vectors()[tokens[row][mask[row]]]
+            words = model.embed(tokens[row][mask[row]])
             at = {"before": 0, "after-first": 1, "after": len(words)}[place]
             joined = torch.cat([words[:at], prompts[of], words[at:]])
             expected = reference(folder, joined[:, 0], words=joined)

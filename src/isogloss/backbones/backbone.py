@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from isogloss.backbones.insert import Insert
+from isogloss.backbones.vocabulary import Vocabulary
 
 Pooling = Literal["first", "mean", "last"]
 
@@ -44,6 +45,8 @@ class Backbone(Protocol):
     model: nn.Module
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
+    causal: bool  # a token sees only what stands before it
+    vocabulary: Vocabulary | None  # its head over the vocabulary, where it was asked for
 
     @property
     def device(self) -> torch.device:
@@ -58,20 +61,29 @@ class Backbone(Protocol):
         types: Int[Tensor, "B T"] | None = None,
         run: Int[Tensor, "B"] | None = None,
         insert: Insert | None = None,
+        front: Int[Tensor, "B"] | None = None,
+        ahead: bool = False,
     ) -> Float[Tensor, "B T H"]:
         """Hidden states of the last layer at the text's own positions; the insert's never leave the backbone.
 
         Args:
-            tokens: ids, padded on the right.
+            tokens: ids, padded on either side.
             mask: True at real tokens.
             types: segment ids, for backbones that have them.
             run: which run of the insert each row belongs to; all rows are run 0 if left out.
             insert: what a method puts in, stacked over runs.
+            front: how many of a row's tokens stand in front of a prompt whose place is `template`.
+            ahead: give each token the state in front of it, from which a causal model predicts it, be it the text's
+                or the prompt's; a row's first token has none.
         """
         ...
 
-    def word_vectors(self) -> Float[Tensor, "V H"]:
-        """The input embedding, in float32 or as it is stored."""
+    def prepared(self, insert: Insert | None) -> Insert | None:
+        """An insert made ready for many passes: what does not depend on the text is computed once."""
+        ...
+
+    def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any H"]:
+        """What the first layer is given for tokens of a text, before positions are added."""
         ...
 
     def room(self, insert_length: int) -> int:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Place = Literal["before", "after", "after-first"]
+Place = Literal["before", "after", "after-first", "template"]
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,17 @@ class DeepPrompt:
     passes = 2.0
     alike: tuple[str, ...] = ("first_layer", "shift_positions")
 
+    def check(self, backbone: Backbone, settings: DeepPromptSettings) -> None:
+        """The backbone has to have the layer that a prompt begins at."""
+        if settings.first_layer >= backbone.shape.layers:
+            raise IsoglossError(
+                f"deep-prompt: first_layer is {settings.first_layer}, but {backbone.identity.name} has layers "
+                f"0 to {backbone.shape.layers - 1}"
+            )
+
     def build(self, backbone: Backbone, settings: DeepPromptSettings, generator: torch.Generator) -> DeepPromptPart:
         """A prefix at its initial values."""
         shape = backbone.shape
-        if settings.first_layer >= shape.layers:
-            raise IsoglossError(
-                f"deep-prompt: first_layer is {settings.first_layer}, but {backbone.identity.name} has layers "
-                f"0 to {shape.layers - 1}"
-            )
         layers = shape.layers - settings.first_layer
         size = (layers, 2, settings.length, shape.key_heads, shape.head_width)
         return DeepPromptPart(torch.randn(size, generator=generator) * settings.init_scale)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.masters import Masters
+from isogloss.backbones.transformer import set_dropout
 from isogloss.methods.settings import Fraction, Rate, Settings
 
 
@@ -45,9 +46,7 @@ class FineTuningPart(nn.Module):
             model, {name: weight for name, weight in model.named_parameters() if embeddings or weight is not words}
         )
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
+        set_dropout(model, dropout)
 
     def train(self, mode: bool = True) -> FineTuningPart:
         """Turn the backbone's dropout on or off as well."""
@@ -64,6 +63,9 @@ class FineTuning:
     frozen = False
     passes = 3.0
     alike: tuple[str, ...] = ()
+
+    def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
+        """Everything goes with everything."""
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
         """The backbone's weights, made trainable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
@@ -19,6 +19,12 @@ class LinearProbeSettings(Settings):
     head_lr: Rate = Field(1e-2, description="peak learning rate of the head")
     epochs: PositiveInt = Field(40, description="passes over the training examples; cheap, as states are kept")
 
+    @model_validator(mode="after")
+    def _something_trains(self) -> LinearProbeSettings:
+        if self.head == "verbalizer":
+            raise ValueError("a linear probe trains nothing but its head, and a verbalizer has nothing to train")
+        return self
+
 
 class LinearProbe:
     """See `Method`."""
@@ -28,6 +34,9 @@ class LinearProbe:
     frozen = True
     passes = 0.0
     alike: tuple[str, ...] = ()
+
+    def check(self, backbone: Backbone, settings: LinearProbeSettings) -> None:
+        """Everything goes with everything."""
 
     def build(self, backbone: Backbone, settings: LinearProbeSettings, generator: torch.Generator) -> nn.Module:
         """An empty part: nothing trains besides the head."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,15 @@ from isogloss.methods.settings import Settings
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
+
+
+@runtime_checkable
+class Rated(Protocol):
+    """A part whose modules learn at rates of their own; all others learn at `lr`."""
+
+    def rates(self, settings: Any) -> list[tuple[nn.Module, float]]:
+        """Modules that hold all of the part's parameters, and their peak rates."""
+        ...
 
 
 @runtime_checkable
@@ -28,6 +37,14 @@ class Method(Protocol[S_contra, P]):
     frozen: bool  # the backbone's weights stay, so that many runs can share one forward pass
     passes: float  # what an update costs, in forward passes over its texts
     alike: tuple[str, ...]  # settings that runs must have in common to be stacked
+
+    def check(self, backbone: Backbone, settings: S_contra) -> None:
+        """Whether the settings go with a backbone, before anything is stored.
+
+        Raises:
+            IsoglossError: they do not.
+        """
+        ...
 
     def build(self, backbone: Backbone, settings: S_contra, generator: torch.Generator) -> P:
         """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""

@@ -24,6 +24,9 @@ class Settings(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay, of matrices only")
     clip: float = Field(1.0, gt=0, description="greatest gradient norm of one update")
     dropout: Fraction = Field(0.1, description="share of the pooled state hidden from the head in training")
+    head: Literal["linear", "verbalizer"] = Field(
+        "linear", description="a linear head, or the model's own over its vocabulary, by the spec's `verbalizer`"
+    )
     pooling: Literal["first", "mean", "last"] | None = Field(
         None, description="how a text becomes one vector; left out: as the backbone was trained"
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, InputPrompt
 from isogloss.backbones.insert import Place, stack_padded
+from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 
 MLP_WIDTH = 200  # of the reparameterisation, as in Philippy et al.'s released code
@@ -29,7 +30,9 @@ class SoftPromptSettings(Settings):
     epochs: PositiveInt = Field(10, description="passes over the training examples")
     length: PositiveInt = Field(16, description="prompt positions P; each takes one position from the text")
     place: Place = Field(
-        "before", description="where the prompt stands: before the text, after it, after its first token"
+        "before",
+        description="where the prompt stands: before the text, after it, after its first token, or where the "
+        "verbalizer's template says",
     )
     init: Literal["vocabulary", "words", "uniform"] = Field(
         "vocabulary",
@@ -42,6 +45,8 @@ class SoftPromptSettings(Settings):
     def _words_go_together(self) -> SoftPromptSettings:
         if (self.init == "words") != bool(self.words):
             raise ValueError("`words` and `init: words` need each other")
+        if self.place == "template" and self.head != "verbalizer":
+            raise ValueError("`place: template` needs `head: verbalizer`, whose template says where {prompt} stands")
         return self
 
 
@@ -73,18 +78,28 @@ class SoftPrompt:
     passes = 2.0
     alike: tuple[str, ...] = ("place",)
 
+    def check(self, backbone: Backbone, settings: SoftPromptSettings) -> None:
+        """A decoder reads nothing behind the text."""
+        if backbone.causal and settings.place == "after":
+            raise IsoglossError(
+                f"place: after puts the prompt where nothing of {backbone.identity.name} sees it, as it is a decoder; "
+                "set place to before, after-first, or to template with a verbalizer"
+            )
+
     def build(self, backbone: Backbone, settings: SoftPromptSettings, generator: torch.Generator) -> SoftPromptPart:
         """A prompt at its initial values."""
-        table = backbone.word_vectors().detach()
+        width = backbone.shape.width
         if settings.init == "uniform":
-            start = torch.rand(settings.length, table.shape[1], generator=generator) - 0.5
-        elif settings.init == "words":
-            ids = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
-            start = table[[ids[i % len(ids)] for i in range(settings.length)]]
+            start = torch.rand(settings.length, width, generator=generator) - 0.5
         else:
-            words = _words(backbone.tokenizer)
-            start = table[words[torch.randint(len(words), (settings.length,), generator=generator)]]
-        return SoftPromptPart(start.float().cpu().clone(), _mlp(table.shape[1], generator) if settings.mlp else None)
+            if settings.init == "words":
+                own = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
+                ids = torch.tensor([own[i % len(own)] for i in range(settings.length)])
+            else:
+                words = _words(backbone.tokenizer)
+                ids = words[torch.randint(len(words), (settings.length,), generator=generator)]
+            start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
+        return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
     def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
         """The prompts, stacked."""

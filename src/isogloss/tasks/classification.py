@@ -10,7 +10,9 @@ from torch import Tensor
 
 from isogloss import metrics
 from isogloss.features import Features
+from isogloss.filling import tokenise_filled
 from isogloss.tasks.task import Metric
+from isogloss.templates import Template
 from isogloss.tokenising import tokenise
 
 
@@ -29,6 +31,23 @@ class Classification:
         number = {label: i for i, label in enumerate(labels)}
         texts = tuple(table[name].to_list() for name in ("text", "second") if name in table.columns)
         return tokenise(texts, [number[label] for label in table["label"]], tokenizer, longest=longest)
+
+    def filled(
+        self,
+        table: pl.DataFrame,
+        labels: Sequence[str],
+        tokenizer: Any,
+        template: Template,
+        *,
+        causal: bool,
+        wording: int,
+        longest: int | None,
+    ) -> Features:
+        """One row and one unit an example, its texts filled into a template (`isogloss.filling`)."""
+        number = {label: i for i, label in enumerate(labels)}
+        texts = tuple(table[name].to_list() for name in template.texts)
+        gold = [number[label] for label in table["label"]]
+        return tokenise_filled(template, texts, gold, tokenizer, causal=causal, wording=wording, longest=longest)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """A text, or two."""

@@ -1,0 +1,54 @@
+"""Encoders with absolute positions: BERT (Devlin et al. 2019), XLM-R (Conneau et al. 2020) and their kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForMaskedLM
+
+from isogloss.backbones.backbone import Pooling, Shape
+
+FIRST_POSITION_AFTER_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"}
+
+
+class Bert:
+    """See `Family`."""
+
+    model_types = frozenset({"bert"} | FIRST_POSITION_AFTER_PAD)
+    causal = False
+    pooling: Pooling = "first"
+
+    def load(self, where: str, *, words: bool, **options: Any) -> Any:
+        """The encoder, without the pooler."""
+        if words:
+            return AutoModelForMaskedLM.from_pretrained(where, **options)
+        return AutoModel.from_pretrained(where, add_pooling_layer=False, **options)
+
+    def prepare(self, model: nn.Module) -> None:
+        """Nothing: these models have transformers' attention interface."""
+
+    def shape(self, config: Any) -> Shape:
+        """Absolute positions, of which the pad token takes the first ones in RoBERTa's kin."""
+        return Shape(
+            width=config.hidden_size, layers=config.num_hidden_layers, key_heads=config.num_attention_heads,
+            head_width=config.hidden_size // config.num_attention_heads,
+            positions=config.max_position_embeddings - _first(config),
+        )  # fmt: skip
+
+    def inside(self, model: Any) -> list[nn.Module]:
+        """The layers."""
+        return [model.encoder]
+
+    def forward(self, model: Any, embedded: Tensor, positions: Tensor, types: Tensor | None) -> Tensor:
+        """Segments are all 0 where none are given."""
+        output = model(inputs_embeds=embedded, token_type_ids=types, position_ids=positions + _first(model.config))
+        states: Tensor = output.last_hidden_state
+        return states
+
+
+def _first(config: Any) -> int:
+    return config.pad_token_id + 1 if config.model_type in FIRST_POSITION_AFTER_PAD else 0
+
+
+FAMILY = Bert()

@@ -1,0 +1,240 @@
+"""A transformers model as a backbone: hidden states of the real tokens, with room for an insert."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from isogloss.backbones.attention import Kept, attention_modules, lay
+from isogloss.backbones.backbone import Backbone, Identity, Pooling
+from isogloss.backbones.families import Family
+from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
+from isogloss.backbones.packing import Packing
+from isogloss.backbones.prefix import LayerPrefix
+from isogloss.backbones.vocabulary import Vocabulary
+
+FUNCTIONAL_DROPOUT = ("dropout", "hidden_dropout", "attention_dropout", "activation_dropout")
+
+
+class Transformer:
+    """An encoder or a decoder. See `Backbone` for the contract.
+
+    Args:
+        model: a model of the family, prepared by it.
+        family: what it is.
+        tokenizer: its fast tokenizer.
+        identity: which weights these are.
+        pooling: how this model was trained to stand for a sentence.
+        dtype: what its layers compute in, by `compute_in`.
+        vocabulary: its head over the vocabulary, where it was asked for.
+        checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        family: Family,
+        tokenizer: Any,
+        identity: Identity,
+        *,
+        pooling: Pooling,
+        dtype: torch.dtype,
+        vocabulary: Vocabulary | None = None,
+        checkpointing: bool = False,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.checkpointing = checkpointing
+        if checkpointing:
+            set_dropout(model, 0.0)
+            # Layer by layer: transformers' own switch makes the embeddings require gradients, wanted or not.
+            for layer in _layers_of(model):
+                own: Any = layer
+                own.gradient_checkpointing = True
+                own._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001
+                layer.training = True  # without which transformers keeps everything; its parts stay as they are
+        self.family = family
+        self.causal = family.causal
+        self.dtype = dtype
+        self.tokenizer = tokenizer
+        self.identity = identity
+        self.pooling: Pooling = pooling
+        self.vocabulary = vocabulary
+        self.shape = family.shape(model.config)
+        one = torch.ones(1, 1, dtype=torch.long, device=self.device)
+        self.attention = attention_modules(lambda: family.forward(self.model, self.embed(one), one - 1, None))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.model.parameters()).device
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """What the first layer is given for tokens (*any) of a text, without positions: (*any H)."""
+        vectors: Tensor = self.model.get_input_embeddings()(tokens)  # type: ignore[operator]
+        return vectors
+
+    def room(self, insert_length: int) -> int:
+        """How many tokens of text fit beside `insert_length` prompt positions."""
+        return self.shape.positions - insert_length
+
+    def copy(self) -> Backbone:
+        """A backbone with weights of its own, but for the word embedding, which it shares until it is told not to."""
+        lay(self.attention, [None] * len(self.attention), None)  # the last batch is none of the copy's business
+        words = self.model.get_input_embeddings().weight  # type: ignore[operator]
+        model = copy.deepcopy(self.model, memo={id(words): words})
+        vocabulary = None if self.vocabulary is None else self.vocabulary.of(model)
+        return Transformer(
+            model, self.family, self.tokenizer, self.identity, pooling=self.pooling, dtype=self.dtype,
+            vocabulary=vocabulary, checkpointing=self.checkpointing,
+        )  # fmt: skip
+
+    def prepared(self, insert: Insert | None) -> Insert | None:
+        """On a decoder, a prompt in front of the text as keys and values, which do not depend on the text."""
+        if not (self.causal and isinstance(insert, InputPrompt) and insert.place == "before"):
+            return insert
+        packing, kept = Packing.of(insert.valid), Kept()
+        lay(self.attention, [None] * len(self.attention), packing, kept)
+        positions = torch.arange(insert.valid.shape[1], device=self.device).expand_as(insert.valid)
+        with _without_checkpoints(self.model):  # in the backward pass the text's rows will lie where these do now
+            self.family.forward(self.model, packing.pack(insert.vectors), packing.pack(positions), None)
+        vectors = torch.stack(
+            [torch.stack([packing.pad(part.transpose(1, 2)) for part in layer], dim=1) for layer in kept], dim=1
+        )
+        return AttentionPrefix(vectors, insert.valid)
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        *,
+        types: Tensor | None = None,
+        run: Tensor | None = None,
+        insert: Insert | None = None,
+        front: Tensor | None = None,
+        ahead: bool = False,
+    ) -> Tensor:
+        """Hidden states (B, T, H) of the text's tokens, in the dtype of the layers. See `Backbone.hidden`."""
+        insert = self.prepared(insert)
+        order = None
+        if bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # padding in front or between: bring the real tokens together
+            order = mask.long().argsort(dim=1, descending=True, stable=True)
+            tokens, mask = tokens.gather(1, order), mask.gather(1, order)
+            types = None if types is None else types.gather(1, order)
+        run = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if run is None else run
+        prefix = insert if isinstance(insert, AttentionPrefix) else None
+        embedded, text_at = self.embed(tokens), None
+        if isinstance(insert, InputPrompt):
+            front = _front(insert, mask) if front is None or insert.place != "template" else front
+            embedded, mask, types, text_at = _join(insert, run, front, embedded, mask, types)
+        # Counting real positions, not columns, keeps the gaps of ragged prompts and padding out of the positions.
+        positions = (mask.cumsum(dim=1) - 1).clamp_(min=0)
+        if prefix is not None and prefix.shift:
+            positions = positions + prefix.valid.sum(dim=1)[run][:, None]
+        packing = Packing.of(mask)
+        lay(self.attention, _layers(prefix, run, len(self.attention)), packing)
+        states = self.family.forward(
+            self.model, packing.pack(embedded), packing.pack(positions), None if types is None else packing.pack(types)
+        )
+        hidden = packing.pad(states.roll(1, dims=1) if ahead else states)
+        if text_at is not None:
+            hidden = hidden.gather(1, text_at[..., None].expand(-1, -1, hidden.shape[-1]))
+        if order is not None:
+            hidden = torch.zeros_like(hidden).scatter(1, order[..., None].expand_as(hidden), hidden)
+        return hidden
+
+
+def compute_in(model: nn.Module, family: Family, dtype: torch.dtype) -> None:
+    """Let a model's layers compute in `dtype`; the embeddings stay as they are, being only looked up and summed."""
+    inside = family.inside(model)
+    for module in inside:
+        module.to(dtype)
+    layers = next(module for module in inside[0].modules() if isinstance(module, nn.ModuleList))
+    layers[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype), *inputs[1:]))
+
+
+def set_dropout(model: nn.Module, share: float) -> None:
+    """Set all dropout inside a model."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        for name in FUNCTIONAL_DROPOUT:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, share)
+
+
+def _layers_of(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+@contextmanager
+def _without_checkpoints(model: nn.Module) -> Iterator[None]:
+    layers = [layer for layer in _layers_of(model) if layer.gradient_checkpointing]
+    for layer in layers:
+        layer.gradient_checkpointing = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = True  # type: ignore[assignment]
+
+
+def _layers(prefix: AttentionPrefix | None, run: Tensor, layers: int) -> list[LayerPrefix | None]:
+    if prefix is None:
+        return [None] * layers
+    # Unbound, not indexed: the gradient of an index fills a tensor of all layers with zeros, each time.
+    vectors = [layer.unbind(dim=1) for layer in prefix.vectors.transpose(3, 4).unbind(dim=1)]  # L' x 2 x (K heads P D)
+    valid = None if bool(prefix.valid.all()) else prefix.valid
+    return [
+        None
+        if layer < prefix.first_layer
+        else LayerPrefix(
+            key=vectors[layer - prefix.first_layer][0],
+            value=vectors[layer - prefix.first_layer][1],
+            valid=valid,
+            run=run,
+            shift=prefix.shift,
+        )
+        for layer in range(layers)
+    ]
+
+
+def _front(prompt: InputPrompt, mask: Tensor) -> Tensor:
+    """How many of each row's tokens stand in front of the prompt (B)."""
+    counts = mask.sum(dim=1)
+    return {"before": counts * 0, "after-first": counts * 0 + 1, "after": counts}[prompt.place]
+
+
+def _join(
+    prompt: InputPrompt, run: Tensor, front: Tensor, embedded: Tensor, mask: Tensor, types: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Put each row's prompt among its embeddings, behind so many tokens.
+
+    Returns:
+        What `hidden` needs of the longer rows; the last value (B, T) says in which columns the text now stands.
+    """
+    rows, length = mask.shape
+    size = prompt.vectors.shape[1]
+    columns = torch.arange(length + size, device=mask.device)
+    behind = columns - front[:, None]  # of the joined rows: negative in front of the prompt, from `size` on after it
+    source = torch.where(behind < 0, columns, torch.where(behind < size, length + behind, columns - size))
+
+    def joined(text: Tensor, new: Tensor) -> Tensor:
+        both = torch.cat([text, new], dim=1)
+        at = source + torch.arange(rows, device=mask.device)[:, None] * both.shape[1]
+        return both.flatten(0, 1).index_select(0, at.flatten()).view(rows, -1, *both.shape[2:])
+
+    text = torch.arange(length, device=mask.device)
+    return (
+        joined(embedded, prompt.vectors[run].to(embedded.dtype)),
+        joined(mask, prompt.valid[run]),
+        None if types is None else joined(types, types.new_zeros(rows, size)),
+        text + size * (text >= front[:, None]),
+    )
