@@ -16,6 +16,7 @@ from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
 from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.features import Features
+from isogloss.lane import Lane
 from isogloss.material import Material
 from isogloss.plan import Cell, fingerprint, stacks
 from isogloss.runs import Run, Stack, new_head, new_run
@@ -23,7 +24,7 @@ from isogloss.sheets import Sheets
 from isogloss.stopping import stop_requests
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
-from isogloss.train import Lane, train
+from isogloss.train import train
 from isogloss.verbalizer import Verbalizer
 
 

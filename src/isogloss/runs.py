@@ -19,6 +19,7 @@ from isogloss.features import Features
 from isogloss.heads import ClassificationHead, Head
 from isogloss.methods import Method, Settings
 from isogloss.methods.method import Rated
+from isogloss.rates import RateGroup
 from isogloss.seeding import derive
 from isogloss.verbalizer import Verbalizer, VerbalizerHead
 
@@ -38,10 +39,12 @@ class Run:
         """Everything that trains."""
         return [*self.part.parameters(), *self.head.parameters()]
 
-    def rates(self) -> list[tuple[nn.Module, float]]:
-        """The peak learning rate of each module that trains."""
-        own = self.part.rates(self.settings) if isinstance(self.part, Rated) else [(self.part, self.settings.lr)]
-        return [*own, (self.head, self.settings.head_lr)]
+    def rates(self) -> list[RateGroup]:
+        """Everything that trains, by rate."""
+        if isinstance(self.part, Rated):
+            return self.part.rates(self.settings, self.head)
+        modules = ((self.part, self.settings.lr), (self.head, self.settings.head_lr))
+        return [RateGroup(list(module.parameters()), rate) for module, rate in modules]
 
     def trainable(self) -> int:
         """How many numbers train."""

@@ -7,9 +7,7 @@ stack of K gives what K solo trainings give (`tests/exactness/test_stacked.py`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,88 +15,13 @@ import torch
 from torch import Tensor
 
 from isogloss import heads
-from isogloss.batching import Row, order, passes
+from isogloss.batching import Row, passes
 from isogloss.features import Features
+from isogloss.lane import Lane
 from isogloss.runs import Run, Stack, room_for_states, wordings
 from isogloss.seeding import derive
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
-
-
-@dataclass(eq=False)
-class Lane:
-    """One run's own way through training.
-
-    Args:
-        run: what learns.
-        train: the source's training examples, truncated to this run's room.
-        dev: its development examples, likewise; the only data that selection sees.
-        metric: what is selected on.
-        score: that metric, from the scores (units, C) of `dev`.
-    """
-
-    run: Run
-    train: Features
-    dev: Features
-    metric: str
-    score: Callable[[Tensor], float]
-    step: int = 0  # updates done
-    tokens: int = 0  # tokens of text learnt from
-    skipped: int = 0  # updates left out because a gradient was not finite
-    best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
-    best_epoch: int = 0
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        settings = self.run.settings
-        self.updates = math.ceil(len(self.train.of_example) / settings.batch_size)  # an epoch
-        self.total = self.updates * settings.epochs
-        # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
-        groups = []
-        for module, rate in self.run.rates():
-            matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
-            vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
-            groups += [
-                {"params": matrices, "peak": rate, "weight_decay": settings.weight_decay},
-                {"params": vectors, "peak": rate, "weight_decay": 0.0},
-            ]
-        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
-
-    def batch(self) -> np.ndarray:
-        """The rows of the next update: all of each of its examples."""
-        size = self.run.settings.batch_size
-        begin = self.step % self.updates * size
-        of_example = self.train.of_example
-        examples = order(len(of_example), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
-        return np.concatenate([of_example[example] for example in examples])
-
-    def factor(self) -> float:
-        """What the next update's rates are multiplied by."""
-        settings = self.run.settings
-        warm = math.ceil(settings.warmup * self.total)
-        if self.step < warm:
-            return (self.step + 1) / warm
-        rest = (self.step - warm) / max(1, self.total - warm)
-        return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
-
-    def update(self) -> None:
-        """One step of the optimiser on the gradients that are there."""
-        parameters = self.run.parameters()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
-        if bool(norm.isfinite()):
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self.factor()
-            self.optimizer.step()
-        else:
-            self.skipped += 1
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-
-    def keep(self, score: float, loss: float) -> None:
-        """Keep this epoch's weights if the run selects them."""
-        if self.run.settings.select == "last" or (score, -loss) > self.best:
-            self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
 
 
 class Inputs:
@@ -158,6 +81,8 @@ def train(
     for lane in lanes:
         lane.run.load_state(lane.best_state)
         lane.run.part.eval()
+        if lane.run.settings.select == "mean":
+            evaluate(lane, inputs, eval_budget, source)
 
 
 def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> int:
@@ -199,7 +124,7 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
         lane.tokens += sum(row.length for row in rows if row.run == k)
         if lane.step % LOG_EVERY == 0:
             lane.history.append(_row(lane, loss=means[k], learning_rate=lane.run.settings.lr * lane.factor()))
-        lane.update()
+        lane.update(means[k])
     return sum(row.length for row in rows)
 
 

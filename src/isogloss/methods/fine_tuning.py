@@ -1,17 +1,24 @@
-"""Fine-tuning: every weight of the backbone learns (Devlin et al. 2019), or all but the word embedding."""
+"""Fine-tuning: every weight of the backbone learns (Devlin et al. 2019), or those that the rates leave.
+
+Its neighbours are settings: frozen layers and groups of weights at rates of their own, by phase (`rates`, `phases`);
+layer-wise decay and gradual unfreezing (Howard and Ruder 2018, arXiv 1801.06146, sections 3.2 and 3.3); a pull towards
+the pre-trained weights (L2-SP, Li et al. 2018, arXiv 1802.01483); the mean of all epochs (`select: mean`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
+from isogloss.backbones.anatomy import Place, place
 from isogloss.backbones.masters import Masters
 from isogloss.backbones.transformer import set_dropout
 from isogloss.methods.settings import Fraction, Rate, Settings
+from isogloss.rates import Factor, Progress, RateGroup, RateTable
 
 
 class FineTuningSettings(Settings):
@@ -25,6 +32,27 @@ class FineTuningSettings(Settings):
         False, description="train the word embedding too; most of a multilingual model's weights, and memory for each"
     )
     backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
+    rates: dict[str, NonNegativeFloat | list[NonNegativeFloat]] = Field(
+        {}, description="factors on `lr` by weights, one or one a phase: {embeddings: 0, layers.0-5: [0, 0.1]}"
+    )
+    phases: list[Fraction] = Field(
+        [], description="shares of the updates at which the phases of `rates` end, but the last"
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor on `lr` for each layer farther from the top")
+    unfreeze: Fraction = Field(0.0, description="share of the updates over which layers begin to learn, the top first")
+    l2_sp: float = Field(0.0, ge=0, description="strength of the pull towards the pre-trained weights")
+
+    @model_validator(mode="after")
+    def _table_is_whole(self) -> FineTuningSettings:
+        if list(self.phases) != sorted(set(self.phases)):
+            raise ValueError(f"phases have to rise; came: {self.phases}")
+        for text, factor in self.rates.items():
+            if isinstance(factor, list) and len(factor) != len(self.phases) + 1:
+                raise ValueError(
+                    f"rates.{text} has {len(factor)} factors, expected {len(self.phases) + 1}: one a phase"
+                )
+        RateTable(self.rates, self.phases)
+        return self
 
 
 class FineTuningPart(nn.Module):
@@ -34,18 +62,26 @@ class FineTuningPart(nn.Module):
         model: the run's own transformers model.
         embeddings: whether its word embedding trains.
         dropout: inside the model, in training.
+        learns: whether a weight outside the word embedding ever learns.
     """
 
-    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float) -> None:
+    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, learns: Callable[[Place], bool]) -> None:
         super().__init__()
         table: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
         words = table.weight
         if embeddings:  # so far shared with the frozen backbone
             table.weight = nn.Parameter(words.detach().clone())
         self.masters = Masters(
-            model, {name: weight for name, weight in model.named_parameters() if embeddings or weight is not words}
+            model,
+            {
+                name: weight
+                for name, weight in model.named_parameters()
+                if learns(place(name)) and (embeddings or weight is not words)
+            },
         )
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
+        self.layers = 1 + max(where.layer or 0 for where in map(place, dict(model.named_parameters())))
+        self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
         set_dropout(model, dropout)
 
     def train(self, mode: bool = True) -> FineTuningPart:
@@ -53,6 +89,54 @@ class FineTuningPart(nn.Module):
         super().train(mode)
         self.model[0].train(mode)
         return self
+
+    def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
+        """The weights by place, where places differ."""
+        own = self.by_place(settings.lr, factors(settings, self.layers))
+        return [*own, RateGroup(list(head.parameters()), settings.head_lr)]
+
+    def by_place(self, peak: float, factor: Callable[[Place], Factor] | None) -> list[RateGroup]:
+        """The weights at a rate, with a factor for each place; None where there is none."""
+        masters = self.masters.parameters_by_name()
+        if factor is None:
+            return [RateGroup(list(masters.values()), peak)]
+        places: dict[Place, list[nn.Parameter]] = {}
+        for name, master in masters.items():
+            places.setdefault(place(name), []).append(master)
+        return [RateGroup(own, peak, factor(where)) for where, own in places.items()]
+
+    def regularise(self, settings: FineTuningSettings) -> None:
+        """The gradient of L2-SP: a share of the way back to the pre-trained weights."""
+        if not settings.l2_sp:
+            return
+        for name, master in self.masters.parameters_by_name().items():
+            if master.grad is not None:
+                master.grad.add_(master.detach() - self.start[name], alpha=settings.l2_sp)
+
+
+def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Factor] | None:
+    """What each place's rate is multiplied by as training goes on; None where all are alike.
+
+    Args:
+        settings: of the run.
+        layers: of the model; the embeddings count as the layer below the first, a last norm as the top layer.
+    """
+    if not settings.rates and settings.layer_decay == 1 and not settings.unfreeze:
+        return None
+    table = RateTable(settings.rates, settings.phases)
+
+    def of(where: Place) -> Factor:
+        own = table.factor(where)
+        depth = layers - 1 - where.layer if where.layer is not None else layers if where.kind == "embeddings" else 0
+        constant = settings.layer_decay**depth
+        begins = settings.unfreeze * depth / layers
+
+        def factor(progress: Progress) -> float:
+            return constant * own(progress) * (progress.share >= begins)
+
+        return factor
+
+    return of
 
 
 class FineTuning:
@@ -68,8 +152,21 @@ class FineTuning:
         """Everything goes with everything."""
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
-        """The backbone's weights, made trainable."""
-        return FineTuningPart(backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout)
+        """The backbone's weights, those made trainable that ever move."""
+        return self.part(backbone, settings, learns=lambda _: True)
+
+    def part(
+        self, backbone: Backbone, settings: FineTuningSettings, *, learns: Callable[[Place], bool]
+    ) -> FineTuningPart:
+        """A part of which only some places learn, by the settings and by what a neighbour of the method says."""
+        table = RateTable(settings.rates, settings.phases)
+        part = FineTuningPart(
+            backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout,
+            learns=lambda where: learns(where) and any(table.factors(where)),
+        )  # fmt: skip
+        if settings.l2_sp:
+            part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
+        return part
 
     def insert(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Insert | None:
         """Nothing."""
@@ -87,7 +184,7 @@ class FineTuning:
         self, backbone: Backbone, settings: FineTuningSettings, tensors: Mapping[str, Tensor]
     ) -> FineTuningPart:
         """The tuned weights laid over the backbone."""
-        part = FineTuningPart(backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout)
+        part = self.build(backbone, settings, torch.Generator())
         part.masters.load(tensors)
         return part
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
 from isogloss.methods.settings import Settings
+from isogloss.rates import RateGroup
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
@@ -19,8 +20,17 @@ P = TypeVar("P", bound=nn.Module)
 class Rated(Protocol):
     """A part whose modules learn at rates of their own; all others learn at `lr`."""
 
-    def rates(self, settings: Any) -> list[tuple[nn.Module, float]]:
-        """Modules that hold all of the part's parameters, and their peak rates."""
+    def rates(self, settings: Any, head: nn.Module) -> list[RateGroup]:
+        """All parameters of the part and the head, by rate."""
+        ...
+
+
+@runtime_checkable
+class Regularised(Protocol):
+    """A part that adds something of its own to the gradients of the loss."""
+
+    def regularise(self, settings: Any) -> None:
+        """Called before each update."""
         ...
 
 

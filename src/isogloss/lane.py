@@ -1,0 +1,117 @@
+"""One run's own way through training: its order of data, optimiser, rates and selection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isogloss.batching import order
+from isogloss.features import Features
+from isogloss.methods.method import Regularised
+from isogloss.onset import Trend
+from isogloss.rates import Progress
+from isogloss.runs import Run
+
+
+@dataclass(eq=False)
+class Lane:
+    """One run's own way through training.
+
+    Args:
+        run: what learns.
+        train: the source's training examples, truncated to this run's room.
+        dev: its development examples, likewise; the only data that selection sees.
+        metric: what is selected on.
+        score: that metric, from the scores (units, C) of `dev`.
+    """
+
+    run: Run
+    train: Features
+    dev: Features
+    metric: str
+    score: Callable[[Tensor], float]
+    step: int = 0  # updates done
+    tokens: int = 0  # tokens of text learnt from
+    skipped: int = 0  # updates left out because a gradient was not finite
+    best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
+    best_epoch: int = 0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    trend: Trend = field(default_factory=Trend)
+
+    def __post_init__(self) -> None:
+        settings = self.run.settings
+        self.updates = math.ceil(len(self.train.of_example) / settings.batch_size)  # an epoch
+        self.total = self.updates * settings.epochs
+        # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
+        groups = []
+        for group in self.run.rates():
+            common = {"peak": group.peak, "factor": group.factor}
+            matrices = [parameter for parameter in group.parameters if parameter.ndim > 1]
+            vectors = [parameter for parameter in group.parameters if parameter.ndim <= 1]
+            groups += [
+                {"params": matrices, "weight_decay": settings.weight_decay, **common},
+                {"params": vectors, "weight_decay": 0.0, **common},
+            ]
+        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+
+    def batch(self) -> np.ndarray:
+        """The rows of the next update: all of each of its examples."""
+        size = self.run.settings.batch_size
+        begin = self.step % self.updates * size
+        of_example = self.train.of_example
+        examples = order(len(of_example), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
+        return np.concatenate([of_example[example] for example in examples])
+
+    def factor(self) -> float:
+        """What the next update's rates are multiplied by."""
+        settings = self.run.settings
+        warm = math.ceil(settings.warmup * self.total)
+        if self.step < warm:
+            return (self.step + 1) / warm
+        rest = (self.step - warm) / max(1, self.total - warm)
+        return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
+
+    def update(self, loss: float) -> None:
+        """One step of the optimiser on the gradients that are there.
+
+        Args:
+            loss: that they are of.
+        """
+        self.trend.see(loss, self.step, self.total)
+        if isinstance(self.run.part, Regularised):
+            self.run.part.regularise(self.run.settings)
+        parameters = self.run.parameters()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
+        if bool(norm.isfinite()):
+            progress = Progress(self.step / self.total, self.trend.onset)
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * self.factor() * group["factor"](progress)
+            self.optimizer.step()
+        else:
+            self.skipped += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+
+    def keep(self, score: float, loss: float) -> None:
+        """Keep this epoch's weights if the run selects them, or their mean with those of all epochs before."""
+        if self.run.settings.select == "mean":
+            self._average(score, loss)
+        elif self.run.settings.select == "last" or (score, -loss) > self.best:
+            self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
+
+    def _average(self, score: float, loss: float) -> None:
+        """Checkpoint averaging (arXiv 2305.16834): after the last epoch, what is scored is the mean itself."""
+        epoch = self.step // self.updates
+        if epoch > self.best_epoch:
+            state = self.run.state()
+            old = self.best_state or state
+            self.best_state = {name: old[name] + (tensor - old[name]) / epoch for name, tensor in state.items()}
+            self.best_epoch = epoch
+        self.best = (score, -loss)
