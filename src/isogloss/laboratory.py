@@ -18,6 +18,7 @@ from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, sc
 from isogloss.features import Features
 from isogloss.lane import Lane
 from isogloss.material import Material
+from isogloss.observing import Sample, by_language, interval
 from isogloss.plan import Cell, fingerprint, stacks
 from isogloss.runs import Run, Stack, new_head, new_run
 from isogloss.sheets import Sheets
@@ -142,7 +143,23 @@ class Laboratory:
             answers, _ = self.task.predicted(dev, scores.cpu(), self.material.labels)
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
-        return Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
+        lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
+        lane.sample = self._sample(sheets, room, lane.total)
+        return lane
+
+    def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
+        if sheets.watched is None:
+            return None
+        parts, features = sheets.watched.examples, sheets.fit(sheets.watched.features, room)
+        gold = [answer for part in parts for answer in self.task.gold(part.table)]
+        metric = self.task.metrics[self.card.metrics[0]]
+
+        def score(scores: Tensor) -> dict[str, float]:
+            answers, _ = self.task.predicted(features, scores.cpu(), self.material.labels)
+            said, right = by_language(parts, answers), by_language(parts, gold)
+            return {language: metric(right[language], own, language) for language, own in said.items()}
+
+        return Sample(features, score, interval(total, self.material.every))
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room, sheets = lane.run, stack.room(lane.run), self._sheets(cell)

@@ -14,6 +14,7 @@ from torch import Tensor
 from isogloss.batching import order
 from isogloss.features import Features
 from isogloss.methods.method import Regularised
+from isogloss.observing import Sample
 from isogloss.onset import Trend
 from isogloss.rates import Progress
 from isogloss.runs import Run
@@ -29,6 +30,7 @@ class Lane:
         dev: its development examples, likewise; the only data that selection sees.
         metric: what is selected on.
         score: that metric, from the scores (units, C) of `dev`.
+        sample: what is looked at in training, if anything; never selected on.
     """
 
     run: Run
@@ -36,6 +38,7 @@ class Lane:
     dev: Features
     metric: str
     score: Callable[[Tensor], float]
+    sample: Sample | None = None
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
     skipped: int = 0  # updates left out because a gradient was not finite
@@ -60,6 +63,12 @@ class Lane:
                 {"params": vectors, "weight_decay": 0.0, **common},
             ]
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+
+    @property
+    def learnt_from(self) -> list[Features]:
+        """All that the run is shown in training."""
+        seen = [self.train, self.dev]
+        return seen if self.sample is None else [*seen, self.sample.features]
 
     def batch(self) -> np.ndarray:
         """The rows of the next update: all of each of its examples."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from isogloss.data import DataSet, Examples, open_data
 from isogloss.data.cards import Split
 from isogloss.data.shots import draw
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, MissingError
 from isogloss.groups import is_group, members
 from isogloss.languages import Language
+from isogloss.observing import divide
 from isogloss.spec import Spec
 
 OVERLAP = 0.1  # share of a split's texts that may also be in another
@@ -28,6 +29,8 @@ class Material:
 
     subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
+    watched: list[Examples]  # samples to look at in training, the source's first; none: no looking
+    every: int | None  # updates between two looks; none: as fits the training
     shots: int | None  # so many examples of each class to train and select on; none: all of them
 
     @property
@@ -91,6 +94,12 @@ def gather(spec: Spec) -> Material:
     train, dev = data.examples(source, "train"), data.examples(source, "dev")
     tests = [data.examples(language, "test") for language in [source, *targets]]
     _refuse_overlap(train, dev, tests[0])
+    watched: list[Examples] = []
+    if spec.dynamics is not None:
+        watched.append(divide(dev, spec.dynamics.examples)[0])
+        for place, test in enumerate(tests[1:], start=1):
+            seen, tests[place] = _watch(data, test, spec.dynamics.examples)
+            watched.append(seen)
     if spec.data.shots is not None:
         if data.card.kind != "classification":
             raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
@@ -106,8 +115,19 @@ def gather(spec: Spec) -> Material:
         subword=spec.data.subword,
         longest=spec.data.longest,
         shots=spec.data.shots,
+        watched=watched,
+        every=None if spec.dynamics is None else spec.dynamics.every,
         tests=tests,
     )
+
+
+def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
+    """A sample of a target's development split, or of its test split, which then loses it."""
+    try:
+        own = replace(data, trainer=None).examples(test.language, "dev")
+    except MissingError:
+        return divide(test, wanted)
+    return divide(own, wanted)[0], test
 
 
 def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:

@@ -55,6 +55,11 @@ class Sheets:
         """Every language."""
         return self.test_set(self.material.tests)
 
+    @cached_property
+    def watched(self) -> TestSet | None:
+        """What is looked at in training."""
+        return self.test_set(self.material.watched) if self.material.watched else None
+
     def test_set(self, tests: Sequence[Examples]) -> TestSet:
         """The test splits of some languages."""
         return TestSet(tests, Features.joined([self._tokenised(part) for part in tests]))

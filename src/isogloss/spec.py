@@ -124,6 +124,18 @@ class VerbalizerSpec(_Strict):
         return self
 
 
+class DynamicsSpec(_Strict):
+    """Looking on while runs learn; nothing is decided by what is seen."""
+
+    every: PositiveInt | None = Field(
+        None, description="updates between two observations; left out: a 25th of the training, 100 at most"
+    )
+    examples: PositiveInt = Field(
+        8,
+        description="of each language, from its development split; where it has none, from its test split, which loses them",
+    )
+
+
 class Spec(_Strict):
     """One experiment."""
 
@@ -146,6 +158,9 @@ class Spec(_Strict):
     )
     verbalizer: VerbalizerSpec | None = Field(
         None, description="the words that are the classes, where a method says `head: verbalizer`"
+    )
+    dynamics: DynamicsSpec | None = Field(
+        None, description="follow scores of the source and the targets through training, into the history"
     )
     seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")

@@ -18,6 +18,7 @@ from isogloss import heads
 from isogloss.batching import Row, passes
 from isogloss.features import Features
 from isogloss.lane import Lane
+from isogloss.observing import Sample
 from isogloss.runs import Run, Stack, room_for_states, wordings
 from isogloss.seeding import derive
 
@@ -32,7 +33,7 @@ class Inputs:
         self.kept: dict[int, Tensor] = {}  # by the identity of the features
         width = stack.backbone.shape.width
         if stack.head_only:
-            for features in (features for lane in lanes for features in (lane.train, lane.dev)):
+            for features in (features for lane in lanes for features in lane.learnt_from):
                 if id(features) not in self.kept and room_for_states(features, width):
                     self.kept[id(features)] = stack.states(features, lanes[0].run, budget=budget)
 
@@ -75,6 +76,8 @@ def train(
     while active := [lane for lane in lanes if lane.step < lane.total]:
         tokens = update(stack, active, inputs, budget)
         for lane in active:
+            if lane.sample is not None and lane.sample.due(lane.step, lane.total):
+                observe(lane, lane.sample, inputs, eval_budget)
             if lane.step % lane.updates == 0:
                 evaluate(lane, inputs, eval_budget, source)
         after_update(tokens, len(active))
@@ -138,6 +141,16 @@ def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     value = lane.score(scores[:, : lane.run.head.classes])
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
+
+
+def observe(lane: Lane, sample: Sample, inputs: Inputs, budget: int) -> None:
+    """Write a lane's scores on what is looked at into its history, and do nothing else with them."""
+    lane.run.part.eval()
+    scores = inputs.logits(sample.features, lane.run, budget)[:, : lane.run.head.classes]
+    lane.history += [
+        _row(lane, metric=lane.metric, value=value, language=language)
+        for language, value in sample.score(scores).items()
+    ]
 
 
 def _losses(scores: Tensor, gold: Tensor, rows: Sequence[Row]) -> Tensor:
