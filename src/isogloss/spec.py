@@ -132,7 +132,7 @@ class DynamicsSpec(_Strict):
     )
     examples: PositiveInt = Field(
         8,
-        description="of each language, from its development split; where it has none, from its test split, which loses them",
+        description="of each language: of its development split, or where it has none of its test split, less these",
     )
 
 
