@@ -180,8 +180,8 @@ def test_the_gap_curve_is_made_of_what_looking_on_wrote():
     for seed in (0, 1):
         for step in (10, 20):
             rows += [
-                {"method": "a", "seed": seed, "step": step, "epoch": 1.0, "metric": "f1", "loss": None, "language": code,
-                 "value": value}
+                {"method": "a", "seed": seed, "step": step, "epoch": 1.0, "metric": "f1", "loss": None,
+                 "language": code, "value": value}
                 for code, value in (("eng-Latn", 0.9), ("deu-Latn", 0.5), ("fra-Latn", 0.7 - step / 100))
             ]  # fmt: skip
         rows.append(
