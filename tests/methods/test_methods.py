@@ -130,7 +130,7 @@ def test_stacks_of_ragged_prompts_say_which_positions_are_real(backbone):
 
 def test_a_layer_that_is_not_there_is_refused(backbone):
     with pytest.raises(IsoglossError, match="first_layer is 3, but .* has layers 0 to 2"):
-        part(backbone, "deep-prompt", first_layer=3)
+        find("deep-prompt").check(backbone, find("deep-prompt").settings(first_layer=3))
 
 
 def test_frozen_embeddings_do_not_train(backbone):
