@@ -23,7 +23,7 @@ GOLD = [i % 3 for i in range(20)]
 
 
 def test_a_table_multiplies_by_place_and_phase():
-    table = RateTable({"layers.0-1": [0, 0.5], "norms": 2.0}, [0.25])
+    table = RateTable({"layers.0-1": [0.0, 0.5], "norms": 2.0}, [0.25])
     assert table.factors(Place(0, "norms")) == (0, 1.0)
     assert table.factors(Place(2, "norms")) == (2.0, 2.0)
     factor = table.factor(Place(1, "query-key"))
