@@ -48,6 +48,30 @@ def test_the_texts_of_a_pair_are_separated():
 
 
 @pytest.mark.parametrize("family", DECODERS)
+def test_an_evaluation_encodes_a_prompt_before_the_text_once(family, tmp_path, monkeypatch):
+    model = backbone(tmp_path, family)
+    features = tokenise((["the cat sat on the mat"] * 6,), [0] * 6, model.tokenizer)
+    method = find("soft-prompt")
+    run = new_run(method, model, method.settings(length=3), seed=0, classes=2)
+    passes = []
+    forward = type(model.family).forward
+    monkeypatch.setattr(
+        type(model.family), "forward", lambda *given: (passes.append(given[2].shape[1]), forward(*given))[1]
+    )
+    length = int(features.lengths[0])
+    Stack(model, method, [run]).logits(features, [run], budget=2 * (length + 3))
+    assert passes == [3, 2 * length, 2 * length, 2 * length]
+
+
+def test_a_tokenizer_that_knows_no_letters_is_left_as_it_is():
+    made = byte_tokenizer()
+    made.backend_tokenizer.normalizer = normalizers.Replace("b", "")
+    before = made("the cat", "a dog")["input_ids"]
+    _separate_pairs(made)
+    assert made("the cat", "a dog")["input_ids"] == before
+
+
+@pytest.mark.parametrize("family", DECODERS)
 @pytest.mark.parametrize("kind", ["text", "pair", "words", "passages"])
 @pytest.mark.parametrize("method", ["soft-prompt", "deep-prompt", "fine-tuning", "linear-probe"])
 def test_every_head_learns_on_every_decoder(family, kind, method, tmp_path):

@@ -47,20 +47,26 @@ def convert(file: Path, path: Path) -> None:
     where, name = str(file.parent), file.name
     try:
         config = AutoConfig.from_pretrained(where, gguf_file=name)
-        family = families().get(config.model_type)
-        if family is None or not family.causal:
-            known = ", ".join(kind for kind, family in families().items() if family.causal)
-            raise IsoglossError(f"{file} holds a model of the family {config.model_type!r}; from GGUF files: {known}")  # noqa: TRY301
+    except Exception as error:  # a broken file can make a reader stumble over anything
+        raise _unreadable(file, error) from error
+    known = [kind for kind, family in families().items() if family.causal]
+    if config.model_type not in known:  # before anything large is made of it
+        raise IsoglossError(
+            f"{file} holds a model of the family {config.model_type!r}; from GGUF files: {', '.join(known)}"
+        )
+    try:
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
         read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    except IsoglossError:
-        raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise IsoglossError(f"{file} could not be read as a model ({reason})") from error
+        raise _unreadable(file, error) from error
     # What was read counts as quantised to transformers and cannot be saved, though its weights are plain by now.
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict(), assign=True)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+
+
+def _unreadable(file: Path, error: Exception) -> IsoglossError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return IsoglossError(f"{file} could not be read as a model ({reason})")

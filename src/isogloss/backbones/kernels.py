@@ -1,4 +1,4 @@
-"""Kernels that compute the same attention, and which of them wins where."""
+"""Kernels that compute the same attention, and which of them wins where, as `benchmarks/attention.py` measures."""
 
 from __future__ import annotations
 

@@ -133,7 +133,9 @@ def _separate_pairs(tokenizer: Any) -> None:
     """Tokenizers of decoders often join the two texts of a pair seamlessly: put their end token between them."""
     encoded = tokenizer("a", "b")
     kinds = [*encoded.sequence_ids(0)]
-    if None in kinds[kinds.index(0) : kinds.index(1)] or tokenizer.eos_token is None:
+    if not {0, 1} <= set(kinds) or tokenizer.eos_token is None:  # it knows no such letters, or nothing to put between
+        return
+    if None in kinds[kinds.index(0) : kinds.index(1)]:
         return
     before = kinds.index(0)
     start = " ".join(tokenizer.convert_ids_to_tokens(encoded["input_ids"][:before]))
