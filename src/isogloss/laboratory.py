@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -18,10 +21,11 @@ from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, sc
 from isogloss.features import Features
 from isogloss.lane import Lane
 from isogloss.material import Material
-from isogloss.observing import Sample, by_language, interval
+from isogloss.observing import Memory, Sample, by_language, interval
 from isogloss.plan import Cell, fingerprint, stacks
-from isogloss.runs import Run, Stack, new_head, new_run
-from isogloss.sheets import Sheets
+from isogloss.restoring import restore, weights
+from isogloss.runs import Run, Stack, new_run
+from isogloss.sheets import Sheets, memory_of
 from isogloss.stopping import stop_requests
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
@@ -82,8 +86,8 @@ class Laboratory:
 
     def _train(self, group: Sequence[Cell], watch: Watch) -> None:
         method = group[0].method
-        backbone = self.backbone if method.frozen else self.backbone.copy()
         classes, sheets = len(self.material.labels), self._sheets(group[0])
+        backbone = self.backbone if method.frozen else self.backbone.copy(self._seen(sheets, group[0]))
         runs = [
             new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes, verbalizer=self.verbalizer)
             for cell in group
@@ -132,6 +136,13 @@ class Laboratory:
                 predicted = predict(stack, [lane.run], test, budget=self.eval_budget, advance=advance)[0]
             self._finish(cell, stack, lane, self._table(sheets.test, predicted, cell))
 
+    def _seen(self, sheets: Sheets, cell: Cell) -> Tensor | None:
+        """The words that training shows; all of them where they are also what a verbalizer chooses from."""
+        if cell.settings.head == "verbalizer":
+            return None
+        room = self.backbone.room(cell.method.length(cell.settings))
+        return torch.from_numpy(np.unique(sheets.fit(sheets.lessons(cell.seed).train, room).tokens))
+
     def _sheets(self, cell: Cell) -> Sheets:
         return self.sheets[cell.settings.head]
 
@@ -145,7 +156,14 @@ class Laboratory:
 
         lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
         lane.sample = self._sample(sheets, room, lane.total)
+        if self.memory is not None:
+            lane.memory = replace(self.memory, features=sheets.fit(self.memory.features, room))
         return lane
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """Parallel sentences, and what the backbone makes of them before anything is trained."""
+        return None if self.material.parallel is None else memory_of(self.material.parallel, self.backbone)
 
     def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
         if sheets.watched is None:
@@ -248,32 +266,6 @@ class Laboratory:
     def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
         ratio = self._pass(part, cell) / float(part.lengths.sum())
         return lambda tokens: watch.advance(tokens, tokens * ratio)
-
-
-def weights(cell: Cell, run: Run) -> dict[str, Tensor]:
-    """What is stored of a run: the method's trained tensors and the head's."""
-    tensors = {f"part.{name}": tensor for name, tensor in cell.method.stored(run.part).items()}
-    return tensors | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}
-
-
-def restore(backbone: Backbone, cell: Cell, found: Finished, verbalizer: Verbalizer | None) -> Stack:
-    """A stored cell, ready to predict: a stack of one.
-
-    Args:
-        backbone: the one it was trained on.
-        cell: which it is.
-        found: where it is stored.
-        verbalizer: the one it was trained with, if any.
-    """
-    own = backbone if cell.method.frozen else backbone.copy()
-    tensors = found.weights()
-    part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
-    head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    classes = len(found.record["labels"])
-    made = new_head(own, cell.settings, classes=classes, verbalizer=verbalizer, generator=torch.Generator())
-    made.load_state_dict(head)
-    restored = cell.method.restore(own, cell.settings, part).to(own.device).eval()
-    return Stack(own, cell.method, [Run(cell.settings, cell.seed, restored, made.to(own.device))])
 
 
 def _title(group: Sequence[Cell]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from isogloss.batching import order
 from isogloss.features import Features
 from isogloss.methods.method import Regularised
-from isogloss.observing import Sample
+from isogloss.observing import Memory, Sample
 from isogloss.onset import Trend
 from isogloss.rates import Progress
 from isogloss.runs import Run
@@ -31,6 +31,7 @@ class Lane:
         metric: what is selected on.
         score: that metric, from the scores (units, C) of `dev`.
         sample: what is looked at in training, if anything; never selected on.
+        memory: parallel sentences to look at after each epoch, likewise.
     """
 
     run: Run
@@ -39,6 +40,7 @@ class Lane:
     metric: str
     score: Callable[[Tensor], float]
     sample: Sample | None = None
+    memory: Memory | None = None
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
     skipped: int = 0  # updates left out because a gradient was not finite

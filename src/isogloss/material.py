@@ -12,6 +12,7 @@ from isogloss.errors import IsoglossError, MissingError
 from isogloss.groups import is_group, members
 from isogloss.languages import Language
 from isogloss.observing import divide
+from isogloss.parallel import Parallel, read_parallel
 from isogloss.spec import Spec
 
 OVERLAP = 0.1  # share of a split's texts that may also be in another
@@ -30,6 +31,7 @@ class Material:
     subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
     watched: list[Examples]  # samples to look at in training, the source's first; none: no looking
+    parallel: Parallel | None  # sentences to look at in training
     every: int | None  # updates between two looks; none: as fits the training
     shots: int | None  # so many examples of each class to train and select on; none: all of them
 
@@ -116,9 +118,16 @@ def gather(spec: Spec) -> Material:
         longest=spec.data.longest,
         shots=spec.data.shots,
         watched=watched,
+        parallel=_parallel(spec, source, [test.language for test in tests[1:]]),
         every=None if spec.dynamics is None else spec.dynamics.every,
         tests=tests,
     )
+
+
+def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel | None:
+    if spec.dynamics is None or (given := spec.dynamics.parallel) is None:
+        return None
+    return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
 
 
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:

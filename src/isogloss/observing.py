@@ -5,17 +5,19 @@ They are written to the history and to nothing else: what is selected, kept or s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.data import Examples
 from isogloss.features import Features
+from isogloss.similarity import linear_cka, retrieval
 
 OBSERVATIONS = 25  # of a training, at least, where the user does not say how often
+MEASURES = ("retrieval", "cka")  # what is looked at in parallel sentences
 EVERY = 100  # updates between two of them, at most, likewise
 
 
@@ -26,16 +28,46 @@ class Sample:
     Args:
         features: of all languages end to end, cut to fit.
         score: each language's score, from the scores (units, C) of `features`.
-        every: updates between two observations.
+        every: updates between two observations; the end of each epoch is one too.
     """
 
     features: Features
     score: Callable[[Tensor], dict[str, float]]
     every: int
 
-    def due(self, step: int, total: int) -> bool:
-        """Whether to look after so many updates."""
-        return step % self.every == 0 or step == total
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Parallel sentences, to see what of its knowledge of languages a run keeps.
+
+    Args:
+        languages: the source's first.
+        features: their sentences end to end, of each the same number in the same order.
+        before: the mean state of each sentence at every depth of the pre-trained backbone.
+    """
+
+    languages: list[str]
+    features: Features
+    before: Float[Tensor, "depths rows H"]
+
+    def measures(self, states: Float[Tensor, "depths rows H"]) -> Iterator[tuple[int, str, str, float]]:
+        """Depth, language, measure and value: retrieval across from the source, and linear CKA with what was before."""
+        size = len(self.features) // len(self.languages)
+        for depth, (now, then) in enumerate(zip(states, self.before, strict=True)):
+            source, *_ = sentences = now.split(size)
+            for language, own, old in zip(self.languages, sentences, then.split(size), strict=True):
+                yield depth, language, "cka", linear_cka(own, old)
+                if own is not source:
+                    yield depth, language, "retrieval", retrieval(source, own)
+
+    def means(self, states: Float[Tensor, "depths rows H"]) -> Iterator[tuple[str, str, float]]:
+        """Language, measure and mean over the depths that layers make."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for depth, language, measure, value in self.measures(states):
+            if depth:
+                found.setdefault((language, measure), []).append(value)
+        for (language, measure), values in found.items():
+            yield language, measure, sum(values) / len(values)
 
 
 def interval(total: int, every: int | None) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isogloss import heads
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.backbone import Pooling
-from isogloss.batching import Row, collate, passes
+from isogloss.batching import Batch, Row, collate, passes
 from isogloss.features import Features
 from isogloss.heads import ClassificationHead, Head
 from isogloss.methods import Method, Settings
@@ -105,13 +105,16 @@ class Stack:
 
     def inputs(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "units H"]:
         """The head's inputs, row by row, by one forward pass."""
-        pad = self.backbone.tokenizer.pad_token_id
-        batch = collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
+        batch = self._batch(rows)
         hidden = self.backbone.hidden(
             batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front,
             ahead=self.verbalized and self.backbone.causal,
         )  # fmt: skip
         return heads.inputs(hidden, batch, self.pooling)
+
+    def _batch(self, rows: Sequence[Row]) -> Batch:
+        pad = self.backbone.tokenizer.pad_token_id
+        return collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
 
     @torch.no_grad()
     def stream(
@@ -132,6 +135,21 @@ class Stack:
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
             made = self.inputs([Row(features, i, 0) for i in rows], insert)
             yield features.units(rows), made, int(features.lengths[rows].sum())
+
+    @torch.no_grad()
+    def trace(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "depths rows H"]:
+        """The mean state of each row's tokens at every depth (`Backbone.trace`), in float32 on the CPU."""
+        insert, extra = self.insert([run]), self.method.length(run.settings)
+        shape = self.backbone.shape
+        out = torch.empty(shape.layers + 1, len(features), shape.width)
+        for some in passes((features.lengths + extra).tolist(), budget=budget):
+            batch = self._batch([Row(features, i, 0) for i in some])
+            states = self.backbone.trace(
+                batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front
+            )
+            for depth, layer in enumerate(states):
+                out[depth, some] = heads.pool(layer, batch.mask, "mean").cpu()
+        return out
 
     def states(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "units H"]:
         """What `stream` gives, in the order of the units."""

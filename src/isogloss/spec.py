@@ -124,6 +124,16 @@ class VerbalizerSpec(_Strict):
         return self
 
 
+class ParallelSpec(_Strict):
+    """Sentences that say the same in several languages."""
+
+    task: str = Field("sib200", description="a data set whose card says that it is parallel")
+    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
+        None, description="a folder in its own layout; left out: the hub or a package"
+    )
+    sentences: Annotated[int, Field(ge=2)] = Field(32, description="of each language, the first that all have")
+
+
 class DynamicsSpec(_Strict):
     """Looking on while runs learn; nothing is decided by what is seen."""
 
@@ -133,6 +143,9 @@ class DynamicsSpec(_Strict):
     examples: PositiveInt = Field(
         8,
         description="of each language: of its development split, or where it has none of its test split, less these",
+    )
+    parallel: ParallelSpec | None = Field(
+        None, description="after each epoch, how alike translations still are, and states to those before training"
     )
 
 

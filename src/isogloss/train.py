@@ -18,7 +18,7 @@ from isogloss import heads
 from isogloss.batching import Row, passes
 from isogloss.features import Features
 from isogloss.lane import Lane
-from isogloss.observing import Sample
+from isogloss.observing import Memory, Sample
 from isogloss.runs import Run, Stack, room_for_states, wordings
 from isogloss.seeding import derive
 
@@ -73,13 +73,19 @@ def train(
             may write a checkpoint.
     """
     inputs = Inputs(stack, lanes, eval_budget)
+    for lane in lanes:
+        if lane.memory is not None and lane.step == 0:
+            remember(lane, lane.memory, lane.memory.before)
     while active := [lane for lane in lanes if lane.step < lane.total]:
         tokens = update(stack, active, inputs, budget)
         for lane in active:
-            if lane.sample is not None and lane.sample.due(lane.step, lane.total):
+            epoch_is_over = lane.step % lane.updates == 0
+            if lane.sample is not None and (epoch_is_over or lane.step % lane.sample.every == 0):
                 observe(lane, lane.sample, inputs, eval_budget)
-            if lane.step % lane.updates == 0:
+            if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
+                if lane.memory is not None:
+                    remember(lane, lane.memory, stack.trace(lane.memory.features, lane.run, budget=eval_budget))
         after_update(tokens, len(active))
     for lane in lanes:
         lane.run.load_state(lane.best_state)
@@ -150,6 +156,13 @@ def observe(lane: Lane, sample: Sample, inputs: Inputs, budget: int) -> None:
     lane.history += [
         _row(lane, metric=lane.metric, value=value, language=language)
         for language, value in sample.score(scores).items()
+    ]
+
+
+def remember(lane: Lane, memory: Memory, states: Tensor) -> None:
+    """Write what a lane keeps of its backbone's knowledge into its history, and do nothing else with it."""
+    lane.history += [
+        _row(lane, metric=measure, value=value, language=language) for language, measure, value in memory.means(states)
     ]
 
 

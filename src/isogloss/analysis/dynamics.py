@@ -9,6 +9,8 @@ import polars as pl
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from isogloss.observing import MEASURES
+
 CONFIDENCE = 0.95
 
 
@@ -29,8 +31,9 @@ class Onset:
 
 
 def observations(history: pl.DataFrame) -> pl.DataFrame:
-    """The rows of a history that looking on wrote: scores without a loss."""
-    return history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
+    """The rows of a history that looking on wrote: scores of the task without a loss."""
+    own = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
+    return own.filter(~pl.col("metric").is_in(MEASURES))
 
 
 def gap_curve(history: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.anatomy import Place, place
 from isogloss.backbones.masters import Masters
+from isogloss.backbones.rows import LearningRows, let_learn
 from isogloss.backbones.transformer import set_dropout
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.rates import Factor, Progress, RateGroup, RateTable
+
+SEEN = "words"  # the stored ids of words whose rows learnt
 
 
 class FineTuningSettings(Settings):
@@ -67,17 +70,17 @@ class FineTuningPart(nn.Module):
 
     def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, learns: Callable[[Place], bool]) -> None:
         super().__init__()
-        table: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
-        words = table.weight
-        if embeddings:  # so far shared with the frozen backbone
-            table.weight = nn.Parameter(words.detach().clone())
+        words: nn.Embedding | LearningRows = model.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(words, LearningRows):
+            self.seen: Tensor | None = words.ids
+            shared = words.table.weight
+        else:
+            self.seen, shared = None, words.weight
+            if embeddings:
+                words.weight = nn.Parameter(shared.detach().clone())
         self.masters = Masters(
             model,
-            {
-                name: weight
-                for name, weight in model.named_parameters()
-                if learns(place(name)) and (embeddings or weight is not words)
-            },
+            {name: weight for name, weight in model.named_parameters() if learns(place(name)) and weight is not shared},
         )
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
         self.layers = 1 + max(where.layer or 0 for where in map(place, dict(model.named_parameters())))
@@ -160,6 +163,8 @@ class FineTuning:
     ) -> FineTuningPart:
         """A part of which only some places learn, by the settings and by what a neighbour of the method says."""
         table = RateTable(settings.rates, settings.phases)
+        if settings.embeddings and backbone.seen is not None:
+            let_learn(backbone.model, backbone.seen)
         part = FineTuningPart(
             backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout,
             learns=lambda where: learns(where) and any(table.factors(where)),
@@ -177,13 +182,14 @@ class FineTuning:
         return 0
 
     def stored(self, part: FineTuningPart) -> dict[str, Tensor]:
-        """Every tuned weight, in float32, by its name in the model."""
-        return part.masters.named()
+        """Every tuned weight, in float32, by its name in the model; of a word embedding the rows that learnt."""
+        return part.masters.named() if part.seen is None else {**part.masters.named(), SEEN: part.seen}
 
     def restore(
         self, backbone: Backbone, settings: FineTuningSettings, tensors: Mapping[str, Tensor]
     ) -> FineTuningPart:
         """The tuned weights laid over the backbone."""
+        backbone.seen = tensors.get(SEEN)
         part = self.build(backbone, settings, torch.Generator())
         part.masters.load(tensors)
         return part

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.anatomy import Place
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
-from isogloss.methods.fine_tuning import FineTuningPart, FineTuningSettings, factors
+from isogloss.methods.fine_tuning import SEEN, FineTuningPart, FineTuningSettings, factors
 from isogloss.methods.settings import Fraction, Settings
 from isogloss.rates import Factor, Progress, RateGroup, always
 
@@ -140,6 +140,7 @@ class SlowFast:
 
     def restore(self, backbone: Backbone, settings: SlowFastSettings, tensors: Mapping[str, Tensor]) -> SlowFastPart:
         """The tuned weights laid over the backbone."""
+        backbone.seen = tensors.get(SEEN)
         part = self.build(backbone, settings, torch.Generator())
         part.model.masters.load(tensors)
         return part
