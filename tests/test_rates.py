@@ -6,6 +6,7 @@ import torch
 
 from isogloss.analysis.dynamics import gap_curve, onset, onsets
 from isogloss.backbones.anatomy import Place, place
+from isogloss.checkpoint import Checkpoints
 from isogloss.errors import IsoglossError
 from isogloss.methods import find
 from isogloss.methods.slow_fast import pace
@@ -132,8 +133,9 @@ def test_without_its_policies_slow_and_fast_is_fine_tuning(tmp_path):
     off = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
     _, _, plain = tuned(tmp_path)
     _, _, same = tuned(tmp_path / "b", "slow-fast", **off)
+    assert plain.keys() == same.keys()
     for name, tensor in plain.items():
-        torch.testing.assert_close(same[name], tensor)
+        assert same[name].equal(tensor), name
     _, moved, stored = tuned(tmp_path / "c", "slow-fast")
     assert {place(name).layer for name in stored} == {2}
     assert moved["embeddings.LayerNorm.weight"] == 0
@@ -192,3 +194,41 @@ def test_the_gap_curve_is_made_of_what_looking_on_wrote():
     assert curve["gap"].to_list() == pytest.approx([0.35, 0.4, 0.35, 0.4])
     assert curve["targets"].to_list() == [2, 2, 2, 2]
     assert onsets(curve)["seeds"].to_list() == [2]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"unfreeze": 0.8, "layer_decay": 0.7, "rates": {"norms": [1, 0]}, "phases": [0.5]}]
+)
+def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings):
+    model = backbone(tmp_path)
+    features = tokenise((TEXTS,), GOLD, model.tokenizer)
+    method = find("slow-fast")
+    common = {"epochs": 4, "batch_size": 5, "lr": 1e-3, "slow_place": False}
+
+    def start():
+        own = model.copy()
+        run = new_run(method, own, method.settings(**common | settings), seed=0, classes=3)
+        one = lane(run, features)
+        one.trend.onset = 0.3  # as if the source were learnt soon
+        return Stack(own, method, [run]), one
+
+    stack, whole = start()
+    train(stack, [whole], budget=60, eval_budget=60, source="eng-Latn")
+    for steps in (5, 9):  # in the burst, and behind the onset
+        stack, first = start()
+        kept = Checkpoints([tmp_path / f"{steps}.safetensors"], ["same"], minutes=9.0)
+
+        def stop(_tokens, _updates, first=first, kept=kept, steps=steps):
+            if first.step == steps:
+                kept.save([first])
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(stack, [first], budget=60, eval_budget=60, source="eng-Latn", after_update=stop)
+        stack, second = start()
+        second.trend = Trend()
+        kept.load([second])
+        assert (second.step, second.trend) == (steps, first.trend)
+        train(stack, [second], budget=60, eval_budget=60, source="eng-Latn")
+        for name, tensor in whole.run.state().items():
+            assert second.run.state()[name].equal(tensor), name
