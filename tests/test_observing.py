@@ -6,6 +6,7 @@ import torch
 
 from isogloss.analysis.dynamics import gap_curve, observations
 from isogloss.experiment import run
+from isogloss.laboratory import Laboratory
 from isogloss.spec import Spec
 from models import LABELS, checkpoint, sib200
 
@@ -80,3 +81,26 @@ def test_where_there_is_no_target_development_data_the_test_split_gives_some(hom
     counts = dict(zip(scores["language"], scores["n"], strict=True))
     assert counts == {"eng-Latn": 21, "deu-Latn": 16, "zho-Hans": 16}
     assert sorted(set(observations(pl.read_parquet(stored.path / "history.parquet"))["step"])) == list(range(1, 10))
+
+
+def test_looking_on_costs_no_more_than_was_said(home, monkeypatch):
+    seen = []
+    made = Laboratory._sample
+
+    def sample(self, cell, sheets, room, total):
+        own = made(self, cell, sheets, room, total)
+        looks = -(-total // own.every) + cell.settings.epochs
+        seen.append(looks * self._pass(own.features, cell) / self._training(cell))
+        counts = [len(part) for part in sheets.fewer(1).examples]
+        assert counts == [2, 1, 1]
+        return own
+
+    monkeypatch.setattr(Laboratory, "_sample", sample)
+    many = {"deep-prompt": {"epochs": 30, "length": 2, "batch_size": 2}}
+    for cost in (0.15, 0.5):
+        watching = spec(home, home / "data", dynamics={"examples": 9, "cost": cost}).model_copy(
+            update={"methods": many}
+        )
+        run(watching, home / f"cost-{cost}")
+        assert 0.3 * cost < max(seen) <= 1.05 * cost  # lengths differ a little
+        seen.clear()

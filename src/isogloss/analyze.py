@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis import dynamics, figures
+from isogloss.analysis import dynamics, figures, gap
 from isogloss.analysis import forgetting as forgotten
 from isogloss.analysis import importance as weighed
 from isogloss.archive import Archive
@@ -37,12 +37,14 @@ class Options:
         examples: of each language, where a model is run again and again.
         parallel: a folder of sentences in SIB-200's layout; none: what the spec names, or the run's own data.
         sentences: of each language.
+        reference: the method that the others are held against; none: the first of the spec.
     """
 
     methods: Sequence[str] = ()
     examples: int = 32
     parallel: Path | None = None
     sentences: int = 100
+    reference: str | None = None
 
 
 @dataclass
@@ -89,6 +91,30 @@ def analyze(folder: Path, names: Sequence[str], options: Options) -> Iterator[Re
             figures.save(figure, folder / FOLDER / title)
         yield from found.shown
     yield Text(f"tables and figures in {folder / FOLDER}")
+
+
+def _gap(archive: Archive, options: Options) -> Findings:
+    assert archive.spec.source is not None  # specs are stored as resolved
+    scores = _wanted(archive.stored.table("scores"), options)
+    metric = archive.cells[0][1].record["facts"]["metrics"][0]
+    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
+    every = gap.gaps(scores, archive.spec.source, metric).sort(pl.col("method").replace_strict(place), "seed")
+    reference = options.reference or every["method"][0]
+    if reference not in set(every["method"]):
+        raise unknown("method to hold the others against", reference, set(every["method"]))
+    than = gap.against(every, reference)
+    columns = ("method", *gap.MEASURES, f"target over {reference}", "p", "seeds")
+    table = Table(
+        *columns, box=box.SIMPLE_HEAD, title=f"{metric} of the source, mean of {every['targets'][0]} targets, gap"
+    )
+    for (method,), own in every.group_by(["method"], maintain_order=True):
+        over = than.filter(measure="target", method=str(method))
+        shown = ["", ""]
+        if len(over):
+            difference, low, high, p = over.select("difference", "low", "high", "p").row(0)
+            shown = [f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]", "" if p is None else f"{p:.3f}"]
+        table.add_row(str(method), *(f"{own[name].mean():.3f}" for name in gap.MEASURES), *shown, str(len(own)))
+    return Findings({"gap": every, "gap-over": than}, {}, [table])
 
 
 def _dynamics(archive: Archive, options: Options) -> Findings:
@@ -196,4 +222,4 @@ def _wanted(table: pl.DataFrame, options: Options) -> pl.DataFrame:
     return table.filter(pl.col("method").is_in(options.methods)) if options.methods else table
 
 
-ANALYSES = {"dynamics": _dynamics, "importance": _importance, "forgetting": _forgetting}
+ANALYSES = {"gap": _gap, "dynamics": _dynamics, "importance": _importance, "forgetting": _forgetting}

@@ -100,7 +100,7 @@ def predict(
 def analyze(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     names: Annotated[
-        list[str] | None, typer.Argument(help="dynamics, importance or forgetting; left out: all that DIR allows.")
+        list[str] | None, typer.Argument(help="gap, dynamics, importance or forgetting; left out: all that DIR allows.")
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
     examples: Annotated[int, typer.Option(help="Of each language, where models are run many times.")] = 32,
@@ -109,6 +109,9 @@ def analyze(
         typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
     ] = None,
     sentences: Annotated[int, typer.Option(help="Of them, of each language.")] = 100,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+    ] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Find out where the gap comes from: tables and figures in DIR/analysis."""
@@ -116,7 +119,7 @@ def analyze(
     from isogloss.analyze import analyze as look_into
     from isogloss.console import out as console
 
-    options = Options(method or [], examples=examples, parallel=parallel, sentences=sentences)
+    options = Options(method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference)
     for part in look_into(folder, names or [], options):
         console.print(part)
 

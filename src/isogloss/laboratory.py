@@ -97,7 +97,7 @@ class Laboratory:
             lessons = {id(own): own for own in (sheets.lessons(run.seed) for run in runs)}.values()
             parts = [part for own in lessons for part in (own.train, own.dev)]
             self._report_cut(group, room, *parts, sheets.test.features)
-        lanes = [self._lane(run, sheets, stack.room(run)) for run in runs]
+        lanes = [self._lane(cell, run, sheets, stack.room(run)) for cell, run in zip(group, runs, strict=True)]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -146,7 +146,7 @@ class Laboratory:
     def _sheets(self, cell: Cell) -> Sheets:
         return self.sheets[cell.settings.head]
 
-    def _lane(self, run: Run, sheets: Sheets, room: int) -> Lane:
+    def _lane(self, cell: Cell, run: Run, sheets: Sheets, room: int) -> Lane:
         metric, lessons = self.card.metrics[0], sheets.lessons(run.seed)
         dev, gold = sheets.fit(lessons.dev, room), lessons.gold
 
@@ -155,7 +155,7 @@ class Laboratory:
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
         lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
-        lane.sample = self._sample(sheets, room, lane.total)
+        lane.sample = self._sample(cell, sheets, room, lane.total)
         if self.memory is not None:
             lane.memory = replace(self.memory, features=sheets.fit(self.memory.features, room))
         return lane
@@ -165,10 +165,12 @@ class Laboratory:
         """Parallel sentences, and what the backbone makes of them before anything is trained."""
         return None if self.material.parallel is None else memory_of(self.material.parallel, self.backbone)
 
-    def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
-        if sheets.watched is None:
+    def _sample(self, cell: Cell, sheets: Sheets, room: int, total: int) -> Sample | None:
+        if not self.material.watched:
             return None
-        parts, features = sheets.watched.examples, sheets.fit(sheets.watched.features, room)
+        every = interval(total, self.material.every)
+        chosen = sheets.fewer(self._affordable(cell, sheets, total // every + cell.settings.epochs))
+        parts, features = chosen.examples, sheets.fit(chosen.features, room)
         gold = [answer for part in parts for answer in self.task.gold(part.table)]
         metric = self.task.metrics[self.card.metrics[0]]
 
@@ -177,7 +179,15 @@ class Laboratory:
             said, right = by_language(parts, answers), by_language(parts, gold)
             return {language: metric(right[language], own, language) for language, own in said.items()}
 
-        return Sample(features, score, interval(total, self.material.every))
+        return Sample(features, score, every)
+
+    def _affordable(self, cell: Cell, sheets: Sheets, looks: int) -> int:
+        """How many examples of each target may be looked at so often."""
+        wanted = max(len(part) for part in self.material.watched[1:] or self.material.watched)
+        if self.material.cost is None:
+            return wanted
+        whole = looks * self._pass(sheets.watched.features, cell)  # of all that may be looked at
+        return max(1, min(wanted, int(wanted * self.material.cost * self._training(cell) / whole)))
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room, sheets = lane.run, stack.room(lane.run), self._sheets(cell)

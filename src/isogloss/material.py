@@ -33,6 +33,7 @@ class Material:
     watched: list[Examples]  # samples to look at in training, the source's first; none: no looking
     parallel: Parallel | None  # sentences to look at in training
     every: int | None  # updates between two looks; none: as fits the training
+    cost: float | None  # share of a training's time that looks may take; none: any
     shots: int | None  # so many examples of each class to train and select on; none: all of them
 
     @property
@@ -98,7 +99,7 @@ def gather(spec: Spec) -> Material:
     _refuse_overlap(train, dev, tests[0])
     watched: list[Examples] = []
     if spec.dynamics is not None:
-        watched.append(divide(dev, spec.dynamics.examples)[0])
+        watched.append(divide(dev, spec.dynamics.examples * max(1, len(targets)))[0])
         for place, test in enumerate(tests[1:], start=1):
             seen, tests[place] = _watch(data, test, spec.dynamics.examples)
             watched.append(seen)
@@ -120,6 +121,7 @@ def gather(spec: Spec) -> Material:
         watched=watched,
         parallel=_parallel(spec, source, [test.language for test in tests[1:]]),
         every=None if spec.dynamics is None else spec.dynamics.every,
+        cost=None if spec.dynamics is None else spec.dynamics.cost,
         tests=tests,
     )
 

@@ -15,7 +15,7 @@ from isogloss.evaluate import TestSet
 from isogloss.features import Features
 from isogloss.material import Material
 from isogloss.methods import find
-from isogloss.observing import Memory
+from isogloss.observing import Memory, spread
 from isogloss.parallel import Parallel
 from isogloss.runs import Stack, new_run
 from isogloss.tasks import Task
@@ -54,6 +54,7 @@ class Sheets:
         self.backbone = backbone
         self.verbalizer = verbalizer
         self._lessons: dict[int | None, Lessons] = {}
+        self._fewer: dict[int, TestSet] = {}
         self._fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
 
     @cached_property
@@ -62,9 +63,21 @@ class Sheets:
         return self.test_set(self.material.tests)
 
     @cached_property
-    def watched(self) -> TestSet | None:
-        """What is looked at in training."""
-        return self.test_set(self.material.watched) if self.material.watched else None
+    def watched(self) -> TestSet:
+        """All that may be looked at in training."""
+        return self.test_set(self.material.watched)
+
+    def fewer(self, examples: int) -> TestSet:
+        """So many examples of each target of what may be looked at, and as many of the source as of all targets."""
+        if examples not in self._fewer:
+            source, *targets = self.material.watched
+            wanted = [examples * max(1, len(targets)), *([examples] * len(targets))]
+            taken = [
+                part.taken(spread(len(part), count).tolist())
+                for part, count in zip((source, *targets), wanted, strict=True)
+            ]
+            self._fewer[examples] = self.test_set(taken)
+        return self._fewer[examples]
 
     def test_set(self, tests: Sequence[Examples]) -> TestSet:
         """The test splits of some languages."""

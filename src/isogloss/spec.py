@@ -142,7 +142,12 @@ class DynamicsSpec(_Strict):
     )
     examples: PositiveInt = Field(
         8,
-        description="of each language: of its development split, or where it has none of its test split, less these",
+        description="at most so many of each target, of its development split, or where it has none of its test split, "
+        "less these; and as many of the source as of all targets",
+    )
+    cost: Annotated[float, Field(gt=0)] | None = Field(
+        0.15,
+        description="most time it may take, of that of training; fewer examples are looked at to keep within; or none",
     )
     parallel: ParallelSpec | None = Field(
         None, description="after each epoch, how alike translations still are, and states to those before training"
