@@ -5,18 +5,17 @@ import pytest
 import torch
 
 from isogloss.analysis.dynamics import gap_curve, onset, onsets
-from isogloss.backbones.anatomy import Place, place
+from isogloss.backbones.anatomy import Place, Places, place
 from isogloss.checkpoint import Checkpoints
 from isogloss.errors import IsoglossError
 from isogloss.methods import find
-from isogloss.methods.slow_fast import pace
 from isogloss.observing import interval, spread
 from isogloss.onset import Trend
 from isogloss.rates import Progress, RateTable
 from isogloss.runs import Stack, new_run
 from isogloss.spec import check
 from isogloss.tokenising import tokenise
-from isogloss.train import train
+from isogloss.train import Inputs, train, update
 from models import WORDS, backbone, lane
 
 TEXTS = [" ".join(WORDS[(3 * i + j * j) % len(WORDS)] for j in range(2 + i % 5)) for i in range(20)]
@@ -68,20 +67,23 @@ def test_what_has_no_rate_does_not_move_and_is_not_stored(tmp_path):
 
 def test_layers_decay_and_unfreeze_from_the_top(tmp_path):
     one, _, _ = tuned(tmp_path, layer_decay=0.5)
-    peaks = {group["peak"] for group in one.optimizer.param_groups}
-    assert peaks == {1e-3, one.run.settings.head_lr}
-    seen = sorted({group["factor"](Progress(0, None)) for group in one.optimizer.param_groups})
+    rates = [group["rates"] for group in one.optimizer.param_groups]
+    assert {own.peak for own in rates} == {1e-3, one.run.settings.head_lr}
+    seen = sorted({own.factor(Progress(0, None)) for own in rates})
     assert seen == [0.125, 0.25, 0.5, 1.0]  # embeddings, layers 0 to 2, and the head
     one, _, _ = tuned(tmp_path / "b", unfreeze=0.9)
-    early = sum(group["factor"](Progress(0.05, None)) > 0 for group in one.optimizer.param_groups)
-    late = sum(group["factor"](Progress(0.95, None)) > 0 for group in one.optimizer.param_groups)
-    assert 0 < early < late == len(one.optimizer.param_groups)
+    rates = [group["rates"] for group in one.optimizer.param_groups]
+    early, late = (sum(own.factor(Progress(share, None)) > 0 for own in rates) for share in (0.05, 0.95))
+    assert 0 < early < late == len(rates)
 
 
-def test_l2_sp_pulls_back(tmp_path):
+def test_l2_sp_is_weight_decay_towards_the_start(tmp_path):
     _, free, _ = tuned(tmp_path, epochs=6)
-    _, held, _ = tuned(tmp_path / "b", epochs=6, l2_sp=100.0)
+    _, held, _ = tuned(tmp_path / "b", epochs=6, l2_sp=500.0)
     assert sum(held.values()) < 0.5 * sum(free.values())
+    one, moved, _ = tuned(tmp_path / "c", epochs=1, l2_sp=1 / 1e-3, decay="constant")
+    assert max(moved.values()) == 0  # a pull of rate times strength = 1 goes all the way back
+    assert all(group["weight_decay"] == 0 for group in one.optimizer.param_groups if group["rates"].of == "backbone")
 
 
 def test_a_tuned_embedding_is_a_table_of_rates_too(tmp_path):
@@ -107,32 +109,84 @@ def test_the_mean_of_all_epochs_is_kept_and_scored(tmp_path):
     assert one.best_epoch == 3
 
 
-@pytest.mark.parametrize("policy", ["slow_time", "slow_place", "fast_place", "fast_time"])
-def test_each_policy_is_a_switch_of_its_own(policy):
-    off = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
-    settings = find("slow-fast").settings(**off | {policy: True})
-    places = [Place(None, "embeddings"), *(Place(layer, "norms") for layer in range(12))]
-    moments = [Progress(share, onset) for share in (0.0, 0.2, 0.9) for onset in (None, 0.1)]
-    none = find("slow-fast").settings(**off)
-    assert all(pace(where, moment, none, 12) == 1 for where in places for moment in moments)
-    changed = {(where, moment) for where in places for moment in moments if pace(where, moment, settings, 12) != 1}
-    assert changed == {
-        (where, moment)
-        for where in places
-        for moment in moments
-        if {
-            "slow_time": moment.onset is not None,
-            "slow_place": where.layer is None or where.layer < 6,
-            "fast_place": where.layer is not None and where.layer >= 9,
-            "fast_time": moment.share < 0.4,
-        }[policy]
-    }
+OFF = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
+CHANGES = {  # by policy: the factor at a place, given the share of updates done and whether the source is learnt
+    "slow_time": lambda where, _, learnt: 0.1 if learnt and where.kind != "head" else 1,
+    "slow_place": lambda where, *_: 0 if where.layer in {0, 1} or where.kind == "embeddings" else 1,
+    "fast_place": lambda where, *_: 5 if where.kind == "head" else 3 if where.layer == 2 else 1,
+    "fast_time": lambda where, share, _: 1 if where.kind == "head" or share >= 0.4 else 0 if share < 0.1 else 2,
+}
+
+
+@pytest.mark.parametrize("subset", [(), *((name,) for name in CHANGES), ("slow_time", "fast_place"), tuple(CHANGES)])
+def test_each_policy_changes_exactly_the_groups_it_names(subset, tmp_path):
+    model = backbone(tmp_path)
+    method = find("slow-fast")
+    settings = method.settings(**OFF | dict.fromkeys(subset, True), lower=0.6, upper=0.3, head_factor=5.0)
+    run = new_run(method, model.copy(), settings, seed=0, classes=3)
+    groups = {}
+    names = {id(weight): name for name, weight in run.part.model.masters.parameters_by_name().items()}
+    for group in run.rates():
+        where = Place(None, "head") if group.of == "head" else place(names[id(group.parameters[0])])
+        assert all(group.of == "head" or place(names[id(one)]) == where for one in group.parameters)
+        groups[where] = group
+    frozen = {where for where in groups if CHANGES["slow_place"](where) == 0}
+    assert bool(frozen) != ("slow_place" in subset)  # what never moves has no group
+    for where, group in groups.items():
+        for share in (0.0, 0.2, 0.9):
+            for learnt in (None, 0.1):
+                expected = np.prod([CHANGES[name](where, share, learnt is not None) for name in subset])
+                assert group.factor(Progress(share, learnt)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("policy", CHANGES)
+def test_the_first_update_moves_each_place_by_its_factor(policy, tmp_path):
+    """Adam's first step is the rate itself, whatever the gradient."""
+    model = backbone(tmp_path)
+    method = find("slow-fast")
+    moved = {}
+    for on in (False, True):
+        more = {"lower": 0.6, "upper": 0.3, "head_factor": 5.0, "weight_decay": 0.0, "warmup": 0.0, "lr": 1e-3}
+        settings = method.settings(**OFF | {policy: on}, **more, batch_size=5, backbone_dropout=0.0, clip=1e9)
+        own = model.copy()
+        before = {name: weight.clone() for name, weight in own.model.named_parameters()}
+        run = new_run(method, own, settings, seed=0, classes=3)
+        head = run.head.weight.detach().clone()
+        one = lane(run, tokenise((TEXTS,), GOLD, model.tokenizer))
+        one.trend.onset = 0.0
+        update(Stack(own, method, [run]), [one], Inputs(Stack(own, method, [run]), [one], 500), 500)
+        moved[on] = {name: float((w.detach() - before[name]).abs().max()) for name, w in own.model.named_parameters()}
+        moved[on]["head"] = float((run.head.weight.detach() - head).abs().max())
+    for name, distance in moved[True].items():
+        where = Place(None, "head") if name == "head" else place(name)
+        if "word_embeddings" not in name:
+            assert distance == pytest.approx(CHANGES[policy](where, 0.0, True) * moved[False][name], rel=1e-2), name
+
+
+def test_what_rests_has_no_moments(tmp_path):
+    one, _, _ = tuned(tmp_path, rates={"layers.0": [0, 1], "head": [1, 0]}, phases=[0.5])
+    steps = {}
+    for group in one.optimizer.param_groups:
+        for weight in group["params"]:
+            steps.setdefault(group["rates"].of, set()).add(int(one.optimizer.state[weight]["step"]))
+    assert one.total == 8
+    assert steps == {"backbone": {8, 4}, "head": {4}}
+
+
+def test_places_that_are_none_are_refused(tmp_path):
+    model = backbone(tmp_path)
+    method = find("fine-tuning")
+    for text in ("layersnorms", ".norms", "layers.", "layers.5-2", "layers.0.head", "heads"):
+        with pytest.raises(ValueError, match="names no weights"):
+            Places.parse(text)
+    with pytest.raises(IsoglossError, match=r"rates.layers.3 is of no weights of .*layers 0 to 2"):
+        method.check(model, method.settings(rates={"layers.3": 0}))
+    method.check(model, method.settings(rates={"layers.2": 0, "head": 2, "backbone": 1, "norms": 0.5}))
 
 
 def test_without_its_policies_slow_and_fast_is_fine_tuning(tmp_path):
-    off = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
     _, _, plain = tuned(tmp_path)
-    _, _, same = tuned(tmp_path / "b", "slow-fast", **off)
+    _, _, same = tuned(tmp_path / "b", "slow-fast", **OFF)
     assert plain.keys() == same.keys()
     for name, tensor in plain.items():
         assert same[name].equal(tensor), name
@@ -144,6 +198,7 @@ def test_without_its_policies_slow_and_fast_is_fine_tuning(tmp_path):
 def test_the_source_is_learnt_when_its_loss_has_fallen_by_half():
     trend = Trend()
     losses = [2.0] * 20 + [0.5] * 80
+    losses[10] = float("nan")
     for step, loss in enumerate(losses):
         trend.see(loss, step, 100)
     assert trend.onset is not None
@@ -152,6 +207,11 @@ def test_the_source_is_learnt_when_its_loss_has_fallen_by_half():
     for step in range(100):
         flat.see(2.0, step, 100)
     assert flat.onset is None
+
+
+def test_the_trend_begins_with_the_backbone(tmp_path):
+    one, _, _ = tuned(tmp_path, "slow-fast", epochs=5, head_alone=0.5)
+    assert one.trend.seen == one.total // 2
 
 
 def test_samples_are_evenly_spread():

@@ -34,7 +34,7 @@ def rates(lane):
         for parameter in lane.run.parameters():
             parameter.grad = torch.zeros_like(parameter)
         lane.update(1.0)
-        out.append({group["peak"]: group["lr"] for group in lane.optimizer.param_groups})
+        out.append({group["rates"].peak: group["lr"] for group in lane.optimizer.param_groups})
     return out
 
 

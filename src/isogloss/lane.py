@@ -13,10 +13,9 @@ from torch import Tensor
 
 from isogloss.batching import order
 from isogloss.features import Features
-from isogloss.methods.method import Regularised
 from isogloss.observing import Memory, Sample
 from isogloss.onset import Trend
-from isogloss.rates import Progress
+from isogloss.rates import Progress, RateGroup
 from isogloss.runs import Run
 
 
@@ -57,18 +56,19 @@ class Lane:
         # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
         groups = []
         for group in self.run.rates():
-            common = {"peak": group.peak, "factor": group.factor}
+            common = {"rates": group, "lr": 0.0}
             matrices = [parameter for parameter in group.parameters if parameter.ndim > 1]
             vectors = [parameter for parameter in group.parameters if parameter.ndim <= 1]
+            decay = settings.weight_decay if group.anchors is None else 0.0
             groups += [
-                {"params": matrices, "weight_decay": settings.weight_decay, **common},
+                {"params": matrices, "weight_decay": decay, **common},
                 {"params": vectors, "weight_decay": 0.0, **common},
             ]
         self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
 
     @property
-    def learnt_from(self) -> list[Features]:
-        """All that the run is shown in training."""
+    def shown(self) -> list[Features]:
+        """All that the run reads in training, be it to learn, to select or only to be looked at."""
         seen = [self.train, self.dev]
         return seen if self.sample is None else [*seen, self.sample.features]
 
@@ -95,20 +95,44 @@ class Lane:
         Args:
             loss: that they are of.
         """
-        self.trend.see(loss, self.step, self.total)
-        if isinstance(self.run.part, Regularised):
-            self.run.part.regularise(self.run.settings)
+        self._set_rates()
+        if any(group["lr"] > 0 for group in self.optimizer.param_groups if group["rates"].of == "backbone"):
+            self.trend.see(loss, self.step, self.total)
+            self._set_rates()
         parameters = self.run.parameters()
+        for group in self.optimizer.param_groups:
+            if group["lr"] == 0:  # AdamW then keeps no moments either, and begins afresh when the rate rises
+                for parameter in group["params"]:
+                    parameter.grad = None
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
         if bool(norm.isfinite()):
-            progress = Progress(self.step / self.total, self.trend.onset)
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self.factor() * group["factor"](progress)
             self.optimizer.step()
+            self._pull()
         else:
             self.skipped += 1
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
+
+    @property
+    def rate(self) -> float:
+        """The highest rate of the last update of anything but the head; the head's where nothing else learns."""
+        groups = self.optimizer.param_groups
+        rates = [float(group["lr"]) for group in groups if group["rates"].of != "head"]
+        return max(rates or [float(group["lr"]) for group in groups])
+
+    def _set_rates(self) -> None:
+        progress, factor = Progress(self.step / self.total, self.trend.onset), self.factor()
+        for group in self.optimizer.param_groups:
+            rates: RateGroup = group["rates"]
+            group["lr"] = rates.peak * factor * rates.factor(progress)
+
+    @torch.no_grad()
+    def _pull(self) -> None:
+        """Weight decay towards other values than 0, decoupled from the gradient like AdamW's own."""
+        rates = {id(group["rates"]): (group["rates"], group["lr"]) for group in self.optimizer.param_groups}
+        for own, rate in rates.values():
+            for weight, anchor in zip(own.parameters, own.anchors or [], strict=own.anchors is not None):
+                weight.lerp_(anchor, min(1.0, rate * own.pull))
 
     def keep(self, score: float, loss: float) -> None:
         """Keep this epoch's weights if the run selects them, or their mean with those of all epochs before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 START = 5  # updates whose mean loss is where a run starts from
@@ -11,22 +12,29 @@ LEARNT = 0.5  # share of the starting loss at which the source counts as learnt
 
 @dataclass
 class Trend:
-    """The exponential mean of a run's training loss, and the onset: the share of the updates at which it was learnt."""
+    """The exponential mean of a run's training loss, and the onset: the share of the updates at which it was learnt.
+
+    What is seen begins with the first update of the backbone: what a head learns alone is no reason to slow that down.
+    """
 
     start: float = 0.0
     mean: float = 0.0
+    seen: int = 0
     onset: float | None = None
 
     def see(self, loss: float, step: int, total: int) -> None:
         """Take in an update's loss.
 
         Args:
-            loss: of the update.
+            loss: of the update; left out if it is not finite.
             step: updates before it.
             total: all that there will be.
         """
-        if step < START:
-            self.start += loss / START
+        if not math.isfinite(loss):
+            return
+        self.seen += 1
+        if self.seen <= START:
+            self.start += (loss - self.start) / self.seen
             self.mean = self.start
             return
         self.mean += (loss - self.mean) * min(1.0, 1 / (MEMORY * total + 1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from isogloss.backbones.anatomy import Place, Places
 
@@ -28,11 +28,23 @@ def always(_: Progress) -> float:
 
 @dataclass(frozen=True, eq=False)
 class RateGroup:
-    """Weights that learn at one rate."""
+    """Weights that learn at one rate, which is not at all while the factor is 0.
+
+    Args:
+        parameters: the weights.
+        peak: their rate, but for warm-up and decay.
+        factor: what it is multiplied by as training goes on.
+        of: what they belong to; `method` is what a method adds to the backbone.
+        anchors: values that weight decay pulls towards, instead of 0; one a parameter.
+        pull: the strength of that.
+    """
 
     parameters: Sequence[nn.Parameter]
     peak: float
     factor: Factor = always
+    of: Literal["backbone", "method", "head"] = "method"
+    anchors: Sequence[Tensor] | None = None
+    pull: float = 0.0
 
 
 class RateTable:

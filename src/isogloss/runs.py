@@ -43,8 +43,8 @@ class Run:
         """Everything that trains, by rate."""
         if isinstance(self.part, Rated):
             return self.part.rates(self.settings, self.head)
-        modules = ((self.part, self.settings.lr), (self.head, self.settings.head_lr))
-        return [RateGroup(list(module.parameters()), rate) for module, rate in modules]
+        head = RateGroup(list(self.head.parameters()), self.settings.head_lr, of="head")
+        return [RateGroup(list(self.part.parameters()), self.settings.lr), head]
 
     def trainable(self) -> int:
         """How many numbers train."""

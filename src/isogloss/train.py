@@ -33,7 +33,7 @@ class Inputs:
         self.kept: dict[int, Tensor] = {}  # by the identity of the features
         width = stack.backbone.shape.width
         if stack.head_only:
-            for features in (features for lane in lanes for features in lane.learnt_from):
+            for features in (features for lane in lanes for features in lane.shown):
                 if id(features) not in self.kept and room_for_states(features, width):
                     self.kept[id(features)] = stack.states(features, lanes[0].run, budget=budget)
 
@@ -84,14 +84,15 @@ def train(
                 observe(lane, lane.sample, inputs, eval_budget)
             if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
+                if lane.step == lane.total and lane.run.settings.select == "mean":
+                    lane.run.load_state(lane.best_state)
+                    evaluate(lane, inputs, eval_budget, source)
                 if lane.memory is not None:
                     remember(lane, lane.memory, stack.trace(lane.memory.features, lane.run, budget=eval_budget))
         after_update(tokens, len(active))
     for lane in lanes:
         lane.run.load_state(lane.best_state)
         lane.run.part.eval()
-        if lane.run.settings.select == "mean":
-            evaluate(lane, inputs, eval_budget, source)
 
 
 def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> int:
@@ -131,9 +132,10 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     means = torch.zeros(len(lanes), device=device).index_add_(0, run_of_unit, loss_units * share_units).tolist()
     for k, lane in enumerate(lanes):
         lane.tokens += sum(row.length for row in rows if row.run == k)
-        if lane.step % LOG_EVERY == 0:
-            lane.history.append(_row(lane, loss=means[k], learning_rate=lane.run.settings.lr * lane.factor()))
+        row = _row(lane, loss=means[k])
         lane.update(means[k])
+        if row["step"] % LOG_EVERY == 0:
+            lane.history.append({**row, "learning_rate": lane.rate})
     return sum(row.length for row in rows)
 
 

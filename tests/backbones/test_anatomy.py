@@ -54,7 +54,7 @@ def test_a_selection_holds_what_it_names(text, inside, outside):
     assert every[outside] not in Places.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "head", "layers.x", "layers.1-", "attention", "layers.1.attention", "1"])
+@pytest.mark.parametrize("text", ["", "heads", "layers.x", "layers.1-", "attention", "layers.1.attention", "1"])
 def test_what_names_no_weights_is_refused(text):
     with pytest.raises(ValueError, match="names no weights"):
         Places.parse(text)

@@ -1,4 +1,4 @@
-"""Which part of a model a weight belongs to: embeddings, or a kind of weights in one of the layers."""
+"""Which part of a model a weight belongs to: embeddings, a kind of weights in one of the layers, or the head."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["embeddings", "query-key", "value-output", "feed-forward", "norms"]
-KINDS: tuple[Kind, ...] = ("embeddings", "query-key", "value-output", "feed-forward", "norms")
+Kind = Literal["embeddings", "query-key", "value-output", "feed-forward", "norms", "head"]
+INSIDE: tuple[Kind, ...] = ("query-key", "value-output", "feed-forward", "norms")  # of a layer
+KINDS: tuple[Kind, ...] = ("embeddings", *INSIDE, "head")
 
 _LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.(.+)")
 _NORM = re.compile(r"(^|[._])(layer_?norm|norm|ln)(_|\.|$)|layernorm", re.IGNORECASE)
@@ -48,17 +49,18 @@ def place(name: str) -> Place:
     return Place(layer, "feed-forward")
 
 
-_PATTERN = re.compile(r"(?:layers(?:\.(\d+)(?:-(\d+))?)?)?\.?([a-z-]+)?")
+HEAD, EMBEDDINGS = Place(None, "head"), Place(None, "embeddings")
+_PATTERN = re.compile(r"layers(?:\.(\d+)(?:-(\d+))?)?(?:\.([a-z-]+))?")
 
 
 @dataclass(frozen=True)
 class Places:
-    """A selection of places: `embeddings`, `norms`, `layers`, `layers.0-5`, `layers.3.query-key`, `layers.norms`.
+    """A selection of places: `head`, `backbone`, `embeddings`, `norms`, `layers`, `layers.0-5`, `layers.3.query-key`.
 
     Args:
         first: the lowest layer; none: no matter which, and outside the layers too.
         last: the highest layer.
-        kind: none: any.
+        kind: none: any but the head.
     """
 
     first: int | None
@@ -72,20 +74,19 @@ class Places:
         Raises:
             ValueError: it is none.
         """
+        kinds = {str(kind): kind for kind in KINDS}
+        if text == "backbone" or text in kinds:
+            return cls(None, None, kinds.get(text))
         found = _PATTERN.fullmatch(text)
-        kind = None if found is None else found[3]
-        if found is None or not text or (kind is not None and kind not in KINDS):
-            raise ValueError(
-                f"{text!r} names no weights; expected {', '.join(KINDS)}, or layers, layers.0-5, layers.3.query-key"
-            )
-        if not text.startswith("layers"):
-            return cls(None, None, kind)
+        if found is None or found[3] not in {None, *INSIDE} or (found[2] and int(found[2]) < int(found[1])):
+            known = ", ".join(KINDS)
+            raise ValueError(f"{text!r} names no weights; expected backbone, {known}, layers.0-5, layers.3.query-key")
         first = 0 if found[1] is None else int(found[1])
         last = None if found[1] is None else int(found[2] or found[1])
-        return cls(first, last, kind)
+        return cls(first, last, kinds.get(found[3]))
 
     def __contains__(self, place: Place) -> bool:
-        if self.kind is not None and place.kind != self.kind:
+        if place.kind != self.kind if self.kind is not None else place == HEAD:
             return False
         if self.first is None:
             return True

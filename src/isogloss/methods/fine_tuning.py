@@ -2,7 +2,8 @@
 
 Its neighbours are settings: frozen layers and groups of weights at rates of their own, by phase (`rates`, `phases`);
 layer-wise decay and gradual unfreezing (Howard and Ruder 2018, arXiv 1801.06146, sections 3.2 and 3.3); a pull towards
-the pre-trained weights (L2-SP, Li et al. 2018, arXiv 1802.01483); the mean of all epochs (`select: mean`).
+the pre-trained weights (L2-SP, Li et al. 2018, arXiv 1802.01483, here decoupled from the gradient as AdamW's decay is);
+the mean of all epochs (`select: mean`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
-from isogloss.backbones.anatomy import Place, place
+from isogloss.backbones.anatomy import EMBEDDINGS, HEAD, Place, place
 from isogloss.backbones.masters import Masters
 from isogloss.backbones.rows import LearningRows, let_learn
 from isogloss.backbones.transformer import set_dropout
+from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.rates import Factor, Progress, RateGroup, RateTable
 
@@ -32,7 +34,8 @@ class FineTuningSettings(Settings):
     epochs: PositiveInt = Field(5, description="passes over the training examples")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay, of matrices only")
     embeddings: bool = Field(
-        False, description="train the word embedding too; most of a multilingual model's weights, and memory for each"
+        False,
+        description="train the word embedding too: the rows of words that occur, or all where it is also the head",
     )
     backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
     rates: dict[str, NonNegativeFloat | list[NonNegativeFloat]] = Field(
@@ -43,7 +46,9 @@ class FineTuningSettings(Settings):
     )
     layer_decay: float = Field(1.0, gt=0, le=1, description="factor on `lr` for each layer farther from the top")
     unfreeze: Fraction = Field(0.0, description="share of the updates over which layers begin to learn, the top first")
-    l2_sp: float = Field(0.0, ge=0, description="strength of the pull towards the pre-trained weights")
+    l2_sp: float = Field(
+        0.0, ge=0, description="decoupled weight decay towards the pre-trained values, in place of that towards 0"
+    )
 
     @model_validator(mode="after")
     def _table_is_whole(self) -> FineTuningSettings:
@@ -94,38 +99,34 @@ class FineTuningPart(nn.Module):
         return self
 
     def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
-        """The weights by place, where places differ."""
-        own = self.by_place(settings.lr, factors(settings, self.layers))
-        return [*own, RateGroup(list(head.parameters()), settings.head_lr)]
+        """The weights by place, and the head."""
+        return self.by_place(settings, head, factors(settings, self.layers))
 
-    def by_place(self, peak: float, factor: Callable[[Place], Factor] | None) -> list[RateGroup]:
-        """The weights at a rate, with a factor for each place; None where there is none."""
+    def by_place(
+        self, settings: FineTuningSettings, head: nn.Module, factor: Callable[[Place], Factor]
+    ) -> list[RateGroup]:
+        """The weights and the head, with a factor for each place."""
+        places: dict[Place, list[str]] = {}
         masters = self.masters.parameters_by_name()
-        if factor is None:
-            return [RateGroup(list(masters.values()), peak)]
-        places: dict[Place, list[nn.Parameter]] = {}
-        for name, master in masters.items():
-            places.setdefault(place(name), []).append(master)
-        return [RateGroup(own, peak, factor(where)) for where, own in places.items()]
-
-    def regularise(self, settings: FineTuningSettings) -> None:
-        """The gradient of L2-SP: a share of the way back to the pre-trained weights."""
-        if not settings.l2_sp:
-            return
-        for name, master in self.masters.parameters_by_name().items():
-            if master.grad is not None:
-                master.grad.add_(master.detach() - self.start[name], alpha=settings.l2_sp)
+        for name in masters:
+            places.setdefault(place(name), []).append(name)
+        groups = [
+            RateGroup(
+                [masters[name] for name in names], settings.lr, factor(where), of="backbone", pull=settings.l2_sp,
+                anchors=[self.start[name] for name in names] if settings.l2_sp else None,
+            )
+            for where, names in places.items()
+        ]  # fmt: skip
+        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, factor(HEAD), of="head")]
 
 
-def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Factor] | None:
-    """What each place's rate is multiplied by as training goes on; None where all are alike.
+def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Factor]:
+    """What each place's rate is multiplied by as training goes on.
 
     Args:
         settings: of the run.
-        layers: of the model; the embeddings count as the layer below the first, a last norm as the top layer.
+        layers: of the model; the embeddings count as the layer below the first, a last norm and the head as the top.
     """
-    if not settings.rates and settings.layer_decay == 1 and not settings.unfreeze:
-        return None
     table = RateTable(settings.rates, settings.phases)
 
     def of(where: Place) -> Factor:
@@ -152,7 +153,14 @@ class FineTuning:
     alike: tuple[str, ...] = ()
 
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
-        """Everything goes with everything."""
+        """Whether the model has the weights that rates are given for."""
+        there = {place(name) for name, _ in backbone.model.named_parameters()} | {HEAD}
+        for text, (places, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
+            if not any(where in places for where in there):
+                raise IsoglossError(
+                    f"rates.{text} is of no weights of {backbone.identity.name}, which has layers 0 to "
+                    f"{backbone.shape.layers - 1}"
+                )
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
         """The backbone's weights, those made trainable that ever move."""
@@ -163,12 +171,14 @@ class FineTuning:
     ) -> FineTuningPart:
         """A part of which only some places learn, by the settings and by what a neighbour of the method says."""
         table = RateTable(settings.rates, settings.phases)
-        if settings.embeddings and backbone.seen is not None:
+
+        def ever(where: Place) -> bool:
+            return learns(where) and any(table.factors(where))
+
+        embeddings = settings.embeddings and ever(EMBEDDINGS)
+        if embeddings and backbone.seen is not None:
             let_learn(backbone.model, backbone.seen)
-        part = FineTuningPart(
-            backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout,
-            learns=lambda where: learns(where) and any(table.factors(where)),
-        )  # fmt: skip
+        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, learns=ever)
         if settings.l2_sp:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part

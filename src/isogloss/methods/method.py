@@ -18,19 +18,10 @@ P = TypeVar("P", bound=nn.Module)
 
 @runtime_checkable
 class Rated(Protocol):
-    """A part whose modules learn at rates of their own; all others learn at `lr`."""
+    """A part that says at which rates it and its head learn; others learn at `lr`, their heads at `head_lr`."""
 
     def rates(self, settings: Any, head: nn.Module) -> list[RateGroup]:
         """All parameters of the part and the head, by rate."""
-        ...
-
-
-@runtime_checkable
-class Regularised(Protocol):
-    """A part that adds something of its own to the gradients of the loss."""
-
-    def regularise(self, settings: Any) -> None:
-        """Called before each update."""
         ...
 
 

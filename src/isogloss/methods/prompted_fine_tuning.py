@@ -44,8 +44,8 @@ class PromptedFineTuningPart(nn.Module):
     def rates(self, settings: PromptedFineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """Prompts need rates at which a backbone would fall apart."""
         prompt = RateGroup(list(self.prompt.parameters()), settings.lr)
-        model = RateGroup(list(self.model.parameters()), settings.backbone_lr)
-        return [prompt, model, RateGroup(list(head.parameters()), settings.head_lr)]
+        model = RateGroup(list(self.model.parameters()), settings.backbone_lr, of="backbone")
+        return [prompt, model, RateGroup(list(head.parameters()), settings.head_lr, of="head")]
 
 
 class PromptedFineTuning:

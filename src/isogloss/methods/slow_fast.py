@@ -6,7 +6,7 @@ constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 * *slow in time*: once the source is learnt, as its own training loss tells (`isogloss.onset`), the backbone slows down.
 * *slow in place*: the lower layers, which carry what languages share, move little or not at all.
 * *fast in place*: the head, and the upper layers that serve the task, move faster.
-* *fast in time*: the source is learnt early: the head alone at first, then a burst, in fewer epochs.
+* *fast in time*: the source is learnt early: the head alone at first, then a burst of the backbone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
-from isogloss.backbones.anatomy import Place
+from isogloss.backbones.anatomy import HEAD, Place
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
 from isogloss.methods.fine_tuning import SEEN, FineTuningPart, FineTuningSettings, factors
 from isogloss.methods.settings import Fraction, Settings
-from isogloss.rates import Factor, Progress, RateGroup, always
+from isogloss.rates import Factor, Progress, RateGroup, RateTable
 
 
 class SlowFastSettings(FineTuningSettings):
@@ -45,6 +45,29 @@ class SlowFastSettings(FineTuningSettings):
     burst_factor: float = Field(2.0, ge=1, description="fast in time: factor on its rate there")
 
 
+def policies(settings: SlowFastSettings, layers: int) -> RateTable:
+    """The three policies that follow from the settings alone, as a table of rates by place and phase.
+
+    Args:
+        settings: of the run.
+        layers: of the model.
+    """
+    rates: dict[str, float | list[float]] = {}
+    phases: list[float] = []
+    if settings.slow_place:
+        rates["embeddings"] = settings.lower_factor
+        if lower := round(layers * settings.lower):
+            rates[f"layers.0-{lower - 1}"] = settings.lower_factor
+    if settings.fast_place:
+        rates["head"] = settings.head_factor
+        if upper := round(layers * settings.upper):
+            rates[f"layers.{layers - upper}-{layers - 1}"] = settings.upper_factor
+    if settings.fast_time:
+        phases = [settings.head_alone, settings.head_alone + settings.burst]
+        rates["backbone"] = [0.0, settings.burst_factor, 1.0]
+    return RateTable(rates, phases)
+
+
 class SlowFastPart(nn.Module):
     """One run's weights.
 
@@ -57,51 +80,19 @@ class SlowFastPart(nn.Module):
         self.model = model
 
     def rates(self, settings: SlowFastSettings, head: nn.Module) -> list[RateGroup]:
-        """Every place at its pace."""
-        plain = factors(settings, self.model.layers)
+        """Every place at its pace, times what fine-tuning's own settings say."""
+        plain, table = factors(settings, self.model.layers), policies(settings, self.model.layers)
 
-        def factor(where: Place) -> Factor:
-            before = always if plain is None else plain(where)
-            return lambda progress: before(progress) * pace(where, progress, settings, self.model.layers)
+        def of(where: Place) -> Factor:
+            before, own = plain(where), table.factor(where)
 
-        faster = settings.head_factor if settings.fast_place else 1.0
-        return [
-            *self.model.by_place(settings.lr, factor),
-            RateGroup(list(head.parameters()), settings.head_lr * faster),
-        ]
+            def factor(progress: Progress) -> float:
+                late = settings.slow_time and progress.onset is not None and where != HEAD
+                return before(progress) * own(progress) * (settings.late if late else 1.0)
 
-    def regularise(self, settings: SlowFastSettings) -> None:
-        """As fine-tuning does."""
-        self.model.regularise(settings)
+            return factor
 
-
-def pace(where: Place, progress: Progress, settings: SlowFastSettings, layers: int) -> float:
-    """What the four policies make of a place's rate at a moment.
-
-    Args:
-        where: the place.
-        progress: the moment.
-        settings: of the run.
-        layers: of the model.
-    """
-    factor = 1.0
-    if settings.slow_time and progress.onset is not None:
-        factor *= settings.late
-    if settings.slow_place and is_lower(where, settings, layers):
-        factor *= settings.lower_factor
-    if settings.fast_place and where.layer is not None and where.layer >= layers * (1 - settings.upper):
-        factor *= settings.upper_factor
-    if settings.fast_time:
-        if progress.share < settings.head_alone:
-            factor = 0.0
-        elif progress.share < settings.head_alone + settings.burst:
-            factor *= settings.burst_factor
-    return factor
-
-
-def is_lower(where: Place, settings: SlowFastSettings, layers: int) -> bool:
-    """Whether a place is among the lower layers, the embeddings included."""
-    return where.kind == "embeddings" or (where.layer is not None and where.layer < layers * settings.lower)
+        return self.model.by_place(settings, head, of)
 
 
 class SlowFast:
@@ -119,12 +110,8 @@ class SlowFast:
 
     def build(self, backbone: Backbone, settings: SlowFastSettings, generator: torch.Generator) -> SlowFastPart:
         """The backbone's weights, those made trainable that ever move."""
-        layers = backbone.shape.layers
-        frozen = settings.slow_place and settings.lower_factor == 0
-        part = FINE_TUNING.part(
-            backbone, settings, learns=lambda where: not (frozen and is_lower(where, settings, layers))
-        )
-        return SlowFastPart(part)
+        table = policies(settings, backbone.shape.layers)
+        return SlowFastPart(FINE_TUNING.part(backbone, settings, learns=lambda where: any(table.factors(where))))
 
     def insert(self, parts: Sequence[SlowFastPart], settings: Sequence[SlowFastSettings]) -> Insert | None:
         """Nothing."""
