@@ -222,17 +222,38 @@ def test_samples_are_evenly_spread():
     assert interval(150, 40) == 40
 
 
+def learnt(observations=25, at=4.0):
+    """A source score that rises from chance and stays."""
+    return 0.9 * (1 - np.exp(-np.arange(observations) / at))[None].repeat(5, 0)
+
+
 def test_an_onset_is_found_where_the_gap_begins_to_grow():
     generator = np.random.default_rng(0)
     steps = list(range(10, 260, 10))
-    gap = np.where(np.arange(25) < 12, 0.1, 0.1 + 0.01 * (np.arange(25) - 11))
-    found = onset(gap + generator.normal(0, 0.002, (5, 25)), steps)
-    assert found.step in {130, 140}
-    assert found.lowest <= 120
-    assert found.growth == pytest.approx(0.13, abs=0.01)
-    assert onset(gap[None], steps).step is None
-    quiet = onset(0.1 + generator.normal(0, 0.01, (5, 25)), steps)
-    assert quiet.step is None or quiet.step >= 240
+    gap = np.where(np.arange(25) < 14, 0.1, 0.1 + 0.01 * (np.arange(25) - 13))
+    found = onset(gap + generator.normal(0, 0.002, (5, 25)), learnt(), steps)
+    assert found.step in {150, 160}
+    assert found.learnt == 110
+    assert found.growth == pytest.approx(0.11, abs=0.01)
+    assert onset(gap[None], learnt()[:1], steps).step is None
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_noise_opens_no_gap(seeds):
+    generator = np.random.default_rng(seeds)
+    steps = list(range(25))
+    offsets = generator.normal(0, 0.05, (400, seeds, 1))
+    found = [onset(0.1 + own + generator.normal(0, 0.02, (seeds, 25)), learnt()[:seeds], steps).step for own in offsets]
+    alarms = sum(step is not None for step in found) / len(found)
+    assert alarms < 0.09  # 5 % where the last observation is independent of the rest
+
+
+def test_a_gap_that_rises_with_the_source_does_not_open():
+    """Both scores come from chance: that the gap grows with them is no news."""
+    generator = np.random.default_rng(0)
+    source = learnt(at=3.0)
+    found = onset(0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape), source, list(range(25)))
+    assert found.step is None or found.growth < 0.03
 
 
 def test_the_gap_curve_is_made_of_what_looking_on_wrote():

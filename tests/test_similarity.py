@@ -1,12 +1,14 @@
 """Retrieval and CKA against plain NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isogloss.similarity import linear_cka, retrieval
+from isogloss.similarity import _hsic, linear_cka, retrieval
 
 
 def states(seed, n=7, width=5):
@@ -14,12 +16,25 @@ def states(seed, n=7, width=5):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 9))
-def test_cka_is_the_ratio_of_norms_of_covariances(seed, n, width):
-    x, y = states(seed, n, width).double().numpy(), states(seed + 1, n, width + 2).double().numpy()
-    x, y = x - x.mean(0), y - y.mean(0)
-    expected = np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
-    assert linear_cka(torch.tensor(x), torch.tensor(y)) == pytest.approx(expected, rel=1e-9)
+@given(st.integers(0, 10**6), st.integers(4, 12), st.integers(1, 9))
+def test_hsic_is_the_mean_over_quadruples(seed, n, width):
+    """The unbiased estimator by its definition: over all pairs, triples and quadruples of different texts."""
+    given = [states(seed + more, n, width + more).double().numpy() for more in (0, 2)]
+    k, m = grams = [(x - x.mean(0)) @ (x - x.mean(0)).T for x in given]
+    pairs, triples, quads = (list(itertools.permutations(range(n), size)) for size in (2, 3, 4))
+    expected = np.mean([k[i, j] * m[i, j] for i, j in pairs])
+    expected += np.mean([k[i, j] * m[q, r] for i, j, q, r in quads]) if n < 8 else 0
+    expected -= 2 * np.mean([k[i, j] * m[i, q] for i, j, q in triples])
+    if n < 8:
+        first, second = (torch.from_numpy(gram).fill_diagonal_(0) for gram in grams)
+        assert float(_hsic(first, second)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_states_that_have_nothing_in_common_are_not_alike():
+    found = [linear_cka(states(seed, 32, 384), states(seed + 100, 32, 384)) for seed in range(40)]
+    assert abs(np.mean(found)) < 0.02
+    with pytest.raises(ValueError, match="too few"):
+        linear_cka(states(0, 3), states(1, 3))
 
 
 def test_cka_knows_no_rotation_scale_or_shift():

@@ -113,7 +113,12 @@ def _gap(archive: Archive, options: Options) -> Findings:
         if len(over):
             difference, low, high, p = over.select("difference", "low", "high", "p").row(0)
             shown = [f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]", "" if p is None else f"{p:.3f}"]
-        table.add_row(str(method), *(f"{own[name].mean():.3f}" for name in gap.MEASURES), *shown, str(len(own)))
+        table.add_row(
+            str(method),
+            *(f"{own[name].to_numpy().astype(float).mean():.3f}" for name in gap.MEASURES),
+            *shown,
+            str(len(own)),
+        )
     return Findings({"gap": every, "gap-over": than}, {}, [table])
 
 
@@ -126,11 +131,17 @@ def _dynamics(archive: Archive, options: Options) -> Findings:
         raise IsoglossError("nothing was looked at in training; `dynamics: {}` in the spec does so")
     opened = dynamics.onsets(curve)
     table = Table(
-        "method", "lowest at", "opens at", "grows by", "seeds", box=box.SIMPLE_HEAD, title="the gap in training"
+        "method",
+        "source learnt at",
+        "gap opens at",
+        "grows by",
+        "seeds",
+        box=box.SIMPLE_HEAD,
+        title="the gap in training, in updates",
     )
     for row in opened.iter_rows(named=True):
         onset = "never" if row["onset"] is None else str(row["onset"])
-        table.add_row(row["method"], str(row["lowest"]), onset, f"{row['growth']:+.3f}", str(row["seeds"]))
+        table.add_row(row["method"], str(row["learnt"]), onset, f"{row['growth']:+.3f}", str(row["seeds"]))
     return Findings(
         {"dynamics": curve, "dynamics-onset": opened}, {"dynamics": figures.gap_curves(curve, opened)}, [table]
     )
@@ -169,16 +180,16 @@ def _forgetting(archive: Archive, options: Options) -> Findings:
     parallel = _parallel(archive, options)
     parts = []
     chosen = _cells(archive, options)
-    with err.status("") as status:
+    with err.status("forgetting: before training") as status:
+        witness = forgotten.Witness(archive, parallel)
         for number, (cell, found) in enumerate(chosen, start=1):
             status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            parts.append(forgotten.forgetting(archive, parallel, cell, found))
+            parts.append(witness.compare(cell, found))
     every = pl.concat(parts)
-    findings = Findings({"forgetting": every}, {"forgetting": figures.memory_by_depth(every)})
-    targets = every.filter(
-        pl.col("language") != str(archive.material.source), pl.col("depth").is_null().or_(pl.col("depth") > 0)
-    )
-    means = targets.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
+    targets = every.filter(pl.col("language") != str(archive.material.source))
+    findings = Findings({"forgetting": every}, {"forgetting": figures.memory_by_depth(targets)})
+    layers = targets.filter(pl.col("depth").is_null() | (pl.col("depth") > 0))
+    means = layers.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
     table = Table(
         "method", "measure", "before", "after", box=box.SIMPLE_HEAD,
         title=f"what is remembered of {len(parallel.languages) - 1} target languages, the mean over layers",

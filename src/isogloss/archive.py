@@ -16,7 +16,7 @@ from isogloss.data import Examples
 from isogloss.errors import IsoglossError
 from isogloss.evaluate import TestSet, predict, predictions_table, scores_table
 from isogloss.material import Material, gather
-from isogloss.observing import spread
+from isogloss.observing import sample
 from isogloss.plan import Cell
 from isogloss.restoring import cell_of, load_backbone, restore
 from isogloss.runs import Stack
@@ -61,8 +61,8 @@ class Archive:
     @cached_property
     def backbone(self) -> Backbone:
         """As it was pre-trained; checked to be that of all cells."""
-        words = any(cell.settings.head == "verbalizer" for cell, _ in self.cells)
-        return load_backbone(self.stored, [found for _, found in self.cells], words=words)
+        found = [found for _, found in self.cells]
+        return load_backbone(self.stored, found, words=None, dtype=found[0].record["facts"]["backbone"]["dtype"])
 
     @cached_property
     def material(self) -> Material:
@@ -99,7 +99,7 @@ class Archive:
 
     def sample(self, cell: Cell, found: Finished, parts: Sequence[Examples], examples: int) -> TestSet:
         """So many examples of each part, evenly spread, as a cell reads them."""
-        taken = [part.taken(spread(len(part), examples).tolist()) for part in parts]
+        taken = [sample(part, examples) for part in parts]
         return Sheets(self.material, self.task, self.backbone, self.verbalizer(cell, found)).test_set(taken)
 
     def scores(self, stack: Stack, cell: Cell, test: TestSet) -> pl.DataFrame:

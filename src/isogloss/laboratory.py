@@ -44,6 +44,7 @@ class Laboratory:
         environment: what they are made with, for the record.
         checkpoint_minutes: how much training a crash may cost.
         verbalizer: for cells that have one.
+        cells: all of the experiment, whether to be carried out now or before.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Laboratory:
         environment: Mapping[str, Any],
         *,
         checkpoint_minutes: float,
+        cells: Sequence[Cell],
         verbalizer: Verbalizer | None = None,
     ) -> None:
         self.material = material
@@ -63,6 +65,7 @@ class Laboratory:
         self.common = dict(common)
         self.environment = dict(environment)
         self.minutes = checkpoint_minutes
+        self.cells = list(cells)
         self.card = material.data.card
         self.task = TASKS[self.card.kind]
         self.verbalizer = verbalizer
@@ -97,7 +100,7 @@ class Laboratory:
             lessons = {id(own): own for own in (sheets.lessons(run.seed) for run in runs)}.values()
             parts = [part for own in lessons for part in (own.train, own.dev)]
             self._report_cut(group, room, *parts, sheets.test.features)
-        lanes = [self._lane(cell, run, sheets, stack.room(run)) for cell, run in zip(group, runs, strict=True)]
+        lanes = [self._lane(run, sheets, stack.room(run)) for run in runs]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -146,7 +149,7 @@ class Laboratory:
     def _sheets(self, cell: Cell) -> Sheets:
         return self.sheets[cell.settings.head]
 
-    def _lane(self, cell: Cell, run: Run, sheets: Sheets, room: int) -> Lane:
+    def _lane(self, run: Run, sheets: Sheets, room: int) -> Lane:
         metric, lessons = self.card.metrics[0], sheets.lessons(run.seed)
         dev, gold = sheets.fit(lessons.dev, room), lessons.gold
 
@@ -155,7 +158,7 @@ class Laboratory:
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
         lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
-        lane.sample = self._sample(cell, sheets, room, lane.total)
+        lane.sample = self._sample(sheets, room, lane.total)
         if self.memory is not None:
             lane.memory = replace(self.memory, features=sheets.fit(self.memory.features, room))
         return lane
@@ -165,11 +168,11 @@ class Laboratory:
         """Parallel sentences, and what the backbone makes of them before anything is trained."""
         return None if self.material.parallel is None else memory_of(self.material.parallel, self.backbone)
 
-    def _sample(self, cell: Cell, sheets: Sheets, room: int, total: int) -> Sample | None:
+    def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
         if not self.material.watched:
             return None
         every = interval(total, self.material.every)
-        chosen = sheets.fewer(self._affordable(cell, sheets, total // every + cell.settings.epochs))
+        chosen = sheets.fewer(self._affordable)
         parts, features = chosen.examples, sheets.fit(chosen.features, room)
         gold = [answer for part in parts for answer in self.task.gold(part.table)]
         metric = self.task.metrics[self.card.metrics[0]]
@@ -179,15 +182,23 @@ class Laboratory:
             said, right = by_language(parts, answers), by_language(parts, gold)
             return {language: metric(right[language], own, language) for language, own in said.items()}
 
-        return Sample(features, score, every)
+        return Sample(features, score, every, {str(part.language): len(part) for part in parts})
 
-    def _affordable(self, cell: Cell, sheets: Sheets, looks: int) -> int:
-        """How many examples of each target may be looked at so often."""
+    @cached_property
+    def _affordable(self) -> int:
+        """How many examples of each target may be looked at: as many in all cells, so that their curves compare."""
         wanted = max(len(part) for part in self.material.watched[1:] or self.material.watched)
         if self.material.cost is None:
             return wanted
-        whole = looks * self._pass(sheets.watched.features, cell)  # of all that may be looked at
-        return max(1, min(wanted, int(wanted * self.material.cost * self._training(cell) / whole)))
+        affordable = [wanted]
+        for cell in self.cells:
+            if cell.method.passes:  # a head alone costs next to nothing, the states being kept
+                sheets, settings = self._sheets(cell), cell.settings
+                total = settings.epochs * -(-len(sheets.lessons(cell.seed).train.of_example) // settings.batch_size)
+                looks = total // interval(total, self.material.every) + settings.epochs
+                whole = looks * self._pass(sheets.watched.features, cell)  # of all that may be looked at
+                affordable.append(int(wanted * self.material.cost * self._training(cell) / whole))
+        return max(1, min(affordable))
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room, sheets = lane.run, stack.room(lane.run), self._sheets(cell)
@@ -214,6 +225,8 @@ class Laboratory:
             "selected_epoch": lane.best_epoch,
             "updates": lane.step,
             "skipped_updates": lane.skipped,
+            "source_learnt": lane.trend.onset,
+            "observed": None if lane.sample is None else lane.sample.counts,
             "truncated": {
                 "train": lane.train.cut, "dev": lane.dev.cut,
                 "test": sheets.fit(sheets.test.features, room).cut,
@@ -271,7 +284,7 @@ class Laboratory:
         epochs, passes, own = cell.settings.epochs, cell.method.passes, self._sheets(cell).lessons(cell.seed)
         if passes == 0:  # states are computed once
             return self._pass(own.train, cell) + self._pass(own.dev, cell)
-        return epochs * ((1 + passes) * self._pass(own.train, cell) + self._pass(own.dev, cell))
+        return epochs * (passes * self._pass(own.train, cell) + self._pass(own.dev, cell))
 
     def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
         ratio = self._pass(part, cell) / float(part.lengths.sum())

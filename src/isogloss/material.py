@@ -11,7 +11,7 @@ from isogloss.data.shots import draw
 from isogloss.errors import IsoglossError, MissingError
 from isogloss.groups import is_group, members
 from isogloss.languages import Language
-from isogloss.observing import divide
+from isogloss.observing import divide, sample
 from isogloss.parallel import Parallel, read_parallel
 from isogloss.spec import Spec
 
@@ -99,10 +99,12 @@ def gather(spec: Spec) -> Material:
     _refuse_overlap(train, dev, tests[0])
     watched: list[Examples] = []
     if spec.dynamics is not None:
-        watched.append(divide(dev, spec.dynamics.examples * max(1, len(targets)))[0])
+        watched.append(sample(dev, spec.dynamics.examples * max(1, len(targets))))
         for place, test in enumerate(tests[1:], start=1):
             seen, tests[place] = _watch(data, test, spec.dynamics.examples)
             watched.append(seen)
+        if data.card.parallel:
+            tests = _without_the_same(tests, watched[1:])
     if spec.data.shots is not None:
         if data.card.kind != "classification":
             raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
@@ -138,7 +140,21 @@ def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Exampl
         own = replace(data, trainer=None).examples(test.language, "dev")
     except MissingError:
         return divide(test, wanted)
-    return divide(own, wanted)[0], test
+    return sample(own, wanted), test
+
+
+def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Examples]:
+    """Parallel test splits without the items of which any language has lost its own to looking on."""
+    lost = {
+        name
+        for seen, test in zip(watched, tests[1:], strict=True)
+        if seen.split == test.split
+        for name in seen.table["id"]
+    }
+    return [
+        test.taken([place for place, name in enumerate(test.table["id"]) if name not in lost]) if lost else test
+        for test in tests
+    ]
 
 
 def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:

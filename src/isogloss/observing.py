@@ -29,11 +29,13 @@ class Sample:
         features: of all languages end to end, cut to fit.
         score: each language's score, from the scores (units, C) of `features`.
         every: updates between two observations; the end of each epoch is one too.
+        counts: examples of each language.
     """
 
     features: Features
     score: Callable[[Tensor], dict[str, float]]
     every: int
+    counts: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +82,14 @@ def spread(count: int, wanted: int) -> Int[np.ndarray, "taken"]:
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int))
 
 
+def sample(examples: Examples, wanted: int) -> Examples:
+    """So many of a split, evenly spread."""
+    return examples.taken(spread(len(examples), wanted).tolist())
+
+
 def divide(examples: Examples, wanted: int) -> tuple[Examples, Examples]:
-    """A sample of a split, and what remains of it."""
-    taken = spread(len(examples), wanted)
+    """A sample of a split, a quarter of it at most, and what remains."""
+    taken = spread(len(examples), min(wanted, max(1, len(examples) // 4)))
     left = np.setdiff1d(np.arange(len(examples)), taken)
     return examples.taken(taken.tolist()), examples.taken(left.tolist())
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isogloss.data import DataSet
 from isogloss.errors import IsoglossError
 from isogloss.languages import Language
+from isogloss.similarity import FEWEST
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
     tables = [data.examples(language, "test").table for language in languages]
     texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
     common = [name for name in tables[0]["id"] if all(name in own for own in texts)][:sentences]
-    if len(common) < 2:  # noqa: PLR2004
-        raise IsoglossError(f"{data.card.name} has no two sentences in all of {', '.join(map(str, languages))}")
+    if len(common) < FEWEST:
+        raise IsoglossError(
+            f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
+            f"{FEWEST} are needed"
+        )
     return Parallel(languages, [[own[name] for name in common] for own in texts])

@@ -25,20 +25,23 @@ def cell_of(found: Finished) -> Cell:
     return Cell(found.record["method"], method, settings, found.record["seed"])
 
 
-def load_backbone(stored: Store, cells: Sequence[Finished], *, words: bool) -> Backbone:
+def load_backbone(
+    stored: Store, cells: Sequence[Finished], *, words: bool | None, dtype: str | None = None
+) -> Backbone:
     """The backbone of stored cells, on whatever device there is here.
 
     Args:
         stored: the run directory.
         cells: those that are wanted.
-        words: whether any of them has a verbalizer.
+        words: whether the head over the vocabulary is wanted; None: where there is one.
+        dtype: what to compute in; None: as the spec says, for whatever device there is here.
 
     Raises:
         IsoglossError: the backbone is not the one they were trained on.
     """
     spec = stored.spec()
     name = spec["backbone"]
-    backbone = load(name, dtype=spec["dtype"], words=words)
+    backbone = load(name, dtype=dtype or spec["dtype"], words=words)
     for cell in cells:
         facts = cell.record["facts"]
         if backbone.identity.weights != facts["backbone"]["weights"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from isogloss import heads
-from isogloss.backbones import Backbone, Insert
+from isogloss.backbones import Backbone, InputPrompt, Insert
 from isogloss.backbones.backbone import Pooling
 from isogloss.batching import Batch, Row, collate, passes
 from isogloss.features import Features
@@ -23,6 +23,7 @@ from isogloss.rates import RateGroup
 from isogloss.seeding import derive
 from isogloss.verbalizer import Verbalizer, VerbalizerHead
 
+TRACED = 4  # a pass that keeps the states of every layer holds so many times fewer tokens
 KEEP_STATES = 1 << 30  # bytes of the head's inputs that may be kept instead of encoding again
 
 
@@ -138,11 +139,16 @@ class Stack:
 
     @torch.no_grad()
     def trace(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "depths rows H"]:
-        """The mean state of each row's tokens at every depth (`Backbone.trace`), in float32 on the CPU."""
+        """The mean state of each row's tokens at every depth (`Backbone.trace`), in float32 on the CPU.
+
+        A prompt whose place a template says stands behind texts that have none.
+        """
         insert, extra = self.insert([run]), self.method.length(run.settings)
+        if isinstance(insert, InputPrompt) and insert.place == "template" and features.filled is None:
+            insert = replace(insert, place="after")
         shape = self.backbone.shape
         out = torch.empty(shape.layers + 1, len(features), shape.width)
-        for some in passes((features.lengths + extra).tolist(), budget=budget):
+        for some in passes((features.lengths + extra).tolist(), budget=budget // TRACED):
             batch = self._batch([Row(features, i, 0) for i in some])
             states = self.backbone.trace(
                 batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front

@@ -15,7 +15,7 @@ from isogloss.evaluate import TestSet
 from isogloss.features import Features
 from isogloss.material import Material
 from isogloss.methods import find
-from isogloss.observing import Memory, spread
+from isogloss.observing import Memory, sample
 from isogloss.parallel import Parallel
 from isogloss.runs import Stack, new_run
 from isogloss.tasks import Task
@@ -72,10 +72,7 @@ class Sheets:
         if examples not in self._fewer:
             source, *targets = self.material.watched
             wanted = [examples * max(1, len(targets)), *([examples] * len(targets))]
-            taken = [
-                part.taken(spread(len(part), count).tolist())
-                for part, count in zip((source, *targets), wanted, strict=True)
-            ]
+            taken = [sample(part, count) for part, count in zip((source, *targets), wanted, strict=True)]
             self._fewer[examples] = self.test_set(taken)
         return self._fewer[examples]
 

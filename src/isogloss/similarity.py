@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+FEWEST = 4  # texts that debiased CKA takes
+
 
 def retrieval(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> float:
     """Share of texts whose nearest by cosine in the other set is themselves; the mean of both directions.
@@ -19,8 +21,26 @@ def retrieval(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> float:
 
 
 def linear_cka(one: Float[Tensor, "N H"], other: Float[Tensor, "N J"]) -> float:
-    """Linear centered kernel alignment (Kornblith et al. 2019, arXiv 1905.00414, section 3), from 0 to 1."""
-    centred = [states.double() - states.double().mean(dim=0) for states in (one, other)]
-    # Gram matrices of texts, N x N: there are fewer texts than dimensions.
-    first, second = (states @ states.T for states in centred)
-    return float((first * second).sum() / (first.norm() * second.norm()))
+    """Linear centered kernel alignment (Kornblith et al. 2019, arXiv 1905.00414, section 3), debiased; 1 at most.
+
+    By the unbiased estimator of HSIC (Song et al. 2012, section 3): the plain one is near 1 for any two sets of states
+    where texts are few and dimensions many.
+
+    Raises:
+        ValueError: there are fewer than four texts.
+    """
+    if len(one) < FEWEST:
+        raise ValueError(f"{len(one)} texts are too few for CKA, which takes {FEWEST}")
+    first, second = (_gram(states) for states in (one, other))
+    return float(_hsic(first, second) / (_hsic(first, first) * _hsic(second, second)).sqrt())
+
+
+def _gram(states: Float[Tensor, "N H"]) -> Float[Tensor, "N N"]:
+    centred = states.double() - states.double().mean(dim=0)
+    return (centred @ centred.T).fill_diagonal_(0)
+
+
+def _hsic(first: Float[Tensor, "N N"], second: Float[Tensor, "N N"]) -> Tensor:
+    n = len(first)
+    cross = first.sum() * second.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (first @ second).sum()
+    return ((first * second).sum() + cross) / (n * (n - 3))

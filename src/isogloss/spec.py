@@ -131,7 +131,7 @@ class ParallelSpec(_Strict):
     path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
         None, description="a folder in its own layout; left out: the hub or a package"
     )
-    sentences: Annotated[int, Field(ge=2)] = Field(32, description="of each language, the first that all have")
+    sentences: Annotated[int, Field(ge=4)] = Field(32, description="of each language, the first that all have")
 
 
 class DynamicsSpec(_Strict):

@@ -8,7 +8,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from isogloss.analysis.forgetting import against_gap, checkpoints, word_losses
-from isogloss.analysis.importance import HEAD, NONE, Patient, effects, fisher, importance, masters_of
+from isogloss.analysis.importance import NONE, Patient, effects, fisher, importance, masters_of
 from isogloss.analysis.intervals import half_width, summarised
 from isogloss.analyze import Options, analyze
 from isogloss.archive import Archive
@@ -17,7 +17,7 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment import run
 from isogloss.observing import MEASURES
 from isogloss.spec import Spec
-from models import checkpoint, sib200
+from models import LABELS, checkpoint, sib200
 
 METHODS = {
     "deep-prompt": {"epochs": 2, "length": 2, "batch_size": 8},
@@ -85,7 +85,7 @@ def test_each_state_changes_exactly_its_group(archive):
             )
             assert value.equal(tuned[name] if as_tuned else start[name]), (way, group, name)
     assert {kind for _, kind in patient.groups} == {
-        "embeddings", "query-key", "value-output", "feed-forward", "norms", HEAD,
+        "embeddings", "query-key", "value-output", "feed-forward", "norms", "head",
     }  # fmt: skip
 
 
@@ -131,9 +131,9 @@ def test_fisher_information_is_that_of_a_linear_model_in_closed_form(archive):
     (scores,) = patient.stack.logits(sample.features, [patient.run], budget=1000)
     chances = scores.softmax(dim=1)
     expected = float((1 - chances.square().sum(dim=1)).mean())
-    assert found[None, HEAD] == pytest.approx(expected, rel=0.3)  # one draw an example
+    assert found[None, "head"] == pytest.approx(expected, rel=0.3)  # one draw an example
     assert bias.grad is not None
-    assert all(value > 0 for group, value in found.items() if group != (None, HEAD))
+    assert all(value > 0 for group, value in found.items() if group != (None, "head"))
 
 
 def test_the_loss_of_words_is_that_of_transformers(tmp_path):
@@ -211,3 +211,33 @@ def test_what_is_missing_is_said(archive, tmp_path):
         list(analyze(folder, [], Options(methods=["soft"])))
     with pytest.raises(IsoglossError, match="holds no finished run"):
         list(analyze(tmp_path, [], Options()))
+
+
+def test_verbalizers_prompts_in_templates_and_losses_of_words(tmp_path):
+    """What has no head of its own, no place for its prompt in plain text, and a loss of words in each language."""
+    from decoders import whole
+
+    data = sib200(tmp_path / "data")
+    folder = whole(tmp_path / "model", "xlm-roberta")
+    spec = Spec(
+        name="small", backbone=str(folder), task="sib200", data={"path": data}, dtype="bfloat16", device="cpu",
+        verbalizer={
+            "template": "{text} {prompt} {answer}",
+            "words": dict(zip(LABELS, ["cat", "dog", "sat", "ran", "on", "mat", "log"], strict=True)),
+        },
+        methods={
+            "prompt": {"method": "soft-prompt", "head": "verbalizer", "place": "template", "length": 2, "epochs": 1},
+            "words": {"method": "fine-tuning", "head": "verbalizer", "embeddings": True, "epochs": 1, "lr": 1e-2},
+            "linear": {"method": "fine-tuning", "embeddings": True, "epochs": 1},
+        },
+        dynamics={"examples": 3, "parallel": {"path": data, "sentences": 5}},
+    )  # fmt: skip
+    run(spec, tmp_path / "out")
+    said = list(analyze(tmp_path / "out", [], Options(examples=3, sentences=5)))
+    assert said
+    table = pl.read_parquet(tmp_path / "out/analysis/forgetting.parquet")
+    losses = table.filter(measure="loss")
+    assert set(losses["method"]) == {"words", "linear"}
+    assert (losses.filter(method="words")["before"] != losses.filter(method="words")["after"]).all()
+    groups = pl.read_parquet(tmp_path / "out/analysis/importance.parquet").filter(method="words")["weights"]
+    assert "head" not in set(groups)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 
 from isogloss.observing import MEASURES
 
 CONFIDENCE = 0.95
+LEARNT = 0.9  # share of its final score from which on the source counts as learnt
+WINDOW = 3  # observations whose mean gap is what growth is counted from
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,15 @@ class Onset:
     """When a gap opens.
 
     Args:
-        step: the update after which the gap's growth is no longer explained by noise; None where it never is, or where
+        step: the update from which on the gap's growth is not explained by noise; None where it never is, or where
             there are fewer than two seeds to tell noise by.
-        lowest: the update at which the mean gap was lowest before that.
+        learnt: the update at which the source's mean score reached nine tenths of its last: before that both scores
+            rise from chance, and a gap says nothing.
         growth: from there to the end, the mean over seeds.
     """
 
     step: int | None
-    lowest: int
+    learnt: int
     growth: float
 
 
@@ -63,54 +66,54 @@ def gap_curve(history: pl.DataFrame, source: str) -> pl.DataFrame:
     )
 
 
-def onset(gaps: Float[np.ndarray, "seeds observations"], steps: list[int]) -> Onset:
+def onset(
+    gaps: Float[np.ndarray, "seeds observations"], source: Float[np.ndarray, "seeds observations"], steps: list[int]
+) -> Onset:
     """When the gap opens, noise being what differs between seeds.
 
-    For each observation, the one with the lowest mean gap so far is what growth is counted from; the difference is
-    paired by seed. The onset is the first observation from which on every one has grown by more than a one-sided
-    t-interval allows for.
+    Growth is counted, seed by seed, from the mean of the first observations at which the source is learnt. The onset is
+    the first observation behind them from which on *every* one has grown by more than a one-sided t-interval allows
+    for; a false alarm needs at least that the last one has, which is as rare as the interval says.
 
     Args:
         gaps: of each seed at each observation.
+        source: its scores there.
         steps: updates of the observations.
     """
-    mean = gaps.mean(axis=0)
-    lowest = np.array([int(mean[: place + 1].argmin()) for place in range(len(mean))])
-    grown = _grown(gaps, lowest)
-    opened = len(grown) - int(np.argmin(grown[::-1])) if not grown.all() else 0  # behind the last that has not grown
-    found = opened < len(grown)
-    start = int(lowest[opened if found else -1])
-    return Onset(steps[opened] if found else None, steps[start], float(mean[-1] - mean[start]))
-
-
-def _grown(gaps: Float[np.ndarray, "seeds observations"], lowest: np.ndarray) -> Bool[np.ndarray, "observations"]:
-    """Whether the gap at each observation lies above its lowest so far beyond the noise."""
-    seeds = len(gaps)
-    if seeds < 2:  # noqa: PLR2004
-        return np.zeros(gaps.shape[1], dtype=bool)
-    grown = np.zeros(gaps.shape[1], dtype=bool)
-    for place, before in enumerate(lowest):
-        difference = gaps[:, place] - gaps[:, before]
-        spread = difference.std(ddof=1) / np.sqrt(seeds)
-        grown[place] = difference.mean() > stats.t.ppf(CONFIDENCE, seeds - 1) * spread and place != before
-    return grown
+    seeds, mean = len(gaps), source.mean(axis=0)
+    first = int(np.argmax(mean >= LEARNT * mean[-1]))
+    behind = min(first + WINDOW, gaps.shape[1])
+    growth = gaps - gaps[:, first:behind].mean(axis=1, keepdims=True)
+    mean_growth = growth.mean(axis=0)
+    opened = len(steps)
+    if seeds > 1 and behind < len(steps):
+        noise = np.sqrt(growth[:, behind:].var(axis=0, ddof=1).mean() / seeds)  # pooled over the observations
+        grown = mean_growth[behind:] > stats.t.ppf(CONFIDENCE, seeds - 1) * noise
+        still = np.flatnonzero(~grown)
+        opened = behind + (int(still[-1]) + 1 if len(still) else 0)
+    return Onset(steps[opened] if opened < len(steps) else None, steps[first], float(mean_growth[-1]))
 
 
 def onsets(curve: pl.DataFrame) -> pl.DataFrame:
     """The onset of every method, from `gap_curve`.
 
     Returns:
-        `method onset lowest growth seeds`
+        `method onset learnt growth seeds`
     """
     rows = []
     for (method,), own in curve.group_by(["method"], maintain_order=True):
-        wide = own.pivot(on="seed", index="step", values="gap").sort("step").drop_nulls()
-        found = onset(wide.drop("step").to_numpy().T, wide["step"].to_list())
+        by_seed = [part.sort("step") for _, part in own.group_by(["seed"], maintain_order=True)]
+        steps = sorted(set.intersection(*(set(part["step"]) for part in by_seed)))
+        gaps, source = (
+            np.array([part.filter(pl.col("step").is_in(steps))[name].to_list() for part in by_seed])
+            for name in ("gap", "source")
+        )
+        found = onset(gaps, source, steps)
         rows.append(
             {
-                "method": method, "onset": found.step, "lowest": found.lowest, "growth": found.growth,
-                "seeds": own["seed"].n_unique(),
+                "method": method, "onset": found.step, "learnt": found.learnt, "growth": found.growth,
+                "seeds": len(by_seed),
             }
         )  # fmt: skip
-    schema = {"method": pl.String, "onset": pl.Int64, "lowest": pl.Int64, "growth": pl.Float64, "seeds": pl.Int64}
+    schema = {"method": pl.String, "onset": pl.Int64, "learnt": pl.Int64, "growth": pl.Float64, "seeds": pl.Int64}
     return pl.DataFrame(rows, schema=schema)

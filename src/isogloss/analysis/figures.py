@@ -12,8 +12,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from isogloss.analysis.importance import HEAD, INSIDE, grid
+from isogloss.analysis.importance import grid
 from isogloss.analysis.intervals import half_width
+from isogloss.backbones.anatomy import INSIDE
 from isogloss.cache import atomic_file
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
@@ -80,8 +81,8 @@ def importance_map(effects: pl.DataFrame, method: str) -> Figure:
 def _heat(panel: Any, own: pl.DataFrame, title: str) -> None:
     cells = grid(own)
     alone = {row["weights"]: row["effect"] for row in own.filter(pl.col("layer").is_null()).iter_rows(named=True)}
-    sides = {"emb.": alone.get("embeddings"), "head": alone.get(HEAD), "norm": alone.get("norms")}
-    there = {name: value for name, value in sides.items() if value is not None and name != "head"}
+    sides = {"emb.": alone.get("embeddings"), "norm": alone.get("norms")}
+    there = {name: value for name, value in sides.items() if value is not None}
     columns = [np.full((len(INSIDE), 1), value) for value in there.values()]
     whole = np.concatenate([*columns, cells], axis=1)
     limit = np.nanmax(np.abs(whole)) or 1.0
@@ -90,7 +91,8 @@ def _heat(panel: Any, own: pl.DataFrame, title: str) -> None:
     labels = [*there, *map(str, range(1, cells.shape[1] + 1))]
     axes.set_xticks(range(len(labels)), labels, fontsize=7)
     axes.set_yticks(range(len(INSIDE)), INSIDE, fontsize=7)
-    axes.set_title(title, fontsize=8)
+    head = alone.get("head")  # without it nothing is left of the task: on the same scale it would hide the rest
+    axes.set_title(title if head is None else f"{title} (head: {head:+.2f})", fontsize=8)
     for place in range(len(there)):
         axes.axvline(place + 0.5, color="white", linewidth=3)
     panel.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
@@ -100,7 +102,7 @@ def memory_by_depth(table: pl.DataFrame) -> Figure:
     """What is remembered at every depth, the mean over target languages and seeds; dotted, before training.
 
     Args:
-        table: rows of `forgetting.SCHEMA`.
+        table: rows of `forgetting.SCHEMA`, of target languages.
     """
     inside = table.filter(pl.col("depth").is_not_null())
     measures = [name for name in NAMES if name in set(inside["measure"])]

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import torch
 from scipy import stats
+from torch.nn.functional import cross_entropy
 
 from isogloss.analysis.dynamics import gap_curve
 from isogloss.analysis.intervals import CONFIDENCE
@@ -27,6 +28,7 @@ from isogloss.plan import Cell
 from isogloss.seeding import derive
 from isogloss.sheets import memory_of
 from isogloss.store import Finished
+from isogloss.verbalizer import AT_ONCE
 
 HIDDEN = 0.15  # share of tokens that a masked language model has to guess, as in its training
 RESAMPLES = 2000
@@ -36,36 +38,48 @@ SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-def forgetting(archive: Archive, parallel: Parallel, cell: Cell, found: Finished) -> pl.DataFrame:
-    """What a cell remembers.
+class Witness:
+    """What the pre-trained model makes of parallel sentences, to hold every cell against.
 
     Args:
         archive: a run directory.
         parallel: sentences in the source and targets.
-        cell: one of its cells.
-        found: where it is stored.
-
-    Returns:
-        Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
     """
-    memory = memory_of(parallel, archive.backbone)
-    stack = archive.stack(cell, found)
-    cut = fit(memory.features, stack.room(stack.runs[0]), archive.backbone.tokenizer)
-    after = stack.trace(cut, stack.runs[0], budget=budgets(archive.backbone.device)[1])
-    common = {"method": cell.label, "seed": cell.seed, "sentences": len(parallel)}
-    rows = [
-        {**common, "depth": depth, "language": language, "measure": measure, "before": then, "after": now}
-        for (depth, language, measure, then), (_, _, _, now) in zip(
-            memory.measures(memory.before), memory.measures(after), strict=True
-        )
-    ]
-    if archive.backbone.vocabulary is not None and not cell.method.frozen:
-        before, now = (word_losses(model, memory) for model in (archive.backbone, stack.backbone))
-        rows += [
-            {**common, "depth": None, "language": code, "measure": "loss", "before": before[code], "after": now[code]}
-            for code in memory.languages
+
+    def __init__(self, archive: Archive, parallel: Parallel) -> None:
+        self.archive = archive
+        self.sentences = len(parallel)
+        self.memory = memory_of(parallel, archive.backbone)
+        self.losses = word_losses(archive.backbone, self.memory) if archive.backbone.vocabulary is not None else None
+
+    def compare(self, cell: Cell, found: Finished) -> pl.DataFrame:
+        """What a cell remembers.
+
+        Args:
+            cell: one of the directory's.
+            found: where it is stored.
+
+        Returns:
+            Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
+        """
+        backbone, memory = self.archive.backbone, self.memory
+        stack = self.archive.stack(cell, found)
+        cut = fit(memory.features, stack.room(stack.runs[0]), backbone.tokenizer)
+        after = stack.trace(cut, stack.runs[0], budget=budgets(backbone.device)[1])
+        common = {"method": cell.label, "seed": cell.seed, "sentences": self.sentences}
+        rows = [
+            {**common, "depth": depth, "language": language, "measure": measure, "before": then, "after": now}
+            for (depth, language, measure, then), (_, _, _, now) in zip(
+                memory.measures(memory.before), memory.measures(after), strict=True
+            )
         ]
-    return pl.DataFrame(rows, schema=SCHEMA)
+        if self.losses is not None and not cell.method.frozen:
+            now = word_losses(stack.backbone, memory)
+            rows += [
+                {**common, "depth": None, "language": code, "measure": "loss", "before": then, "after": now[code]}
+                for code, then in self.losses.items()
+            ]
+        return pl.DataFrame(rows, schema=SCHEMA)
 
 
 @torch.no_grad()
@@ -90,9 +104,12 @@ def word_losses(backbone: Backbone, memory: Memory) -> dict[str, float]:
             guessed = guessed.to(batch.mask.device)
             tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
             hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
-        states = backbone.vocabulary.states(hidden[guessed].to(backbone.dtype))
-        own = torch.nn.functional.cross_entropy(
-            backbone.vocabulary.logits(states).float(), batch.tokens[guessed], reduction="none"
+        asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
+        own = torch.cat(
+            [
+                cross_entropy(backbone.vocabulary.logits(backbone.vocabulary.states(states)), right, reduction="none")
+                for states, right in zip(*asked, strict=True)
+            ]
         )
         for place, part in zip(some, torch.split(own, guessed.sum(dim=1).tolist()), strict=True):
             losses[place] = float(part.sum()), len(part)
@@ -154,7 +171,10 @@ def against_gap(table: pl.DataFrame) -> pl.DataFrame:
     for (measure,), own in known.group_by(["measure"], maintain_order=True):
         for method in methods:
             part = own if method is None else own.filter(pl.col("method") == method)
-            runs = [run.select("fallen", "gap").to_numpy() for _, run in part.group_by("method", "seed")]
+            runs = [
+                [run.select("fallen", "gap").to_numpy() for _, run in of_method.group_by("seed", maintain_order=True)]
+                for _, of_method in part.group_by("method", maintain_order=True)
+            ]
             rows.append({"measure": measure, "method": method, **_correlation(runs)})
     schema = {
         "measure": pl.String, "method": pl.String, "correlation": pl.Float64, "low": pl.Float64, "high": pl.Float64,
@@ -163,21 +183,23 @@ def against_gap(table: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def _correlation(runs: list[np.ndarray]) -> dict[str, float | int | None]:
-    def of(chosen: np.ndarray) -> float:
-        points = np.concatenate([runs[i] for i in chosen])
+def _correlation(runs: list[list[np.ndarray]]) -> dict[str, float | int | None]:
+    """Spearman's correlation over the checkpoints of each method's runs; runs are drawn anew within methods."""
+
+    def of(chosen: list[np.ndarray]) -> float:
+        points = np.concatenate([runs[method][i] for method, some in enumerate(chosen) for i in some])
         if (np.ptp(points, axis=0) == 0).any():
             return float("nan")
         return float(stats.spearmanr(points[:, 0], points[:, 1]).statistic)
 
     low = high = None
-    if len(runs) > 2:  # noqa: PLR2004
+    if min(map(len, runs)) > 1:
         generator = np.random.default_rng(derive("forgetting", len(runs), 0))
-        drawn = [of(generator.integers(0, len(runs), len(runs))) for _ in range(RESAMPLES)]
+        drawn = [of([generator.integers(0, len(some), len(some)) for some in runs]) for _ in range(RESAMPLES)]
         known = [value for value in drawn if not np.isnan(value)]
         if known:
             low, high = (float(np.quantile(known, share)) for share in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return {
-        "correlation": of(np.arange(len(runs))), "low": low, "high": high, "checkpoints": sum(map(len, runs)),
-        "runs": len(runs),
+        "correlation": of([np.arange(len(some)) for some in runs]), "low": low, "high": high,
+        "checkpoints": sum(len(run) for some in runs for run in some), "runs": sum(map(len, runs)),
     }  # fmt: skip

@@ -9,6 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from isogloss.analysis.intervals import half_width
 
 MEASURES = ("source", "target", "gap")
+SAME = 1e-9  # differences that differ by less are the same for all seeds
 
 
 def gaps(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
@@ -59,7 +60,7 @@ def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
             difference = (both[measure] - both[f"{measure}_base"]).to_numpy()
             half = half_width(difference)
             mean = float(difference.mean()) if len(difference) else float("nan")
-            known = len(difference) > 1 and difference.std() > 0
+            known = len(difference) > 1 and difference.std() > SAME
             rows.append(
                 {
                     "method": method, "measure": measure, "difference": mean, "low": mean - half, "high": mean + half,
@@ -70,9 +71,9 @@ def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
         "method": pl.String, "measure": pl.String, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
         "p": pl.Float64, "seeds": pl.Int64,
     }  # fmt: skip
-    return pl.concat(
-        [_corrected(part) for _, part in pl.DataFrame(rows, schema=schema).group_by("measure", maintain_order=True)]
-    )
+    found = pl.DataFrame(rows, schema=schema)
+    parts = [_corrected(part) for _, part in found.group_by("measure", maintain_order=True)]
+    return pl.concat(parts) if parts else found
 
 
 def _corrected(part: pl.DataFrame) -> pl.DataFrame:

@@ -83,7 +83,7 @@ class Places:
             raise ValueError(f"{text!r} names no weights; expected backbone, {known}, layers.0-5, layers.3.query-key")
         first = 0 if found[1] is None else int(found[1])
         last = None if found[1] is None else int(found[2] or found[1])
-        return cls(first, last, kinds.get(found[3]))
+        return cls(first, last, kinds.get(found[3] or ""))
 
     def __contains__(self, place: Place) -> bool:
         if place.kind != self.kind if self.kind is not None else place == HEAD:

@@ -35,6 +35,11 @@ class LearningRows(nn.Module):
         self.register_buffer("ids", ids)
         self.register_buffer("row", row, persistent=False)
 
+    @property
+    def weight(self) -> Float[Tensor, "V H"]:
+        """The whole table with what its rows have learnt, for what reads it as a table."""
+        return self.table.weight.index_copy(0, self.ids, self.rows.weight.to(self.table.weight.dtype))
+
     def forward(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any H"]:
         """What the first layer is given for tokens."""
         row = self.row[tokens]
