@@ -16,8 +16,8 @@ import torch
 
 from isogloss.backbones import load
 from isogloss.data import open_data
-from isogloss.languages import Language
 from isogloss.lane import Lane
+from isogloss.languages import Language
 from isogloss.methods import find
 from isogloss.runs import Run, Stack, new_run
 from isogloss.tokenising import tokenise
