@@ -34,7 +34,7 @@ class Options:
 
     Args:
         methods: labels of the methods that are analysed; none: all.
-        examples: of each language, where a model is run again and again.
+        examples: of each target, where a model is run again and again; as many of the source as of all.
         parallel: a folder of sentences in SIB-200's layout; none: what the spec names, or the run's own data.
         sentences: of each language.
         reference: the method that the others are held against; none: the first of the spec.

@@ -98,8 +98,9 @@ class Archive:
         return restore(self.backbone, cell, found, self.verbalizer(cell, found))
 
     def sample(self, cell: Cell, found: Finished, parts: Sequence[Examples], examples: int) -> TestSet:
-        """So many examples of each part, evenly spread, as a cell reads them."""
-        taken = [sample(part, examples) for part in parts]
+        """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
+        wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
+        taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
         return Sheets(self.material, self.task, self.backbone, self.verbalizer(cell, found)).test_set(taken)
 
     def scores(self, stack: Stack, cell: Cell, test: TestSet) -> pl.DataFrame:

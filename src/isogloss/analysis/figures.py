@@ -67,13 +67,16 @@ def importance_map(effects: pl.DataFrame, method: str) -> Figure:
         method: whose.
     """
     own = effects.filter(method=method)
-    titles = {"rewind": "lost when rewound", "transplant": "gained when transplanted"}
+    titles = {
+        "rewind": dict.fromkeys(OF, "lost when rewound") | {"gap": "closed when rewound"},
+        "transplant": dict.fromkeys(OF, "gained when transplanted") | {"gap": "opened when transplanted"},
+    }
     with rc_context(STYLE):
         figure = Figure((WIDTH * 1.2, 4.4), layout="constrained")
         panels: Any = figure.subfigures(2, 3)
         for row, (way, title) in zip(panels, titles.items(), strict=True):
             for panel, (of, name) in zip(row, OF.items(), strict=True):
-                _heat(panel, own.filter(way=way, of=of), f"{name}: {title}")
+                _heat(panel, own.filter(way=way, of=of), f"{name}: {title[of]}")
         figure.suptitle(method)
         return figure
 

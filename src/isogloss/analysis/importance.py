@@ -114,7 +114,7 @@ def importance(archive: Archive, cell: Cell, found: Finished, *, examples: int) 
         archive: a run directory.
         cell: one of its cells, of a method that tunes the backbone.
         found: where it is stored.
-        examples: of each language's test split, evenly spread.
+        examples: of each target's test split, evenly spread, and as many of the source's as of all targets'.
 
     Returns:
         Rows of `SCHEMA`, and rows of `MOVED`.
