@@ -38,8 +38,8 @@ def describe(spec: Spec, folder: Path) -> None:
     if (looks := spec.dynamics) is not None:
         say(f"  look on     at {looks.examples} examples of each target at most, in training")
         if (given := looks.parallel) is not None:
-            own = open_data(given.task, path=given.path)
-            say(f"              at {given.sentences} parallel sentences of {own.card.title}, {own.where()}")
+            parallel = open_data(given.task, path=given.path)
+            say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
     for name, group in groupby(wanted, key=lambda cell: cell.label.partition("[")[0]):
         own = list(group)
         labels = list(dict.fromkeys(cell.label for cell in own))
