@@ -44,11 +44,12 @@ from isogloss.data import open_data
 from isogloss.environment import environment
 from isogloss.evaluate import predict
 from isogloss.features import Features
+from isogloss.lane import Lane
 from isogloss.languages import Language
 from isogloss.methods import find
 from isogloss.runs import Stack, new_run
 from isogloss.tasks import TASKS
-from isogloss.train import Inputs, Lane, update
+from isogloss.train import Inputs, update
 
 BATCH, PROMPT, FIXED, CLASSES = 32, 16, 112, 7
 CONFIGS = {"deep-prompt": PrefixTuningConfig, "soft-prompt": PromptTuningConfig}

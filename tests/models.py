@@ -9,8 +9,8 @@ from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFa
 
 from isogloss.backbones import Backbone, load
 from isogloss.features import Features
+from isogloss.lane import Lane
 from isogloss.runs import Run
-from isogloss.train import Lane
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

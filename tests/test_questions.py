@@ -20,6 +20,7 @@ from isogloss.errors import IsoglossError
 from isogloss.evaluate import predict as predict_scores
 from isogloss.experiment import run
 from isogloss.features import Features, Words
+from isogloss.lane import Lane
 from isogloss.languages import Language
 from isogloss.methods import find as find_method
 from isogloss.predict import predict
@@ -28,7 +29,7 @@ from isogloss.spec import Spec
 from isogloss.tasks import TASKS
 from isogloss.tasks.questions import LONGEST_ANSWER
 from isogloss.tokenising import END, START, tokenise_passages
-from isogloss.train import Inputs, Lane, update
+from isogloss.train import Inputs, update
 from models import WORDS, backbone, bert_tokenizer, checkpoint, tokenizer
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

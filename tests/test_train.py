@@ -9,9 +9,9 @@ from torch import nn
 
 from isogloss.features import Features
 from isogloss.heads import ClassificationHead
+from isogloss.lane import Lane
 from isogloss.methods import find
 from isogloss.runs import Run
-from isogloss.train import Lane
 
 
 def features(count):
@@ -33,8 +33,8 @@ def rates(lane):
     for _ in range(lane.total):
         for parameter in lane.run.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        lane.update()
-        out.append({group["peak"]: group["lr"] for group in lane.optimizer.param_groups})
+        lane.update(1.0)
+        out.append({group["rates"].peak: group["lr"] for group in lane.optimizer.param_groups})
     return out
 
 
@@ -61,7 +61,7 @@ def test_gradients_are_clipped_by_their_common_norm():
         parameter.grad = torch.full_like(parameter, 3.0)
     kept = {}
     lane.optimizer.step = lambda: kept.update({i: p.grad.clone() for i, p in enumerate(lane.run.parameters())})
-    lane.update()
+    lane.update(1.0)
     norm = math.sqrt(sum(float((grad**2).sum()) for grad in kept.values()))
     assert norm == pytest.approx(1.0, abs=1e-4)
 
@@ -71,7 +71,7 @@ def test_decay_of_weights_spares_vectors():
     before = lane.run.state()
     for parameter in lane.run.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    lane.update()
+    lane.update(1.0)
     after = lane.run.state()
     for name, tensor in before.items():
         rate = 0.5 if name.startswith("part") else 0.25
@@ -83,7 +83,7 @@ def test_an_update_with_an_infinite_gradient_is_skipped_and_counted():
     before = lane.run.state()
     for parameter in lane.run.parameters():
         parameter.grad = torch.full_like(parameter, torch.inf)
-    lane.update()
+    lane.update(1.0)
     assert (lane.skipped, lane.step) == (1, 1)
     assert all(torch.equal(tensor, before[name]) for name, tensor in lane.run.state().items())
     assert all(parameter.grad is None for parameter in lane.run.parameters())

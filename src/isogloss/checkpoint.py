@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import safe_open
@@ -16,9 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from isogloss.cache import atomic_file
-from isogloss.train import Lane
+from isogloss.lane import Lane
+from isogloss.onset import Trend
 
-VERSION = 1
+VERSION = 2
 
 
 class Checkpoints:
@@ -64,6 +66,7 @@ def _facts(lane: Lane, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": lane.step, "tokens": lane.tokens,
         "skipped": lane.skipped, "best": lane.best, "best_epoch": lane.best_epoch, "history": lane.history,
+        "trend": asdict(lane.trend),
     }  # fmt: skip
 
 
@@ -85,6 +88,7 @@ def _load(lane: Lane, file: Path, fingerprint: str) -> None:
     lane.best_state = _under("best.", tensors)
     lane.step, lane.tokens, lane.skipped = facts["step"], facts["tokens"], facts["skipped"]
     lane.best, lane.best_epoch, lane.history = tuple(facts["best"]), facts["best_epoch"], facts["history"]
+    lane.trend = Trend(**facts["trend"])
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under("optimizer.", tensors).items():
         index, key = name.split(".", 1)

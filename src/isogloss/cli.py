@@ -96,6 +96,34 @@ def predict(
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
+@app.command()
+def analyze(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="gap, dynamics, importance or forgetting; left out: all that DIR allows.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
+    examples: Annotated[int, typer.Option(help="Of each language, where models are run many times.")] = 32,
+    parallel: Annotated[
+        Path | None,
+        typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
+    ] = None,
+    sentences: Annotated[int, typer.Option(help="Of them, of each language.")] = 100,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+    ] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Find out where the gap comes from: tables and figures in DIR/analysis."""
+    from isogloss.analyze import Options
+    from isogloss.analyze import analyze as look_into
+    from isogloss.console import out as console
+
+    options = Options(method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference)
+    for part in look_into(folder, names or [], options):
+        console.print(part)
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="tasks, methods, backbones, presets or languages")],

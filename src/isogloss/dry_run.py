@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isogloss.backbones import where
 from isogloss.console import out
+from isogloss.data import open_data
 from isogloss.material import languages, open_spec
 from isogloss.plan import cells
 from isogloss.spec import Spec
@@ -34,6 +35,11 @@ def describe(spec: Spec, folder: Path) -> None:
     say(f"  score       {len(targets)} other languages")
     if spec.verbalizer is not None:
         say(f"  template    {spec.verbalizer.template}")
+    if (looks := spec.dynamics) is not None:
+        say(f"  look on     at {looks.examples} examples of each target at most, in training")
+        if (given := looks.parallel) is not None:
+            parallel = open_data(given.task, path=given.path)
+            say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
     for name, group in groupby(wanted, key=lambda cell: cell.label.partition("[")[0]):
         own = list(group)
         labels = list(dict.fromkeys(cell.label for cell in own))

@@ -67,7 +67,7 @@ def run(spec: Spec, out: Path) -> Store:
     if todo or short:
         laboratory = Laboratory(
             material, backbone, stored, common, surroundings, checkpoint_minutes=spec.checkpoint_minutes,
-            verbalizer=verbalizer,
+            verbalizer=verbalizer, cells=wanted,
         )  # fmt: skip
         laboratory.carry_out(todo, short)
     stored.gather()

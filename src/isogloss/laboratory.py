@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -16,14 +19,17 @@ from isogloss.checkpoint import Checkpoints
 from isogloss.console import Watch, err, watching
 from isogloss.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.features import Features
+from isogloss.lane import Lane
 from isogloss.material import Material
+from isogloss.observing import Memory, Sample, by_language, interval
 from isogloss.plan import Cell, fingerprint, stacks
-from isogloss.runs import Run, Stack, new_head, new_run
-from isogloss.sheets import Sheets
+from isogloss.restoring import restore, weights
+from isogloss.runs import Run, Stack, new_run
+from isogloss.sheets import Sheets, memory_of
 from isogloss.stopping import stop_requests
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
-from isogloss.train import Lane, train
+from isogloss.train import train
 from isogloss.verbalizer import Verbalizer
 
 
@@ -38,6 +44,7 @@ class Laboratory:
         environment: what they are made with, for the record.
         checkpoint_minutes: how much training a crash may cost.
         verbalizer: for cells that have one.
+        cells: all of the experiment, whether to be carried out now or before.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class Laboratory:
         environment: Mapping[str, Any],
         *,
         checkpoint_minutes: float,
+        cells: Sequence[Cell],
         verbalizer: Verbalizer | None = None,
     ) -> None:
         self.material = material
@@ -57,6 +65,7 @@ class Laboratory:
         self.common = dict(common)
         self.environment = dict(environment)
         self.minutes = checkpoint_minutes
+        self.cells = list(cells)
         self.card = material.data.card
         self.task = TASKS[self.card.kind]
         self.verbalizer = verbalizer
@@ -80,8 +89,8 @@ class Laboratory:
 
     def _train(self, group: Sequence[Cell], watch: Watch) -> None:
         method = group[0].method
-        backbone = self.backbone if method.frozen else self.backbone.copy()
         classes, sheets = len(self.material.labels), self._sheets(group[0])
+        backbone = self.backbone if method.frozen else self.backbone.copy(self._seen(sheets, group[0]))
         runs = [
             new_run(method, backbone, cell.settings, seed=cell.seed, classes=classes, verbalizer=self.verbalizer)
             for cell in group
@@ -130,6 +139,13 @@ class Laboratory:
                 predicted = predict(stack, [lane.run], test, budget=self.eval_budget, advance=advance)[0]
             self._finish(cell, stack, lane, self._table(sheets.test, predicted, cell))
 
+    def _seen(self, sheets: Sheets, cell: Cell) -> Tensor | None:
+        """The words that training shows; all of them where they are also what a verbalizer chooses from."""
+        if cell.settings.head == "verbalizer":
+            return None
+        room = self.backbone.room(cell.method.length(cell.settings))
+        return torch.from_numpy(np.unique(sheets.fit(sheets.lessons(cell.seed).train, room).tokens))
+
     def _sheets(self, cell: Cell) -> Sheets:
         return self.sheets[cell.settings.head]
 
@@ -141,7 +157,48 @@ class Laboratory:
             answers, _ = self.task.predicted(dev, scores.cpu(), self.material.labels)
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
-        return Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
+        lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
+        lane.sample = self._sample(sheets, room, lane.total)
+        if self.memory is not None:
+            lane.memory = replace(self.memory, features=sheets.fit(self.memory.features, room))
+        return lane
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """Parallel sentences, and what the backbone makes of them before anything is trained."""
+        return None if self.material.parallel is None else memory_of(self.material.parallel, self.backbone)
+
+    def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
+        if not self.material.watched:
+            return None
+        every = interval(total, self.material.every)
+        chosen = sheets.fewer(self._affordable)
+        parts, features = chosen.examples, sheets.fit(chosen.features, room)
+        gold = [answer for part in parts for answer in self.task.gold(part.table)]
+        metric = self.task.metrics[self.card.metrics[0]]
+
+        def score(scores: Tensor) -> dict[str, float]:
+            answers, _ = self.task.predicted(features, scores.cpu(), self.material.labels)
+            said, right = by_language(parts, answers), by_language(parts, gold)
+            return {language: metric(right[language], own, language) for language, own in said.items()}
+
+        return Sample(features, score, every, {str(part.language): len(part) for part in parts})
+
+    @cached_property
+    def _affordable(self) -> int:
+        """How many examples of each target may be looked at: as many in all cells, so that their curves compare."""
+        wanted = max(len(part) for part in self.material.watched[1:] or self.material.watched)
+        if self.material.cost is None:
+            return wanted
+        affordable = [wanted]
+        for cell in self.cells:
+            if cell.method.passes:  # a head alone costs next to nothing, the states being kept
+                sheets, settings = self._sheets(cell), cell.settings
+                total = settings.epochs * -(-len(sheets.lessons(cell.seed).train.of_example) // settings.batch_size)
+                looks = total // interval(total, self.material.every) + settings.epochs
+                whole = looks * self._pass(sheets.watched.features, cell)  # of all that may be looked at
+                affordable.append(int(wanted * self.material.cost * self._training(cell) / whole))
+        return max(1, min(affordable))
 
     def _finish(self, cell: Cell, stack: Stack, lane: Lane, predictions: pl.DataFrame) -> None:
         run, room, sheets = lane.run, stack.room(lane.run), self._sheets(cell)
@@ -168,6 +225,8 @@ class Laboratory:
             "selected_epoch": lane.best_epoch,
             "updates": lane.step,
             "skipped_updates": lane.skipped,
+            "source_learnt": lane.trend.onset,
+            "observed": None if lane.sample is None else lane.sample.counts,
             "truncated": {
                 "train": lane.train.cut, "dev": lane.dev.cut,
                 "test": sheets.fit(sheets.test.features, room).cut,
@@ -225,37 +284,11 @@ class Laboratory:
         epochs, passes, own = cell.settings.epochs, cell.method.passes, self._sheets(cell).lessons(cell.seed)
         if passes == 0:  # states are computed once
             return self._pass(own.train, cell) + self._pass(own.dev, cell)
-        return epochs * ((1 + passes) * self._pass(own.train, cell) + self._pass(own.dev, cell))
+        return epochs * (passes * self._pass(own.train, cell) + self._pass(own.dev, cell))
 
     def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
         ratio = self._pass(part, cell) / float(part.lengths.sum())
         return lambda tokens: watch.advance(tokens, tokens * ratio)
-
-
-def weights(cell: Cell, run: Run) -> dict[str, Tensor]:
-    """What is stored of a run: the method's trained tensors and the head's."""
-    tensors = {f"part.{name}": tensor for name, tensor in cell.method.stored(run.part).items()}
-    return tensors | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}
-
-
-def restore(backbone: Backbone, cell: Cell, found: Finished, verbalizer: Verbalizer | None) -> Stack:
-    """A stored cell, ready to predict: a stack of one.
-
-    Args:
-        backbone: the one it was trained on.
-        cell: which it is.
-        found: where it is stored.
-        verbalizer: the one it was trained with, if any.
-    """
-    own = backbone if cell.method.frozen else backbone.copy()
-    tensors = found.weights()
-    part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
-    head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    classes = len(found.record["labels"])
-    made = new_head(own, cell.settings, classes=classes, verbalizer=verbalizer, generator=torch.Generator())
-    made.load_state_dict(head)
-    restored = cell.method.restore(own, cell.settings, part).to(own.device).eval()
-    return Stack(own, cell.method, [Run(cell.settings, cell.seed, restored, made.to(own.device))])
 
 
 def _title(group: Sequence[Cell]) -> str:

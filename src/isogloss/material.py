@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from isogloss.data import DataSet, Examples, open_data
 from isogloss.data.cards import Split
 from isogloss.data.shots import draw
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, MissingError
 from isogloss.groups import is_group, members
 from isogloss.languages import Language
+from isogloss.observing import divide, sample
+from isogloss.parallel import Parallel, read_parallel
 from isogloss.spec import Spec
 
 OVERLAP = 0.1  # share of a split's texts that may also be in another
@@ -28,6 +30,10 @@ class Material:
 
     subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
+    watched: list[Examples]  # samples to look at in training, the source's first; none: no looking
+    parallel: Parallel | None  # sentences to look at in training
+    every: int | None  # updates between two looks; none: as fits the training
+    cost: float | None  # share of a training's time that looks may take; none: any
     shots: int | None  # so many examples of each class to train and select on; none: all of them
 
     @property
@@ -91,6 +97,14 @@ def gather(spec: Spec) -> Material:
     train, dev = data.examples(source, "train"), data.examples(source, "dev")
     tests = [data.examples(language, "test") for language in [source, *targets]]
     _refuse_overlap(train, dev, tests[0])
+    watched: list[Examples] = []
+    if spec.dynamics is not None:
+        watched.append(sample(dev, spec.dynamics.examples * max(1, len(targets))))
+        for place, test in enumerate(tests[1:], start=1):
+            seen, tests[place] = _watch(data, test, spec.dynamics.examples)
+            watched.append(seen)
+        if data.card.parallel:
+            tests = _without_the_same(tests, watched[1:])
     if spec.data.shots is not None:
         if data.card.kind != "classification":
             raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
@@ -106,8 +120,41 @@ def gather(spec: Spec) -> Material:
         subword=spec.data.subword,
         longest=spec.data.longest,
         shots=spec.data.shots,
+        watched=watched,
+        parallel=_parallel(spec, source, [test.language for test in tests[1:]]),
+        every=None if spec.dynamics is None else spec.dynamics.every,
+        cost=None if spec.dynamics is None else spec.dynamics.cost,
         tests=tests,
     )
+
+
+def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel | None:
+    if spec.dynamics is None or (given := spec.dynamics.parallel) is None:
+        return None
+    return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
+
+
+def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
+    """A sample of a target's development split, or of its test split, which then loses it."""
+    try:
+        own = replace(data, trainer=None).examples(test.language, "dev")
+    except MissingError:
+        return divide(test, wanted)
+    return sample(own, wanted), test
+
+
+def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Examples]:
+    """Parallel test splits without the items of which any language has lost its own to looking on."""
+    lost = {
+        name
+        for seen, test in zip(watched, tests[1:], strict=True)
+        if seen.split == test.split
+        for name in seen.table["id"]
+    }
+    return [
+        test.taken([place for place, name in enumerate(test.table["id"]) if name not in lost]) if lost else test
+        for test in tests
+    ]
 
 
 def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:

@@ -6,18 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones import fingerprint, load
 from isogloss.batching import budgets
 from isogloss.console import err
 from isogloss.cutting import fit
 from isogloss.errors import IsoglossError, unknown
 from isogloss.evaluate import predict as predict_features
 from isogloss.filling import tokenise_filled
-from isogloss.laboratory import restore
 from isogloss.languages import Language
-from isogloss.methods import find
-from isogloss.plan import Cell
-from isogloss.spec import check
+from isogloss.restoring import cell_of, load_backbone, restore
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS
 from isogloss.verbalizer import Verbalizer
@@ -46,19 +42,9 @@ def predict(
         raise IsoglossError(f"{folder} does not exist; expected a run directory")
     stored = Store(folder)
     found = choose(stored, method, seed)
-    spec, facts = stored.spec(), found.record["facts"]
-    name = spec["backbone"]
-    implementation = find(facts["method"])
-    settings = check(implementation.settings, facts["settings"], where=str(found.folder))
-    words = settings.head == "verbalizer"
-    backbone = load(name, dtype=spec["dtype"], words=words)  # on whatever device there is here
-    if backbone.identity.weights != facts["backbone"]["weights"]:
-        raise IsoglossError(
-            f"{name} has other weights now than when {folder} was made "
-            f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
-        )
-    if backbone.vocabulary is not None and fingerprint(backbone.vocabulary) != facts["verbalizer"]["vocabulary"]:
-        raise IsoglossError(f"{name} has another head over its vocabulary now than when {folder} was made")
+    facts, cell = found.record["facts"], cell_of(found)
+    words = cell.settings.head == "verbalizer"
+    backbone = load_backbone(stored, [found], words=words)
     if not texts:
         return
     task, inputs, labels = TASKS[found.record["kind"]], found.record["inputs"], found.record["labels"]
@@ -72,7 +58,6 @@ def predict(
         )  # fmt: skip
     else:
         features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
-    cell = Cell(found.record["method"], implementation, settings, found.record["seed"])
     stack = restore(backbone, cell, found, verbalizer)
     room = stack.room(stack.runs[0])
     cut = fit(features, room, backbone.tokenizer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from isogloss import heads
-from isogloss.backbones import Backbone, Insert
+from isogloss.backbones import Backbone, InputPrompt, Insert
 from isogloss.backbones.backbone import Pooling
-from isogloss.batching import Row, collate, passes
+from isogloss.batching import Batch, Row, collate, passes
 from isogloss.features import Features
 from isogloss.heads import ClassificationHead, Head
 from isogloss.methods import Method, Settings
 from isogloss.methods.method import Rated
+from isogloss.rates import RateGroup
 from isogloss.seeding import derive
 from isogloss.verbalizer import Verbalizer, VerbalizerHead
 
+TRACED = 4  # a pass that keeps the states of every layer holds so many times fewer tokens
 KEEP_STATES = 1 << 30  # bytes of the head's inputs that may be kept instead of encoding again
 
 
@@ -38,10 +40,12 @@ class Run:
         """Everything that trains."""
         return [*self.part.parameters(), *self.head.parameters()]
 
-    def rates(self) -> list[tuple[nn.Module, float]]:
-        """The peak learning rate of each module that trains."""
-        own = self.part.rates(self.settings) if isinstance(self.part, Rated) else [(self.part, self.settings.lr)]
-        return [*own, (self.head, self.settings.head_lr)]
+    def rates(self) -> list[RateGroup]:
+        """Everything that trains, by rate."""
+        if isinstance(self.part, Rated):
+            return self.part.rates(self.settings, self.head)
+        head = RateGroup(list(self.head.parameters()), self.settings.head_lr, of="head")
+        return [RateGroup(list(self.part.parameters()), self.settings.lr), head]
 
     def trainable(self) -> int:
         """How many numbers train."""
@@ -102,13 +106,16 @@ class Stack:
 
     def inputs(self, rows: Sequence[Row], insert: Insert | None) -> Float[Tensor, "units H"]:
         """The head's inputs, row by row, by one forward pass."""
-        pad = self.backbone.tokenizer.pad_token_id
-        batch = collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
+        batch = self._batch(rows)
         hidden = self.backbone.hidden(
             batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front,
             ahead=self.verbalized and self.backbone.causal,
         )  # fmt: skip
         return heads.inputs(hidden, batch, self.pooling)
+
+    def _batch(self, rows: Sequence[Row]) -> Batch:
+        pad = self.backbone.tokenizer.pad_token_id
+        return collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
 
     @torch.no_grad()
     def stream(
@@ -129,6 +136,26 @@ class Stack:
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
             made = self.inputs([Row(features, i, 0) for i in rows], insert)
             yield features.units(rows), made, int(features.lengths[rows].sum())
+
+    @torch.no_grad()
+    def trace(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "depths rows H"]:
+        """The mean state of each row's tokens at every depth (`Backbone.trace`), in float32 on the CPU.
+
+        A prompt whose place a template says stands behind texts that have none.
+        """
+        insert, extra = self.insert([run]), self.method.length(run.settings)
+        if isinstance(insert, InputPrompt) and insert.place == "template" and features.filled is None:
+            insert = replace(insert, place="after")
+        shape = self.backbone.shape
+        out = torch.empty(shape.layers + 1, len(features), shape.width)
+        for some in passes((features.lengths + extra).tolist(), budget=budget // TRACED):
+            batch = self._batch([Row(features, i, 0) for i in some])
+            states = self.backbone.trace(
+                batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front
+            )
+            for depth, layer in enumerate(states):
+                out[depth, some] = heads.pool(layer, batch.mask, "mean").cpu()
+        return out
 
     def states(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "units H"]:
         """What `stream` gives, in the order of the units."""

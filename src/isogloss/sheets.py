@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from isogloss.backbones import Backbone
+from isogloss.batching import budgets
 from isogloss.cutting import fit
 from isogloss.data import Examples
 from isogloss.data.shots import draw
 from isogloss.evaluate import TestSet
 from isogloss.features import Features
 from isogloss.material import Material
+from isogloss.methods import find
+from isogloss.observing import Memory, sample
+from isogloss.parallel import Parallel
+from isogloss.runs import Stack, new_run
 from isogloss.tasks import Task
 from isogloss.tasks.classification import Classification
+from isogloss.tokenising import tokenise
 from isogloss.verbalizer import Verbalizer
 
 
@@ -48,12 +54,27 @@ class Sheets:
         self.backbone = backbone
         self.verbalizer = verbalizer
         self._lessons: dict[int | None, Lessons] = {}
+        self._fewer: dict[int, TestSet] = {}
         self._fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
 
     @cached_property
     def test(self) -> TestSet:
         """Every language."""
         return self.test_set(self.material.tests)
+
+    @cached_property
+    def watched(self) -> TestSet:
+        """All that may be looked at in training."""
+        return self.test_set(self.material.watched)
+
+    def fewer(self, examples: int) -> TestSet:
+        """So many examples of each target of what may be looked at, and as many of the source as of all targets."""
+        if examples not in self._fewer:
+            source, *targets = self.material.watched
+            wanted = [examples * max(1, len(targets)), *([examples] * len(targets))]
+            taken = [sample(part, count) for part, count in zip((source, *targets), wanted, strict=True)]
+            self._fewer[examples] = self.test_set(taken)
+        return self._fewer[examples]
 
     def test_set(self, tests: Sequence[Examples]) -> TestSet:
         """The test splits of some languages."""
@@ -95,3 +116,14 @@ class Sheets:
             part.table, material.labels, tokenizer, self.verbalizer.template, causal=self.backbone.causal,
             wording=self.verbalizer.wording(str(part.language)), longest=material.longest,
         )  # fmt: skip
+
+
+def memory_of(parallel: Parallel, backbone: Backbone) -> Memory:
+    """Parallel sentences and their states in a backbone that is as it was pre-trained."""
+    texts = [text for own in parallel.texts for text in own]
+    features = tokenise((texts,), [0] * len(texts), backbone.tokenizer)
+    features = fit(features, backbone.room(0), backbone.tokenizer)
+    method = find("linear-probe")
+    run = new_run(method, backbone, method.settings.model_validate({}), seed=0, classes=1)
+    before = Stack(backbone, method, [run]).trace(features, run, budget=budgets(backbone.device)[1])
+    return Memory([str(language) for language in parallel.languages], features, before)

@@ -124,6 +124,36 @@ class VerbalizerSpec(_Strict):
         return self
 
 
+class ParallelSpec(_Strict):
+    """Sentences that say the same in several languages."""
+
+    task: str = Field("sib200", description="a data set whose card says that it is parallel")
+    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
+        None, description="a folder in its own layout; left out: the hub or a package"
+    )
+    sentences: Annotated[int, Field(ge=4)] = Field(32, description="of each language, the first that all have")
+
+
+class DynamicsSpec(_Strict):
+    """Looking on while runs learn; nothing is decided by what is seen."""
+
+    every: PositiveInt | None = Field(
+        None, description="updates between two observations; left out: a 25th of the training, 100 at most"
+    )
+    examples: PositiveInt = Field(
+        8,
+        description="at most so many of each target, of its development split, or where it has none of its test split, "
+        "less these; and as many of the source as of all targets",
+    )
+    cost: Annotated[float, Field(gt=0)] | None = Field(
+        0.15,
+        description="most time it may take, of that of training; fewer examples are looked at to keep within; or none",
+    )
+    parallel: ParallelSpec | None = Field(
+        None, description="after each epoch, how alike translations still are, and states to those before training"
+    )
+
+
 class Spec(_Strict):
     """One experiment."""
 
@@ -146,6 +176,9 @@ class Spec(_Strict):
     )
     verbalizer: VerbalizerSpec | None = Field(
         None, description="the words that are the classes, where a method says `head: verbalizer`"
+    )
+    dynamics: DynamicsSpec | None = Field(
+        None, description="follow scores of the source and the targets through training, into the history"
     )
     seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")

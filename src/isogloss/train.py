@@ -7,9 +7,7 @@ stack of K gives what K solo trainings give (`tests/exactness/test_stacked.py`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,88 +15,14 @@ import torch
 from torch import Tensor
 
 from isogloss import heads
-from isogloss.batching import Row, order, passes
+from isogloss.batching import Row, passes
 from isogloss.features import Features
+from isogloss.lane import Lane
+from isogloss.observing import Memory, Sample
 from isogloss.runs import Run, Stack, room_for_states, wordings
 from isogloss.seeding import derive
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
-
-
-@dataclass(eq=False)
-class Lane:
-    """One run's own way through training.
-
-    Args:
-        run: what learns.
-        train: the source's training examples, truncated to this run's room.
-        dev: its development examples, likewise; the only data that selection sees.
-        metric: what is selected on.
-        score: that metric, from the scores (units, C) of `dev`.
-    """
-
-    run: Run
-    train: Features
-    dev: Features
-    metric: str
-    score: Callable[[Tensor], float]
-    step: int = 0  # updates done
-    tokens: int = 0  # tokens of text learnt from
-    skipped: int = 0  # updates left out because a gradient was not finite
-    best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
-    best_epoch: int = 0
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        settings = self.run.settings
-        self.updates = math.ceil(len(self.train.of_example) / settings.batch_size)  # an epoch
-        self.total = self.updates * settings.epochs
-        # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
-        groups = []
-        for module, rate in self.run.rates():
-            matrices = [parameter for parameter in module.parameters() if parameter.ndim > 1]
-            vectors = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
-            groups += [
-                {"params": matrices, "peak": rate, "weight_decay": settings.weight_decay},
-                {"params": vectors, "peak": rate, "weight_decay": 0.0},
-            ]
-        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
-
-    def batch(self) -> np.ndarray:
-        """The rows of the next update: all of each of its examples."""
-        size = self.run.settings.batch_size
-        begin = self.step % self.updates * size
-        of_example = self.train.of_example
-        examples = order(len(of_example), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
-        return np.concatenate([of_example[example] for example in examples])
-
-    def factor(self) -> float:
-        """What the next update's rates are multiplied by."""
-        settings = self.run.settings
-        warm = math.ceil(settings.warmup * self.total)
-        if self.step < warm:
-            return (self.step + 1) / warm
-        rest = (self.step - warm) / max(1, self.total - warm)
-        return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
-
-    def update(self) -> None:
-        """One step of the optimiser on the gradients that are there."""
-        parameters = self.run.parameters()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
-        if bool(norm.isfinite()):
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self.factor()
-            self.optimizer.step()
-        else:
-            self.skipped += 1
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-
-    def keep(self, score: float, loss: float) -> None:
-        """Keep this epoch's weights if the run selects them."""
-        if self.run.settings.select == "last" or (score, -loss) > self.best:
-            self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
 
 
 class Inputs:
@@ -109,7 +33,7 @@ class Inputs:
         self.kept: dict[int, Tensor] = {}  # by the identity of the features
         width = stack.backbone.shape.width
         if stack.head_only:
-            for features in (features for lane in lanes for features in (lane.train, lane.dev)):
+            for features in (features for lane in lanes for features in lane.shown):
                 if id(features) not in self.kept and room_for_states(features, width):
                     self.kept[id(features)] = stack.states(features, lanes[0].run, budget=budget)
 
@@ -149,11 +73,22 @@ def train(
             may write a checkpoint.
     """
     inputs = Inputs(stack, lanes, eval_budget)
+    for lane in lanes:
+        if lane.memory is not None and lane.step == 0:
+            remember(lane, lane.memory, lane.memory.before)
     while active := [lane for lane in lanes if lane.step < lane.total]:
         tokens = update(stack, active, inputs, budget)
         for lane in active:
-            if lane.step % lane.updates == 0:
+            epoch_is_over = lane.step % lane.updates == 0
+            if lane.sample is not None and (epoch_is_over or lane.step % lane.sample.every == 0):
+                observe(lane, lane.sample, inputs, eval_budget)
+            if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
+                if lane.step == lane.total and lane.run.settings.select == "mean":
+                    lane.run.load_state(lane.best_state)
+                    evaluate(lane, inputs, eval_budget, source)
+                if lane.memory is not None:
+                    remember(lane, lane.memory, stack.trace(lane.memory.features, lane.run, budget=eval_budget))
         after_update(tokens, len(active))
     for lane in lanes:
         lane.run.load_state(lane.best_state)
@@ -197,9 +132,10 @@ def update(stack: Stack, lanes: Sequence[Lane], inputs: Inputs, budget: int) -> 
     means = torch.zeros(len(lanes), device=device).index_add_(0, run_of_unit, loss_units * share_units).tolist()
     for k, lane in enumerate(lanes):
         lane.tokens += sum(row.length for row in rows if row.run == k)
-        if lane.step % LOG_EVERY == 0:
-            lane.history.append(_row(lane, loss=means[k], learning_rate=lane.run.settings.lr * lane.factor()))
-        lane.update()
+        row = _row(lane, loss=means[k])
+        lane.update(means[k])
+        if row["step"] % LOG_EVERY == 0:
+            lane.history.append({**row, "learning_rate": lane.rate})
     return sum(row.length for row in rows)
 
 
@@ -213,6 +149,23 @@ def evaluate(lane: Lane, inputs: Inputs, budget: int, source: str) -> None:
     value = lane.score(scores[:, : lane.run.head.classes])
     lane.history.append(_row(lane, loss=loss, metric=lane.metric, value=value, language=source))
     lane.keep(value, loss)
+
+
+def observe(lane: Lane, sample: Sample, inputs: Inputs, budget: int) -> None:
+    """Write a lane's scores on what is looked at into its history, and do nothing else with them."""
+    lane.run.part.eval()
+    scores = inputs.logits(sample.features, lane.run, budget)[:, : lane.run.head.classes]
+    lane.history += [
+        _row(lane, metric=lane.metric, value=value, language=language)
+        for language, value in sample.score(scores).items()
+    ]
+
+
+def remember(lane: Lane, memory: Memory, states: Tensor) -> None:
+    """Write what a lane keeps of its backbone's knowledge into its history, and do nothing else with it."""
+    lane.history += [
+        _row(lane, metric=measure, value=value, language=language) for language, measure, value in memory.means(states)
+    ]
 
 
 def _losses(scores: Tensor, gold: Tensor, rows: Sequence[Row]) -> Tensor:

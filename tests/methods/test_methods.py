@@ -10,7 +10,7 @@ from isogloss.backbones import AttentionPrefix, InputPrompt
 from isogloss.errors import IsoglossError
 from isogloss.methods import find, methods
 from isogloss.methods.soft_prompt import _words
-from isogloss.runs import Stack, new_run
+from isogloss.runs import Run, Stack, new_run
 from models import checkpoint
 
 MODULES = {"linear-probe", "fine-tuning", "soft-prompt", "deep-prompt"}
@@ -49,9 +49,8 @@ def test_every_method_builds_trains_and_comes_back(name, backbone):
     assert after.shape == before.shape  # the insert's own positions never leave the backbone
     assert (len(list(run.part.parameters())) == 0) == torch.equal(before, after)
     other = backbone if method.frozen else backbone.copy()
-    back = new_run(method, other, settings, seed=1, classes=3)
-    back.part = method.restore(other, settings, {k: v.clone() for k, v in method.stored(run.part).items()})
-    torch.testing.assert_close(states(Stack(other, method, [back])), after)
+    back = method.restore(other, settings, {k: v.clone() for k, v in method.stored(run.part).items()})
+    torch.testing.assert_close(states(Stack(other, method, [Run(settings, 1, back, run.head)])), after)
 
 
 @pytest.mark.parametrize("name", sorted(methods()))

@@ -69,6 +69,29 @@ def test_hidden_states_are_those_of_transformers(both):
             torch.testing.assert_close(states[row][mask[row]], expected, **CLOSE)
 
 
+def test_the_states_of_every_layer_are_those_of_transformers(both):
+    model, folder = both
+    tokens, mask = batch(model)
+    reference = plain(folder)
+    with torch.no_grad():
+        states = model.trace(tokens, mask)
+        assert states[-1].equal(model.hidden(tokens, mask))
+        for row in range(len(tokens)):
+            expected = reference(tokens[row][mask[row]][None], output_hidden_states=True).hidden_states
+            torch.testing.assert_close(states[:, row][:, mask[row]], torch.stack([one[0] for one in expected]), **CLOSE)
+
+
+def test_the_states_of_every_layer_are_of_the_text_alone(both):
+    model, _ = both
+    tokens, mask = batch(model)
+    (prompt,) = prompts(model, [4])
+    insert = InputPrompt(*stack_padded([prompt]), place="after-first")
+    with torch.no_grad():
+        whole, last = model.trace(tokens, mask, insert=insert), model.hidden(tokens, mask, insert=insert)
+    assert whole.shape == (model.shape.layers + 1, *last.shape)
+    torch.testing.assert_close(whole[-1], last)
+
+
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
 @pytest.mark.parametrize("prompted", [False, True])
 def test_long_texts_by_every_kernel(both, kernel, prompted, monkeypatch):

@@ -69,7 +69,7 @@ def test_a_prompt_behind_the_text_on_a_decoder(family, loss, tmp_path):
     expected.backward()
     one = lane(run, features)
     seen = {}
-    one.update = lambda: seen.update(grad=run.part.start.grad.clone())
+    one.update = lambda _: seen.update(grad=run.part.start.grad.clone())
     update(stack, [one], Inputs(stack, [one], 1000), 20)
     assert one.history[0]["loss"] == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(seen["grad"], vectors.grad, rtol=1e-4, atol=1e-5 * float(vectors.grad.abs().max()))

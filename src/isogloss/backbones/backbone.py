@@ -47,6 +47,7 @@ class Backbone(Protocol):
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it
     vocabulary: Vocabulary | None  # its head over the vocabulary, where it was asked for
+    seen: Tensor | None  # ids of the words that training shows, where a copy was made for it
 
     @property
     def device(self) -> torch.device:
@@ -78,6 +79,19 @@ class Backbone(Protocol):
         """
         ...
 
+    def trace(
+        self,
+        tokens: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"],
+        *,
+        types: Int[Tensor, "B T"] | None = None,
+        run: Int[Tensor, "B"] | None = None,
+        insert: Insert | None = None,
+        front: Int[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, "depths B T H"]:
+        """What `hidden` gives at every depth: what enters the first layer, and what each layer makes of it."""
+        ...
+
     def prepared(self, insert: Insert | None) -> Insert | None:
         """An insert made ready for many passes: what does not depend on the text is computed once."""
         ...
@@ -90,6 +104,10 @@ class Backbone(Protocol):
         """How many tokens of text fit when an insert takes `insert_length` positions."""
         ...
 
-    def copy(self) -> Backbone:
-        """A backbone with weights of its own, for methods that change them. The word embedding stays shared."""
+    def copy(self, seen: Int[Tensor, "words"] | None = None) -> Backbone:
+        """A backbone with weights of its own, for methods that change them. The word embedding stays shared.
+
+        Args:
+            seen: the words that training will show; of a word embedding that learns, no others' rows will.
+        """
         ...

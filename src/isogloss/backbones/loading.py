@@ -21,11 +21,12 @@ from isogloss.errors import IsoglossError, unknown
 
 EMBEDDED = {module.NAME: module for module in (embedded, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
+HEADED = ("ForMaskedLM", "ForCausalLM", "LMHeadModel")  # architectures with a head over the vocabulary
 MEAN_POOLED = ("e5", "mpnet", "minilm")
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "auto", words: bool = False, checkpointing: bool = False
+    name: str, *, device: str = "auto", dtype: str = "auto", words: bool | None = False, checkpointing: bool = False
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -34,7 +35,7 @@ def load(
             `org/model@revision`).
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `mps`.
         dtype: `auto` (bf16 where the machine computes in it, else float32), `float32`, `bfloat16`.
-        words: whether its head over the vocabulary is wanted.
+        words: whether its head over the vocabulary is wanted; None: where the checkpoint has one.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
 
     Raises:
@@ -45,9 +46,9 @@ def load(
     where, revision = _resolve(name)
     target = torch.device(_device(device))
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
-    whole, family, tokenizer, commit = _from_transformers(name, where, revision, words=words)
-    model = getattr(whole, whole.base_model_prefix) if words else whole
-    vocabulary = vocabulary_of(whole, model) if words else None
+    whole, family, tokenizer, commit, headed = _from_transformers(name, where, revision, words=words)
+    model = getattr(whole, whole.base_model_prefix) if headed else whole
+    vocabulary = vocabulary_of(whole, model) if headed else None
     family.prepare(model)
     identity = Identity(name=name.split("@", maxsplit=1)[0], weights=fingerprint(model), revision=commit)
     compute_in(model, family, kind)
@@ -95,8 +96,9 @@ def _resolve(name: str) -> tuple[str, str | None]:
 
 
 def _from_transformers(
-    name: str, where: str, revision: str | None, *, words: bool
-) -> tuple[Any, Family, Any, str | None]:
+    name: str, where: str, revision: str | None, *, words: bool | None
+) -> tuple[Any, Family, Any, str | None, bool]:
+    """The model, its family, tokenizer and commit, and whether it is loaded with its head over the vocabulary."""
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -106,6 +108,8 @@ def _from_transformers(
             raise IsoglossError(
                 f"backbone {name} is of the family {config.model_type!r}; known: {', '.join(families())}"
             )
+        if words is None:
+            words = any(name.endswith(HEADED) for name in config.architectures or [])
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, use_fast=True)
         model, report = family.load(
             where, words=words, revision=revision, dtype=torch.float32, attn_implementation=ATTENTION,
@@ -126,7 +130,7 @@ def _from_transformers(
         raise IsoglossError(f"backbone {name} has no fast tokenizer, which isogloss needs to know where words lie")
     _separate_pairs(tokenizer)
     commit: str | None = getattr(config, "_commit_hash", None)
-    return model, family, tokenizer, commit
+    return model, family, tokenizer, commit, words
 
 
 def _separate_pairs(tokenizer: Any) -> None:

@@ -38,6 +38,10 @@ class Masters(nn.Module):
         """The masters by the names of the model's parameters."""
         return {name: self.get_parameter(_key(name)).detach() for name in self._working}
 
+    def parameters_by_name(self) -> dict[str, nn.Parameter]:
+        """The masters themselves, by the names of the model's parameters."""
+        return {name: self.get_parameter(_key(name)) for name in self._working}
+
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take these values over."""
         with torch.no_grad():

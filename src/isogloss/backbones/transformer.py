@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -67,6 +67,7 @@ class Transformer:
         self.identity = identity
         self.pooling: Pooling = pooling
         self.vocabulary = vocabulary
+        self.seen: Tensor | None = None
         self.shape = family.shape(model.config)
         one = torch.ones(1, 1, dtype=torch.long, device=self.device)
         self.attention = attention_modules(lambda: family.forward(self.model, self.embed(one), one - 1, None))
@@ -85,16 +86,18 @@ class Transformer:
         """How many tokens of text fit beside `insert_length` prompt positions."""
         return self.shape.positions - insert_length
 
-    def copy(self) -> Backbone:
+    def copy(self, seen: Tensor | None = None) -> Backbone:
         """A backbone with weights of its own, but for the word embedding, which it shares until it is told not to."""
         lay(self.attention, [None] * len(self.attention), None)  # the last batch is none of the copy's business
         words = self.model.get_input_embeddings().weight  # type: ignore[operator]
         model = copy.deepcopy(self.model, memo={id(words): words})
         vocabulary = None if self.vocabulary is None else self.vocabulary.of(model)
-        return Transformer(
+        own = Transformer(
             model, self.family, self.tokenizer, self.identity, pooling=self.pooling, dtype=self.dtype,
             vocabulary=vocabulary, checkpointing=self.checkpointing,
         )  # fmt: skip
+        own.seen = seen
+        return own
 
     def prepared(self, insert: Insert | None) -> Insert | None:
         """On a decoder, a prompt in front of the text as keys and values, which do not depend on the text."""
@@ -122,6 +125,46 @@ class Transformer:
         ahead: bool = False,
     ) -> Tensor:
         """Hidden states (B, T, H) of the text's tokens, in the dtype of the layers. See `Backbone.hidden`."""
+        states, at_text = self._pass(tokens, mask, types, run, insert, front)
+        return at_text(states.roll(1, dims=1) if ahead else states)
+
+    def trace(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        *,
+        types: Tensor | None = None,
+        run: Tensor | None = None,
+        insert: Insert | None = None,
+        front: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states (L + 1, B, T, H) of the text's tokens at every layer. See `Backbone.trace`."""
+        kept: list[Tensor] = []
+        layers = _layers_of(self.model)
+        hooks = [layers[0].register_forward_pre_hook(lambda _, given: kept.append(given[0]))]
+        hooks += [
+            layer.register_forward_hook(
+                lambda _module, _given, made: kept.append(made[0] if isinstance(made, tuple) else made)
+            )
+            for layer in layers[:-1]
+        ]
+        try:
+            states, at_text = self._pass(tokens, mask, types, run, insert, front)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.stack([at_text(layer.to(states.dtype)) for layer in [*kept, states]])
+
+    def _pass(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        types: Tensor | None,
+        run: Tensor | None,
+        insert: Insert | None,
+        front: Tensor | None,
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The packed states of the last layer, and how such states become those of the text's tokens (B, T, H)."""
         insert = self.prepared(insert)
         order = None
         if bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # padding in front or between: bring the real tokens together
@@ -143,12 +186,16 @@ class Transformer:
         states = self.family.forward(
             self.model, packing.pack(embedded), packing.pack(positions), None if types is None else packing.pack(types)
         )
-        hidden = packing.pad(states.roll(1, dims=1) if ahead else states)
-        if text_at is not None:
-            hidden = hidden.gather(1, text_at[..., None].expand(-1, -1, hidden.shape[-1]))
-        if order is not None:
-            hidden = torch.zeros_like(hidden).scatter(1, order[..., None].expand_as(hidden), hidden)
-        return hidden
+
+        def at_text(packed: Tensor) -> Tensor:
+            hidden = packing.pad(packed)
+            if text_at is not None:
+                hidden = hidden.gather(1, text_at[..., None].expand(-1, -1, hidden.shape[-1]))
+            if order is not None:
+                hidden = torch.zeros_like(hidden).scatter(1, order[..., None].expand_as(hidden), hidden)
+            return hidden
+
+        return states, at_text
 
 
 def compute_in(model: nn.Module, family: Family, dtype: torch.dtype) -> None:

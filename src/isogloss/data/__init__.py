@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def taken(self, places: Sequence[int]) -> Examples:
+        """Some of the examples, in this order."""
+        return replace(self, table=self.table[places])
 
     @property
     def labels(self) -> pl.Series:

@@ -1,17 +1,29 @@
-"""Fine-tuning: every weight of the backbone learns (Devlin et al. 2019), or all but the word embedding."""
+"""Fine-tuning: every weight of the backbone learns (Devlin et al. 2019), or those that the rates leave.
+
+Its neighbours are settings: frozen layers and groups of weights at rates of their own, by phase (`rates`, `phases`);
+layer-wise decay and gradual unfreezing (Howard and Ruder 2018, arXiv 1801.06146, sections 3.2 and 3.3); a pull towards
+the pre-trained weights (L2-SP, Li et al. 2018, arXiv 1802.01483, here decoupled from the gradient as AdamW's decay is);
+the mean of all epochs (`select: mean`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
+from isogloss.backbones.anatomy import EMBEDDINGS, HEAD, Place, place
 from isogloss.backbones.masters import Masters
+from isogloss.backbones.rows import LearningRows, let_learn
 from isogloss.backbones.transformer import set_dropout
+from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
+from isogloss.rates import Factor, Progress, RateGroup, RateTable
+
+SEEN = "words"  # the stored ids of words whose rows learnt
 
 
 class FineTuningSettings(Settings):
@@ -22,9 +34,33 @@ class FineTuningSettings(Settings):
     epochs: PositiveInt = Field(5, description="passes over the training examples")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay, of matrices only")
     embeddings: bool = Field(
-        False, description="train the word embedding too; most of a multilingual model's weights, and memory for each"
+        False,
+        description="train the word embedding too: the rows of words that occur, or all where it is also the head",
     )
     backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
+    rates: dict[str, NonNegativeFloat | list[NonNegativeFloat]] = Field(
+        {}, description="factors on `lr` by weights, one or one a phase: {embeddings: 0, layers.0-5: [0, 0.1]}"
+    )
+    phases: list[Fraction] = Field(
+        [], description="shares of the updates at which the phases of `rates` end, but the last"
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor on `lr` for each layer farther from the top")
+    unfreeze: Fraction = Field(0.0, description="share of the updates over which layers begin to learn, the top first")
+    l2_sp: float = Field(
+        0.0, ge=0, description="decoupled weight decay towards the pre-trained values, in place of that towards 0"
+    )
+
+    @model_validator(mode="after")
+    def _table_is_whole(self) -> FineTuningSettings:
+        if list(self.phases) != sorted(set(self.phases)):
+            raise ValueError(f"phases have to rise; came: {self.phases}")
+        for text, factor in self.rates.items():
+            if isinstance(factor, list) and len(factor) != len(self.phases) + 1:
+                raise ValueError(
+                    f"rates.{text} has {len(factor)} factors, expected {len(self.phases) + 1}: one a phase"
+                )
+        RateTable(self.rates, self.phases)
+        return self
 
 
 class FineTuningPart(nn.Module):
@@ -34,18 +70,26 @@ class FineTuningPart(nn.Module):
         model: the run's own transformers model.
         embeddings: whether its word embedding trains.
         dropout: inside the model, in training.
+        learns: whether a weight outside the word embedding ever learns.
     """
 
-    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float) -> None:
+    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, learns: Callable[[Place], bool]) -> None:
         super().__init__()
-        table: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
-        words = table.weight
-        if embeddings:  # so far shared with the frozen backbone
-            table.weight = nn.Parameter(words.detach().clone())
+        words: nn.Embedding | LearningRows = model.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(words, LearningRows):
+            self.seen: Tensor | None = words.ids
+            shared = words.table.weight
+        else:
+            self.seen, shared = None, words.weight
+            if embeddings:
+                words.weight = nn.Parameter(shared.detach().clone())
         self.masters = Masters(
-            model, {name: weight for name, weight in model.named_parameters() if embeddings or weight is not words}
+            model,
+            {name: weight for name, weight in model.named_parameters() if learns(place(name)) and weight is not shared},
         )
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
+        self.layers = 1 + max(where.layer or 0 for where in map(place, dict(model.named_parameters())))
+        self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
         set_dropout(model, dropout)
 
     def train(self, mode: bool = True) -> FineTuningPart:
@@ -53,6 +97,50 @@ class FineTuningPart(nn.Module):
         super().train(mode)
         self.model[0].train(mode)
         return self
+
+    def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
+        """The weights by place, and the head."""
+        return self.by_place(settings, head, factors(settings, self.layers))
+
+    def by_place(
+        self, settings: FineTuningSettings, head: nn.Module, factor: Callable[[Place], Factor]
+    ) -> list[RateGroup]:
+        """The weights and the head, with a factor for each place."""
+        places: dict[Place, list[str]] = {}
+        masters = self.masters.parameters_by_name()
+        for name in masters:
+            places.setdefault(place(name), []).append(name)
+        groups = [
+            RateGroup(
+                [masters[name] for name in names], settings.lr, factor(where), of="backbone", pull=settings.l2_sp,
+                anchors=[self.start[name] for name in names] if settings.l2_sp else None,
+            )
+            for where, names in places.items()
+        ]  # fmt: skip
+        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, factor(HEAD), of="head")]
+
+
+def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Factor]:
+    """What each place's rate is multiplied by as training goes on.
+
+    Args:
+        settings: of the run.
+        layers: of the model; the embeddings count as the layer below the first, a last norm and the head as the top.
+    """
+    table = RateTable(settings.rates, settings.phases)
+
+    def of(where: Place) -> Factor:
+        own = table.factor(where)
+        depth = layers - 1 - where.layer if where.layer is not None else layers if where.kind == "embeddings" else 0
+        constant = settings.layer_decay**depth
+        begins = settings.unfreeze * depth / layers
+
+        def factor(progress: Progress) -> float:
+            return constant * own(progress) * (progress.share >= begins)
+
+        return factor
+
+    return of
 
 
 class FineTuning:
@@ -65,11 +153,35 @@ class FineTuning:
     alike: tuple[str, ...] = ()
 
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
-        """Everything goes with everything."""
+        """Whether the model has the weights that rates are given for."""
+        there = {place(name) for name, _ in backbone.model.named_parameters()} | {HEAD}
+        for text, (places, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
+            if not any(where in places for where in there):
+                raise IsoglossError(
+                    f"rates.{text} is of no weights of {backbone.identity.name}, which has layers 0 to "
+                    f"{backbone.shape.layers - 1}"
+                )
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
-        """The backbone's weights, made trainable."""
-        return FineTuningPart(backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout)
+        """The backbone's weights, those made trainable that ever move."""
+        return self.part(backbone, settings, learns=lambda _: True)
+
+    def part(
+        self, backbone: Backbone, settings: FineTuningSettings, *, learns: Callable[[Place], bool]
+    ) -> FineTuningPart:
+        """A part of which only some places learn, by the settings and by what a neighbour of the method says."""
+        table = RateTable(settings.rates, settings.phases)
+
+        def ever(where: Place) -> bool:
+            return learns(where) and any(table.factors(where))
+
+        embeddings = settings.embeddings and ever(EMBEDDINGS)
+        if embeddings and backbone.seen is not None:
+            let_learn(backbone.model, backbone.seen)
+        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, learns=ever)
+        if settings.l2_sp:
+            part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
+        return part
 
     def insert(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Insert | None:
         """Nothing."""
@@ -80,14 +192,15 @@ class FineTuning:
         return 0
 
     def stored(self, part: FineTuningPart) -> dict[str, Tensor]:
-        """Every tuned weight, in float32, by its name in the model."""
-        return part.masters.named()
+        """Every tuned weight, in float32, by its name in the model; of a word embedding the rows that learnt."""
+        return part.masters.named() if part.seen is None else {**part.masters.named(), SEEN: part.seen}
 
     def restore(
         self, backbone: Backbone, settings: FineTuningSettings, tensors: Mapping[str, Tensor]
     ) -> FineTuningPart:
         """The tuned weights laid over the backbone."""
-        part = FineTuningPart(backbone.model, embeddings=settings.embeddings, dropout=settings.backbone_dropout)
+        backbone.seen = tensors.get(SEEN)
+        part = self.build(backbone, settings, torch.Generator())
         part.masters.load(tensors)
         return part
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones import Backbone, Insert
 from isogloss.methods.settings import Settings
+from isogloss.rates import RateGroup
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
@@ -17,10 +18,10 @@ P = TypeVar("P", bound=nn.Module)
 
 @runtime_checkable
 class Rated(Protocol):
-    """A part whose modules learn at rates of their own; all others learn at `lr`."""
+    """A part that says at which rates it and its head learn; others learn at `lr`, their heads at `head_lr`."""
 
-    def rates(self, settings: Any) -> list[tuple[nn.Module, float]]:
-        """Modules that hold all of the part's parameters, and their peak rates."""
+    def rates(self, settings: Any, head: nn.Module) -> list[RateGroup]:
+        """All parameters of the part and the head, by rate."""
         ...
 
 

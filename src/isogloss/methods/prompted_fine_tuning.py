@@ -14,6 +14,7 @@ from isogloss.methods.fine_tuning import FineTuningPart, FineTuningSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.methods.soft_prompt import METHOD as SOFT_PROMPT
 from isogloss.methods.soft_prompt import SoftPromptPart, SoftPromptSettings
+from isogloss.rates import RateGroup
 
 
 class PromptedFineTuningSettings(SoftPromptSettings):
@@ -40,9 +41,11 @@ class PromptedFineTuningPart(nn.Module):
         self.prompt = prompt
         self.model = model
 
-    def rates(self, settings: PromptedFineTuningSettings) -> list[tuple[nn.Module, float]]:
+    def rates(self, settings: PromptedFineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """Prompts need rates at which a backbone would fall apart."""
-        return [(self.prompt, settings.lr), (self.model, settings.backbone_lr)]
+        prompt = RateGroup(list(self.prompt.parameters()), settings.lr)
+        model = RateGroup(list(self.model.parameters()), settings.backbone_lr, of="backbone")
+        return [prompt, model, RateGroup(list(head.parameters()), settings.head_lr, of="head")]
 
 
 class PromptedFineTuning:

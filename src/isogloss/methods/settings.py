@@ -30,6 +30,6 @@ class Settings(BaseModel):
     pooling: Literal["first", "mean", "last"] | None = Field(
         None, description="how a text becomes one vector; left out: as the backbone was trained"
     )
-    select: Literal["best", "last"] = Field(
-        "best", description="keep the epoch with the best source dev score, or the last one"
+    select: Literal["best", "last", "mean"] = Field(
+        "best", description="keep the epoch with the best source dev score, the last one, or the mean of all"
     )

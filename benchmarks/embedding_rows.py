@@ -1,0 +1,57 @@
+"""What it costs to fine-tune the word embedding too: all of its rows, only those that training shows, or none.
+
+    python benchmarks/embedding_rows.py
+
+Updates of the embedded encoder on voice-intents' English sentences, in turn; ratios of the medians, and the numbers
+that the optimiser keeps two states of.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from isogloss.backbones import load
+from isogloss.data import open_data
+from isogloss.lane import Lane
+from isogloss.languages import Language
+from isogloss.methods import find
+from isogloss.runs import Run, Stack, new_run
+from isogloss.tokenising import tokenise
+from isogloss.train import Inputs, update
+
+ROUNDS, BUDGET = 15, 2048
+
+
+def main() -> None:
+    backbone = load("embedded/multilingual-e5-small")
+    data = open_data("voice-intents")
+    table = data.examples(Language.parse("en"), "train").table
+    gold = [data.card.labels.index(label) for label in table["label"]]
+    features = tokenise((table["text"].to_list(),), gold, backbone.tokenizer)
+    seen = torch.from_numpy(np.unique(features.tokens))
+    method = find("fine-tuning")
+    cases: dict[str, tuple[Run, Lane, Inputs]] = {}
+    for name, embeddings, rows in (("none", False, None), ("rows", True, seen), ("all", True, None)):
+        own = backbone.copy(rows)
+        settings = method.settings.model_validate({"embeddings": embeddings, "epochs": 10})
+        run = new_run(method, own, settings, seed=0, classes=len(data.card.labels))
+        lane = Lane(run, features, features, "accuracy", lambda _: 0.0)
+        cases[name] = run, lane, Inputs(Stack(own, method, [run]), [lane], BUDGET)
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(ROUNDS):
+        for name, (_, lane, inputs) in cases.items():
+            begin = time.perf_counter()
+            update(inputs.stack, [lane], inputs, BUDGET)
+            taken[name].append(time.perf_counter() - begin)
+    median = {name: statistics.median(times[2:]) for name, times in taken.items()}
+    print(f"{len(seen):,} of {backbone.model.get_input_embeddings().weight.shape[0]:,} rows occur")  # type: ignore[operator]
+    for name, (run, _, _) in cases.items():
+        print(f"{name}: {median[name] / median['none']:.2f} of an update's time, {run.trainable():,} numbers learn")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Analyses: tables in, table and figure out, one file each."""

@@ -1,0 +1,119 @@
+"""The gap as training goes on, and when it opens (Guo et al. 2023, arXiv 2305.11449, follow it in this way)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from scipy import stats
+
+from isogloss.observing import MEASURES
+
+CONFIDENCE = 0.95
+LEARNT = 0.9  # share of its final score from which on the source counts as learnt
+WINDOW = 3  # observations whose mean gap is what growth is counted from
+
+
+@dataclass(frozen=True)
+class Onset:
+    """When a gap opens.
+
+    Args:
+        step: the update from which on the gap's growth is not explained by noise; None where it never is, or where
+            there are fewer than two seeds to tell noise by.
+        learnt: the update at which the source's mean score reached nine tenths of its last: before that both scores
+            rise from chance, and a gap says nothing.
+        growth: from there to the end, the mean over seeds.
+    """
+
+    step: int | None
+    learnt: int
+    growth: float
+
+
+def observations(history: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a history that looking on wrote: scores of the task without a loss."""
+    own = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
+    return own.filter(~pl.col("metric").is_in(MEASURES))
+
+
+def gap_curve(history: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Source, mean target and gap at every observation.
+
+    Args:
+        history: of a run directory, in the columns of the contract.
+        source: the source language.
+
+    Returns:
+        `method seed step epoch metric source target gap targets`, the last one the number of target languages.
+    """
+    seen = observations(history)
+    of_source = seen.filter(language=source).select(
+        "method", "seed", "step", "epoch", "metric", pl.col("value").alias("source")
+    )
+    of_targets = (
+        seen.filter(pl.col("language") != source)
+        .group_by("method", "seed", "step")
+        .agg(pl.col("value").mean().alias("target"), pl.len().alias("targets"))
+    )
+    return (
+        of_source.join(of_targets, on=["method", "seed", "step"])
+        .with_columns((pl.col("source") - pl.col("target")).alias("gap"))
+        .select("method", "seed", "step", "epoch", "metric", "source", "target", "gap", "targets")
+        .sort("method", "seed", "step")
+    )
+
+
+def onset(
+    gaps: Float[np.ndarray, "seeds observations"], source: Float[np.ndarray, "seeds observations"], steps: list[int]
+) -> Onset:
+    """When the gap opens, noise being what differs between seeds.
+
+    Growth is counted, seed by seed, from the mean of the first observations at which the source is learnt. The onset is
+    the first observation behind them from which on *every* one has grown by more than a one-sided t-interval allows
+    for; a false alarm needs at least that the last one has, which is as rare as the interval says.
+
+    Args:
+        gaps: of each seed at each observation.
+        source: its scores there.
+        steps: updates of the observations.
+    """
+    seeds, mean = len(gaps), source.mean(axis=0)
+    first = int(np.argmax(mean >= LEARNT * mean[-1]))
+    behind = min(first + WINDOW, gaps.shape[1])
+    growth = gaps - gaps[:, first:behind].mean(axis=1, keepdims=True)
+    mean_growth = growth.mean(axis=0)
+    opened = len(steps)
+    if seeds > 1 and behind < len(steps):
+        noise = np.sqrt(growth[:, behind:].var(axis=0, ddof=1).mean() / seeds)  # pooled over the observations
+        grown = mean_growth[behind:] > stats.t.ppf(CONFIDENCE, seeds - 1) * noise
+        still = np.flatnonzero(~grown)
+        opened = behind + (int(still[-1]) + 1 if len(still) else 0)
+    return Onset(steps[opened] if opened < len(steps) else None, steps[first], float(mean_growth[-1]))
+
+
+def onsets(curve: pl.DataFrame) -> pl.DataFrame:
+    """The onset of every method, from `gap_curve`.
+
+    Returns:
+        `method onset learnt growth seeds`
+    """
+    rows = []
+    for (method,), own in curve.group_by(["method"], maintain_order=True):
+        by_seed = [part.sort("step") for _, part in own.group_by(["seed"], maintain_order=True)]
+        steps = sorted(set.intersection(*(set(part["step"]) for part in by_seed)))
+        gaps, source = (
+            np.array([part.filter(pl.col("step").is_in(steps))[name].to_list() for part in by_seed])
+            for name in ("gap", "source")
+        )
+        found = onset(gaps, source, steps)
+        rows.append(
+            {
+                "method": method, "onset": found.step, "learnt": found.learnt, "growth": found.growth,
+                "seeds": len(by_seed),
+            }
+        )  # fmt: skip
+    schema = {"method": pl.String, "onset": pl.Int64, "learnt": pl.Int64, "growth": pl.Float64, "seeds": pl.Int64}
+    return pl.DataFrame(rows, schema=schema)

@@ -1,0 +1,111 @@
+"""A run directory opened again, for analyses: its data, its backbone, and its cells ready to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from isogloss.backbones import Backbone
+from isogloss.batching import budgets
+from isogloss.cutting import fit
+from isogloss.data import Examples
+from isogloss.errors import IsoglossError
+from isogloss.evaluate import TestSet, predict, predictions_table, scores_table
+from isogloss.material import Material, gather
+from isogloss.observing import sample
+from isogloss.plan import Cell
+from isogloss.restoring import cell_of, load_backbone, restore
+from isogloss.runs import Stack
+from isogloss.sheets import Sheets
+from isogloss.spec import Spec, check
+from isogloss.store import Finished, Store
+from isogloss.tasks import TASKS, Task
+from isogloss.verbalizer import Verbalizer
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A run directory; what is heavy is loaded when it is asked for, and once.
+
+    Args:
+        stored: the directory.
+        spec: that made it.
+    """
+
+    stored: Store
+    spec: Spec
+
+    @classmethod
+    def of(cls, folder: Path) -> Archive:
+        """Open a run directory.
+
+        Raises:
+            IsoglossError: it is none, or nothing in it is finished.
+        """
+        stored = Store(folder)
+        if not (folder / "spec.yaml").is_file() or not stored.finished():
+            raise IsoglossError(f"{folder} holds no finished run; `isogloss run` makes one")
+        return cls(stored, check(Spec, stored.spec(), where=str(folder / "spec.yaml")))
+
+    @cached_property
+    def cells(self) -> list[tuple[Cell, Finished]]:
+        """All that is finished, in the order of the spec."""
+        order = list(self.spec.methods)
+        found = [(cell_of(one), one) for one in self.stored.finished()]
+        return sorted(found, key=lambda pair: (order.index(pair[0].label.split("[")[0]), pair[0].label, pair[0].seed))
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """As it was pre-trained; checked to be that of all cells."""
+        found = [found for _, found in self.cells]
+        return load_backbone(self.stored, found, words=None, dtype=found[0].record["facts"]["backbone"]["dtype"])
+
+    @cached_property
+    def material(self) -> Material:
+        """The data, checked to be what the cells were scored on."""
+        material = gather(self.spec)
+        for cell, found in self.cells:
+            scored = found.record["test_data"]
+            if changed := [code for code, now in material.test_data.items() if scored.get(code, now) != now]:
+                raise IsoglossError(f"the test data of {', '.join(changed)} is not what {cell.label} was scored on")
+        return material
+
+    @property
+    def task(self) -> Task:
+        """The kind of task."""
+        return TASKS[self.material.data.card.kind]
+
+    @property
+    def metric(self) -> str:
+        """The first metric of the data set."""
+        return self.material.data.card.metrics[0]
+
+    def verbalizer(self, cell: Cell, found: Finished) -> Verbalizer | None:
+        """The words that are a cell's classes, if any."""
+        if cell.settings.head == "linear":
+            return None
+        return Verbalizer.of(
+            self.backbone, self.material.labels, found.record["facts"]["verbalizer"], source=str(self.material.source),
+            inputs=found.record["inputs"],
+        )  # fmt: skip
+
+    def stack(self, cell: Cell, found: Finished) -> Stack:
+        """A cell as it was when its training had ended."""
+        return restore(self.backbone, cell, found, self.verbalizer(cell, found))
+
+    def sample(self, cell: Cell, found: Finished, parts: Sequence[Examples], examples: int) -> TestSet:
+        """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
+        wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
+        taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
+        return Sheets(self.material, self.task, self.backbone, self.verbalizer(cell, found)).test_set(taken)
+
+    def scores(self, stack: Stack, cell: Cell, test: TestSet) -> pl.DataFrame:
+        """Scores of a stack of one on a test set by language, in the first metric."""
+        features = fit(test.features, stack.room(stack.runs[0]), self.backbone.tokenizer)
+        (made,) = predict(stack, stack.runs, features, budget=budgets(self.backbone.device)[1])
+        predictions = predictions_table(test, self.task, made, self.material.labels, method=cell.label, seed=cell.seed)
+        return scores_table(predictions, self.task, [self.metric], {}).select("language", "metric", "value", "n")
