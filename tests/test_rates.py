@@ -111,7 +111,7 @@ def test_the_mean_of_all_epochs_is_kept_and_scored(tmp_path):
 
 OFF = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
 CHANGES = {  # by policy: the factor at a place, given the share of updates done and whether the source is learnt
-    "slow_time": lambda where, _, learnt: 0.1 if learnt and where.kind != "head" else 1,
+    "slow_time": lambda where, _, learnt: 0.3 if learnt and where.kind != "head" else 1,
     "slow_place": lambda where, *_: 0 if where.layer in {0, 1} or where.kind == "embeddings" else 1,
     "fast_place": lambda where, *_: 5 if where.kind == "head" else 3 if where.layer == 2 else 1,
     "fast_time": lambda where, share, _: 1 if where.kind == "head" or share >= 0.4 else 0 if share < 0.1 else 2,
@@ -313,3 +313,14 @@ def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings
         train(stack, [second], budget=60, eval_budget=60, source="eng-Latn")
         for name, tensor in whole.run.state().items():
             assert second.run.state()[name].equal(tensor), name
+
+
+def test_slow_in_time_keeps_the_mean(tmp_path):
+    method = find("slow-fast")
+    assert method.settings().averaged
+    assert not method.settings(**OFF).averaged
+    one, _, stored = tuned(tmp_path, "slow-fast", **OFF | {"slow_time": True}, late=0.999)
+    _, _, mean = tuned(tmp_path / "b", "fine-tuning", select="mean")
+    assert one.trend.onset is None  # so that all else is plain
+    for name, tensor in mean.items():
+        assert stored[name].equal(tensor), name

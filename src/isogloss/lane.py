@@ -136,7 +136,7 @@ class Lane:
 
     def keep(self, score: float, loss: float) -> None:
         """Keep this epoch's weights if the run selects them, or their mean with those of all epochs before."""
-        if self.run.settings.select == "mean":
+        if self.run.settings.averaged:
             self._average(score, loss)
         elif self.run.settings.select == "last" or (score, -loss) > self.best:
             self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()

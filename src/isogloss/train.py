@@ -84,7 +84,7 @@ def train(
                 observe(lane, lane.sample, inputs, eval_budget)
             if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
-                if lane.step == lane.total and lane.run.settings.select == "mean":
+                if lane.step == lane.total and lane.run.settings.averaged:
                     lane.run.load_state(lane.best_state)
                     evaluate(lane, inputs, eval_budget, source)
                 if lane.memory is not None:

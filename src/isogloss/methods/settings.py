@@ -33,3 +33,8 @@ class Settings(BaseModel):
     select: Literal["best", "last", "mean"] = Field(
         "best", description="keep the epoch with the best source dev score, the last one, or the mean of all"
     )
+
+    @property
+    def averaged(self) -> bool:
+        """Whether what is kept is the mean of the weights after every epoch."""
+        return self.select == "mean"
