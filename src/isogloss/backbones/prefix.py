@@ -38,19 +38,21 @@ class LayerPrefix:
             valid = None if self.valid is None else self.valid.expand(size, -1)
             key, value = self.key.to(dtype), self.value.to(dtype)
             return Front(key.expand(size, -1, -1, -1), value.expand(size, -1, -1, -1), valid, self.shift)
-        key, value = (
-            _Pick.apply(tensor, run, dtype)  # type: ignore[no-untyped-call]
-            for tensor in (self.key, self.value)
-        )
+        key, value = (pick(tensor, run, dtype) for tensor in (self.key, self.value))
         return Front(key, value, None if self.valid is None else self.valid[run], self.shift)
 
 
-class _Pick(torch.autograd.Function):
+def pick(table: Tensor, run: Int[Tensor, "B"], dtype: torch.dtype) -> Tensor:
     """Each row's own of K tensors.
 
-    Plain indexing would sum the gradient in the dtype of the rows, and a product with one-hot rows would carry a
-    run's infinities over to all others.
+    Plain indexing would sum the gradient in the dtype of the rows, and on several threads in another order each time; a
+    product with one-hot rows would carry a run's infinities over to all others.
     """
+    picked: Tensor = _Pick.apply(table, run, dtype)  # type: ignore[no-untyped-call]
+    return picked
+
+
+class _Pick(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, run: Tensor, dtype: torch.dtype) -> Tensor:

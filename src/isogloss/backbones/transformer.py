@@ -18,7 +18,7 @@ from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.families import Family
 from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
 from isogloss.backbones.packing import Packing
-from isogloss.backbones.prefix import LayerPrefix
+from isogloss.backbones.prefix import LayerPrefix, pick
 from isogloss.backbones.vocabulary import Vocabulary
 
 FUNCTIONAL_DROPOUT = ("dropout", "hidden_dropout", "attention_dropout", "activation_dropout")
@@ -280,7 +280,7 @@ def _join(
 
     text = torch.arange(length, device=mask.device)
     return (
-        joined(embedded, prompt.vectors[run].to(embedded.dtype)),
+        joined(embedded, pick(prompt.vectors, run, embedded.dtype)),
         joined(mask, prompt.valid[run]),
         None if types is None else joined(types, types.new_zeros(rows, size)),
         text + size * (text >= front[:, None]),
