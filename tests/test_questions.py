@@ -205,7 +205,7 @@ def test_stacked_runs_learn_from_passages_as_solo_ones_do(tmp_path):
         for one in runs:
             cut = fit(whole, stack.room(one), model.tokenizer)
             lanes.append(Lane(one, cut, cut, "f1", lambda _: 0.0))
-            lanes[-1].update = lambda: None
+            lanes[-1].update = lambda _: None
         update(stack, lanes, Inputs(stack, lanes, 4096), 60)
         return [
             ([parameter.grad for parameter in one.parameters()], own.history[0]["loss"])

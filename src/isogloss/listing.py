@@ -50,7 +50,7 @@ def methods() -> Table:
                 and field.default == Settings.model_fields[key].default
             ):
                 continue
-            default = "" if field.is_required() or field.default in {None, ""} else str(field.default)
+            default = "" if field.is_required() or field.default in (None, "") else str(field.default)
             table.add_row(name, key, default, field.description or "")
             name = ""  # noqa: PLW2901 - named once
         table.add_section()

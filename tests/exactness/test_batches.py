@@ -82,7 +82,7 @@ def test_the_budget_of_a_pass_changes_no_gradient(both, name):
         settings = {"backbone_dropout": 0.0} if name == "fine-tuning" else {"length": 3}
         made = stack(own, name, batch_size=16, dropout=0.1, **settings)
         own_lane = lane(made.runs[0], features)
-        own_lane.update = lambda: None
+        own_lane.update = lambda _: None
         assert update(made, [own_lane], Inputs(made, [own_lane], 4096), budget) > 0
         return [parameter.grad for parameter in made.runs[0].parameters()], own_lane.history[0]["loss"]
 

@@ -90,7 +90,7 @@ def test_a_run_that_diverges_takes_no_other_along(model, splits, name):
                 next(runs[0].part.parameters()).fill_(torch.nan)
         lanes = [lane(run, splits[0], splits[1]) for run in runs]
         seen = []
-        lanes[1].update = lambda: seen.extend(parameter.grad.clone() for parameter in runs[1].parameters())
+        lanes[1].update = lambda _: seen.extend(parameter.grad.clone() for parameter in runs[1].parameters())
         stack = Stack(model, method, runs)
         update(stack, lanes, Inputs(stack, lanes, 4096), 4096)
         return seen, lanes[0]

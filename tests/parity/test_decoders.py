@@ -85,7 +85,7 @@ def test_the_states_of_every_layer_are_of_the_text_alone(both):
     model, _ = both
     tokens, mask = batch(model)
     (prompt,) = prompts(model, [4])
-    insert = InputPrompt(*stack_padded([prompt]), place="after-first")
+    insert = InputPrompt(*stack_padded([prompt], axis=0), place="after-first")
     with torch.no_grad():
         whole, last = model.trace(tokens, mask, insert=insert), model.hidden(tokens, mask, insert=insert)
     assert whole.shape == (model.shape.layers + 1, *last.shape)
