@@ -53,7 +53,6 @@ def pick(table: Tensor, run: Int[Tensor, "B"], dtype: torch.dtype) -> Tensor:
 
 
 class _Pick(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx: Any, table: Tensor, run: Tensor, dtype: torch.dtype) -> Tensor:
         ctx.save_for_backward(run)
