@@ -38,6 +38,7 @@ def pairs_of(tags):
     return st.lists(sentence, min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("tags", [["O", *IOB], ["O", *IOB, "E-PER", "S-LOC"], UPOS], ids=["iob2", "iobes", "bare"])
 def test_span_f1_is_seqevals(tags):

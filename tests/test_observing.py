@@ -87,6 +87,7 @@ def test_where_there_is_no_target_development_data_the_test_split_gives_some(hom
     assert sorted(set(observations(pl.read_parquet(stored.path / "history.parquet"))["step"])) == list(range(1, 10))
 
 
+@pytest.mark.slow
 def test_looking_on_costs_no_more_than_was_said(home, monkeypatch):
     """In tokens of forward passes; `benchmarks/looking_on.py` takes the time."""
     read = []

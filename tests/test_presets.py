@@ -51,6 +51,7 @@ PARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data sets are not beside the project")
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_papers_preset_runs_on_files_and_another_backbone(name, tmp_path):

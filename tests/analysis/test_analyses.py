@@ -89,6 +89,7 @@ def test_each_state_changes_exactly_its_group(archive):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_distance_and_effects_add_up(archive):
     tables = [importance(archive, *cell(archive, "fine-tuning", seed), examples=4) for seed in (0, 1, 2)]
     scores, moved = (pl.concat(part) for part in zip(*tables, strict=True))
@@ -185,6 +186,7 @@ def test_intervals_are_students():
     assert np.isnan(made["low"][1])
 
 
+@pytest.mark.slow
 def test_analyses_are_stored_and_said(archive):
     folder = archive.stored.path
     result = CliRunner().invoke(app, ["analyze", str(folder), "--examples", "4", "--sentences", "6"])
@@ -213,6 +215,7 @@ def test_what_is_missing_is_said(archive, tmp_path):
         list(analyze(tmp_path, [], Options()))
 
 
+@pytest.mark.slow
 def test_verbalizers_prompts_in_templates_and_losses_of_words(tmp_path):
     """What has no head of its own, no place for its prompt in plain text, and a loss of words in each language."""
     from decoders import whole

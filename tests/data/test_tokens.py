@@ -81,6 +81,7 @@ def test_real_files_of_conllu(code):
         assert row.values["sent_id"] == sentence.metadata["sent_id"]
 
 
+@pytest.mark.slow
 @needs_files
 @pytest.mark.parametrize(("task", "languages"), [("udpos", 17), ("uner", 5)])
 def test_real_files_of_tags(task, languages):

@@ -9,6 +9,7 @@ from isogloss.tokenising import tokenise
 from isogloss.train import train
 from models import WORDS, backbone, lane
 
+pytestmark = pytest.mark.slow
 TEXTS = [" ".join(WORDS[(3 * i + j * j) % len(WORDS)] for j in range(2 + i % 9)) for i in range(160)]
 GOLD = [i % 3 for i in range(160)]
 LENGTH = 25  # long enough, with so many rows, that torch shares the work of a gradient between threads
