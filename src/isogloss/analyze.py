@@ -23,7 +23,7 @@ from isogloss.data import open_data
 from isogloss.errors import IsoglossError, unknown
 from isogloss.parallel import Parallel, read_parallel
 from isogloss.plan import Cell
-from isogloss.store import Finished
+from isogloss.store import Finished, safe_name
 
 FOLDER = "analysis"
 
@@ -96,16 +96,17 @@ def analyze(folder: Path, names: Sequence[str], options: Options) -> Iterator[Re
 def _gap(archive: Archive, options: Options) -> Findings:
     assert archive.spec.source is not None  # specs are stored as resolved
     scores = _wanted(archive.stored.table("scores"), options)
-    metric = archive.cells[0][1].record["facts"]["metrics"][0]
     place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
-    every = gap.gaps(scores, archive.spec.source, metric).sort(pl.col("method").replace_strict(place), "seed")
+    every = gap.gaps(scores, archive.spec.source, archive.metric).sort(pl.col("method").replace_strict(place), "seed")
     reference = options.reference or every["method"][0]
     if reference not in set(every["method"]):
         raise unknown("method to hold the others against", reference, set(every["method"]))
     than = gap.against(every, reference)
     columns = ("method", *gap.MEASURES, f"target over {reference}", "p", "seeds")
     table = Table(
-        *columns, box=box.SIMPLE_HEAD, title=f"{metric} of the source, mean of {every['targets'][0]} targets, gap"
+        *columns,
+        box=box.SIMPLE_HEAD,
+        title=f"{archive.metric} of the source, mean of {every['targets'][0]} targets, gap",
     )
     for (method,), own in every.group_by(["method"], maintain_order=True):
         over = than.filter(measure="target", method=str(method))
@@ -160,7 +161,7 @@ def _importance(archive: Archive, options: Options) -> Findings:
             moved.append(distance)
     every = pl.concat(scores)
     effects = weighed.effects(every, str(archive.material.source))
-    maps = {f"importance-{name}": figures.importance_map(effects, name) for name in figures.methods(effects)}
+    maps = {f"importance-{safe_name(name)}": figures.importance_map(effects, name) for name in figures.methods(effects)}
     table = Table(
         "method", "weights", "source", "mean target", "gap", box=box.SIMPLE_HEAD,
         title="what is lost when one group is rewound: the five that matter most to the gap",

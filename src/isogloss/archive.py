@@ -82,7 +82,8 @@ class Archive:
     @property
     def metric(self) -> str:
         """The first metric of the data set."""
-        return self.material.data.card.metrics[0]
+        name: str = self.cells[0][1].record["facts"]["metrics"][0]
+        return name
 
     def verbalizer(self, cell: Cell, found: Finished) -> Verbalizer | None:
         """The words that are a cell's classes, if any."""

@@ -103,12 +103,12 @@ def analyze(
         list[str] | None, typer.Argument(help="gap, dynamics, importance or forgetting; left out: all that DIR allows.")
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
-    examples: Annotated[int, typer.Option(help="Of each language, where models are run many times.")] = 32,
+    examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
     parallel: Annotated[
         Path | None,
         typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
     ] = None,
-    sentences: Annotated[int, typer.Option(help="Of them, of each language.")] = 100,
+    sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
     ] = None,

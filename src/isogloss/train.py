@@ -82,13 +82,13 @@ def train(
             epoch_is_over = lane.step % lane.updates == 0
             if lane.sample is not None and (epoch_is_over or lane.step % lane.sample.every == 0):
                 observe(lane, lane.sample, inputs, eval_budget)
+            if lane.memory is not None and epoch_is_over:  # of the same weights as are observed, not of their mean
+                remember(lane, lane.memory, states_of(lane.memory, stack, lane, eval_budget))
             if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
                 if lane.step == lane.total and lane.run.settings.averaged:
                     lane.run.load_state(lane.best_state)
                     evaluate(lane, inputs, eval_budget, source)
-                if lane.memory is not None:
-                    remember(lane, lane.memory, stack.trace(lane.memory.features, lane.run, budget=eval_budget))
         after_update(tokens, len(active))
     for lane in lanes:
         lane.run.load_state(lane.best_state)
@@ -159,6 +159,11 @@ def observe(lane: Lane, sample: Sample, inputs: Inputs, budget: int) -> None:
         _row(lane, metric=lane.metric, value=value, language=language)
         for language, value in sample.score(scores).items()
     ]
+
+
+def states_of(memory: Memory, stack: Stack, lane: Lane, budget: int) -> Tensor:
+    """The states of parallel sentences at every depth; as they were where a method changes nothing but the head."""
+    return memory.before if stack.head_only else stack.trace(memory.features, lane.run, budget=budget)
 
 
 def remember(lane: Lane, memory: Memory, states: Tensor) -> None:

@@ -88,7 +88,7 @@ def _heat(panel: Any, own: pl.DataFrame, title: str) -> None:
     there = {name: value for name, value in sides.items() if value is not None}
     columns = [np.full((len(INSIDE), 1), value) for value in there.values()]
     whole = np.concatenate([*columns, cells], axis=1)
-    limit = np.nanmax(np.abs(whole)) or 1.0
+    limit = np.nanmax(np.abs(whole), initial=0.0) or 1.0
     axes = panel.subplots()
     image = axes.imshow(whole, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
     labels = [*there, *map(str, range(1, cells.shape[1] + 1))]

@@ -73,7 +73,7 @@ class Patient:
         for name in self.tuned:
             where = HEAD if name.startswith("head.") else place(name.removeprefix("part."))
             self.groups.setdefault((where.layer, str(where.kind)), []).append(name)
-        self.head = self.groups.get((None, str(HEAD)), [])  # a verbalizer has nothing of its own
+        self.head = self.groups.get((HEAD.layer, HEAD.kind), [])  # a verbalizer has nothing of its own
 
     def set(self, tuned: Iterable[str]) -> None:
         """Give these weights their tuned values, and all others those that training began with."""
@@ -164,9 +164,8 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
             units = features.units([int(row)])
             of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
             scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
-            chances = (scores.T if features.passages else scores).log_softmax(
-                dim=1
-            )  # classes of units, or units of a class
+            asked = scores.T if features.passages else scores  # a unit for each class, or a class for each unit
+            chances = asked.log_softmax(dim=1)
             drawn = torch.multinomial(chances.detach().exp().cpu(), 1, generator=generator).to(chances.device)
             chances.gather(1, drawn).sum().backward()  # type: ignore[no-untyped-call]
         for group, names in patient.groups.items():
