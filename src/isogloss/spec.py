@@ -147,7 +147,7 @@ class DynamicsSpec(_Strict):
     )
     cost: Annotated[float, Field(gt=0)] | None = Field(
         0.15,
-        description="most time it may take, of that of training; fewer examples are looked at to keep within; or none",
+        description="most work it may take, in tokens, of that of training; to keep within, fewer are looked at, but one at least",
     )
     parallel: ParallelSpec | None = Field(
         None, description="after each epoch, how alike translations still are, and states to those before training"
