@@ -147,7 +147,7 @@ class DynamicsSpec(_Strict):
     )
     cost: Annotated[float, Field(gt=0)] | None = Field(
         0.15,
-        description="share of a training's work, in tokens, that looking may take; one example of each at least; or none",
+        description="most of a training's work, in tokens, that looking may take, but for one of each; or none",
     )
     parallel: ParallelSpec | None = Field(
         None, description="after each epoch, how alike translations still are, and states to those before training"
