@@ -30,7 +30,13 @@ def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
         train(*given, **named)
         taken.append(time.perf_counter() - begin)
 
-    spec = {"name": "x", "task": "voice-intents", "methods": {method: METHODS[method]}, "dynamics": dynamics}
+    spec = {
+        "name": "x",
+        "task": "voice-intents",
+        "data": {"test_limit": 2},
+        "methods": {method: METHODS[method]},
+        "dynamics": dynamics,
+    }
     with mock.patch("isogloss.laboratory.train", clocked):
         run(check(Spec, spec, where="looking_on"), folder)
     return taken[0]

@@ -80,11 +80,23 @@ def test_where_there_is_no_target_development_data_the_test_split_gives_some(hom
     data = sib200(tmp_path / "data")
     for code in ("deu_Latn", "zho_Hans"):
         (data / code / "dev.tsv").unlink()
-    stored = run(spec(home, data, dynamics={"examples": 5}), tmp_path / "run")
+    stored = run(spec(home, data, dynamics={"examples": 5, "cost": None}), tmp_path / "run")
     scores = pl.read_parquet(stored.path / "scores.parquet").filter(split="test", metric="accuracy")
     counts = dict(zip(scores["language"], scores["n"], strict=True))
     assert counts == {"eng-Latn": 16, "deu-Latn": 16, "zho-Hans": 16}
     assert sorted(set(observations(pl.read_parquet(stored.path / "history.parquet"))["step"])) == list(range(1, 10))
+
+
+def test_where_one_of_each_target_costs_too_much_there_are_fewer_looks(home, tmp_path):
+    steps = {}
+    for cost in (None, 0.15, 0.001):
+        stored = run(spec(home, home / "data", dynamics={"examples": 1, "cost": cost}), tmp_path / str(cost))
+        steps[cost] = sorted(set(observations(pl.read_parquet(stored.path / "history.parquet"))["step"]))
+    assert len(steps[None]) > len(steps[0.15]) > len(steps[0.001])
+    history = pl.read_parquet(stored.path / "history.parquet")
+    assert steps[0.001] == sorted(
+        set(history.filter(pl.col("metric").is_not_null(), pl.col("loss").is_not_null())["step"])
+    )
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def analyze(
     _traceback: Traceback = False,
 ) -> None:
     """Find out where the gap comes from: tables and figures in DIR/analysis."""
-    from isogloss.analyze import Options
+    from isogloss.analysis.findings import Options
     from isogloss.analyze import analyze as look_into
     from isogloss.console import out as console
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from isogloss import store
+from isogloss import store, work
 from isogloss.backbones import Backbone
 from isogloss.batching import budgets
 from isogloss.checkpoint import Checkpoints
@@ -78,8 +79,8 @@ class Laboratory:
 
     def carry_out(self, todo: Sequence[Cell], short: Sequence[tuple[Cell, Finished]]) -> None:
         """Train and score what is missing, then score what lacks languages."""
-        total = sum(self._training(cell) + self._pass(self._sheets(cell).test.features, cell) for cell in todo)
-        total += sum(self._pass(self._sheets(cell).test.features, cell) for cell, _ in short)
+        total = sum(self._training(cell) + work.one_pass(self._sheets(cell).test.features, cell) for cell in todo)
+        total += sum(work.one_pass(self._sheets(cell).test.features, cell) for cell, _ in short)
         with watching(total) as watch:
             for group in stacks(todo, self.backbone.pooling):
                 self._train(group, watch)
@@ -100,7 +101,7 @@ class Laboratory:
             lessons = {id(own): own for own in (sheets.lessons(run.seed) for run in runs)}.values()
             parts = [part for own in lessons for part in (own.train, own.dev)]
             self._report_cut(group, room, *parts, sheets.test.features)
-        lanes = [self._lane(run, sheets, stack.room(run)) for run in runs]
+        lanes = [self._lane(cell, run, stack.room(run)) for cell, run in zip(group, runs, strict=True)]
         checkpoints = Checkpoints(
             [self.stored.checkpoint(cell.label, cell.seed) for cell in group],
             [fingerprint(cell.facts(self.common)) for cell in group],
@@ -149,7 +150,8 @@ class Laboratory:
     def _sheets(self, cell: Cell) -> Sheets:
         return self.sheets[cell.settings.head]
 
-    def _lane(self, run: Run, sheets: Sheets, room: int) -> Lane:
+    def _lane(self, cell: Cell, run: Run, room: int) -> Lane:
+        sheets = self._sheets(cell)
         metric, lessons = self.card.metrics[0], sheets.lessons(run.seed)
         dev, gold = sheets.fit(lessons.dev, room), lessons.gold
 
@@ -158,7 +160,7 @@ class Laboratory:
             return self.task.metrics[metric](gold, answers, str(self.material.source))
 
         lane = Lane(run, sheets.fit(lessons.train, room), dev, metric, score)
-        lane.sample = self._sample(sheets, room, lane.total)
+        lane.sample = self._sample(cell, room)
         if self.memory is not None:
             lane.memory = replace(self.memory, features=sheets.fit(self.memory.features, room))
         return lane
@@ -168,10 +170,10 @@ class Laboratory:
         """Parallel sentences, and what the backbone makes of them before anything is trained."""
         return None if self.material.parallel is None else memory_of(self.material.parallel, self.backbone)
 
-    def _sample(self, sheets: Sheets, room: int, total: int) -> Sample | None:
+    def _sample(self, cell: Cell, room: int) -> Sample | None:
         if not self.material.watched:
             return None
-        every = interval(total, self.material.every)
+        sheets = self._sheets(cell)
         chosen = sheets.fewer(self._affordable)
         parts, features = chosen.examples, sheets.fit(chosen.features, room)
         gold = [answer for part in parts for answer in self.task.gold(part.table)]
@@ -182,21 +184,29 @@ class Laboratory:
             said, right = by_language(parts, answers), by_language(parts, gold)
             return {language: metric(right[language], own, language) for language, own in said.items()}
 
-        return Sample(features, score, every, {str(part.language): len(part) for part in parts})
+        return Sample(features, score, self._every(cell), {str(part.language): len(part) for part in parts})
+
+    def _every(self, cell: Cell) -> int:
+        """Updates between two looks: more than usual where the least that can be looked at costs too much as often."""
+        own = self._sheets(cell)
+        total = work.updates(own.lessons(cell.seed), cell)
+        every = interval(total, self.material.every)
+        if self.material.every is not None or self.material.cost is None or not cell.method.passes:
+            return every  # as the user says; or a head alone, which costs next to nothing, the states being kept
+        least = work.one_pass(own.fewer(1).features, cell)
+        looks = int(self.material.cost * self._training(cell) / least) - cell.settings.epochs  # each epoch ends in one
+        return max(every, math.ceil(total / looks)) if looks > 0 else total
 
     @cached_property
     def _affordable(self) -> int:
         """How many examples of each target may be looked at: as many in all cells, so that their curves compare."""
         wanted = max(len(part) for part in self.material.watched[1:] or self.material.watched)
-        if self.material.cost is None:
-            return wanted
         affordable = [wanted]
         for cell in self.cells:
-            if cell.method.passes:  # a head alone costs next to nothing, the states being kept
-                sheets, settings = self._sheets(cell), cell.settings
-                total = settings.epochs * -(-len(sheets.lessons(cell.seed).train.of_example) // settings.batch_size)
-                looks = total // interval(total, self.material.every) + settings.epochs
-                whole = looks * self._pass(sheets.watched.features, cell)  # of all that may be looked at
+            if self.material.cost is not None and cell.method.passes:
+                own = self._sheets(cell)
+                looks = work.updates(own.lessons(cell.seed), cell) // self._every(cell) + cell.settings.epochs
+                whole = looks * work.one_pass(own.watched.features, cell)  # of all that may be looked at
                 affordable.append(int(wanted * self.material.cost * self._training(cell) / whole))
         return max(1, min(affordable))
 
@@ -275,19 +285,11 @@ class Laboratory:
             err.print(f"{_title(group)}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         return cut
 
-    def _pass(self, part: Features, cell: Cell) -> float:
-        """The work of one forward pass over a split, in tokens."""
-        return float(part.lengths.sum() + cell.method.length(cell.settings) * len(part))
-
     def _training(self, cell: Cell) -> float:
-        """The work of training a cell, in tokens of a forward pass."""
-        epochs, passes, own = cell.settings.epochs, cell.method.passes, self._sheets(cell).lessons(cell.seed)
-        if passes == 0:  # states are computed once
-            return self._pass(own.train, cell) + self._pass(own.dev, cell)
-        return epochs * (passes * self._pass(own.train, cell) + self._pass(own.dev, cell))
+        return work.training(self._sheets(cell).lessons(cell.seed), cell)
 
     def _advancer(self, part: Features, cell: Cell, watch: Watch) -> Callable[[int], None]:
-        ratio = self._pass(part, cell) / float(part.lengths.sum())
+        ratio = work.one_pass(part, cell) / float(part.lengths.sum())
         return lambda tokens: watch.advance(tokens, tokens * ratio)
 
 

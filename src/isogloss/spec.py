@@ -138,7 +138,9 @@ class DynamicsSpec(_Strict):
     """Looking on while runs learn; nothing is decided by what is seen."""
 
     every: PositiveInt | None = Field(
-        None, description="updates between two observations; left out: a 25th of the training, 100 at most"
+        None,
+        description="updates between two observations; left out: a 25th of the training, 100 at most, or more where "
+        "one of each target costs too much as often",
     )
     examples: PositiveInt = Field(
         8,
@@ -147,7 +149,7 @@ class DynamicsSpec(_Strict):
     )
     cost: Annotated[float, Field(gt=0)] | None = Field(
         0.15,
-        description="most of a training's work, in tokens, that looking may take, but for one of each; or none",
+        description="most of a training's work, in tokens, that looking may take; or none, for any",
     )
     parallel: ParallelSpec | None = Field(
         None, description="after each epoch, how alike translations still are, and states to those before training"

@@ -7,10 +7,13 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from isogloss.analysis.forgetting import against_gap, checkpoints, word_losses
-from isogloss.analysis.importance import NONE, Patient, effects, fisher, importance, masters_of
+from isogloss.analysis.findings import Options
+from isogloss.analysis.forgetting import against_gap, checkpoints
+from isogloss.analysis.importance import effects, importance
 from isogloss.analysis.intervals import half_width, summarised
-from isogloss.analyze import Options, analyze
+from isogloss.analysis.patient import NONE, Patient, fisher, masters_of
+from isogloss.analysis.word_losses import word_losses
+from isogloss.analyze import analyze
 from isogloss.archive import Archive
 from isogloss.cli import app
 from isogloss.errors import IsoglossError

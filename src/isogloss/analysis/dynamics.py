@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from jaxtyping import Float
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
 from scipy import stats
 
+from isogloss.analysis.findings import Analysis, Findings, Options, wanted
+from isogloss.analysis.plots import COLOURS, OF, STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.archive import Archive
+from isogloss.errors import IsoglossError
 from isogloss.observing import MEASURES
 
 CONFIDENCE = 0.95
@@ -117,3 +125,55 @@ def onsets(curve: pl.DataFrame) -> pl.DataFrame:
         )  # fmt: skip
     schema = {"method": pl.String, "onset": pl.Int64, "learnt": pl.Int64, "growth": pl.Float64, "seeds": pl.Int64}
     return pl.DataFrame(rows, schema=schema)
+
+
+def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
+    """Source, mean target and gap of each method over training, the onset marked: means over seeds with intervals.
+
+    Args:
+        curve: of `dynamics.gap_curve`.
+        onsets: of `dynamics.onsets`.
+    """
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 3.4), layout="constrained")
+        axes = figure.subplots(1, 3, sharex=True)
+        opened = dict(onsets.select("method", "onset").iter_rows())
+        for number, (method, own) in enumerate(by_method(curve)):
+            for place, column in zip(axes, ("source", "target", "gap"), strict=True):
+                steps, mean, half = over_seeds(own, "step", column)
+                band(place, number, method, steps, mean, half)
+                if column == "gap" and opened.get(method) is not None:
+                    at = steps.tolist().index(opened[method])
+                    place.plot(steps[at], mean[at], "o", color=COLOURS[number % len(COLOURS)], markersize=6)
+        for place, name in zip(axes, OF.values(), strict=True):
+            place.set(title=name, xlabel="updates")
+            place.grid(alpha=0.3)
+        axes[2].annotate("● onset of growth beyond noise", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
+        legend(figure, axes[0])
+        return figure
+
+
+def _dynamics(archive: Archive, options: Options) -> Findings:
+    history = wanted(archive.stored.table("history"), options)
+    source = archive.spec.source
+    assert source is not None  # specs are stored as resolved
+    curve = gap_curve(history, source)
+    if not len(curve):
+        raise IsoglossError("nothing was looked at in training; `dynamics: {}` in the spec does so")
+    opened = onsets(curve)
+    table = Table(
+        "method",
+        "source learnt at",
+        "gap opens at",
+        "grows by",
+        "seeds",
+        box=box.SIMPLE_HEAD,
+        title="the gap in training, in updates",
+    )
+    for row in opened.iter_rows(named=True):
+        onset = "never" if row["onset"] is None else str(row["onset"])
+        table.add_row(row["method"], str(row["learnt"]), onset, f"{row['growth']:+.3f}", str(row["seeds"]))
+    return Findings({"dynamics": curve, "dynamics-onset": opened}, {"dynamics": gap_curves(curve, opened)}, [table])
+
+
+ANALYSIS = Analysis("dynamics", _dynamics)

@@ -11,27 +11,31 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+from rich.text import Text
 from scipy import stats
-from torch.nn.functional import cross_entropy
 
 from isogloss.analysis.dynamics import gap_curve
+from isogloss.analysis.findings import Analysis, Findings, Options, cells, parallel_sentences, wanted
 from isogloss.analysis.intervals import CONFIDENCE
+from isogloss.analysis.plots import COLOURS, DASHES, STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.analysis.word_losses import word_losses
 from isogloss.archive import Archive
-from isogloss.backbones import Backbone
-from isogloss.batching import Row, budgets, collate, passes
+from isogloss.batching import budgets
+from isogloss.console import err
 from isogloss.cutting import fit
-from isogloss.features import Features
-from isogloss.observing import MEASURES, Memory
+from isogloss.observing import MEASURES
 from isogloss.parallel import Parallel
 from isogloss.plan import Cell
 from isogloss.seeding import derive
 from isogloss.sheets import memory_of
 from isogloss.store import Finished
-from isogloss.verbalizer import AT_ONCE
 
-HIDDEN = 0.15  # share of tokens that a masked language model has to guess, as in its training
 RESAMPLES = 2000
+NAMES = {"cka": "linear CKA with the pre-trained states", "retrieval": "retrieval of translations"}
 SCHEMA: dict[str, Any] = {
     "method": pl.String, "seed": pl.Int64, "depth": pl.Int64, "language": pl.String, "measure": pl.String,
     "before": pl.Float64, "after": pl.Float64, "sentences": pl.Int64,
@@ -80,54 +84,6 @@ class Witness:
                 for code, then in self.losses.items()
             ]
         return pl.DataFrame(rows, schema=SCHEMA)
-
-
-@torch.no_grad()
-def word_losses(backbone: Backbone, memory: Memory) -> dict[str, float]:
-    """The mean loss of a token in nats, by language: of the next one, or of hidden ones (the same for every model).
-
-    Args:
-        backbone: with its head over the vocabulary.
-        memory: the sentences.
-    """
-    assert backbone.vocabulary is not None
-    features, size = memory.features, len(memory.features) // len(memory.languages)
-    losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
-    for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
-        batch = collate([Row(features, row, 0) for row in some], pad=0, device=backbone.device)
-        if backbone.causal:
-            guessed = batch.mask.clone()
-            guessed[:, 0] = False
-            hidden = backbone.hidden(batch.tokens, batch.mask, types=batch.types, ahead=True)
-        else:
-            guessed = torch.stack([_guessed(features, row, batch.mask.shape[1], backbone) for row in some])
-            guessed = guessed.to(batch.mask.device)
-            tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
-            hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
-        asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
-        own = torch.cat(
-            [
-                cross_entropy(backbone.vocabulary.logits(backbone.vocabulary.states(states)), right, reduction="none")
-                for states, right in zip(*asked, strict=True)
-            ]
-        )
-        for place, part in zip(some, torch.split(own, guessed.sum(dim=1).tolist()), strict=True):
-            losses[place] = float(part.sum()), len(part)
-    return {
-        code: float(part[:, 0].sum() / part[:, 1].sum())
-        for code, part in zip(memory.languages, np.split(losses, np.arange(size, len(losses), size)), strict=True)
-    }
-
-
-def _guessed(features: Features, row: int, width: int, backbone: Backbone) -> torch.Tensor:
-    """Which tokens of a row are hidden: drawn by its number, none of them special, at least one."""
-    start, end = features.starts[row : row + 2]
-    tokens = features.tokens[start:end]
-    open_ = np.flatnonzero(~np.isin(tokens, backbone.tokenizer.all_special_ids))
-    drawn = np.random.Generator(np.random.PCG64(derive("hidden", row, 0))).permutation(open_)
-    out = torch.zeros(width, dtype=torch.bool)
-    out[torch.from_numpy(drawn[: max(1, round(HIDDEN * len(open_)))].copy())] = True
-    return out
 
 
 def checkpoints(history: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -203,3 +159,93 @@ def _correlation(runs: list[list[np.ndarray]]) -> dict[str, float | int | None]:
         "correlation": of([np.arange(len(some)) for some in runs]), "low": low, "high": high,
         "checkpoints": sum(len(run) for some in runs for run in some), "runs": sum(map(len, runs)),
     }  # fmt: skip
+
+
+def memory_by_depth(table: pl.DataFrame) -> Figure:
+    """What is remembered at every depth, the mean over target languages and seeds; dotted, before training.
+
+    Args:
+        table: rows of `forgetting.SCHEMA`, of target languages.
+    """
+    inside = table.filter(pl.col("depth").is_not_null())
+    measures = [name for name in NAMES if name in set(inside["measure"])]
+    with rc_context(STYLE):
+        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
+        for place, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+            shown = inside.filter(measure=measure)
+            for number, (method, own) in enumerate(by_method(shown)):
+                means = own.group_by("seed", "depth").agg(pl.col("before", "after").mean())
+                depth, mean, half = over_seeds(means, "depth", "after")
+                band(place, number, method, depth, mean, half)
+                if measure == "retrieval" and number == 0:
+                    depth, mean, _ = over_seeds(means, "depth", "before")
+                    place.plot(depth, mean, ":", color="#444444", label="pre-trained")
+            place.set(title=NAMES[measure], xlabel="layer")
+            place.grid(alpha=0.3)
+            legend(figure, place)
+        return figure
+
+
+def gap_against_memory(table: pl.DataFrame) -> Figure:
+    """The gap at every checkpoint against what is forgotten by then, a line a run.
+
+    Args:
+        table: of `forgetting.checkpoints`.
+    """
+    known = table.drop_nulls("gap")
+    measures = [name for name in NAMES if name in set(known["measure"])]
+    with rc_context(STYLE):
+        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
+        places = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
+        for place, measure in zip(places, measures, strict=True):
+            for number, (method, own) in enumerate(by_method(known.filter(measure=measure))):
+                for first, (_, run) in enumerate(own.group_by("seed", maintain_order=True)):
+                    place.plot(
+                        run["fallen"], run["gap"], marker="o", markersize=3, linewidth=0.8, alpha=0.8,
+                        color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number // len(COLOURS) % 3],
+                        label=None if first else method,
+                    )  # fmt: skip
+            place.set(xlabel=f"fall of {NAMES[measure]}")
+            place.grid(alpha=0.3)
+        places[0].set_ylabel("gap")
+        legend(figure, places[0])
+        return figure
+
+
+def _forgetting(archive: Archive, options: Options) -> Findings:
+    parallel = parallel_sentences(archive, options)
+    parts = []
+    chosen = cells(archive, options)
+    with err.status("forgetting: before training") as status:
+        witness = Witness(archive, parallel)
+        for number, (cell, found) in enumerate(chosen, start=1):
+            status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            parts.append(witness.compare(cell, found))
+    every = pl.concat(parts)
+    targets = every.filter(pl.col("language") != str(archive.material.source))
+    findings = Findings({"forgetting": every}, {"forgetting": memory_by_depth(targets)})
+    layers = targets.filter(pl.col("depth").is_null() | (pl.col("depth") > 0))
+    means = layers.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
+    table = Table(
+        "method", "measure", "before", "after", box=box.SIMPLE_HEAD,
+        title=f"what is remembered of {len(parallel.languages) - 1} target languages, the mean over layers",
+    )  # fmt: skip
+    for method, measure, before, after in means.iter_rows():
+        table.add_row(method, measure, f"{before:.3f}", f"{after:.3f}")
+    findings.shown.append(table)
+    points = checkpoints(wanted(archive.stored.table("history"), options), str(archive.material.source))
+    if len(points.drop_nulls("gap")):
+        correlation = against_gap(points)
+        findings.tables |= {"forgetting-checkpoints": points, "forgetting-gap": correlation}
+        findings.figures["forgetting-gap"] = gap_against_memory(points)
+        findings.shown += [
+            Text(
+                f"Spearman's correlation of the gap with the fall of {row['measure']}: {row['correlation']:.2f} "
+                f"[{row['low']:.2f}, {row['high']:.2f}] over {row['checkpoints']} checkpoints of {row['runs']} runs"
+            )
+            for row in correlation.filter(pl.col("method").is_null(), pl.col("low").is_not_null()).iter_rows(named=True)
+        ]
+    return findings
+
+
+ANALYSIS = Analysis("forgetting", _forgetting, computes=True)

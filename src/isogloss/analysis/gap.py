@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import polars as pl
+from rich import box
+from rich.table import Table
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from isogloss.analysis.findings import Analysis, Findings, Options, wanted
 from isogloss.analysis.intervals import half_width
+from isogloss.archive import Archive
+from isogloss.errors import unknown
 
 MEASURES = ("source", "target", "gap")
 SAME = 1e-9  # differences that differ by less are the same for all seeds
@@ -82,3 +87,36 @@ def _corrected(part: pl.DataFrame) -> pl.DataFrame:
         return unknown
     corrected = multipletests(known["p"].to_numpy(), method="holm")[1]
     return pl.concat([known.with_columns(pl.Series("p", corrected)), unknown])
+
+
+def _gap(archive: Archive, options: Options) -> Findings:
+    assert archive.spec.source is not None  # specs are stored as resolved
+    scores = wanted(archive.stored.table("scores"), options)
+    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
+    every = gaps(scores, archive.spec.source, archive.metric).sort(pl.col("method").replace_strict(place), "seed")
+    reference = options.reference or every["method"][0]
+    if reference not in set(every["method"]):
+        raise unknown("method to hold the others against", reference, set(every["method"]))
+    than = against(every, reference)
+    columns = ("method", *MEASURES, f"target over {reference}", "p", "seeds")
+    table = Table(
+        *columns,
+        box=box.SIMPLE_HEAD,
+        title=f"{archive.metric} of the source, mean of {every['targets'][0]} targets, gap",
+    )
+    for (method,), own in every.group_by(["method"], maintain_order=True):
+        over = than.filter(measure="target", method=str(method))
+        shown = ["", ""]
+        if len(over):
+            difference, low, high, p = over.select("difference", "low", "high", "p").row(0)
+            shown = [f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]", "" if p is None else f"{p:.3f}"]
+        table.add_row(
+            str(method),
+            *(f"{own[name].to_numpy().astype(float).mean():.3f}" for name in MEASURES),
+            *shown,
+            str(len(own)),
+        )
+    return Findings({"gap": every, "gap-over": than}, {}, [table])
+
+
+ANALYSIS = Analysis("gap", _gap)

@@ -7,34 +7,29 @@ model, which has the tuned head. Beside it stand the distance that a group has m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
 
-from isogloss import heads
+from isogloss.analysis.findings import Analysis, Findings, Options, cells
 from isogloss.analysis.intervals import summarised
+from isogloss.analysis.patient import ALL, NONE, Patient, fisher, tunes_backbone
+from isogloss.analysis.plots import OF, STYLE, WIDTH, by_method
 from isogloss.archive import Archive
-from isogloss.backbones import Backbone
-from isogloss.backbones.anatomy import HEAD, INSIDE, place
-from isogloss.backbones.masters import Masters
-from isogloss.backbones.rows import LearningRows
-from isogloss.batching import Row
-from isogloss.cutting import fit
-from isogloss.evaluate import TestSet
-from isogloss.methods.fine_tuning import FineTuningSettings
+from isogloss.backbones.anatomy import INSIDE
+from isogloss.console import err
+from isogloss.errors import IsoglossError
 from isogloss.plan import Cell
-from isogloss.runs import Run, new_head, wordings
-from isogloss.seeding import derive
-from isogloss.store import Finished
+from isogloss.store import Finished, safe_name
 
-ALL, NONE = "all", "none"
 FISHER_EXAMPLES = 64
-Group = tuple[int | None, str]  # a layer, if any, and a kind of weights, `head`, `all` or `none`
 SCHEMA: Any = {
     "method": pl.String, "seed": pl.Int64, "way": pl.String, "layer": pl.Int64, "weights": pl.String,
     "language": pl.String, "metric": pl.String, "value": pl.Float64, "n": pl.Int64,
@@ -43,68 +38,6 @@ MOVED: Any = {
     "method": pl.String, "seed": pl.Int64, "layer": pl.Int64, "weights": pl.String, "parameters": pl.Int64,
     "distance": pl.Float64, "relative": pl.Float64, "fisher": pl.Float64,
 }  # fmt: skip
-
-
-class Patient:
-    """A tuned model whose weights can be set back, group by group.
-
-    Args:
-        archive: where it is stored.
-        cell: which it is.
-        found: where its weights are.
-    """
-
-    def __init__(self, archive: Archive, cell: Cell, found: Finished) -> None:
-        self.stack = archive.stack(cell, found)
-        self.run = self.stack.runs[0]
-        self.masters = masters_of(self.run)
-        self.tuned = {f"part.{name}": value.clone() for name, value in self.masters.named().items()}
-        self.start = {
-            f"part.{name}": _pretrained(archive.backbone, self.stack.backbone, name) for name in self.masters.named()
-        }
-        fresh = new_head(
-            archive.backbone, cell.settings, classes=len(archive.material.labels),
-            verbalizer=archive.verbalizer(cell, found),
-            generator=torch.Generator().manual_seed(derive("init", cell.seed)),
-        )  # fmt: skip
-        self.tuned |= {f"head.{name}": value.clone() for name, value in self.run.head.state_dict().items()}
-        self.start |= {f"head.{name}": value for name, value in fresh.state_dict().items()}
-        self.groups: dict[Group, list[str]] = {}
-        for name in self.tuned:
-            where = HEAD if name.startswith("head.") else place(name.removeprefix("part."))
-            self.groups.setdefault((where.layer, str(where.kind)), []).append(name)
-        self.head = self.groups.get((HEAD.layer, HEAD.kind), [])  # a verbalizer has nothing of its own
-
-    def set(self, tuned: Iterable[str]) -> None:
-        """Give these weights their tuned values, and all others those that training began with."""
-        names = set(tuned)
-        mixed = {name: self.tuned[name] if name in names else value for name, value in self.start.items()}
-        self.masters.load({name.removeprefix("part."): value for name, value in mixed.items()})
-        self.run.head.load_state_dict(
-            {name.removeprefix("head."): value for name, value in mixed.items() if name.startswith("head.")}
-        )
-
-    def states(self) -> Iterator[tuple[str, Group, list[str]]]:
-        """Every way to put the model together: its name, the group that it is about, and the weights that are tuned."""
-        names, head = list(self.tuned), self.head
-        yield "tuned", (None, NONE), names
-        yield "rewind", (None, ALL), []
-        for group, own in self.groups.items():
-            yield "rewind", group, [name for name in names if name not in own]
-        yield "transplant", (None, NONE), head
-        for group, own in self.groups.items():
-            if own is not head:
-                yield "transplant", group, [*own, *head]
-
-
-def masters_of(run: Run) -> Masters:
-    """The weights of the backbone that a run tunes."""
-    return next(module for module in run.part.modules() if isinstance(module, Masters))
-
-
-def tunes_backbone(cell: Cell) -> bool:
-    """Whether what a cell's method trains besides the head is the backbone's own weights, and those alone."""
-    return issubclass(cell.method.settings, FineTuningSettings)
 
 
 def importance(archive: Archive, cell: Cell, found: Finished, *, examples: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -142,36 +75,6 @@ def importance(archive: Archive, cell: Cell, found: Finished, *, examples: int) 
         )  # fmt: skip
     made = pl.concat([table.select(list(SCHEMA)).cast(SCHEMA) for table in tables])
     return made, pl.DataFrame(rows, schema=MOVED)
-
-
-def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
-    """The Fisher information of each group: the trace of its diagonal, the mean over examples.
-
-    Answers are drawn from the model's own distribution, which makes it the true Fisher and not the empirical one
-    (Kunstner et al. 2019, arXiv 1905.12558, section 2).
-    """
-    stack, run = patient.stack, patient.run
-    features = fit(test.features, stack.room(run), stack.backbone.tokenizer)
-    weights = {f"part.{name}": weight for name, weight in patient.masters.parameters_by_name().items()}
-    weights |= {f"head.{name}": weight for name, weight in run.head.named_parameters()}
-    total = dict.fromkeys(patient.groups, 0.0)
-    generator = torch.Generator().manual_seed(derive("fisher", run.seed))
-    for rows in features.of_example:
-        for weight in weights.values():
-            weight.grad = None
-        for row in rows:  # windows of a passage one by one, since each has a span of its own in training
-            states = stack.inputs([Row(features, int(row), 0)], stack.insert([run]))
-            units = features.units([int(row)])
-            of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
-            scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
-            asked = scores.T if features.passages else scores  # a unit for each class, or a class for each unit
-            chances = asked.log_softmax(dim=1)
-            drawn = torch.multinomial(chances.detach().exp().cpu(), 1, generator=generator).to(chances.device)
-            chances.gather(1, drawn).sum().backward()  # type: ignore[no-untyped-call]
-        for group, names in patient.groups.items():
-            gradients = [weights[name].grad for name in names]
-            total[group] += sum(float(grad.double().square().sum()) for grad in gradients if grad is not None)
-    return {group: value / len(features.of_example) for group, value in total.items()}
 
 
 def effects(scores: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -218,9 +121,75 @@ def grid(effect: pl.DataFrame) -> Float[np.ndarray, "kinds layers"]:
     return cells
 
 
-def _pretrained(backbone: Backbone, tuned: Backbone, name: str) -> Tensor:
-    """The value that a weight of a tuned model had before, by its name there."""
-    words = tuned.model.get_input_embeddings()  # type: ignore[operator]
-    if isinstance(words, LearningRows) and tuned.model.get_parameter(name) is words.rows.weight:
-        return words.table.weight.detach()[words.ids].float()
-    return backbone.model.get_parameter(name).detach().float()
+def importance_map(effects: pl.DataFrame, method: str) -> Figure:
+    """Effects of every group of weights of one method: layers across, kinds of weights down.
+
+    Args:
+        effects: of `importance.effects`.
+        method: whose.
+    """
+    own = effects.filter(method=method)
+    titles = {
+        "rewind": dict.fromkeys(OF, "lost when rewound") | {"gap": "closed when rewound"},
+        "transplant": dict.fromkeys(OF, "gained when transplanted") | {"gap": "opened when transplanted"},
+    }
+    with rc_context(STYLE):
+        figure = Figure((WIDTH * 1.2, 4.4), layout="constrained")
+        panels: Any = figure.subfigures(2, 3)
+        for row, (way, title) in zip(panels, titles.items(), strict=True):
+            for panel, (of, name) in zip(row, OF.items(), strict=True):
+                _heat(panel, own.filter(way=way, of=of), f"{name}: {title[of]}")
+        figure.suptitle(method)
+        return figure
+
+
+def _heat(panel: Any, own: pl.DataFrame, title: str) -> None:
+    cells = grid(own)
+    alone = {row["weights"]: row["effect"] for row in own.filter(pl.col("layer").is_null()).iter_rows(named=True)}
+    sides = {"emb.": alone.get("embeddings"), "norm": alone.get("norms")}
+    there = {name: value for name, value in sides.items() if value is not None}
+    columns = [np.full((len(INSIDE), 1), value) for value in there.values()]
+    whole = np.concatenate([*columns, cells], axis=1)
+    limit = np.nanmax(np.abs(whole), initial=0.0) or 1.0
+    axes = panel.subplots()
+    image = axes.imshow(whole, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
+    labels = [*there, *map(str, range(1, cells.shape[1] + 1))]
+    axes.set_xticks(range(len(labels)), labels, fontsize=7)
+    axes.set_yticks(range(len(INSIDE)), INSIDE, fontsize=7)
+    head = alone.get("head")  # without it nothing is left of the task: on the same scale it would hide the rest
+    axes.set_title(title if head is None else f"{title} (head: {head:+.2f})", fontsize=8)
+    for place in range(len(there)):
+        axes.axvline(place + 0.5, color="white", linewidth=3)
+    panel.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
+
+
+def _importance(archive: Archive, options: Options) -> Findings:
+    chosen = [(cell, found) for cell, found in cells(archive, options) if tunes_backbone(cell)]
+    if not chosen:
+        raise IsoglossError("no method of this run tunes the backbone itself")
+    scores, moved = [], []
+    with err.status("") as status:
+        for number, (cell, found) in enumerate(chosen, start=1):
+            status.update(f"importance: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            own, distance = importance(archive, cell, found, examples=options.examples)
+            scores.append(own)
+            moved.append(distance)
+    every = pl.concat(scores)
+    effect = effects(every, str(archive.material.source))
+    maps = {f"importance-{safe_name(name)}": importance_map(effect, name) for name, _ in by_method(effect)}
+    table = Table(
+        "method", "weights", "source", "mean target", "gap", box=box.SIMPLE_HEAD,
+        title="what is lost when one group is rewound: the five that matter most to the gap",
+    )  # fmt: skip
+    rewound = effect.filter(pl.col("way") == "rewind", pl.col("weights") != ALL)
+    wide = rewound.pivot(on="of", index=["method", "layer", "weights"], values="effect")
+    for (method,), own in wide.group_by(["method"], maintain_order=True):
+        for row in own.sort(pl.col("gap").abs(), descending=True).head(5).iter_rows(named=True):
+            where = row["weights"] if row["layer"] is None else f"layer {row['layer'] + 1} {row['weights']}"
+            table.add_row(str(method), where, *(f"{row[of]:+.3f}" for of in ("source", "target", "gap")))
+    return Findings(
+        {"importance": every, "importance-effects": effect, "importance-moved": pl.concat(moved)}, maps, [table]
+    )
+
+
+ANALYSIS = Analysis("importance", _importance, computes=True)

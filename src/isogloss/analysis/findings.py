@@ -1,0 +1,89 @@
+"""What an analysis is: a run directory in; tables, figures and a few lines to read out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure
+from rich.console import RenderableType
+
+from isogloss.archive import Archive
+from isogloss.data import open_data
+from isogloss.errors import IsoglossError
+from isogloss.parallel import Parallel, read_parallel
+from isogloss.plan import Cell
+from isogloss.store import Finished
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is looked at.
+
+    Args:
+        methods: labels of the methods that are analysed; none: all.
+        examples: of each target, where a model is run again and again; as many of the source as of all.
+        parallel: a folder of sentences in SIB-200's layout; none: what the spec names, or the run's own data.
+        sentences: of each language.
+        reference: the method that the others are held against; none: the first of the spec.
+    """
+
+    methods: Sequence[str] = ()
+    examples: int = 32
+    parallel: Path | None = None
+    sentences: int = 100
+    reference: str | None = None
+
+
+@dataclass
+class Findings:
+    """What an analysis gives."""
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    shown: list[RenderableType] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One analysis.
+
+    Args:
+        name: to ask for it by.
+        find: carries it out; an `IsoglossError` says what the directory lacks for it.
+        computes: whether it runs models, and does not read tables alone.
+    """
+
+    name: str
+    find: Callable[[Archive, Options], Findings]
+    computes: bool = False
+
+
+def cells(archive: Archive, options: Options) -> list[tuple[Cell, Finished]]:
+    """The cells of the methods that are analysed."""
+    return [(cell, found) for cell, found in archive.cells if not options.methods or cell.label in options.methods]
+
+
+def wanted(table: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """Their rows of a table."""
+    return table.filter(pl.col("method").is_in(options.methods)) if options.methods else table
+
+
+def parallel_sentences(archive: Archive, options: Options) -> Parallel:
+    """Sentences of the folder that was asked for, of the spec, or of the run's own data.
+
+    Raises:
+        IsoglossError: there are none.
+    """
+    material, given = archive.material, archive.spec.dynamics and archive.spec.dynamics.parallel
+    if options.parallel is not None:
+        data = open_data("sib200", path=options.parallel)
+    elif given:
+        data = open_data(given.task, path=given.path)
+    elif material.data.card.parallel and material.data.card.kind == "classification":
+        data = material.data
+    else:
+        raise IsoglossError("there are no parallel sentences to look at; give --parallel, a folder in SIB-200's layout")
+    return read_parallel(data, material.source, [test.language for test in material.tests[1:]], options.sentences)
