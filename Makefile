@@ -10,6 +10,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 demo: $(VENV)/.demo
 	$(BIN)/isogloss run demo --out runs/demo
+	$(BIN)/isogloss analyze runs/demo
+	$(BIN)/isogloss report runs/demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest

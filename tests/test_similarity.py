@@ -1,4 +1,4 @@
-"""Retrieval and CKA against plain NumPy."""
+"""Retrieval, cosines, isotropy and CKA against plain NumPy."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isogloss.similarity import _hsic, linear_cka, retrieval
+from isogloss.similarity import _hsic, cosines, isotropy, linear_cka, retrieval
 
 
 def states(seed, n=7, width=5):
@@ -52,3 +52,48 @@ def test_retrieval_is_that_of_a_loop(seed):
     back = np.mean([column.argmax() == i for i, column in enumerate(cosine.T)])
     assert retrieval(x, y) == pytest.approx((there + back) / 2)
     assert retrieval(x, 2 * x) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 9))
+def test_cosines_are_those_of_a_loop(seed, n):
+    x, y = states(seed, n), states(seed + 1, n)
+    cosine = np.array([[float(a @ b / a.norm() / b.norm()) for b in y] for a in x])
+    same, others = cosines(x, y)
+    assert same == pytest.approx(np.trace(cosine) / n, abs=1e-6)
+    assert others == pytest.approx(cosine[~np.eye(n, dtype=bool)].mean(), abs=1e-6)
+    assert cosines(x, 3 * x)[0] == pytest.approx(1)
+
+
+def test_a_single_text_has_no_other():
+    same, others = cosines(states(0, 1), states(1, 1))
+    assert np.isfinite(same)
+    assert np.isnan(others)
+
+
+def isoscore(points):
+    """Algorithm 1 of the paper, step by step."""
+    n = points.shape[1]
+    diagonal = np.linalg.eigvalsh(np.cov(points.T))
+    normalised = np.sqrt(n) * diagonal / np.linalg.norm(diagonal)
+    defect = np.linalg.norm(normalised - 1) / np.sqrt(2 * (n - np.sqrt(n)))
+    used = (n - defect**2 * (n - np.sqrt(n))) ** 2 / n**2
+    return (n * used - 1) / (n - 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(3, 30), st.integers(2, 12))
+def test_isotropy_is_isoscore(seed, n, width):
+    x = states(seed, n, width) * torch.arange(1, width + 1) + 5
+    assert isotropy(x) == pytest.approx(isoscore(x.double().numpy()), abs=1e-6)
+    turn = torch.linalg.qr(states(seed, width, width))[0]
+    assert isotropy(x @ turn * 7) == pytest.approx(isotropy(x), abs=1e-4)
+
+
+def test_isotropy_of_so_many_like_directions_is_known():
+    """Of k directions of n it is (k - 1) / (n - 1): the paper's reading of its score."""
+    width = 6
+    for used in range(1, width + 1):
+        axes = torch.eye(width)[:used]
+        assert isotropy(torch.cat([axes, -axes])) == pytest.approx((used - 1) / (width - 1), abs=1e-9)
+    assert np.isnan(isotropy(torch.ones(4, 3)))

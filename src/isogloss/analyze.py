@@ -9,22 +9,21 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from isogloss.analysis import analyses
-from isogloss.analysis.findings import Options
+from isogloss.analysis.findings import FOLDER, Options
 from isogloss.analysis.plots import save
 from isogloss.archive import Archive
 from isogloss.cache import atomic_file
 from isogloss.errors import IsoglossError, unknown
 
-FOLDER = "analysis"
 
-
-def analyze(folder: Path, names: Sequence[str], options: Options) -> Iterator[RenderableType]:
+def analyze(folder: Path, names: Sequence[str], options: Options, *, skip: bool = False) -> Iterator[RenderableType]:
     """Carry out analyses and store them.
 
     Args:
         folder: a run directory.
         names: which; none: all that the directory has the data for.
         options: how much is looked at.
+        skip: whether to leave out, with a line, what cannot be carried out, though it was asked for.
 
     Raises:
         IsoglossError: the directory lacks what an analysis that was asked for needs.
@@ -41,7 +40,7 @@ def analyze(folder: Path, names: Sequence[str], options: Options) -> Iterator[Re
         try:
             found = analyses()[name].find(archive, options)
         except IsoglossError as error:
-            if names:
+            if names and not skip:
                 raise
             yield Text(f"{name}: left out; {error}", style="dim")
             continue

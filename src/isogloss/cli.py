@@ -100,7 +100,7 @@ def predict(
 def analyze(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     names: Annotated[
-        list[str] | None, typer.Argument(help="gap, dynamics, importance or forgetting; left out: all that DIR allows.")
+        list[str] | None, typer.Argument(help="Such as gap, distance or boundary; left out: all that DIR allows.")
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
     examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
@@ -121,7 +121,21 @@ def analyze(
 
     options = Options(method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference)
     for part in look_into(folder, names or [], options):
-        console.print(part)
+        console.print(part, markup=False)  # a variant's brackets are no markup
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Run directories; several are compared.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; left out: DIR/report.html, or comparison.html in the first.")
+    ] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Write one HTML page that tells what came out, and its tables and figures beside it."""
+    from isogloss.report import report as write
+
+    typer.echo(write(folders, out))
 
 
 @app.command("list")

@@ -76,6 +76,11 @@ class Language:
         return next((family for family, members in families.items() if self.iso in members.split()), "")
 
     @property
+    def place(self) -> tuple[float, float] | None:
+        """Latitude and longitude, in degrees, of where Glottolog has the language; None where that is not known."""
+        return places().get(self.iso)
+
+    @property
     def well_resourced(self) -> bool:
         """Whether CC-100 holds at least 1 GiB of its text (Conneau et al. 2020, appendix A)."""
         return self.iso in facts()["well_resourced"].split()
@@ -87,6 +92,13 @@ def facts() -> dict[str, Any]:
     found = yaml.load(Path(str(resources.files("isogloss") / "language_facts.yaml")))
     assert isinstance(found, dict)
     return found
+
+
+@cache
+def places() -> dict[str, tuple[float, float]]:
+    """Where languages are at home, by ISO 639-3."""
+    rows = (row.split() for row in facts()["places"].split(", "))
+    return {code: (float(latitude), float(longitude)) for code, latitude, longitude in rows}
 
 
 @lru_cache(maxsize=4096)

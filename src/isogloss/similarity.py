@@ -20,6 +20,33 @@ def retrieval(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> float:
     return float((there.float().mean() + back.float().mean()) / 2)
 
 
+def cosines(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> tuple[float, float]:
+    """Mean cosine of each text with itself in the other set, and with every other text there.
+
+    The second is what the first has to be held against: states of whatever texts point the same way (Ethayarajh 2019,
+    arXiv 1909.00512, section 4.1). It is NaN for a single text.
+    """
+    first, second = (torch.nn.functional.normalize(states.double(), dim=1) for states in (one, other))
+    own = (first * second).sum()
+    n = len(first)
+    rest = first.sum(dim=0) @ second.sum(dim=0) - own
+    return float(own / n), float(rest / (n * (n - 1))) if n > 1 else float("nan")
+
+
+def isotropy(states: Float[Tensor, "N H"]) -> float:
+    """IsoScore (Rudman et al. 2022, arXiv 2108.07344, algorithm 1): near 0 on a line, 1 where all directions are alike.
+
+    Theirs is computed from the eigenvalues of the covariance; it comes to (R - 1) / (H - 1), R being their
+    participation ratio, the square of their sum over the sum of their squares. N texts have N - 1 directions, so it is
+    (N - 2) / (H - 1) at most where texts are few: values are comparable for the same N and H. NaN where all states are
+    the same.
+    """
+    centred = states.double() - states.double().mean(dim=0)
+    gram = centred @ centred.T
+    ratio = gram.trace().square() / gram.square().sum()
+    return float((ratio - 1) / (states.shape[1] - 1))
+
+
 def linear_cka(one: Float[Tensor, "N H"], other: Float[Tensor, "N J"]) -> float:
     """Linear centered kernel alignment (Kornblith et al. 2019, arXiv 1905.00414, section 3), debiased; 1 at most.
 

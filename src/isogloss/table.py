@@ -23,7 +23,7 @@ def score_table(stored: Store) -> Table:
     metric = scores.filter(split="dev")["metric"][0]
     source = scores["source"][0]
     test = scores.filter(split="test", metric=metric)
-    methods = _in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
+    methods = in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
     seeds = sorted({part["seed"].n_unique() for part in test.partition_by("method")})
     cells = {
         (row["language"], row["method"]): (row["mean"], row["std"])
@@ -67,7 +67,7 @@ def score_table(stored: Store) -> Table:
     return table
 
 
-def _in_order(methods: list[str], names: list[str]) -> list[str]:
+def in_order(methods: list[str], names: list[str]) -> list[str]:
     """Methods as the spec has them, variants by their values: 8 before 16."""
 
     def place(method: str) -> tuple[object, ...]:

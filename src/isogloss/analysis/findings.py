@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from rich.console import RenderableType
 
 from isogloss.archive import Archive
-from isogloss.data import open_data
+from isogloss.data import DataSet, open_data
 from isogloss.errors import IsoglossError
 from isogloss.parallel import Parallel, read_parallel
 from isogloss.plan import Cell
 from isogloss.store import Finished
+
+FOLDER = "analysis"  # of a run directory, where all this lies
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,24 @@ def wanted(table: pl.DataFrame, options: Options) -> pl.DataFrame:
     return table.filter(pl.col("method").is_in(options.methods)) if options.methods else table
 
 
+def parallel_data(archive: Archive, options: Options) -> DataSet | None:
+    """The folder of sentences that was asked for, what the spec names, or the run's own data; None where none is."""
+    data, given = archive.material.data, archive.spec.dynamics and archive.spec.dynamics.parallel
+    if options.parallel is not None:
+        return open_data("sib200", path=options.parallel)
+    if given:
+        return open_data(given.task, path=given.path)
+    return data if data.card.parallel and data.card.kind == "classification" else None
+
+
 def parallel_sentences(archive: Archive, options: Options) -> Parallel:
-    """Sentences of the folder that was asked for, of the spec, or of the run's own data.
+    """The sentences of these data in the run's languages.
 
     Raises:
         IsoglossError: there are none.
     """
-    material, given = archive.material, archive.spec.dynamics and archive.spec.dynamics.parallel
-    if options.parallel is not None:
-        data = open_data("sib200", path=options.parallel)
-    elif given:
-        data = open_data(given.task, path=given.path)
-    elif material.data.card.parallel and material.data.card.kind == "classification":
-        data = material.data
-    else:
+    data = parallel_data(archive, options)
+    if data is None:
         raise IsoglossError("there are no parallel sentences to look at; give --parallel, a folder in SIB-200's layout")
+    material = archive.material
     return read_parallel(data, material.source, [test.language for test in material.tests[1:]], options.sentences)

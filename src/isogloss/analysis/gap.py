@@ -1,20 +1,20 @@
-"""Source score, mean target score and gap of every method, and what one method has over another, seed by seed."""
+"""Source score, mean target score and gap of every method, with intervals over seeds and examples."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import polars as pl
 from rich import box
 from rich.table import Table
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from isogloss.analysis.findings import Analysis, Findings, Options, wanted
-from isogloss.analysis.intervals import half_width
+from isogloss.analysis.intervals import Estimate
+from isogloss.analysis.resampling import Spread, bootstrap
+from isogloss.analysis.sums import Answers
 from isogloss.archive import Archive
-from isogloss.errors import unknown
 
-MEASURES = ("source", "target", "gap")
-SAME = 1e-9  # differences that differ by less are the same for all seeds
+BOUNDS = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
 
 def gaps(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
@@ -45,48 +45,69 @@ def gaps(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
     )
 
 
-def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
-    """What each method has over a reference, paired by seed: Student's t over the seeds that both have.
+def gap_intervals(answers: Answers, spreads: Mapping[str, Spread]) -> pl.DataFrame:
+    """Source, mean target, gap, gap relative to the source and target relative to it, of every method.
 
-    P-values are Holm-corrected over the methods, for each measure.
+    Means over seeds; of a ratio, over the ratios of the seeds.
 
     Args:
-        table: of `gaps`.
-        reference: the method that the others are held against.
+        answers: of all runs.
+        spreads: of each measure over the languages that all runs have (`resampling.bootstrap`).
 
     Returns:
-        `method measure difference low high p seeds`.
+        `method measure value low high seeds languages over`: 95 % intervals for new seeds and new examples of the same
+        languages. `languages` counts targets. `over` says what an interval allows for: `seeds and examples`, or of a
+        single seed `examples` alone.
     """
-    base = table.filter(method=reference)
-    rows = []
-    for (method,), own in table.filter(pl.col("method") != reference).group_by(["method"], maintain_order=True):
-        both = own.join(base, on="seed", suffix="_base")
-        for measure in MEASURES:
-            difference = (both[measure] - both[f"{measure}_base"]).to_numpy()
-            half = half_width(difference)
-            mean = float(difference.mean()) if len(difference) else float("nan")
-            known = len(difference) > 1 and difference.std() > SAME
-            rows.append(
-                {
-                    "method": method, "measure": measure, "difference": mean, "low": mean - half, "high": mean + half,
-                    "p": float(stats.ttest_1samp(difference, 0).pvalue) if known else None, "seeds": len(difference),
-                }
-            )  # fmt: skip
+    targets = len(answers.everywhere - {answers.source})
+    rows = [
+        {"method": method, "measure": measure, **_bounds(spread.mean(own), measure), "languages": targets}
+        for method, own in answers.of_method.items()
+        for measure, spread in spreads.items()
+    ]
+    schema = {"method": pl.String, "measure": pl.String, **BOUNDS, "languages": pl.Int64, "over": pl.String}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def scores_intervals(answers: Answers, spreads: Mapping[str, Mapping[str, Spread]]) -> pl.DataFrame:
+    """Scores of every method and language, means over the seeds that have it.
+
+    Args:
+        answers: of all runs.
+        spreads: by metric, of each language (`resampling.bootstrap`).
+
+    Returns:
+        `method language metric value low high seeds n over`, as in `gap_intervals`; `n` counts examples, which are
+        sentences in tagging.
+    """
+    rows = [
+        {
+            "method": method, "language": code, "metric": metric,
+            **_bounds(spread.mean(own & answers.languages[code]), "score"), "n": spread.examples,
+        }
+        for metric, by_language in spreads.items()
+        for method, own in answers.of_method.items()
+        for code, spread in by_language.items()
+        if own & answers.languages[code]
+    ]  # fmt: skip
     schema = {
-        "method": pl.String, "measure": pl.String, "difference": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-        "p": pl.Float64, "seeds": pl.Int64,
+        "method": pl.String, "language": pl.String, "metric": pl.String, **BOUNDS, "n": pl.Int64, "over": pl.String,
     }  # fmt: skip
-    found = pl.DataFrame(rows, schema=schema)
-    parts = [_corrected(part) for _, part in found.group_by("measure", maintain_order=True)]
-    return pl.concat(parts) if parts else found
+    return pl.DataFrame(rows, schema=schema)
 
 
-def _corrected(part: pl.DataFrame) -> pl.DataFrame:
-    known, unknown = part.filter(pl.col("p").is_not_null()), part.filter(pl.col("p").is_null())
-    if not len(known):
-        return unknown
-    corrected = multipletests(known["p"].to_numpy(), method="holm")[1]
-    return pl.concat([known.with_columns(pl.Series("p", corrected)), unknown])
+def _bounds(found: Estimate, measure: str) -> dict[str, float | int | str | None]:
+    """A score is no less than 0 and no more than 1, whatever a symmetric interval says."""
+    bounds = {"low": found.low, "high": found.high}
+    if measure in {"score", "source", "target"}:
+        bounds = {name: bound if bound is None else min(1.0, max(0.0, bound)) for name, bound in bounds.items()}
+    over = "examples" if found.seeds == 1 else "seeds and examples"
+    return {"value": found.value, **bounds, "seeds": found.seeds, "over": over}
+
+
+def _shown(value: float | None, low: float | None, high: float | None) -> str:
+    shown = "" if value is None else f"{value:.3f}"
+    return shown if low is None or high is None else f"{shown} [{low:.3f}, {high:.3f}]"
 
 
 def _gap(archive: Archive, options: Options) -> Findings:
@@ -94,29 +115,21 @@ def _gap(archive: Archive, options: Options) -> Findings:
     scores = wanted(archive.stored.table("scores"), options)
     place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
     every = gaps(scores, archive.spec.source, archive.metric).sort(pl.col("method").replace_strict(place), "seed")
-    reference = options.reference or every["method"][0]
-    if reference not in set(every["method"]):
-        raise unknown("method to hold the others against", reference, set(every["method"]))
-    than = against(every, reference)
-    columns = ("method", *MEASURES, f"target over {reference}", "p", "seeds")
+    answers = Answers.of(archive, options)
+    by_language, overall = bootstrap(answers, archive.metric, [answers.everywhere])
+    found = gap_intervals(answers, overall[answers.everywhere])
+    others = archive.cells[0][1].record["facts"]["metrics"][1:]
+    languages = {archive.metric: by_language} | {metric: bootstrap(answers, metric)[0] for metric in others}
+    shown = found.filter(pl.col("measure") != "transfer-ratio")
     table = Table(
-        *columns,
-        box=box.SIMPLE_HEAD,
-        title=f"{archive.metric} of the source, mean of {every['targets'][0]} targets, gap",
-    )
-    for (method,), own in every.group_by(["method"], maintain_order=True):
-        over = than.filter(measure="target", method=str(method))
-        shown = ["", ""]
-        if len(over):
-            difference, low, high, p = over.select("difference", "low", "high", "p").row(0)
-            shown = [f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]", "" if p is None else f"{p:.3f}"]
-        table.add_row(
-            str(method),
-            *(f"{own[name].to_numpy().astype(float).mean():.3f}" for name in MEASURES),
-            *shown,
-            str(len(own)),
-        )
-    return Findings({"gap": every, "gap-over": than}, {}, [table])
+        "method", *shown["measure"].unique(maintain_order=True), "seeds", box=box.SIMPLE_HEAD,
+        title=f"{archive.metric}, {every['targets'][0]} targets; 95 % intervals for new seeds and examples",
+    )  # fmt: skip
+    for (method,), own in shown.group_by(["method"], maintain_order=True):
+        bounds = (_shown(*row) for row in own.select("value", "low", "high").iter_rows())
+        table.add_row(str(method), *bounds, str(own["seeds"][0]))
+    tables = {"gap": every, "gap-intervals": found, "scores-intervals": scores_intervals(answers, languages)}
+    return Findings(tables, {}, [table])
 
 
 ANALYSIS = Analysis("gap", _gap)

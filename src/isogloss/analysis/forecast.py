@@ -1,0 +1,268 @@
+"""What a method is to be expected to score in languages without labelled data, and how far to trust that.
+
+Scores are a line in what is known of a language before anything is labelled; so Xia et al. (2020, arXiv 2005.00870)
+forecast scores of experiments that nobody had run. The line and its intervals are `jackknife`'s; how good they are is
+what they say of each scored language from all the others, beside saying the mean of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+from scipy import stats
+
+from isogloss.analysis.coordinates import coordinates
+from isogloss.analysis.covariates import by_language
+from isogloss.analysis.distance import short
+from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, wanted
+from isogloss.analysis.jackknife import MISS, forecast, left_out
+from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method
+from isogloss.archive import Archive
+from isogloss.console import err
+from isogloss.errors import IsoglossError
+from isogloss.parallel import read_parallel
+from isogloss.seeding import derive
+
+# Chosen before any score was looked at. The first are known of every language that has sentences, and languages whose
+# own are not known are not learnt from; the others stand at their mean where they are not known.
+FROM_SENTENCES = ("model", "retrieval", "premium")
+PREDICTORS = (*FROM_SENTENCES, "script", "pretraining", "syntactic", "genetic")
+FEWEST = 8  # scored languages
+SHOWN = 40  # languages without scores in the terminal
+CERTAIN = 0.05  # the p-value at which a forecast is called better than the mean
+PERMUTATIONS = 9999
+LEAST = 0.001  # p-value that is written out
+COLUMNS = 3  # panels in a row
+FORECAST: Any = {
+    "method": pl.String, "language": pl.String, "expected": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "outside": pl.Int64,
+}  # fmt: skip
+CHECK: Any = {
+    "method": pl.String, "language": pl.String, "score": pl.Float64, "expected": pl.Float64, "low": pl.Float64,
+    "high": pl.Float64, "baseline": pl.Float64,
+}  # fmt: skip
+ERROR: Any = {
+    "method": pl.String, "mae": pl.Float64, "baseline_mae": pl.Float64, "p": pl.Float64, "better": pl.Boolean,
+    "coverage": pl.Float64, "width": pl.Float64, "languages": pl.Int64,
+}  # fmt: skip
+
+
+def learnt_from(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The scored languages that have sentences, one row a method and language.
+
+    Raises:
+        IsoglossError: they are too few.
+    """
+    both = scores.join(table.drop_nulls(FROM_SENTENCES), on="language", maintain_order="left")
+    fewest = both["language"].n_unique()
+    if fewest < FEWEST:
+        raise IsoglossError(
+            f"{fewest} target languages have both a score and parallel sentences; a forecast takes {FEWEST} to learn "
+            "from: run on more languages, or give --parallel, a folder that has them"
+        )
+    return both
+
+
+def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """What each method is to be expected to score in every language that has no score, with 90 % intervals.
+
+    Intervals hold for languages drawn like the scored ones; `outside` is how many predictors of a language lie beyond
+    all of theirs.
+
+    Args:
+        table: of `coordinates`.
+        scores: of `covariates.by_language`.
+
+    Returns:
+        Rows of `FORECAST`.
+    """
+    others = table.drop_nulls(FROM_SENTENCES).filter(~pl.col("language").is_in(scores["language"].unique().implode()))
+    parts = []
+    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        known, asked = _predictors(own), _predictors(others)
+        found = forecast(known, own["score"].to_numpy(), asked)
+        least, most = (np.where(np.isfinite(known), known, sign * np.inf) for sign in (1, -1))
+        beyond = (asked < least.min(axis=0)) | (asked > most.max(axis=0))
+        parts.append(
+            others.select(
+                pl.lit(method).alias("method"), "language", pl.Series("expected", found.expected),
+                pl.Series("low", found.low), pl.Series("high", found.high),
+                pl.Series("outside", beyond.sum(axis=1).astype(np.int64)),
+            )
+        )  # fmt: skip
+    return pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in FORECAST.items())
+
+
+def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """What would have been forecast of each scored language from all the others, and their mean as a baseline.
+
+    Args:
+        table: of `coordinates`.
+        scores: of `covariates.by_language`.
+
+    Returns:
+        Rows of `CHECK`.
+    """
+    parts = []
+    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        score = own["score"].to_numpy()
+        found = left_out(_predictors(own), score)
+        parts.append(
+            own.select(
+                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", found.expected),
+                pl.Series("low", found.low), pl.Series("high", found.high),
+                pl.Series("baseline", (score.sum() - score) / (len(score) - 1)),
+            )
+        )  # fmt: skip
+    return pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in CHECK.items())
+
+
+def errors(check: pl.DataFrame) -> pl.DataFrame:
+    """Mean absolute errors of the forecast and of the mean of the others, and how many scores lie in their intervals.
+
+    `p` is of a permutation test that the forecast's errors are no smaller, language by language; `better` says that
+    they are, at 0.05. Few languages say little of coverage: of 20, one more or less is 0.05.
+
+    Args:
+        check: of `checks`.
+
+    Returns:
+        Rows of `ERROR`; `width` is the mean of the intervals.
+    """
+    rows: list[dict[str, Any]] = []
+    for method, own in by_method(check):
+        score, expected, baseline = (own[name].to_numpy() for name in ("score", "expected", "baseline"))
+        error, of_mean = np.abs(score - expected), np.abs(score - baseline)
+        p = _smaller(error, of_mean)
+        rows.append(
+            {
+                "method": method, "mae": float(error.mean()), "baseline_mae": float(of_mean.mean()), "p": p,
+                "better": p is not None and p < CERTAIN,
+                "coverage": float(own.select(pl.col("score").is_between("low", "high").mean()).item()),
+                "width": float((own["high"] - own["low"]).to_numpy().mean()), "languages": len(own),
+            }
+        )  # fmt: skip
+    return pl.DataFrame(rows, schema=ERROR)
+
+
+def _smaller(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float | None:
+    """The p-value of a one-sided permutation test that paired values are no smaller; None where they never differ."""
+    if np.allclose(one, other, rtol=0, atol=1e-12):
+        return None
+    test = stats.permutation_test(
+        (one, other), lambda a, b, axis=-1: (a - b).mean(axis=axis), permutation_type="samples", vectorized=True,
+        alternative="less", n_resamples=PERMUTATIONS, rng=np.random.default_rng(derive("forecast", len(one))),
+    )  # fmt: skip
+    return float(test.pvalue)
+
+
+def _predictors(own: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
+    return own.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
+
+
+def expected_and_scored(check: pl.DataFrame) -> Figure:
+    """The score of every language against what the others had led to expect, with 90 % intervals.
+
+    Args:
+        check: of `checks`.
+    """
+    methods = by_method(check)
+    names = short(check["language"].unique().to_list())
+    columns = min(COLUMNS, len(methods))
+    rows = ceil(len(methods) / columns)
+    with rc_context(STYLE):
+        figure = Figure((WIDTH * max(columns, 2) / COLUMNS, 0.3 + 3.0 * rows), layout="constrained")
+        places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
+        for place in places[len(methods) :]:
+            place.set_visible(False)
+        for number, (place, (method, own)) in enumerate(zip(places, methods, strict=False)):
+            expected = own["expected"].to_numpy()
+            bars = np.stack([expected - own["low"].to_numpy(), own["high"].to_numpy() - expected]).clip(min=0)
+            place.errorbar(
+                own["score"], expected, yerr=bars, fmt="o", markersize=3, linewidth=0.6, alpha=0.8,
+                color=COLOURS[number % len(COLOURS)],
+            )  # fmt: skip
+            for code, score, value in own.select("language", "score", "expected").iter_rows():
+                place.annotate(
+                    names[code], (score, value), (2, 2), textcoords="offset points", fontsize=5, color="#444444"
+                )
+            place.axline((0.5, 0.5), slope=1, color="#999999", linewidth=0.8, linestyle=":")
+            place.set(title=method, xlabel="score", ylabel="expected from the other languages")
+            place.label_outer()
+            place.grid(alpha=0.3)
+        return figure
+
+
+def _forecast(archive: Archive, options: Options) -> Findings:
+    source, data = archive.material.source, parallel_data(archive, options)
+    if data is None:
+        raise IsoglossError("a forecast takes parallel sentences; give --parallel, a folder in SIB-200's layout")
+    scores = by_language(wanted(archive.stored.table("scores"), options), str(source), archive.metric)
+    languages = [language for language in data.languages() if language != source]
+    parallel = read_parallel(data, source, languages, options.sentences)
+    with err.status(f"forecast: {len(languages)} languages"):
+        table, notes = coordinates(archive, languages, parallel)
+        check = checks(table, scores)
+    found, error = forecasts(table, scores), errors(check)
+    shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
+    if len(found):
+        shown.append(_expected(found))
+    else:
+        shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
+    return Findings(
+        {"forecast": found, "forecast-check": check, "forecast-error": error},
+        {"forecast": expected_and_scored(check)},
+        shown,
+    )
+
+
+def _trusted(error: pl.DataFrame) -> Table:
+    shown = Table(
+        "method", "error of the forecast", "error of the mean", "p", f"in {1 - MISS:.0%} intervals", "their width",
+        "languages", box=box.SIMPLE_HEAD, title="each language forecast from the others: mean absolute errors",
+    )  # fmt: skip
+    for row in error.iter_rows(named=True):
+        shown.add_row(
+            row["method"], f"{row['mae']:.3f}", f"{row['baseline_mae']:.3f}",
+            "" if row["p"] is None else f"{row['p']:.3f}" if row["p"] >= LEAST else f"< {LEAST}",
+            f"{row['coverage']:.0%}", f"{row['width']:.2f}", str(row["languages"]),
+        )  # fmt: skip
+    return shown
+
+
+def _verdict(error: pl.DataFrame) -> list[str]:
+    methods = error.filter(~pl.col("better"))["method"].to_list()
+    return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
+
+
+def _expected(found: pl.DataFrame) -> Table:
+    methods = [method for method, _ in by_method(found)]
+    order: Sequence[str] = (
+        found.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
+    )
+    title = "expected where there is no score, with 90 % intervals"
+    if len(order) > SHOWN:
+        title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
+    shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
+    for code in order[:SHOWN]:
+        rows = {row["method"]: row for row in found.filter(pl.col("language") == code).iter_rows(named=True)}
+        beyond = max(row["outside"] for row in rows.values())
+        shown.add_row(
+            f"{code} (unlike any scored: {beyond} of {len(PREDICTORS)})" if beyond else code,
+            *(f"{rows[name]['expected']:.2f} [{rows[name]['low']:.2f}, {rows[name]['high']:.2f}]" for name in methods),
+        )
+    return shown
+
+
+ANALYSIS = Analysis("forecast", _forecast, computes=True)

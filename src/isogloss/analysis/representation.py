@@ -1,0 +1,128 @@
+"""How near the source's and each target's states lie at every depth, before and after a task is learnt.
+
+On sentences that say the same in each language, the mean state of each sentence's tokens (`Stack.trace`). What a model
+keeps of its own pre-trained states is another question: `forgetting` answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+from jaxtyping import Float
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from isogloss.analysis.findings import Analysis, Findings, Options, cells, parallel_sentences
+from isogloss.analysis.plots import STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.archive import Archive
+from isogloss.batching import budgets
+from isogloss.console import err
+from isogloss.cutting import fit
+from isogloss.observing import Memory
+from isogloss.plan import Cell
+from isogloss.sheets import memory_of
+from isogloss.similarity import cosines, isotropy, linear_cka, retrieval
+from isogloss.store import Finished
+
+NAMES = {
+    "cka": "linear CKA of source and target",
+    "retrieval": "retrieval of translations",
+    "cosine": "mean cosine of translations",
+    "cosine-others": "mean cosine of other pairs",
+    "margin": "what translations have over other pairs",
+    "isotropy": "isotropy (IsoScore)",
+}
+SCHEMA: Any = {
+    "method": pl.String, "seed": pl.Int64, "depth": pl.Int64, "language": pl.String, "measure": pl.String,
+    "before": pl.Float64, "after": pl.Float64, "sentences": pl.Int64,
+}  # fmt: skip
+
+
+def measures(states: Float[Tensor, "depths rows H"], languages: list[str]) -> Iterator[tuple[int, str, str, float]]:
+    """Depth, language, measure (`NAMES`) and value; of the source, the first of the languages, isotropy alone.
+
+    Args:
+        states: of the languages' sentences end to end, of each the same number in the same order.
+        languages: their codes.
+    """
+    for depth, layer in enumerate(states):
+        source, *_ = sentences = layer.split(len(layer) // len(languages))
+        for language, own in zip(languages, sentences, strict=True):
+            yield depth, language, "isotropy", isotropy(own)
+            if own is source:
+                continue
+            yield depth, language, "cka", linear_cka(source, own)
+            yield depth, language, "retrieval", retrieval(source, own)
+            same, others = cosines(source, own)
+            for measure, value in (("cosine", same), ("cosine-others", others), ("margin", same - others)):
+                yield depth, language, measure, value
+
+
+def traced(archive: Archive, cell: Cell, found: Finished, memory: Memory) -> Float[Tensor, "depths rows H"]:
+    """The states of parallel sentences in a cell; where nothing but a head was trained, those of before."""
+    stack = archive.stack(cell, found)
+    if stack.head_only:
+        return memory.before
+    cut = fit(memory.features, stack.room(stack.runs[0]), stack.backbone.tokenizer)
+    return stack.trace(cut, stack.runs[0], budget=budgets(stack.backbone.device)[1])
+
+
+def by_depth(table: pl.DataFrame) -> Figure:
+    """Each measure over depth, the mean over target languages, with intervals over seeds; dotted, before training.
+
+    Args:
+        table: rows of `representation.SCHEMA`, of target languages.
+    """
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 5.6), layout="constrained")
+        places = figure.subplots(2, 3, sharex=True).ravel()
+        for place, (measure, title) in zip(places, NAMES.items(), strict=True):
+            for number, (method, own) in enumerate(by_method(table.filter(measure=measure))):
+                means = own.group_by("seed", "depth").agg(pl.col("before", "after").mean())
+                band(place, number, method, *over_seeds(means, "depth", "after"))
+                if number == 0:
+                    depth, mean, _ = over_seeds(means, "depth", "before")
+                    place.plot(depth, mean, ":", color="#444444", label="pre-trained")
+            place.set(title=title, xlabel="layer")
+            place.grid(alpha=0.3)
+        legend(figure, places[0])
+        return figure
+
+
+def _representation(archive: Archive, options: Options) -> Findings:
+    parallel = parallel_sentences(archive, options)
+    rows, chosen = [], cells(archive, options)
+    with err.status("representation: before training") as status:
+        memory = memory_of(parallel, archive.backbone)
+        before = list(measures(memory.before, memory.languages))
+        for number, (cell, found) in enumerate(chosen, start=1):
+            status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            states = traced(archive, cell, found, memory)
+            after = before if states is memory.before else list(measures(states, memory.languages))
+            rows += [
+                (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))
+                for (depth, language, measure, then), (_, _, _, now) in zip(before, after, strict=True)
+            ]
+    every = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    targets = every.filter(pl.col("language") != str(archive.material.source))
+    table = Table(
+        "method", "measure", "before", "after", "last layer before", "after", box=box.SIMPLE_HEAD,
+        title=f"source and {len(parallel.languages) - 1} targets, {len(parallel)} sentences; the mean over layers",
+    )  # fmt: skip
+    last = targets.filter(pl.col("depth") == targets["depth"].max())
+    for (method, measure), own in targets.filter(pl.col("depth") > 0).group_by(
+        "method", "measure", maintain_order=True
+    ):
+        parts = own, last.filter(method=method, measure=measure)
+        shown = [f"{part[when].to_numpy().mean():.3f}" for part in parts for when in ("before", "after")]
+        table.add_row(Text(str(method)), NAMES[str(measure)], *shown)
+    return Findings({"representation": every}, {"representation": by_depth(targets)}, [table])
+
+
+ANALYSIS = Analysis("representation", _representation, computes=True)

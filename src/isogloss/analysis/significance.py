@@ -1,0 +1,144 @@
+"""Whether methods differ: every pair, in each language and over all, with two kinds of p-value.
+
+`p` is for new seeds and new examples, from the same variance as the interval: it is what a claim about methods rests
+on. `p_items` exchanges the answers of these very models (`exchange`): it is right for a claim about the stored
+checkpoints, and too small for one about methods, since it takes the luck of the seeds for the method's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+
+from isogloss.analysis.exchange import Pair, exchange, pairs
+from isogloss.analysis.findings import Analysis, Findings, Options, wanted
+from isogloss.analysis.intervals import Estimate, holm
+from isogloss.analysis.mixed import balanced, mixed
+from isogloss.analysis.plots import COLOURS, STYLE, WIDTH
+from isogloss.analysis.resampling import bootstrap
+from isogloss.analysis.sums import Answers
+from isogloss.archive import Archive
+from isogloss.errors import IsoglossError, unknown
+
+OVERALL = ("target", "source", "gap")
+SCHEMA: dict[str, Any] = {
+    "one": pl.String, "other": pl.String, "scope": pl.String, "language": pl.String, "difference": pl.Float64,
+    "low": pl.Float64, "high": pl.Float64, "p": pl.Float64, "p_holm": pl.Float64, "p_items": pl.Float64,
+    "p_items_holm": pl.Float64, "seeds": pl.Int64, "n": pl.Int64,
+}  # fmt: skip
+
+
+def significance(answers: Answers, metric: str, chosen: Sequence[Pair]) -> pl.DataFrame:
+    """What one method of each pair has over the other.
+
+    Args:
+        answers: of all runs.
+        metric: one of the data set's.
+        chosen: of `exchange.pairs`.
+
+    Returns:
+        Rows of `SCHEMA`: `difference` is one minus other, the mean over the seeds that both have. `scope` is language
+        (a target), target (the mean of the targets that both have), source or gap; `language` is null for means over
+        several. `low`, `high` and `p` are for new seeds and examples; of a single common seed, for examples alone, and
+        without `p`. `p_items` is by exchanging answers. Both are corrected by Holm over the languages of a pair, and
+        over the pairs in each of the other scopes. `n` counts different examples.
+    """
+    by_language, overall = bootstrap(answers, metric, {pair.languages for pair in chosen})
+    p_language, p_overall = exchange(answers, metric, chosen)
+    rows = []
+    for place, pair in enumerate(chosen):
+        names = {"one": pair.one, "other": pair.other}
+        for code, spread in by_language.items():
+            if code in pair.languages and code != answers.source:
+                found = spread.difference(pair.runs, pair.others)
+                about = {"scope": "language", "language": code, "p_items": p_language[place, code]}
+                rows.append(names | about | _columns(found) | {"n": spread.examples})
+        for scope in OVERALL:
+            spread = overall[pair.languages][scope]
+            found = spread.difference(pair.runs, pair.others)
+            about = {"scope": scope, "language": answers.source if scope == "source" else None}
+            about["p_items"] = p_overall.get((place, scope))
+            rows.append(names | about | _columns(found) | {"n": spread.examples})
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    of_one = pl.col("scope") == "language"
+    families = [
+        *table.filter(of_one).partition_by("one", "other", maintain_order=True),
+        *table.filter(~of_one).partition_by("scope", maintain_order=True),
+    ]
+    return pl.concat([_corrected(family) for family in families]) if families else table
+
+
+def _columns(found: Estimate) -> dict[str, float | int | None]:
+    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p, "seeds": found.seeds}
+
+
+def _corrected(family: pl.DataFrame) -> pl.DataFrame:
+    return family.with_columns(
+        pl.Series(f"{name}_holm", holm(family[name].to_list()), pl.Float64) for name in ("p", "p_items")
+    )
+
+
+def forest(table: pl.DataFrame, reference: str) -> Figure:
+    """The difference of every method's mean target score from a reference's, with intervals.
+
+    Args:
+        table: of `significance`.
+        reference: the method that the others are held against.
+    """
+    own = table.filter(scope="target", other=reference).drop_nulls("difference")
+    with rc_context(STYLE):
+        figure = Figure((WIDTH * 0.7, 1.1 + 0.32 * len(own)), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color="#999999", linewidth=0.8)
+        for place, row in enumerate(own.iter_rows(named=True)):
+            known = row["low"] is not None
+            half = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]] if known else None
+            axes.errorbar(row["difference"], place, xerr=half, fmt="o", color=COLOURS[0], capsize=3, markersize=5)
+            p = "" if row["p_holm"] is None else f"p = {row['p_holm']:.2g}"
+            axes.annotate(p, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        axes.set_yticks(range(len(own)), own["one"].to_list())
+        axes.set(xlabel=f"mean target score over that of {reference}", ylim=(max(1, len(own)) - 0.5, -0.5))
+        axes.grid(axis="x", alpha=0.3)
+        return figure
+
+
+def _shown(p: float | None) -> str:
+    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"  # noqa: PLR2004 - as many digits
+
+
+def _significance(archive: Archive, options: Options) -> Findings:
+    answers, metric = Answers.of(archive, options), archive.metric
+    methods = list(answers.of_method)
+    reference = options.reference or methods[0]
+    if reference not in methods:
+        raise unknown("method to hold the others against", reference, methods)
+    methods.sort(key=lambda method: method != reference)
+    chosen = pairs(answers, methods)
+    if not chosen:
+        raise IsoglossError(
+            f"there is nothing to compare: {', '.join(methods)}; expected two methods or more with a seed in common"
+        )
+    table = significance(answers, metric, chosen)
+    cells = balanced(wanted(archive.stored.table("scores"), options), answers.source, metric, methods)
+    estimates, variances = mixed(cells)
+    shown = Table(
+        "method", "of", f"over {reference}", "p", "p of these models", "seeds", box=box.SIMPLE_HEAD,
+        title=f"differences in {metric}; p-values corrected over {len(chosen)} pairs",
+    )  # fmt: skip
+    for row in table.filter(pl.col("other") == reference, pl.col("scope").is_in(OVERALL)).iter_rows(named=True):
+        if row["difference"] is None:
+            continue
+        interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        p, p_items = (_shown(row[name]) for name in ("p_holm", "p_items_holm"))
+        shown.add_row(row["one"], row["scope"], f"{row['difference']:+.3f}{interval}", p, p_items, str(row["seeds"]))
+    tables = {"significance": table, "significance-mixed": estimates, "significance-variance": variances}
+    return Findings(tables, {"significance": forest(table, reference)}, [shown])
+
+
+ANALYSIS = Analysis("significance", _significance)

@@ -1,0 +1,274 @@
+"""What the tokenizer makes of each language's test texts, and how the gap goes with it.
+
+Fertility and the share of split ("continued") words are those of Rust et al. (2021, arXiv 2012.15613), over the words
+of the data or between spaces; the ratio of lengths on the same sentences is what Petrov et al. (2023, arXiv
+2305.15425) call the premium of a language. Special tokens are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+import regex
+from jaxtyping import Int
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from isogloss.analysis.covariates import by_language, correlations, group_differences
+from isogloss.analysis.findings import Analysis, Findings, Options, parallel_sentences, wanted
+from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.archive import Archive
+from isogloss.data import Examples
+from isogloss.groups import LOW_RESOURCE, members
+from isogloss.tokenising import tokenise_words
+
+TEXTS = ("text", "second", "question", "passage")  # columns that the model reads, of every kind of task but tagging
+LETTERS = regex.compile(r"\p{L}")
+# Unicode's line breaking (UAX #14, revision 53, table 1) says which letters belong to scripts that put no space between
+# words: those that need a dictionary (SA), ideographs and kana (ID, CJ) and aksaras (AK, AS). It has no class for
+# Tibetan, which parts syllables, not words.
+SPACELESS = regex.compile(r"(?V1)[\p{L}&&[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=AK}\p{lb=AS}\p{Script=Tibetan}]]")
+MEASURES = {
+    "fertility": "tokens a word", "characters": "characters a token", "unknown": "unknown tokens",
+    "split": "split words", "vocabulary": "vocabulary used", "length": "tokens a text", "ratio": "length to source",
+}  # fmt: skip
+SCHEMA: Any = {
+    "language": pl.String, "texts": pl.Int64, "words": pl.Int64, "tokens": pl.Int64,
+    **dict.fromkeys(MEASURES, pl.Float64), "parallel": pl.Boolean,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts of one language as the model reads them, without special tokens.
+
+    Args:
+        tokens: ids of each text.
+        letters: characters of all of them that are not white space.
+        words: tokens of each word of all texts; none where neither the data nor spaces tell words apart.
+    """
+
+    tokens: list[list[int]]
+    letters: int
+    words: Int[np.ndarray, "words"] | None
+
+    @cached_property
+    def lengths(self) -> Int[np.ndarray, "texts"]:
+        """Tokens of each text."""
+        return np.asarray([len(ids) for ids in self.tokens])
+
+
+def spaceless(texts: Sequence[str]) -> bool:
+    """Whether most letters are of scripts that put no space between words."""
+    letters = sum(len(LETTERS.findall(text)) for text in texts)
+    return 2 * sum(len(SPACELESS.findall(text)) for text in texts) > letters
+
+
+def encode(table: pl.DataFrame, tokenizer: Any) -> Encoded:
+    """Examples of one language, encoded.
+
+    Args:
+        table: in the columns of its kind of task; of pairs and questions both texts are read.
+        tokenizer: a fast tokenizer.
+    """
+    if "words" in table.columns:
+        sentences = table["words"].to_list()
+        ids, spans = _words(sentences, tokenizer)
+        ends = np.cumsum([0, *map(len, sentences)])
+        tokens = [[token for word in ids[begin:end] for token in word] for begin, end in pairwise(ends)]
+        return Encoded(tokens, _characters([word for own in sentences for word in own]), spans)
+    columns = [table[name].to_list() for name in TEXTS if name in table.columns]
+    texts = [text for column in columns for text in column]
+    own = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    tokens = [[token for part in own[row :: len(table)] for token in part] for row in range(len(table))]
+    words = None if spaceless(texts) else _words([text.split() for text in texts], tokenizer)[1]
+    return Encoded(tokens, _characters(texts), words)
+
+
+def _words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[list[int]], Int[np.ndarray, "words"]]:
+    """The tokens of each word in its sentence, and how many they are."""
+    features = tokenise_words(sentences, [0] * sum(map(len, sentences)), tokenizer, last=False)
+    assert features.words is not None
+    spans = features.words.spans + np.repeat(features.starts[:-1], features.words.counts)[:, None]
+    return [features.tokens[begin:end].tolist() for begin, end in spans], spans[:, 1] - spans[:, 0]
+
+
+def _characters(texts: Sequence[str]) -> int:
+    return sum(len("".join(text.split())) for text in texts)
+
+
+def measured(encoded: Encoded, tokenizer: Any) -> dict[str, float | int | None]:
+    """All measures of one language but the ratio (columns of `SCHEMA`).
+
+    Words are null where nothing tells them apart; the share of unknown tokens is 0 where a tokenizer has none such.
+    """
+    ids = np.concatenate([np.asarray(own, dtype=np.int64) for own in encoded.tokens])
+    words, unknown = encoded.words, tokenizer.unk_token_id
+    return {
+        "texts": len(encoded.tokens), "words": None if words is None else len(words), "tokens": len(ids),
+        "fertility": None if words is None else len(ids) / len(words),
+        "characters": encoded.letters / len(ids) if len(ids) else None,
+        "unknown": float((ids == (-1 if unknown is None else unknown)).mean()) if len(ids) else None,
+        "split": None if words is None else float((words > 1).mean()),
+        "vocabulary": len(np.unique(ids)) / len(tokenizer), "length": len(ids) / len(encoded.tokens),
+    }  # fmt: skip
+
+
+def ratios(tests: Sequence[Examples], encoded: Sequence[Encoded], *, parallel: bool) -> dict[str, float]:
+    """How many tokens each language takes for one of the source, the first.
+
+    Args:
+        tests: the examples of each language.
+        encoded: the same, encoded.
+        parallel: whether an id means the same text in every language: then it is over the texts that both have, else
+            of the mean lengths of texts.
+    """
+    found, of_source = {}, dict(zip(tests[0].table["id"], encoded[0].lengths.tolist(), strict=True))
+    for test, own in zip(tests, encoded, strict=True):
+        lengths = dict(zip(test.table["id"], own.lengths.tolist(), strict=True))
+        common = lengths.keys() & of_source.keys()
+        if not parallel:
+            found[str(test.language)] = float(own.lengths.mean() / encoded[0].lengths.mean())
+        elif common:
+            found[str(test.language)] = sum(map(lengths.__getitem__, common)) / sum(map(of_source.__getitem__, common))
+    return found
+
+
+def tokenization(archive: Archive, options: Options) -> pl.DataFrame:
+    """What the tokenizer makes of every language's test texts.
+
+    The ratio to the source is over the same sentences (`parallel`): the test texts if they say the same in each
+    language, else the sentences that were given; of languages that these lack, over different texts.
+
+    Returns:
+        Rows of `SCHEMA`; the source's first.
+    """
+    material, tokenizer = archive.material, archive.backbone.tokenizer
+    encoded = [encode(test.table, tokenizer) for test in material.tests]
+    same = material.data.card.parallel
+    ratio = ratios(material.tests, encoded, parallel=same)
+    honest = set(ratio) if same else set[str]()
+    if not same and (options.parallel or (archive.spec.dynamics and archive.spec.dynamics.parallel)):
+        given = parallel_sentences(archive, options)
+        tokens = [
+            sum(map(len, tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
+            for texts in given.texts
+        ]
+        found = {str(language): own / tokens[0] for language, own in zip(given.languages, tokens, strict=True)}
+        ratio, honest = ratio | found, set(found)
+    rows = []
+    for test, own in zip(material.tests, encoded, strict=True):
+        code = str(test.language)
+        rows.append(
+            {"language": code, **measured(own, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
+        )
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def comparable(table: pl.DataFrame) -> pl.DataFrame:
+    """The same, with ratios of one kind alone: if any target's is over the same sentences, without all others."""
+    if not table["parallel"][1:].any():
+        return table
+    return table.with_columns(pl.when("parallel").then("ratio").alias("ratio"))
+
+
+def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[str]) -> Figure:
+    """The gap of every target language against tokens a word and characters a token.
+
+    Args:
+        table: rows of `tokenization.SCHEMA`.
+        scores: of `covariates.by_language`.
+        low: languages of few resources, drawn hollow.
+    """
+    both = scores.join(table, on="language", maintain_order="left")
+    measures = [name for name in ("fertility", "characters") if both[name].is_not_null().any()]
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 4.0), layout="constrained")
+        places: list[Axes] = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0].tolist()
+        for place, measure in zip(places, measures, strict=True):
+            for number, (method, own) in enumerate(by_method(both.drop_nulls(measure))):
+                colour = COLOURS[number % len(COLOURS)]
+                hollow = own["language"].is_in(list(low)).to_numpy()
+                place.scatter(
+                    own[measure], own["gap"], s=16, edgecolors=colour, linewidths=0.9, label=method,
+                    facecolors=np.where(hollow, "none", colour).tolist(),
+                )  # fmt: skip
+            tops = both.drop_nulls(measure).group_by("language").agg(pl.col("gap").max(), pl.col(measure).first())
+            for code, gap, value in tops.iter_rows():
+                place.annotate(code, (value, gap), (2, 3), textcoords="offset points", fontsize=5, color="#444444")
+            place.set_xlabel(MEASURES[measure])
+            place.grid(alpha=0.3)
+        places[0].set_ylabel("gap")
+        places[0].annotate(f"hollow: {LOW_RESOURCE}", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
+        legend(figure, places[-1])
+        return figure
+
+
+def _tokenization(archive: Archive, options: Options) -> Findings:
+    source, targets = archive.material.source, [test.language for test in archive.material.tests[1:]]
+    table = tokenization(archive, options)
+    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
+    stored = wanted(archive.stored.table("scores"), options).sort(pl.col("method").replace_strict(place))
+    scores = by_language(stored, str(source), archive.metric)
+    low = [str(language) for language in members(LOW_RESOURCE, targets)]
+    held = comparable(table)
+    related = correlations(held, scores, list(MEASURES))
+    groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())
+    return Findings(
+        {"tokenization": table, "tokenization-correlation": related, "tokenization-groups": groups},
+        {"tokenization": gap_against_tokens(table, scores, low)},
+        [*(shown for shown in (_related(related), _compared(groups)) if shown.row_count), *map(Text, _notes(table))],
+    )
+
+
+def _related(related: pl.DataFrame) -> Table:
+    shown = Table(
+        "method", "measure", "Spearman's with the gap", "p (Holm)", "languages", box=box.SIMPLE_HEAD,
+        title="the gap of a language and what the tokenizer makes of it",
+    )  # fmt: skip
+    for row in related.filter(pl.col("of") == "gap", pl.col("spearman").is_not_null()).iter_rows(named=True):
+        interval = "" if row["low"] is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
+        p = f"{row['p_holm']:.3f}"
+        shown.add_row(
+            Text(row["method"]), MEASURES[row["measure"]], f"{row['spearman']:+.2f}{interval}", p, str(row["n"])
+        )
+    return shown
+
+
+def _compared(groups: pl.DataFrame) -> Table:
+    shown = Table(
+        "method", "of", LOW_RESOURCE, "others", "difference", "p", box=box.SIMPLE_HEAD,
+        title="target languages with little text in CC-100 (below 1 GiB) and the others",
+    )  # fmt: skip
+    for row in groups.iter_rows(named=True):
+        interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        of = MEASURES.get(row["of"], row["of"])
+        shown.add_row(
+            Text(row["method"] or ""), of, f"{row['inside']:.3f}", f"{row['outside']:.3f}",
+            f"{row['difference']:+.3f}{interval}", "" if row["p"] is None else f"{row['p']:.3f}",
+        )  # fmt: skip
+    return shown
+
+
+def _notes(table: pl.DataFrame) -> list[str]:
+    notes = []
+    without = table.filter(pl.col("words").is_null())["language"]
+    if len(without):
+        notes.append(f"no measures of words, which spaces do not tell apart: {', '.join(without)}")
+    other = table[1:].filter(~pl.col("parallel"))["language"]
+    if len(other):
+        notes.append(f"length to source over other texts, not the same: {', '.join(other)}")
+    return notes
+
+
+ANALYSIS = Analysis("tokenization", _tokenization, computes=True)

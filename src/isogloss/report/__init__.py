@@ -1,0 +1,56 @@
+"""The report of runs: one page that opens anywhere, and every table and figure beside it. Reads the store alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from isogloss.analysis import analyses
+from isogloss.analysis.findings import Options
+from isogloss.analysis.plots import save
+from isogloss.analyze import analyze
+from isogloss.cache import atomic_file
+from isogloss.report.export import export
+from isogloss.report.figures import drawn
+from isogloss.report.page import page
+from isogloss.report.subject import subjects
+from isogloss.store import safe_name
+
+FOLDER = "report"  # beside the page: tables and figures
+
+
+def report(folders: Sequence[Path], out: Path | None = None) -> Path:
+    """Write the report of run directories.
+
+    Analyses that only read tables are carried out; those that run models are shown where `isogloss analyze` has left
+    them.
+
+    Args:
+        folders: run directories.
+        out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several.
+
+    Returns:
+        The page.
+
+    Raises:
+        IsoglossError: one is no run directory, or nothing in it is finished.
+    """
+    cheap = [name for name, own in analyses().items() if not own.computes]
+    for folder in folders:
+        for _ in analyze(folder, cheap, Options(), skip=True):
+            pass
+    found = subjects(folders)
+    target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
+    names = [archive.spec.name for subject in found for archive in subject.archives.values()]
+    command = shlex.join(["isogloss", "report", *map(str, folders)])
+    beside = target.parent / (FOLDER if len(folders) == 1 else f"{FOLDER}-{target.stem}")
+    beside.mkdir(parents=True, exist_ok=True)
+    export(found, beside)
+    for subject in found:
+        before = f"{safe_name(subject.task)}-" if len(found) > 1 else ""
+        for name, figure in drawn(subject).items():
+            save(figure, beside / f"{before}{name}")
+    with atomic_file(target) as file:
+        file.write_text(page(found, " · ".join(dict.fromkeys(names)), command), encoding="utf-8")
+    return target

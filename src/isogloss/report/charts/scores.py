@@ -1,0 +1,89 @@
+"""Charts of scores: how the methods differ, overall and language by language."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from isogloss.report.charts.style import Chart, choice, method_colour, named, wide
+from isogloss.report.subject import Subject
+from isogloss.report.words import BEYOND
+
+BAR = 22  # pixels of a row
+
+
+def spread(subject: Subject) -> list[Chart]:
+    """Every language's score, a row a method: the source as a diamond, targets as ticks, their mean as a dot."""
+    table = named(subject.by_language.select("method", "language", pl.col("score").round(4)))
+    is_source = pl.col("language") == str(subject.source)
+    y = alt.Y("method:N", sort=subject.methods, title=None, axis=alt.Axis(labelLimit=220))
+    x = alt.X("score:Q", title=subject.metric, scale=alt.Scale(zero=False))
+    colour = method_colour(subject.methods).legend(None)
+    tips = ["name:N", "language:N", "method:N", alt.Tooltip("score:Q", format=".3f")]
+    targets = alt.Chart(table.filter(~is_source))
+    ticks = targets.mark_tick(thickness=2, size=14, opacity=0.65).encode(x=x, y=y, color=colour, tooltip=tips)
+    middle = targets.mark_circle(size=90).encode(x="mean(score):Q", y=y, color=colour)
+    source = alt.Chart(table.filter(is_source)).mark_point(shape="diamond", size=90, filled=True)
+    source = source.encode(x=x, y=y, color=colour, tooltip=tips)
+    return [wide(alt.layer(ticks, middle, source), round(BAR * 1.4) * len(subject.methods))]
+
+
+def forest(subject: Subject) -> list[Chart]:
+    """What one method has over another in mean target score, with intervals; the menu chooses the other."""
+    table = subject.table("significance")
+    if table is None:
+        return []
+    pairs = _both_ways(table.filter(scope="target"))
+    others = [method for method in subject.methods if method in set(pairs["other"])]
+    other = choice("other", others, "over")
+    base = alt.Chart(pairs).add_params(other).transform_filter(alt.datum.other == other)
+    y = alt.Y("one:N", sort=subject.methods, title=None, axis=alt.Axis(labelLimit=220))
+    tips = ["one:N", "other:N", *(alt.Tooltip(f"{name}:Q", format=".4f") for name in NUMBERS)]
+    rule = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title="difference in mean target score"), x2="high:Q", y=y
+    )
+    dot = base.mark_point(filled=True, size=80).encode(x="difference:Q", y=y, tooltip=tips)
+    zero = alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x="x:Q")
+    return [wide(alt.layer(zero, rule, dot), round(BAR * 1.5) * max(2, len(subject.methods)))]
+
+
+NUMBERS = ("difference", "low", "high", "p", "p_holm", "p_items", "p_items_holm")
+MIRRORED = ("difference", "low", "high")
+
+
+def _both_ways(table: pl.DataFrame) -> pl.DataFrame:
+    """Pairs seen from either side."""
+    turned = table.with_columns(
+        one="other", other="one", difference=-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low")
+    )
+    return pl.concat([table, turned.select(table.columns)]).with_columns(pl.col(*MIRRORED).round(5))
+
+
+def by_language(subject: Subject) -> list[Chart]:
+    """The difference of two methods in each language, with intervals, largest first."""
+    table = subject.table("significance")
+    if table is None:
+        return []
+    own = table.filter(scope="language")
+    if not len(own):
+        return []
+    own = named(own).with_columns(
+        (pl.col("one") + " over " + pl.col("other")).alias("pair"),
+        pl.when(pl.col("p_holm") < BEYOND).then(pl.lit("p < .05")).otherwise(pl.lit("not told apart")).alias("Holm"),
+        pl.col(*MIRRORED).round(5),
+    )
+    pairs = own["pair"].unique(maintain_order=True).to_list()
+    pair = choice("pair", pairs, "show")
+    languages = own["language"].n_unique()
+    base = alt.Chart(own).add_params(pair).transform_filter(alt.datum.pair == pair)
+    y = alt.Y("name:N", sort=alt.EncodingSortField("difference", order="descending"), title=None)
+    colour = alt.Color(
+        "Holm:N",
+        scale=alt.Scale(domain=["p < .05", "not told apart"], range=["#D55E00", "#8C8C8C"]),
+        legend=alt.Legend(orient="top", title="corrected by Holm"),
+    )
+    tips = ["name:N", "language:N", *(alt.Tooltip(f"{name}:Q", format=".4f") for name in NUMBERS)]
+    rule = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title="difference"), x2="high:Q", y=y, color=colour)
+    dot = base.mark_point(filled=True, size=45).encode(x="difference:Q", y=y, color=colour, tooltip=tips)
+    zero = alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x="x:Q")
+    return [wide(alt.layer(zero, rule, dot), 15 * max(4, languages))]

@@ -1,0 +1,61 @@
+"""Several run directories as one: the same tables over all of their methods, in the languages that all have alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from isogloss.analysis.exchange import pairs
+from isogloss.analysis.findings import Options
+from isogloss.analysis.gap import gap_intervals, scores_intervals
+from isogloss.analysis.mixed import balanced, mixed
+from isogloss.analysis.resampling import bootstrap
+from isogloss.analysis.significance import significance
+from isogloss.analysis.sums import Answers
+from isogloss.archive import Archive
+
+
+def unlike(archives: Mapping[str, Archive]) -> set[str]:
+    """Languages whose test examples are not the same in all runs: other limits or other data."""
+    seen: dict[str, set[str]] = {}
+    for archive in archives.values():
+        for _, found in archive.cells:
+            for code, fingerprint in found.record["test_data"].items():
+                seen.setdefault(code, set()).add(fingerprint)
+    return {code for code, fingerprints in seen.items() if len(fingerprints) > 1}
+
+
+def together(
+    archives: Mapping[str, Archive], called: Mapping[str, Mapping[str, str]], scores: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Intervals and tests over the methods of several runs.
+
+    Args:
+        archives: run directories of one task, metric and source.
+        called: what each run's methods are called here.
+        scores: of all of them, under these names, in the languages that are alike.
+
+    Returns:
+        The tables of the analyses `gap` and `significance`.
+    """
+    left_out = list(unlike(archives))
+    parts, runs = [], []
+    for name, archive in archives.items():
+        own = Answers.of(archive, Options())
+        renamed = own.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
+        parts.append(renamed.filter(~pl.col("language").cast(pl.String).is_in(left_out)))
+        runs += [(called[name][method], seed) for method, seed in own.runs]
+    answers = replace(own, predictions=pl.concat(parts), runs=runs)
+    metric = next(iter(archives.values())).metric
+    by_language, overall = bootstrap(answers, metric, [answers.everywhere])
+    methods = list(answers.of_method)
+    mixed_effects, variances = mixed(balanced(scores, answers.source, metric, methods))
+    return {
+        "gap-intervals": gap_intervals(answers, overall[answers.everywhere]),
+        "scores-intervals": scores_intervals(answers, {metric: by_language}),
+        "significance": significance(answers, metric, pairs(answers, methods)),
+        "significance-mixed": mixed_effects,
+        "significance-variance": variances,
+    }

@@ -1,0 +1,215 @@
+"""A report as one HTML file: text, tables and charts, with everything they need inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import altair as alt
+import jinja2
+import polars as pl
+import vl_convert
+from markupsafe import Markup
+
+from isogloss import yaml
+from isogloss.report import tables, words
+from isogloss.report.charts import curves, languages, scores, states, worldmap
+from isogloss.report.charts.style import Chart
+from isogloss.report.subject import Subject
+from isogloss.report.tables import Sheet
+
+TEMPLATE = "isogloss.report.template"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page.
+
+    Args:
+        name: of its anchor.
+        title: over it.
+        text: what is to be known to read it.
+        charts: in order.
+        sheets: tables, in order.
+        small: whether charts stand side by side where there is room.
+    """
+
+    name: str
+    title: str
+    text: list[str] = field(default_factory=list)
+    charts: list[dict[str, Any]] = field(default_factory=list)
+    sheets: list[Sheet] = field(default_factory=list)
+    small: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said of one subject."""
+
+    title: str
+    answer: list[str]
+    caveats: list[str]
+    sections: list[Section]
+    provenance: list[tuple[str, str, str]]  # name, spec and environment of each run
+
+
+def page(subjects: Sequence[Subject], title: str, command: str) -> str:
+    """The page.
+
+    Args:
+        subjects: one a task.
+        title: of the page.
+        command: that makes it again.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_file), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    # Not one character of a library's code may end the element that it stands in.
+    bundle: str = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # as without it, which its stub forbids
+    library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return environment.get_template("report.html").render(
+        title=title, parts=[_part(subject) for subject in subjects], command=command,
+        style=Markup(_file("style.css")), script=Markup(_file("script.js")), library=Markup(library),  # noqa: S704 - ours
+    )  # fmt: skip
+
+
+def _file(name: str) -> str:
+    return (resources.files(TEMPLATE) / name).read_text(encoding="utf-8")
+
+
+def _part(subject: Subject) -> Part:
+    count = len(subject.targets)
+    named = f"{subject.task}: {subject.source.name} to {count} {'language' if count == 1 else 'languages'}"
+    provenance = [
+        (name, yaml.dumps(archive.stored.spec()), json.dumps(_environment(archive.stored.path), indent=2))
+        for name, archive in subject.archives.items()
+    ]
+    sections = [made for build in SECTIONS if (made := build(subject)) is not None]
+    return Part(named, words.answer(subject), words.caveats(subject), sections, provenance)
+
+
+def _environment(folder: Any) -> Any:
+    return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+
+
+def _drawn(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+    with alt.data_transformers.enable("default", max_rows=None):  # the page is bounded as a whole
+        return [chart.to_dict() for chart in charts]
+
+
+def _methods(subject: Subject) -> Section:
+    text = (
+        f"{subject.metric} on the test split. Means are over the languages that every run was scored in. In brackets, "
+        "95 % intervals over seeds and test examples. A diamond is the source, a tick a language, a dot their mean."
+    )
+    return Section("methods", "Methods", [text], _drawn(scores.spread(subject)), [tables.overview_sheet(subject)])
+
+
+def _languages(subject: Subject) -> Section:
+    text = ["Mean over seeds ± standard deviation; bold, the best method of a language. A click on a head sorts."]
+    return Section("languages", "Languages", text, [], [tables.language_sheet(subject)])
+
+
+def _map(subject: Subject) -> Section | None:
+    charts = worldmap.world(subject)
+    _, missing = worldmap.placed(subject)
+    text = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
+    if missing:
+        text.append(f"Without a place: {', '.join(missing)}.")
+    return Section("map", "On the map", text, _drawn(charts)) if charts else None
+
+
+def _differences(subject: Subject) -> Section | None:
+    charts = [*scores.forest(subject), *scores.by_language(subject)]
+    if not charts:
+        return None
+    text = (
+        "Difference of mean target scores, and of single languages, with 95 % intervals over seeds and test examples. "
+        "p holds for new seeds; p items exchanges the methods' answers to an example and holds for these trained "
+        "models alone. Both are corrected by Holm's procedure in the columns that say so."
+    )
+    sheets = [tables.plain_sheet("Overall", _table(subject, "significance").filter(pl.col("scope") != "language"))]
+    sheets += _sheets(subject, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
+    return Section("differences", "Differences between methods", [text], _drawn(charts), sheets)
+
+
+def _training(subject: Subject) -> Section | None:
+    charts = [*curves.learning(subject), *curves.opening(subject)]
+    sheets = _sheets(subject, {"dynamics-onset": "When the gap opens, in updates"})
+    return Section("training", "Training", [], _drawn(charts), sheets, small=True) if charts else None
+
+
+def _section(
+    name: str,
+    title: str,
+    charts: Callable[[Subject], list[Chart]],
+    sheets: dict[str, str],
+    text: str,
+    *,
+    small: bool = False,
+) -> Callable[[Subject], Section | None]:
+    def build(subject: Subject) -> Section | None:
+        made, shown = charts(subject), _sheets(subject, sheets)
+        return Section(name, title, [text], _drawn(made), shown, small=small) if made or shown else None
+
+    return build
+
+
+def _sheets(subject: Subject, titles: dict[str, str]) -> list[Sheet]:
+    found = {title: subject.table(name) for name, title in titles.items()}
+    return [tables.plain_sheet(title, table) for title, table in found.items() if table is not None]
+
+
+def _table(subject: Subject, title: str) -> pl.DataFrame:
+    found = subject.table(title)
+    return pl.DataFrame() if found is None else found
+
+
+SECTIONS: list[Callable[[Subject], Section | None]] = [
+    _methods,
+    _languages,
+    _map,
+    _differences,
+    _section(
+        "distance", "Distance", languages.distance,
+        {"distance-correlation": "Correlation with score and gap", "distance": "Distances to the source"},
+        "Distances of URIEL+, and the model's own: one less the mean cosine of parallel sentences before training.",
+    ),
+    _section(
+        "tokenization", "Tokenization", languages.tokenization,
+        {
+            "tokenization-correlation": "Correlation with score and gap", "tokenization": "By language",
+            "tokenization-groups": "Low-resource languages against the rest",
+        },
+        "Fertility is tokens a word; it is left out for scripts that do not put spaces between words.",
+    ),
+    _training,
+    _section(
+        "states", "Inside the model", states.depths, {},
+        "States of parallel sentences at every layer, the mean over target languages; dotted, before training.",
+        small=True,
+    ),
+    _section(
+        "boundary", "Decision boundary", states.boundary,
+        {"boundary": "A classifier of the source against one of the target"},
+        "States that enter the head, and regions where it gives each class; distances in t-SNE mean little.",
+        small=True,
+    ),
+    _section(
+        "importance", "Which weights", states.importance, {},
+        "What one group of weights does: set back to its pre-trained values, or put alone into the pre-trained model.",
+    ),
+    _section(
+        "forgetting", "Forgetting", states.memory, {"forgetting-gap": "Correlation of the gap with what is forgotten"},
+        "A line is a run, a point the end of an epoch.",
+        small=True,
+    ),
+    _section(
+        "forecast", "Forecast", languages.forecast, {"forecast-error": "How far it misses"},
+        "Expected scores with 90 % intervals. Scored languages (crosses) were left out one by one to judge it by.",
+    ),
+]  # fmt: skip

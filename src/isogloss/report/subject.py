@@ -1,0 +1,137 @@
+"""What a report is about: run directories of one task, and all that is known of them, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isogloss.analysis.findings import FOLDER
+from isogloss.archive import Archive
+from isogloss.languages import Language
+from isogloss.report.compare import together, unlike
+from isogloss.table import in_order
+
+OF_METHODS = ("method", "one", "other")  # columns that name methods
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Runs that were scored alike.
+
+    Args:
+        task: the data set.
+        metric: its first.
+        source: the language that was learnt from.
+        methods: labels in the order of the specs, with the run's name before them where there are several runs.
+        archives: the run directories by name.
+        scores: test scores in that metric.
+        history: of all runs.
+        tables: of the analyses that were carried out, by title.
+        stale: analyses that are older than the run's last scores.
+    """
+
+    task: str
+    metric: str
+    source: Language
+    methods: list[str]
+    archives: dict[str, Archive]
+    scores: pl.DataFrame
+    history: pl.DataFrame
+    tables: dict[str, pl.DataFrame]
+    records: dict[str, dict[str, Any]]  # a cell's record of each method
+    stale: list[str] = field(default_factory=list)
+
+    @property
+    def targets(self) -> list[Language]:
+        """Every language but the source, by name."""
+        codes = set(self.scores["language"]) - {str(self.source)}
+        return sorted((Language.parse(code) for code in codes), key=lambda own: (own.name, own))
+
+    @cached_property
+    def by_language(self) -> pl.DataFrame:
+        """`method language score deviation gap`: over seeds; the gap is to the method's mean score in the source."""
+        keys = ["method", "language"]
+        means = self.scores.group_by(keys, maintain_order=True).agg(
+            pl.col("value").mean().alias("score"), pl.col("value").std().alias("deviation")
+        )
+        there = means.filter(language=str(self.source)).select("method", pl.col("score").alias("there"))
+        table = means.join(there, on="method", how="left", maintain_order="left")
+        return table.with_columns((pl.col("there") - pl.col("score")).alias("gap")).drop("there")
+
+    @cached_property
+    def common(self) -> list[str]:
+        """Targets that every run was scored in."""
+        counts = self.scores.group_by("language").len()
+        whole = counts.filter(pl.col("len") == pl.col("len").max())["language"]
+        return sorted(set(whole) - {str(self.source)})
+
+    def table(self, title: str) -> pl.DataFrame | None:
+        """The table of an analysis, if it was carried out and says anything."""
+        found = self.tables.get(title)
+        return None if found is None or not len(found) else found
+
+
+def subjects(folders: Sequence[Path]) -> list[Subject]:
+    """The subjects of run directories: those of one task, metric and source together.
+
+    Raises:
+        IsoglossError: one is no run directory, or nothing in it is finished.
+    """
+    archives = [Archive.of(folder) for folder in folders]
+    names = _names(archives)
+    groups: dict[tuple[str, str, str], dict[str, Archive]] = {}
+    for name, archive in zip(names, archives, strict=True):
+        assert archive.spec.source is not None  # specs are stored as resolved
+        key = archive.stored.table("scores")["task"][0], archive.metric, archive.spec.source
+        groups.setdefault(key, {})[name] = archive
+    return [
+        _subject(task, metric, source, own, several=len(folders) > 1) for (task, metric, source), own in groups.items()
+    ]
+
+
+def _names(archives: Sequence[Archive]) -> list[str]:
+    """The specs' names, or the folders' where those are alike, or the folders' paths."""
+    called = [one.spec.name for one in archives], [one.stored.path.resolve().name for one in archives]
+    whole = [str(one.stored.path) for one in archives]
+    return next((names for names in called if len(set(names)) == len(names)), whole)
+
+
+def _subject(task: str, metric: str, source: str, archives: dict[str, Archive], *, several: bool) -> Subject:
+    scores, history, stale = [], [], []
+    methods: list[str] = []
+    records: dict[str, dict[str, Any]] = {}
+    tables: dict[str, list[pl.DataFrame]] = {}
+    calls: dict[str, dict[str, str]] = {}
+    for name, archive in archives.items():
+        own = archive.stored.table("scores").filter(split="test", metric=metric)
+        labels = in_order(own["method"].unique(maintain_order=True).to_list(), list(archive.spec.methods))
+        called = calls[name] = {label: f"{name}: {label}" if several else label for label in labels}
+        methods += called.values()
+        records |= {called[cell.label]: found.record for cell, found in archive.cells}
+        scores.append(_renamed(own, called))
+        history.append(_renamed(archive.stored.table("history"), called))
+        made = archive.stored.path / "scores.parquet"
+        for file in sorted((archive.stored.path / FOLDER).glob("*.parquet")):
+            table = pl.read_parquet(file)
+            tables.setdefault(file.stem, []).append(_renamed(table, called))
+            if file.stat().st_mtime_ns < made.stat().st_mtime_ns:
+                stale.append(f"{name}: {file.stem}" if several else file.stem)
+    found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
+    every = pl.concat(scores)
+    if len(archives) > 1:  # what was found of each alone is over its own languages
+        every = every.filter(~pl.col("language").is_in(list(unlike(archives))))
+        alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
+        found = {title: table for title, table in found.items() if title not in alone}
+        found |= together(archives, calls, every)
+    return Subject(
+        task, metric, Language.parse(source), methods, archives, every, pl.concat(history), found, records, stale,
+    )  # fmt: skip
+
+
+def _renamed(table: pl.DataFrame, called: dict[str, str]) -> pl.DataFrame:
+    return table.with_columns(pl.col(name).replace(called) for name in OF_METHODS if name in table.columns)

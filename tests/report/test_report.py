@@ -1,0 +1,198 @@
+"""The report as its reader sees it: opened in a browser, without a network."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from isogloss.cli import app
+from isogloss.report import report
+from isogloss.report.subject import subjects
+from isogloss.report.words import answer
+from synthetic import directory, languages
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "</style></script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \u202eright-to-left"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        missing = "no chromium to open the report in; on Debian: apt-get install chromium"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """A page that was opened, with all that it complained of or asked for."""
+
+    def __init__(self, browser, file, **kind):
+        self.page = browser.new_page(**kind)
+        self.problems, self.asked = [], []
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(file.as_uri())
+        self.page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
+
+    def column(self, number):
+        return self.page.locator(f".filterable tbody tr:not([hidden]) td:nth-child({number})").all_inner_texts()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = directory(tmp_path_factory.mktemp("report") / "run", targets=12)
+    done = CliRunner().invoke(app, ["report", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == str(folder / "report.html")
+    return folder
+
+
+def test_the_page_opens_alone_and_draws_everything(made, browser):
+    visit = Visit(browser, made / "report.html")
+    assert visit.problems == []
+    assert visit.asked == [(made / "report.html").as_uri()]
+    charts = visit.page.locator(".chart")
+    assert charts.count() >= 5
+    for place in range(charts.count()):
+        assert charts.nth(place).locator("svg path, svg text").count() > 3
+    text = visit.page.inner_text("main")
+    assert re.search(r"carries \d+ % of English to 12 languages", text) or "carries" in text
+
+
+def test_tables_sort_and_filter(made, browser):
+    visit = Visit(browser, made / "report.html")
+    heads = visit.page.locator(".filterable thead button")
+    assert heads.all_inner_texts() == ["language", "code", "family", "script", "fine-tuning", "deep-prompt"]
+    heads.nth(4).click()
+    scores = [float(text.split(" ")[0]) for text in visit.column(5)]
+    assert scores[1:] == sorted(scores[1:], reverse=True)
+    assert visit.column(2)[0] == "eng-Latn"  # the source stays on top
+    heads.nth(4).press("Enter")
+    scores = [float(text.split(" ")[0]) for text in visit.column(5)]
+    assert scores[1:] == sorted(scores[1:])
+    families = visit.column(3)
+    visit.page.locator("[data-filter=family]").select_option(families[3])
+    assert set(visit.column(3)) == {families[3]}
+    assert visit.page.locator(".count").inner_text() == f"{families.count(families[3])} of 13"
+    visit.page.locator("[data-filter=family]").select_option("")
+    visit.page.locator("[data-filter=text]").fill("nothing is called so")
+    assert visit.column(1) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_readable_on_a_phone_in_light_and_dark(made, browser, scheme):
+    visit = Visit(browser, made / "report.html", viewport={"width": 375, "height": 700}, color_scheme=scheme)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 375
+    ink, page = visit.page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]"
+    )
+    assert _contrast(ink, page) > 7  # WCAG AAA
+    visit.page.locator("#theme").click()
+    other = visit.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert other != page
+    assert visit.problems == []
+
+
+def _contrast(one, other):
+    light = []
+    for colour in (one, other):
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+@pytest.mark.slow
+def test_hostile_text_is_text(tmp_path, browser):
+    labels = [HOSTILE, "{{ 7 * 7 }}", "plain"]
+    folder = directory(tmp_path / "run", labels=labels)
+    (folder / "analysis").mkdir()
+    pl.DataFrame(
+        {"method": "fine-tuning", "seed": 0, "language": ["eng-Latn", "deu-Latn"], "example": HOSTILE, "gold": HOSTILE,
+         "predicted": "plain", "pca_x": [0.0, 1.0], "pca_y": [1.0, 0.0], "tsne_x": [0.0, 1.0], "tsne_y": [1.0, 0.0]}
+    ).write_parquet(folder / "analysis" / "boundary-points.parquet")  # fmt: skip
+    report([folder])
+    visit = Visit(browser, folder / "report.html")
+    assert visit.page.evaluate("window.hacked") is None
+    assert visit.problems == []
+    assert HOSTILE[:24] in visit.page.inner_text("#boundary-1")
+    assert visit.page.locator("img").count() == 0
+    assert "49" not in visit.page.locator(".answer").inner_text()
+
+
+def test_tables_and_figures_lie_beside_it(made):
+    beside = made / "report"
+    table = pl.read_csv(beside / "languages.csv")
+    assert table["language"].to_list()[0] == "eng-Latn"
+    assert len(table) == 13
+    latex = (beside / "methods.tex").read_text()
+    assert "\\toprule" in latex
+    assert "\\bottomrule" in latex
+    for name in ("languages", "map", "learning"):
+        assert (beside / f"{name}.svg").read_text().startswith("<?xml")
+        assert (beside / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_it_is_the_same_bytes_again(made):
+    before = (made / "report.html").read_bytes()
+    report([made])
+    assert (made / "report.html").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_several_directories_are_compared(made, tmp_path, browser):
+    other = directory(tmp_path / "other", targets=9, seed=1)
+    page = report([made, other])
+    assert page == made / "comparison.html"
+    visit = Visit(browser, page)
+    assert visit.problems == []
+    heads = visit.page.locator(".filterable thead button").all_inner_texts()
+    assert heads[4:] == ["run: fine-tuning", "run: deep-prompt", "other: fine-tuning", "other: deep-prompt"]
+    assert "3 languages were not scored by every run" in visit.page.inner_text(".caveats")
+    (subject,) = subjects([made, other])
+    means = subject.table("gap-intervals").filter(measure="target")
+    assert set(means["languages"]) == {9}
+
+
+def test_what_is_no_run_directory_is_refused_in_a_line(tmp_path):
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert done.exit_code != 0
+    assert "holds no finished run" in str(done.exception)
+
+
+def test_the_answer_is_what_the_tables_say(made):
+    (subject,) = subjects([made])
+    sentences = answer(subject)
+    means = subject.scores.filter(pl.col("language") != "eng-Latn").group_by("method").agg(pl.col("value").mean())
+    best = means.sort("value", descending=True)["method"][0]
+    assert sentences[0].startswith(f"{best} carries ")
+    assert "12 languages" in sentences[0]
+
+
+@pytest.mark.slow
+def test_a_large_run_takes_a_minute_and_two_gigabytes_at_most(tmp_path):
+    """200 languages, 10 methods, 10 seeds, with predictions; the time is that of the whole command."""
+    methods = ["fine-tuning", "deep-prompt", *(f"method-{number}" for number in range(8))]
+    folder = directory(tmp_path / "large", targets=200, methods=methods, seeds=10, examples=100)
+    assert len(languages(200)) > 190
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "isogloss.cli", "report", str(folder)], check=True, capture_output=True)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert end.ru_maxrss < 2 * 2**20  # KiB
+    assert end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime < 120  # of two cores' time
+    assert (folder / "report.html").stat().st_size < 10 * 2**20
+    assert json.loads((folder / "environment.json").read_text())["tool"] == "isogloss"

@@ -1,0 +1,93 @@
+"""A run directory whose answers are drawn, not computed: for what reads the store alone."""
+
+import numpy as np
+import polars as pl
+import torch
+
+from isogloss.languages import Language, facts
+from isogloss.methods import find
+from isogloss.spec import Spec
+from isogloss.store import HISTORY, Store
+
+NO_SCRIPT = {"bbj", "kea", "kmb"}  # no usual script is known of these
+LABELS = ["geography", "politics", "sports"]
+
+
+def languages(count: int) -> list[str]:
+    """The source, and so many others."""
+    codes = sorted(set(" ".join(facts()["families"].values()).split()) - {"eng"})
+    parsed = {str(Language.parse(code)) for code in codes if code not in NO_SCRIPT}
+    return ["eng-Latn", *sorted(parsed)[:count]]
+
+
+def directory(
+    folder, *, targets=6, methods=("fine-tuning", "deep-prompt"), seeds=3, examples=40, labels=LABELS, seed=0
+):
+    """Write it. `methods` are labels: each is of the method that it names, or else of fine-tuning."""
+    generator = np.random.default_rng(seed)
+    codes = languages(targets)
+    known = {label: label if label in {"fine-tuning", "deep-prompt"} else "fine-tuning" for label in methods}
+    spec = Spec(
+        name="synthetic", backbone="embedded/multilingual-e5-small", task="sib200", source="eng-Latn",
+        methods={label: {"method": name} for label, name in known.items()}, seeds=list(range(seeds)),
+    )  # fmt: skip
+    stored = Store(folder)
+    stored.begin(spec.model_dump(mode="json"), {"python": "3", "packages": {}, "git": None})
+    ease = dict(zip(codes, [0.95, *generator.uniform(0.3, 0.9, len(codes) - 1)], strict=True))
+    for number, label in enumerate(methods):
+        settings = find(known[label]).settings.model_validate({})
+        for own in range(seeds):
+            noise = generator.normal(0, 0.02)
+            tables = _tables(generator, codes, ease, labels, examples, label, own, 0.02 * number + noise)
+            record = {
+                "method": label, "seed": own, "kind": "classification", "labels": list(labels), "inputs": ["text"],
+                "facts": {
+                    "method": known[label], "settings": settings.model_dump(mode="json"), "metrics": ["accuracy"],
+                    "backbone": {"weights": "0" * 12, "dtype": "float32"},
+                },
+                "test_data": dict.fromkeys(codes, "0"), "trainable_parameters": 1000 * (number + 1),
+                "backbone_parameters": 10**6, "selected_epoch": 1, "updates": 20, "skipped_updates": 0,
+                "source_learnt": None, "observed": None, "truncated": {"train": 0, "dev": 0, "test": 0},
+                "environment": {},
+            }  # fmt: skip
+            stored.finish(record, {"head.weight": torch.zeros(1)}, tables)
+    stored.gather()
+    return folder
+
+
+def _tables(generator, codes, ease, labels, examples, label, seed, shift):
+    gold = [labels[place % len(labels)] for place in range(examples)]
+    predictions, scores = [], []
+    for code in codes:
+        right = generator.random(examples) < np.clip(ease[code] + shift, 0, 1)
+        said = [
+            own if good else labels[(labels.index(own) + 1) % len(labels)]
+            for own, good in zip(gold, right, strict=True)
+        ]
+        predictions.append(
+            pl.DataFrame({
+                "method": label, "seed": seed, "language": code, "split": "test",
+                "example": [str(place) for place in range(examples)], "gold": gold, "predicted": said,
+            }).with_columns(pl.lit(None, pl.Float32).alias("score"), pl.col("seed").cast(pl.Int64))
+        )  # fmt: skip
+        scores.append({"language": code, "split": "test", "value": float(right.mean()), "n": examples})
+    scores.append({"language": "eng-Latn", "split": "dev", "value": 0.9, "n": examples})
+    named = {
+        "backbone": "embedded/multilingual-e5-small", "task": "sib200", "method": label, "seed": seed,
+        "source": "eng-Latn", "metric": "accuracy",
+    }  # fmt: skip
+    columns = ["backbone", "task", "method", "seed", "source", "language", "split", "metric", "value", "n"]
+    history = [
+        {"method": label, "seed": seed, "step": step, "epoch": step / 10, "tokens": step, "loss": 1 / (step + 1),
+         "learning_rate": 1e-3, "metric": None, "value": None, "language": None}
+        for step in range(0, 20, 10)
+    ] + [
+        {"method": label, "seed": seed, "step": step, "epoch": step / 10, "tokens": step, "loss": 0.5,
+         "learning_rate": None, "metric": "accuracy", "value": 0.8 + step / 100, "language": "eng-Latn"}
+        for step in (10, 20)
+    ]  # fmt: skip
+    return {
+        "scores": pl.DataFrame([{**named, **row} for row in scores]).select(columns),
+        "predictions": pl.concat(predictions),
+        "history": pl.DataFrame(history, schema=HISTORY),
+    }
