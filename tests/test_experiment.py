@@ -98,10 +98,10 @@ def test_the_table_shows_every_language_method_and_gap(done, home, command):
 
 
 def test_variants_stand_in_the_order_of_their_values():
-    from isogloss.table import _in_order
+    from isogloss.table import in_order
 
     methods = ["a[length=16,lr=0.001]", "a[length=16,lr=1e-05]", "a[length=8,lr=0.1]", "b[init=words]", "a", "b"]
-    assert _in_order(methods, ["b", "a"]) == [
+    assert in_order(methods, ["b", "a"]) == [
         "b", "b[init=words]", "a", "a[length=8,lr=0.1]", "a[length=16,lr=1e-05]", "a[length=16,lr=0.001]",
     ]  # fmt: skip
 
