@@ -68,7 +68,7 @@ def _carried(subject: Subject) -> Iterator[str]:
         return
     count = len(subject.common)
     yield (
-        f"{best} carries {ratio[0]:.0%} of {subject.source.name} to {count} language{'s' * (count != 1)}: "
+        f"{best} carries {100 * ratio[0]:.0f} % of {subject.source.name} to {count} language{'s' * (count != 1)}: "
         f"{subject.metric} {source[0]:.3f} there, {target[0]:.3f} on average in the others{_interval(target)}."
     )
 

@@ -37,9 +37,11 @@ def _legend(methods: Sequence[str]) -> alt.Legend | None:
     return alt.Legend(orient="bottom", columns=2, labelLimit=400, title=None) if len(methods) > 1 else None
 
 
-def choice(name: str, options: Sequence[str], label: str) -> alt.Parameter:
-    """A menu of a chart."""
-    return alt.param(name=name, value=options[0], bind=alt.binding_select(options=list(options), name=f"{label} "))
+def choice(name: str, options: Sequence[str], label: str, *, first: str | None = None) -> alt.Parameter:
+    """A menu of a chart; `first` is chosen when the page opens, or else the first of them."""
+    return alt.param(
+        name=name, value=first or options[0], bind=alt.binding_select(options=list(options), name=f"{label} ")
+    )
 
 
 def named(table: pl.DataFrame) -> pl.DataFrame:

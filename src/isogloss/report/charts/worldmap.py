@@ -12,6 +12,7 @@ import polars as pl
 from isogloss.languages import Language
 from isogloss.report.charts.style import SCHEME, Chart, choice, named, wide
 from isogloss.report.subject import Subject
+from isogloss.report.words import ranked
 
 CELL = 2.5  # degrees of a cell of land.txt
 NORTH = 83.75  # the middle of its first row
@@ -64,7 +65,8 @@ def world(subject: Subject) -> list[Chart]:
         return []
     facts = [name for name in table.columns if name not in {"score", "gap"}]
     long = table.unpivot(["score", "gap"], index=facts).drop_nulls("value")
-    method, of = choice("method", subject.methods, "method"), choice("of", ["score", "gap"], "show")
+    method = choice("method", subject.methods, "method", first=next(iter(ranked(subject)), None))
+    of = choice("of", ["score", "gap"], "show")
     view = choice("view", list(VIEWS), "of")
     ground = alt.Chart(land()).mark_square(size=alt.expr(_by_view("size")), opacity=0.3, color="#888888", clip=True)
     ground = ground.encode(latitude="latitude:Q", longitude="longitude:Q")
