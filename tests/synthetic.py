@@ -21,7 +21,7 @@ def languages(count: int) -> list[str]:
 
 
 def directory(
-    folder, *, targets=6, methods=("fine-tuning", "deep-prompt"), seeds=3, examples=40, labels=LABELS, seed=0
+    folder, *, targets=6, methods=("fine-tuning", "deep-prompt"), seeds=3, examples=40, labels=LABELS, seed=0, data="0"
 ):
     """Write it. `methods` are labels: each is of the method that it names, or else of fine-tuning."""
     generator = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def directory(
                     "method": known[label], "settings": settings.model_dump(mode="json"), "metrics": ["accuracy"],
                     "backbone": {"weights": "0" * 12, "dtype": "float32"},
                 },
-                "test_data": dict.fromkeys(codes, "0"), "trainable_parameters": 1000 * (number + 1),
+                "test_data": dict.fromkeys(codes, data), "trainable_parameters": 1000 * (number + 1),
                 "backbone_parameters": 10**6, "selected_epoch": 1, "updates": 20, "skipped_updates": 0,
                 "source_learnt": None, "observed": None, "truncated": {"train": 0, "dev": 0, "test": 0},
                 "environment": {},

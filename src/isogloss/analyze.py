@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,11 +11,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from isogloss.analysis import analyses
-from isogloss.analysis.findings import FOLDER, Options
+from isogloss.analysis.findings import FOLDER, Findings, Options
 from isogloss.analysis.plots import save
 from isogloss.archive import Archive
 from isogloss.cache import atomic_file
 from isogloss.errors import IsoglossError, unknown
+from isogloss.store import Store
+
+MADE = "made.json"  # which analysis each table and figure is of
 
 
 def analyze(folder: Path, names: Sequence[str], options: Options, *, skip: bool = False) -> Iterator[RenderableType]:
@@ -44,11 +49,42 @@ def analyze(folder: Path, names: Sequence[str], options: Options, *, skip: bool 
                 raise
             yield Text(f"{name}: left out; {error}", style="dim")
             continue
-        (folder / FOLDER).mkdir(exist_ok=True)
-        for title, table in found.tables.items():
-            with atomic_file(folder / FOLDER / f"{title}.parquet") as file:
-                table.write_parquet(file)
-        for title, figure in found.figures.items():
-            save(figure, folder / FOLDER / title)
+        keep(archive.stored, name, found)
         yield from found.shown
     yield Text(f"tables and figures in {folder / FOLDER}")
+
+
+def keep(stored: Store, name: str, found: Findings) -> None:
+    """Write what an analysis found in place of what it had found before, and of which scores it was.
+
+    Args:
+        stored: the run directory.
+        name: of the analysis.
+        found: its tables and figures.
+    """
+    folder, made = stored.path / FOLDER, kept(stored)
+    folder.mkdir(exist_ok=True)
+    for title in [title for title, (other, _) in made.items() if other == name]:
+        del made[title]
+        for kind in ("parquet", "svg", "pdf"):
+            (folder / f"{title}.{kind}").unlink(missing_ok=True)
+    for title, table in found.tables.items():
+        with atomic_file(folder / f"{title}.parquet") as file:
+            table.write_parquet(file)
+    for title, figure in found.figures.items():
+        save(figure, folder / title)
+    made |= dict.fromkeys([*found.tables, *found.figures], (name, fingerprint(stored)))
+    with atomic_file(folder / MADE) as file:
+        file.write_text(json.dumps(made, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def kept(stored: Store) -> dict[str, tuple[str, str]]:
+    """The tables and figures that lie in a run directory: the analysis of each, and the fingerprint of its scores."""
+    file = stored.path / FOLDER / MADE
+    made = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {title: (name, of) for title, (name, of) in made.items()}
+
+
+def fingerprint(stored: Store) -> str:
+    """Of the scores as they are now."""
+    return hashlib.sha256((stored.path / "scores.parquet").read_bytes()).hexdigest()[:16]

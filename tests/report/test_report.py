@@ -1,10 +1,8 @@
 """The report as its reader sees it: opened in a browser, without a network."""
 
 import json
-import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
 
@@ -12,43 +10,18 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from browsing import Visit
+from isogloss.analysis.findings import Findings
+from isogloss.analyze import keep
 from isogloss.cli import app
+from isogloss.errors import IsoglossError
 from isogloss.report import report
 from isogloss.report.subject import subjects
 from isogloss.report.words import answer
+from isogloss.store import Store
 from synthetic import directory, languages
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</style></script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \u202eright-to-left"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        missing = "no chromium to open the report in; on Debian: apt-get install chromium"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-class Visit:
-    """A page that was opened, with all that it complained of or asked for."""
-
-    def __init__(self, browser, file, **kind):
-        self.page = browser.new_page(**kind)
-        self.problems, self.asked = [], []
-        self.page.on("console", lambda message: self.problems.append(message.text))
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
-
-    def column(self, number):
-        return self.page.locator(f".filterable tbody tr:not([hidden]) td:nth-child({number})").all_inner_texts()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +42,7 @@ def test_the_page_opens_alone_and_draws_everything(made, browser):
     for place in range(charts.count()):
         assert charts.nth(place).locator("svg path, svg text").count() > 3
     text = visit.page.inner_text("main")
-    assert re.search(r"carries \d+ % of English to 12 languages", text) or "carries" in text
+    assert re.search(r"carries \d+ % of English to 12 languages: accuracy", text)
 
 
 def test_tables_sort_and_filter(made, browser):
@@ -119,11 +92,11 @@ def _contrast(one, other):
 def test_hostile_text_is_text(tmp_path, browser):
     labels = [HOSTILE, "{{ 7 * 7 }}", "plain"]
     folder = directory(tmp_path / "run", labels=labels)
-    (folder / "analysis").mkdir()
-    pl.DataFrame(
+    points = pl.DataFrame(
         {"method": "fine-tuning", "seed": 0, "language": ["eng-Latn", "deu-Latn"], "example": HOSTILE, "gold": HOSTILE,
          "predicted": "plain", "pca_x": [0.0, 1.0], "pca_y": [1.0, 0.0], "tsne_x": [0.0, 1.0], "tsne_y": [1.0, 0.0]}
-    ).write_parquet(folder / "analysis" / "boundary-points.parquet")  # fmt: skip
+    )  # fmt: skip
+    keep(Store(folder), "boundary", Findings({"boundary-points": points}))
     report([folder])
     visit = Visit(browser, folder / "report.html")
     assert visit.page.evaluate("window.hacked") is None
@@ -162,7 +135,7 @@ def test_several_directories_are_compared(made, tmp_path, browser):
     assert visit.problems == []
     heads = visit.page.locator(".filterable thead button").all_inner_texts()
     assert heads[4:] == ["run: fine-tuning", "run: deep-prompt", "other: fine-tuning", "other: deep-prompt"]
-    assert "3 languages were not scored by every run" in visit.page.inner_text(".caveats")
+    assert "left out of all means: 3 languages" in visit.page.inner_text(".caveats")
     (subject,) = subjects([made, other])
     means = subject.table("gap-intervals").filter(measure="target")
     assert set(means["languages"]) == {9}
@@ -181,6 +154,36 @@ def test_the_answer_is_what_the_tables_say(made):
     best = means.sort("value", descending=True)["method"][0]
     assert sentences[0].startswith(f"{best} carries ")
     assert "12 languages" in sentences[0]
+
+
+def test_one_seed_one_method_ties_and_unknown_numbers_are_said_as_they_are(tmp_path):
+    folder = directory(tmp_path / "one", targets=3, seeds=1)
+    effects = pl.DataFrame(
+        {"method": "fine-tuning", "way": "rewind", "layer": [0, 1], "weights": "norms", "of": "gap",
+         "effect": [0.1, 0.2], "low": float("nan"), "high": float("nan"), "seeds": 1}
+    )  # fmt: skip
+    keep(Store(folder), "importance", Findings({"importance-effects": effects}))
+    page = report([folder]).read_text()
+    assert "NaN" not in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[-1]
+    assert "with one seed in common nothing can be said about another training" in page
+    alone = directory(tmp_path / "alone", targets=1, methods=["fine-tuning"])
+    assert "to 1 language:" in report([alone]).read_text()
+    (alone / "scores.parquet").write_bytes((alone / "scores.parquet").read_bytes())  # touched, and still the same
+    (subject,) = subjects([alone])
+    assert subject.stale == []
+    assert len(answer(subject)) == 1
+
+
+def test_runs_on_other_examples_are_not_compared(made, tmp_path):
+    other = directory(tmp_path / "other", data="1")
+    with pytest.raises(IsoglossError, match="not scored on the same examples of eng-Latn"):
+        report([made, other])
+
+
+def test_a_method_may_have_any_name(tmp_path):
+    folder = directory(tmp_path / "run", methods=["script", "name"])
+    report([folder])
+    assert {"method script", "method name"} < set(pl.read_csv(folder / "report" / "languages.csv").columns)
 
 
 @pytest.mark.slow

@@ -149,7 +149,9 @@ def gap_against_distance(table: pl.DataFrame, scores: pl.DataFrame) -> Figure:
             for number, (method, own) in enumerate(by_method(known)):
                 colour = COLOURS[number % len(COLOURS)]
                 place.scatter(own[name], own["gap"], s=9, color=colour, alpha=0.8, linewidths=0, label=method)
-            for code, value, gap in known.group_by("language").agg(pl.col(name).first(), pl.col("gap").max()).rows():
+            for code, value, gap in (
+                known.group_by("language", maintain_order=True).agg(pl.col(name).first(), pl.col("gap").max()).rows()
+            ):
                 place.annotate(
                     names[code], (value, gap), (1, 2), textcoords="offset points", fontsize=5, color="#444444"
                 )

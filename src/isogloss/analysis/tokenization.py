@@ -203,7 +203,11 @@ def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[
                     own[measure], own["gap"], s=16, edgecolors=colour, linewidths=0.9, label=method,
                     facecolors=np.where(hollow, "none", colour).tolist(),
                 )  # fmt: skip
-            tops = both.drop_nulls(measure).group_by("language").agg(pl.col("gap").max(), pl.col(measure).first())
+            tops = (
+                both.drop_nulls(measure)
+                .group_by("language", maintain_order=True)
+                .agg(pl.col("gap").max(), pl.col(measure).first())
+            )
             for code, gap, value in tops.iter_rows():
                 place.annotate(code, (value, gap), (2, 3), textcoords="offset points", fontsize=5, color="#444444")
             place.set_xlabel(MEASURES[measure])

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from isogloss.analysis import analyses
 from isogloss.analysis.findings import Options
 from isogloss.analysis.plots import save
@@ -17,8 +19,6 @@ from isogloss.report.page import page
 from isogloss.report.subject import subjects
 from isogloss.store import safe_name
 
-FOLDER = "report"  # beside the page: tables and figures
-
 
 def report(folders: Sequence[Path], out: Path | None = None) -> Path:
     """Write the report of run directories.
@@ -28,7 +28,8 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
 
     Args:
         folders: run directories.
-        out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several.
+        out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
+            figures go to a folder of that name without `.html`.
 
     Returns:
         The page.
@@ -37,20 +38,24 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
         IsoglossError: one is no run directory, or nothing in it is finished.
     """
     cheap = [name for name, own in analyses().items() if not own.computes]
-    for folder in folders:
-        for _ in analyze(folder, cheap, Options(), skip=True):
-            pass
+    missing = [
+        str(line) for folder in folders for line in analyze(folder, cheap, Options(), skip=True) if _skipped(line)
+    ]
     found = subjects(folders)
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    names = [archive.spec.name for subject in found for archive in subject.archives.values()]
-    command = shlex.join(["isogloss", "report", *map(str, folders)])
-    beside = target.parent / (FOLDER if len(folders) == 1 else f"{FOLDER}-{target.stem}")
+    names = dict.fromkeys(archive.spec.name for subject in found for archive in subject.archives.values())
+    command = shlex.join(["isogloss", "report", *map(str, folders), *(["--out", str(out)] if out else [])])
+    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     beside.mkdir(parents=True, exist_ok=True)
-    export(found, beside)
     for subject in found:
-        before = f"{safe_name(subject.task)}-" if len(found) > 1 else ""
+        before = f"{safe_name(subject.task)}-{subject.metric}-{subject.source}-" if len(found) > 1 else ""
+        export(subject, beside, before)
         for name, figure in drawn(subject).items():
             save(figure, beside / f"{before}{name}")
     with atomic_file(target) as file:
-        file.write_text(page(found, " · ".join(dict.fromkeys(names)), command), encoding="utf-8")
+        file.write_text(page(found, " · ".join(names), command, missing), encoding="utf-8")
     return target
+
+
+def _skipped(line: object) -> bool:
+    return isinstance(line, Text) and "left out;" in line.plain

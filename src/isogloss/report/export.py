@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-
-import polars as pl
 
 from isogloss.cache import atomic_file
 from isogloss.report.subject import Subject
 from isogloss.report.tables import by_language, overview
-from isogloss.store import safe_name
 
 LONGEST = 300  # rows of a LaTeX table: a longer one is for programs, not for paper
 
 
-def export(subjects: Sequence[Subject], folder: Path) -> list[Path]:
+def export(subject: Subject, folder: Path, before: str) -> None:
     """Write every table.
 
     Args:
-        subjects: of the report.
+        subject: of the report.
         folder: where to.
-
-    Returns:
-        The files.
+        before: what names begin with.
     """
-    written = []
-    for subject in subjects:
-        before = f"{safe_name(subject.task)}-" if len(subjects) > 1 else ""
-        found = {"methods": overview(subject), "languages": by_language(subject), **subject.tables}
-        for title, table in found.items():
-            written += _write(table, folder / f"{before}{title}")
-    return written
-
-
-def _write(table: pl.DataFrame, stem: Path) -> list[Path]:
-    files = [stem.with_name(f"{stem.name}.csv")]
-    with atomic_file(files[0]) as file:
-        table.write_csv(file)
-    if len(table) <= LONGEST:
-        files.append(stem.with_name(f"{stem.name}.tex"))
-        text = table.to_pandas().to_latex(index=False, escape=True, na_rep="", float_format="%.3f")
-        with atomic_file(files[1]) as file:
-            file.write_text(text, encoding="utf-8")
-    return files
+    for title, table in {"methods": overview(subject), "languages": by_language(subject), **subject.tables}.items():
+        with atomic_file(folder / f"{before}{title}.csv") as file:
+            table.write_csv(file)
+        if len(table) <= LONGEST:
+            small = dict.fromkeys(
+                (name for name in table.columns if name == "p" or name.startswith("p_")), "{:.2g}".format
+            )
+            text = table.to_pandas().to_latex(
+                index=False, escape=True, na_rep="", float_format="%.3f", formatters=small
+            )
+            with atomic_file(folder / f"{before}{title}.tex") as file:
+                file.write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -53,26 +55,27 @@ class Part:
     answer: list[str]
     caveats: list[str]
     sections: list[Section]
-    provenance: list[tuple[str, str, str]]  # name, spec and environment of each run
+    provenance: list[tuple[str, str, str, str]]  # name, command, spec and environment of each run
 
 
-def page(subjects: Sequence[Subject], title: str, command: str) -> str:
+def page(subjects: Sequence[Subject], title: str, command: str, missing: Sequence[str]) -> str:
     """The page.
 
     Args:
         subjects: one a task.
         title: of the page.
         command: that makes it again.
+        missing: lines on analyses that could not be carried out.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_file), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     # Not one character of a library's code may end the element that it stands in.
-    bundle: str = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # as without it, which its stub forbids
+    bundle: str = vl_convert.javascript_bundle(None, alt.VEGALITE_VERSION.rpartition(".")[0])  # type: ignore[arg-type]
     library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     return environment.get_template("report.html").render(
-        title=title, parts=[_part(subject) for subject in subjects], command=command,
+        title=title, parts=[_part(subject) for subject in subjects], command=command, missing=missing,
         style=Markup(_file("style.css")), script=Markup(_file("script.js")), library=Markup(library),  # noqa: S704 - ours
     )  # fmt: skip
 
@@ -84,21 +87,27 @@ def _file(name: str) -> str:
 def _part(subject: Subject) -> Part:
     count = len(subject.targets)
     named = f"{subject.task}: {subject.source.name} to {count} {'language' if count == 1 else 'languages'}"
-    provenance = [
-        (name, yaml.dumps(archive.stored.spec()), json.dumps(_environment(archive.stored.path), indent=2))
-        for name, archive in subject.archives.items()
-    ]
+    provenance = []
+    for name, archive in subject.archives.items():
+        environment = json.loads((archive.stored.path / "environment.json").read_text(encoding="utf-8"))
+        command = shlex.join(environment.get("command") or [])
+        provenance.append((name, command, yaml.dumps(archive.stored.spec()), json.dumps(environment, indent=2)))
     sections = [made for build in SECTIONS if (made := build(subject)) is not None]
     return Part(named, words.answer(subject), words.caveats(subject), sections, provenance)
 
 
-def _environment(folder: Any) -> Any:
-    return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-
-
 def _drawn(charts: Sequence[Chart]) -> list[dict[str, Any]]:
     with alt.data_transformers.enable("default", max_rows=None):  # the page is bounded as a whole
-        return [chart.to_dict() for chart in charts]
+        return [_finite(chart.to_dict()) for chart in charts]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is not known is null."""
+    if isinstance(value, dict):
+        return {name: _finite(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _methods(subject: Subject) -> Section:
@@ -128,7 +137,8 @@ def _differences(subject: Subject) -> Section | None:
     if not charts:
         return None
     text = (
-        "Difference of mean target scores, and of single languages, with 95 % intervals over seeds and test examples. "
+        "Differences of mean target scores, in the languages that both methods have, and of single languages, with "
+        "95 % intervals over seeds and test examples. "
         "p holds for new seeds; p items exchanges the methods' answers to an example and holds for these trained "
         "models alone. Both are corrected by Holm's procedure in the columns that say so."
     )
@@ -161,7 +171,10 @@ def _section(
 
 def _sheets(subject: Subject, titles: dict[str, str]) -> list[Sheet]:
     found = {title: subject.table(name) for name, title in titles.items()}
-    return [tables.plain_sheet(title, table) for title, table in found.items() if table is not None]
+    one = ["run"] if len(subject.archives) == 1 else []
+    return [
+        tables.plain_sheet(title, table.drop(one, strict=False)) for title, table in found.items() if table is not None
+    ]
 
 
 def _table(subject: Subject, title: str) -> pl.DataFrame:
@@ -177,7 +190,8 @@ SECTIONS: list[Callable[[Subject], Section | None]] = [
     _section(
         "distance", "Distance", languages.distance,
         {"distance-correlation": "Correlation with score and gap", "distance": "Distances to the source"},
-        "Distances of URIEL+, and the model's own: one less the mean cosine of parallel sentences before training.",
+        "Linguists' distances (URIEL+), script, text in pre-training, tokens, and the model's own before training: one "
+        "less the mean cosine of parallel sentences, each language's mean taken off, and one less retrieval.",
     ),
     _section(
         "tokenization", "Tokenization", languages.tokenization,
@@ -185,7 +199,7 @@ SECTIONS: list[Callable[[Subject], Section | None]] = [
             "tokenization-correlation": "Correlation with score and gap", "tokenization": "By language",
             "tokenization-groups": "Low-resource languages against the rest",
         },
-        "Fertility is tokens a word; it is left out for scripts that do not put spaces between words.",
+        "Measures of words are left out where neither the data nor spaces tell words apart.",
     ),
     _training,
     _section(
@@ -195,7 +209,10 @@ SECTIONS: list[Callable[[Subject], Section | None]] = [
     ),
     _section(
         "boundary", "Decision boundary", states.boundary,
-        {"boundary": "A classifier of the source against one of the target"},
+        {
+            "boundary": "A classifier of the source against one of the target",
+            "boundary-planes": "How much of the states the plane holds, and how often it gives the model's answer",
+        },
         "States that enter the head, and regions where it gives each class; distances in t-SNE mean little.",
         small=True,
     ),

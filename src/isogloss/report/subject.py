@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import polars as pl
 
 from isogloss.analysis.findings import FOLDER
+from isogloss.analyze import fingerprint, kept
 from isogloss.archive import Archive
+from isogloss.errors import IsoglossError
 from isogloss.languages import Language
 from isogloss.report.compare import together, unlike
 from isogloss.table import in_order
@@ -31,8 +33,11 @@ class Subject:
         archives: the run directories by name.
         scores: test scores in that metric.
         history: of all runs.
-        tables: of the analyses that were carried out, by title.
-        stale: analyses that are older than the run's last scores.
+        tables: of the analyses that were carried out, by title; those that name no methods have a column `run`.
+        records: of a cell of each method.
+        runs: the run of each method.
+        stale: tables that are of other scores than the run has now.
+        unlike: languages left out because their test examples differ between runs.
     """
 
     task: str
@@ -43,8 +48,10 @@ class Subject:
     scores: pl.DataFrame
     history: pl.DataFrame
     tables: dict[str, pl.DataFrame]
-    records: dict[str, dict[str, Any]]  # a cell's record of each method
-    stale: list[str] = field(default_factory=list)
+    records: dict[str, dict[str, Any]]
+    runs: dict[str, str]
+    stale: list[str]
+    unlike: list[str]
 
     @property
     def targets(self) -> list[Language]:
@@ -66,8 +73,8 @@ class Subject:
     @cached_property
     def common(self) -> list[str]:
         """Targets that every run was scored in."""
-        counts = self.scores.group_by("language").len()
-        whole = counts.filter(pl.col("len") == pl.col("len").max())["language"]
+        cells = len(self.scores.select("method", "seed").unique())
+        whole = self.scores.group_by("language").len().filter(len=cells)["language"]
         return sorted(set(whole) - {str(self.source)})
 
     def table(self, title: str) -> pl.DataFrame | None:
@@ -115,23 +122,34 @@ def _subject(task: str, metric: str, source: str, archives: dict[str, Archive], 
         records |= {called[cell.label]: found.record for cell, found in archive.cells}
         scores.append(_renamed(own, called))
         history.append(_renamed(archive.stored.table("history"), called))
-        made = archive.stored.path / "scores.parquet"
-        for file in sorted((archive.stored.path / FOLDER).glob("*.parquet")):
-            table = pl.read_parquet(file)
-            tables.setdefault(file.stem, []).append(_renamed(table, called))
-            if file.stat().st_mtime_ns < made.stat().st_mtime_ns:
-                stale.append(f"{name}: {file.stem}" if several else file.stem)
+        now = fingerprint(archive.stored)
+        for title, (_, before) in sorted(kept(archive.stored).items()):
+            file = archive.stored.path / FOLDER / f"{title}.parquet"
+            if file.is_file():  # else it is a figure
+                tables.setdefault(title, []).append(_renamed(pl.read_parquet(file), called, name))
+                if before != now:
+                    stale.append(f"{name}: {title}" if several else title)
     found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
-    every = pl.concat(scores)
+    every, left_out = pl.concat(scores), sorted(unlike(archives)) if len(archives) > 1 else []
     if len(archives) > 1:  # what was found of each alone is over its own languages
-        every = every.filter(~pl.col("language").is_in(list(unlike(archives))))
+        if source in left_out:
+            raise IsoglossError(
+                f"{', '.join(archives)} were not scored on the same examples of {source}: there is nothing to compare; "
+                "score them with the same data and limits, or report them one by one"
+            )
+        every = every.filter(~pl.col("language").is_in(left_out))
         alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
         found = {title: table for title, table in found.items() if title not in alone}
         found |= together(archives, calls, every)
+    runs = {method: name for name, called in calls.items() for method in called.values()}
     return Subject(
-        task, metric, Language.parse(source), methods, archives, every, pl.concat(history), found, records, stale,
+        task, metric, Language.parse(source), methods, archives, every, pl.concat(history), found, records, runs, stale,
+        left_out,
     )  # fmt: skip
 
 
-def _renamed(table: pl.DataFrame, called: dict[str, str]) -> pl.DataFrame:
-    return table.with_columns(pl.col(name).replace(called) for name in OF_METHODS if name in table.columns)
+def _renamed(table: pl.DataFrame, called: dict[str, str], run: str | None = None) -> pl.DataFrame:
+    there = [name for name in OF_METHODS if name in table.columns]
+    if not there and run is not None:
+        return table.select(pl.lit(run).alias("run"), pl.all())
+    return table.with_columns(pl.col(name).replace(called) for name in there)

@@ -108,7 +108,9 @@ def by_language(subject: Subject) -> pl.DataFrame:
         }
         for code, own in ((code, Language.parse(code)) for code in order)
     ]  # fmt: skip
-    there = [method for method in subject.methods if method in wide.columns]
+    clash = {name: f"method {name}" for name in set(facts[0]) - {"language"}}
+    wide = wide.rename(clash, strict=False)
+    there = [name for method in subject.methods if (name := clash.get(method, method)) in wide.columns]
     return pl.DataFrame(facts).join(wide, on="language", how="left", maintain_order="left").select(
         "language", "name", "family", "script", "CC-100", *there
     )  # fmt: skip

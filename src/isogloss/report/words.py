@@ -11,6 +11,7 @@ from isogloss.report.subject import Subject
 
 BEYOND = 0.05  # p-values below it are called beyond chance
 NAMED = 3  # languages that are named at either end
+SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
 
 
 def answer(subject: Subject) -> list[str]:
@@ -26,20 +27,23 @@ def caveats(subject: Subject) -> list[str]:
         found.append("Some methods have one seed: their intervals cover other test examples, not another training.")
     if len(set(seeds)) > 1:
         found.append(f"The methods have {min(seeds)} to {max(seeds)} seeds.")
-    uneven = subject.scores.group_by("language", maintain_order=True).len()
-    if uneven["len"].n_unique() > 1:
-        missing = len(uneven.filter(pl.col("len") < pl.col("len").max()))
-        found.append(f"{missing} languages were not scored by every run; they are left out of all means.")
+    missing = len(set(subject.scores["language"]) - set(subject.common) - {str(subject.source)})
+    if missing:
+        found.append(f"Not scored by every run, and left out of all means: {_languages(missing)}.")
+    if subject.unlike:
+        found.append(f"Left out, since their test examples are not the same in all runs: {', '.join(subject.unlike)}.")
     for method, record in subject.records.items():
         if cut := record["truncated"]["test"]:
             found.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
-    for key in ("head", "select"):
-        kinds = {method: str(record["facts"]["settings"].get(key)) for method, record in subject.records.items()}
-        if len(set(kinds.values())) > 1:
-            listed = ", ".join(f"{method} {kind}" for method, kind in kinds.items())
-            found.append(f"The methods differ in `{key}`: {listed}.")
+    facts = {method: record["facts"] for method, record in subject.records.items()}
+    unlike = {key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS}
+    unlike["backbone"] = {method: own["backbone"]["weights"][:8] for method, own in facts.items()}
+    unlike["training data"] = {method: str(own.get("train"))[:8] for method, own in facts.items()}
+    for what, values in unlike.items():
+        if len(set(map(str, values.values()))) > 1:
+            found.append(f"The methods differ in {what}: {', '.join(f'{name} {own}' for name, own in values.items())}.")
     if subject.stale:
-        found.append(f"Older than the last scores, and to be made again: {', '.join(subject.stale)}.")
+        found.append(f"Of other scores than the run has now, and to be made again: {', '.join(subject.stale)}.")
     return found
 
 
@@ -59,29 +63,28 @@ def ranked(subject: Subject) -> list[str]:
 
 
 def _carried(subject: Subject) -> Iterator[str]:
-    order = ranked(subject)
-    if not order:
-        return
-    best = order[0]
-    source, target, ratio = (value(subject, best, name) for name in ("source", "target", "transfer-ratio"))
-    if source is None or target is None or ratio is None:
-        return
-    count = len(subject.common)
-    yield (
-        f"{best} carries {100 * ratio[0]:.0f} % of {subject.source.name} to {count} language{'s' * (count != 1)}: "
-        f"{subject.metric} {source[0]:.3f} there, {target[0]:.3f} on average in the others{_interval(target)}."
-    )
+    for best in ranked(subject)[:1]:
+        source, target, ratio = (value(subject, best, name) for name in ("source", "target", "transfer-ratio"))
+        if source is None or target is None:
+            return
+        to, there = _languages(len(subject.common)), f"{subject.metric} {source[0]:.3f} in {subject.source.name}"
+        on_average = f"{target[0]:.3f}{_interval(target)} on average in the others"
+        if ratio is None:
+            yield f"{best} scores the highest in {to}: {there}, {on_average}."
+        else:
+            yield f"{best} carries {100 * ratio[0]:.0f} % of {subject.source.name} to {to}: {there}, {on_average}."
 
 
 def _best(subject: Subject) -> Iterator[str]:
-    if len(subject.methods) < 2:  # noqa: PLR2004
-        return
     means = subject.by_language.filter(pl.col("language").is_in(subject.common))
+    if len(subject.methods) < 2 or not len(means):  # noqa: PLR2004
+        return
     top = means.filter(pl.col("score") == pl.col("score").max().over("language"))
-    counts = dict(top.group_by("method", maintain_order=True).len().sort("len", descending=True).iter_rows())
-    total = means["language"].n_unique()
-    parts = [f"{method} for {count}" for method, count in counts.items()]
-    yield f"Highest score by language, of {total}: {', '.join(parts)}."
+    counts = dict.fromkeys(subject.methods, 0) | dict(top.group_by("method").len().iter_rows())
+    ties = len(top) - top["language"].n_unique()
+    listed = ", ".join(f"{name} in {count}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    total = _languages(means["language"].n_unique())
+    yield f"The highest score, of {total}: {listed}{' (ties count for each)' if ties else ''}."
 
 
 def _against_next(subject: Subject) -> Iterator[str]:
@@ -90,17 +93,19 @@ def _against_next(subject: Subject) -> Iterator[str]:
         return
     best, second = order[:2]
     for one, other, sign in ((best, second, 1), (second, best, -1)):
-        for row in table.filter(scope="target", one=one, other=other).iter_rows(named=True):
-            p = row["p_holm"]
-            if p is None:
-                judged = "with one seed in common nothing can be said about another training"
-            elif p < BEYOND:
-                judged = f"more than seeds and test examples explain (p = {_p(p)}, corrected by Holm)"
-            else:
-                judged = f"no more than seeds and test examples explain (p = {_p(p)}, corrected by Holm)"
+        for row in table.filter(scope="target", one=one, other=other).drop_nulls("difference").iter_rows(named=True):
             low, high = sorted(100 * sign * (row[name] or 0.0) for name in ("low", "high"))
             bounds = "" if row["low"] is None else f" [{low:+.1f}, {high:+.1f}]"
-            yield f"It is {100 * sign * row['difference']:.1f} points{bounds} above {second}, the next best: {judged}."
+            apart = f"{best} is {abs(100 * row['difference']):.1f} points{bounds} above {second}, the next"
+            p = row["p_holm"]
+            if row["seeds"] == 1:
+                yield f"{apart}; with one seed in common nothing can be said about another training."
+            elif p is None:
+                yield f"{best} and {second}, the next, do not differ enough to be tested."
+            elif p < BEYOND:
+                yield f"{apart}: more than seeds and test examples explain (p {_p(p)}, corrected by Holm)."
+            else:
+                yield f"{apart}: not shown to be more than seeds and test examples explain (p {_p(p)}, by Holm)."
 
 
 def _ends(subject: Subject) -> Iterator[str]:
@@ -112,7 +117,7 @@ def _ends(subject: Subject) -> Iterator[str]:
     if len(means) < 2 * NAMED:
         return
     rows = [(Language.parse(code).name, score) for code, score in means.iter_rows()]
-    yield f"Best with it: {_listed(rows[:NAMED])}; worst: {_listed(rows[-NAMED:][::-1])}."
+    yield f"With {order[0]}, the best are {_listed(rows[:NAMED])}; the worst {_listed(rows[-NAMED:][::-1])}."
 
 
 def _forecast(subject: Subject) -> Iterator[str]:
@@ -138,4 +143,8 @@ def _listed(rows: Sequence[tuple[str, float]]) -> str:
 
 
 def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "< .001"  # noqa: PLR2004
+    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"  # noqa: PLR2004
+
+
+def _languages(count: int) -> str:
+    return f"{count} language" if count == 1 else f"{count} languages"

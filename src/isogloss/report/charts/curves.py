@@ -35,7 +35,7 @@ def learning(subject: Subject) -> list[Chart]:
 
 
 def opening(subject: Subject) -> list[Chart]:
-    """Source, mean target and gap on samples of development data, and the onset of the gap."""
+    """Source, mean target and gap on samples of development data."""
     table = subject.table("dynamics")
     if table is None:
         return []

@@ -8,19 +8,22 @@ import altair as alt
 import polars as pl
 
 from isogloss.analysis.coordinates import DISTANCES
-from isogloss.analysis.tokenization import MEASURES
-from isogloss.report.charts.style import FREE, Chart, choice, method_colour, named, wide
+from isogloss.analysis.tokenization import MEASURES, comparable
+from isogloss.report.charts.style import FREE, Chart, choice, method_colour, named, titled, wide
 from isogloss.report.subject import Subject
 
 
 def _against(subject: Subject, measures: pl.DataFrame, names: Mapping[str, str], label: str) -> list[Chart]:
     """Score or gap of every language against a measure of it; both, and the measure, from menus."""
-    there = [name for name in names if name in measures.columns and measures[name].drop_nulls().n_unique() > 1]
+    targets = measures.filter(pl.col("language") != str(subject.source))
+    there = [name for name in names if name in targets.columns and targets[name].drop_nulls().n_unique() > 1]
     if not there:
         return []
-    long = measures.unpivot(there, index="language", variable_name="measure", value_name="x").drop_nulls("x")
+    targets = targets.with_columns(pl.col(there).cast(pl.Float64))
+    long = targets.unpivot(there, index=["run", "language"], variable_name="measure", value_name="x").drop_nulls("x")
     long = long.with_columns(pl.col("measure").replace(dict(names)))
-    table = named(long).join(subject.by_language, on="language", maintain_order="left")
+    scores = subject.by_language.with_columns(pl.col("method").replace(subject.runs).alias("run"))
+    table = named(long).join(scores, on=["run", "language"], maintain_order="left")
     table = table.unpivot(
         ["gap", "score"], index=["language", "measure", "x", "method", "name", "family"], variable_name="of",
         value_name="y",
@@ -39,26 +42,19 @@ def _against(subject: Subject, measures: pl.DataFrame, names: Mapping[str, str],
     line = base.transform_regression("x", "y", groupby=["method"]).mark_line(opacity=0.6).encode(
         x="x:Q", y="y:Q", color=colour
     )  # fmt: skip
-    return [wide(alt.layer(points, line))]
+    return [titled(wide(alt.layer(points, line)), "of + ' against ' + measure")]
 
 
 def distance(subject: Subject) -> list[Chart]:
     """Gap or score against distances to the source."""
     table = subject.table("distance")
-    return [] if table is None else _against(subject, _once(table, subject, DISTANCES), DISTANCES, "distance")
+    return [] if table is None else _against(subject, table, DISTANCES, "distance")
 
 
 def tokenization(subject: Subject) -> list[Chart]:
     """Gap or score against how a language is cut into tokens."""
     table = subject.table("tokenization")
-    return [] if table is None else _against(subject, _once(table, subject, MEASURES), MEASURES, "measure")
-
-
-def _once(table: pl.DataFrame, subject: Subject, names: Mapping[str, str]) -> pl.DataFrame:
-    """Each target once: several runs may have looked at it."""
-    own = table.filter(pl.col("language") != str(subject.source))
-    there = [name for name in names if name in own.columns]
-    return own.group_by("language", maintain_order=True).agg(pl.col(there).cast(pl.Float64).first())
+    return [] if table is None else _against(subject, comparable(table), MEASURES, "measure")
 
 
 def forecast(subject: Subject) -> list[Chart]:
@@ -92,4 +88,4 @@ def forecast(subject: Subject) -> list[Chart]:
     there = alt.condition("isValid(datum.score)", alt.value(1), alt.value(0))
     cross = base.mark_point(shape="cross", size=50, color="#D55E00").encode(x="at:Q", y=y, tooltip=tips, opacity=there)
     rows = max(len(table.filter(method=methods[0], kind=one)) for one in kinds)
-    return [wide(alt.layer(rule, dot, cross), 15 * max(4, rows))]
+    return [titled(wide(alt.layer(rule, dot, cross), 15 * max(4, rows)), "method + ', languages ' + kind")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from isogloss.report.charts.style import Chart, choice, method_colour, named, wide
+from isogloss.report.charts.style import Chart, choice, method_colour, named, titled, wide
 from isogloss.report.subject import Subject
 from isogloss.report.words import BEYOND
 
@@ -22,7 +22,8 @@ def spread(subject: Subject) -> list[Chart]:
     tips = ["name:N", "language:N", "method:N", alt.Tooltip("score:Q", format=".3f")]
     targets = alt.Chart(table.filter(~is_source))
     ticks = targets.mark_tick(thickness=2, size=14, opacity=0.65).encode(x=x, y=y, color=colour, tooltip=tips)
-    middle = targets.mark_circle(size=90).encode(x="mean(score):Q", y=y, color=colour)
+    common = alt.Chart(table.filter(pl.col("language").is_in(subject.common)))
+    middle = common.mark_circle(size=90).encode(x="mean(score):Q", y=y, color=colour)
     source = alt.Chart(table.filter(is_source)).mark_point(shape="diamond", size=90, filled=True)
     source = source.encode(x=x, y=y, color=colour, tooltip=tips)
     return [wide(alt.layer(ticks, middle, source), round(BAR * 1.4) * len(subject.methods))]
@@ -44,9 +45,12 @@ def forest(subject: Subject) -> list[Chart]:
     )
     dot = base.mark_point(filled=True, size=80).encode(x="difference:Q", y=y, tooltip=tips)
     zero = alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x="x:Q")
-    return [wide(alt.layer(zero, rule, dot), round(BAR * 1.5) * max(2, len(subject.methods)))]
+    return [
+        titled(wide(alt.layer(zero, rule, dot), round(BAR * 1.5) * max(2, len(subject.methods))), "'over ' + other")
+    ]
 
 
+VERDICTS = [f"p < {BEYOND}", "not told apart", "not tested"]
 NUMBERS = ("difference", "low", "high", "p", "p_holm", "p_items", "p_items_holm")
 MIRRORED = ("difference", "low", "high")
 
@@ -59,6 +63,11 @@ def _both_ways(table: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([table, turned.select(table.columns)]).with_columns(pl.col(*MIRRORED).round(5))
 
 
+def _verdict(p: pl.Expr) -> pl.Expr:
+    beyond, within, untested = map(pl.lit, VERDICTS)
+    return pl.when(p.is_null()).then(untested).when(p < BEYOND).then(beyond).otherwise(within)
+
+
 def by_language(subject: Subject) -> list[Chart]:
     """The difference of two methods in each language, with intervals, largest first."""
     table = subject.table("significance")
@@ -69,7 +78,7 @@ def by_language(subject: Subject) -> list[Chart]:
         return []
     own = named(own).with_columns(
         (pl.col("one") + " over " + pl.col("other")).alias("pair"),
-        pl.when(pl.col("p_holm") < BEYOND).then(pl.lit("p < .05")).otherwise(pl.lit("not told apart")).alias("Holm"),
+        _verdict(pl.col("p_holm")).alias("Holm"),
         pl.col(*MIRRORED).round(5),
     )
     pairs = own["pair"].unique(maintain_order=True).to_list()
@@ -79,11 +88,11 @@ def by_language(subject: Subject) -> list[Chart]:
     y = alt.Y("name:N", sort=alt.EncodingSortField("difference", order="descending"), title=None)
     colour = alt.Color(
         "Holm:N",
-        scale=alt.Scale(domain=["p < .05", "not told apart"], range=["#D55E00", "#8C8C8C"]),
+        scale=alt.Scale(domain=VERDICTS, range=["#D55E00", "#8C8C8C", "#56B4E9"]),
         legend=alt.Legend(orient="top", title="corrected by Holm"),
     )
     tips = ["name:N", "language:N", *(alt.Tooltip(f"{name}:Q", format=".4f") for name in NUMBERS)]
     rule = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title="difference"), x2="high:Q", y=y, color=colour)
     dot = base.mark_point(filled=True, size=45).encode(x="difference:Q", y=y, color=colour, tooltip=tips)
     zero = alt.Chart(pl.DataFrame({"x": [0.0]})).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x="x:Q")
-    return [wide(alt.layer(zero, rule, dot), 15 * max(4, languages))]
+    return [titled(wide(alt.layer(zero, rule, dot), 15 * max(4, languages)), "pair")]

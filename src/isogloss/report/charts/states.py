@@ -8,6 +8,7 @@ import polars as pl
 
 from isogloss.backbones.anatomy import INSIDE
 from isogloss.report.charts.style import (
+    CLASSES,
     DIVERGING,
     FREE,
     Chart,
@@ -15,27 +16,27 @@ from isogloss.report.charts.style import (
     method_colour,
     method_dash,
     named,
+    titled,
     wide,
 )
 from isogloss.report.subject import Subject
 
+KEPT = "cka with the pre-trained states"
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 
 
 def depths(subject: Subject) -> list[Chart]:
     """Each measure of states by depth: before training dotted, after it a line a method."""
-    parts = [part for title in ("representation", "forgetting") if (part := subject.table(title)) is not None]
+    columns = ["method", "depth", "measure", "before", "after"]
+    parts = []
+    for title, name in (("representation", None), ("forgetting", "cka")):  # retrieval is in both
+        found = subject.table(title)
+        if found is not None:
+            own = found.filter(pl.col("language") != str(subject.source), pl.col("depth").is_not_null()).select(columns)
+            parts.append(own if name is None else own.filter(measure=name).with_columns(measure=pl.lit(KEPT)))
     if not parts:
         return []
-    columns = ["method", "depth", "measure", "before", "after"]
-    kept = []
-    for number, (part, title) in enumerate(zip(parts, ("representation", "forgetting"), strict=False)):
-        own = part.filter(pl.col("language") != str(subject.source), pl.col("depth").is_not_null()).select(columns)
-        if number or title == "forgetting":
-            own = own.filter(pl.col("measure") != "retrieval") if len(parts) > 1 else own
-            own = own.with_columns((pl.col("measure") + pl.lit(", forgetting")).alias("measure"))
-        kept.append(own)
-    table = pl.concat(kept, how="diagonal_relaxed")
+    table = pl.concat(parts, how="diagonal_relaxed").with_columns(pl.col("before", "after").fill_nan(None))
     means = table.group_by("method", "depth", "measure", maintain_order=True).agg(
         pl.col("before", "after").mean().round(4)
     )
@@ -47,19 +48,19 @@ def depths(subject: Subject) -> list[Chart]:
             x=x, y=y, color=method_colour(subject.methods), strokeDash=method_dash(subject.methods),
             tooltip=["method:N", "depth:Q", "before:Q", "after:Q"],
         )  # fmt: skip
-        before = base.mark_line(strokeDash=[2, 3], color="#8C8C8C").encode(x=x, y="mean(before):Q")
+        before = base.mark_line(strokeDash=[2, 3], color="#8C8C8C").encode(x=x, y="before:Q", detail="method:N")
         charts.append(wide(alt.layer(before, after), 220))
     return charts
 
 
 def boundary(subject: Subject) -> list[Chart]:
-    """Source and target examples in two dimensions, by class, with the regions of the classifier of the source."""
+    """Source and target examples in two dimensions, by class, with the regions of the trained head."""
     points, regions = subject.table("boundary-points"), subject.table("boundary-regions")
     if points is None:
         return []
     points = named(points).with_columns(pl.col("pca_x", "pca_y", "tsne_x", "tsne_y").round(3))
     classes = sorted(set(points["gold"]))
-    scale = alt.Scale(domain=classes, scheme="tableau10")
+    scale = alt.Scale(domain=classes, range=CLASSES)
     colour = alt.Color(
         "gold:N", scale=scale, legend=alt.Legend(orient="bottom", columns=2, title="class", symbolOpacity=1),
     )  # fmt: skip
@@ -112,12 +113,12 @@ AXIS = alt.Axis(labels=False, ticks=False, grid=False)
 
 
 def importance(subject: Subject) -> list[Chart]:
-    """What is lost when a group of weights is set back, layer by layer."""
+    """What a group of weights does when it is set back or put in alone, layer by layer."""
     table = subject.table("importance-effects")
     if table is None:
         return []
     own = table.filter(pl.col("layer").is_not_null())
-    own = own.with_columns(pl.col("layer") + 1, pl.col("effect").round(4))
+    own = own.with_columns(pl.col("layer") + 1, pl.col("effect", "low", "high").fill_nan(None).round(4))
     methods = [name for name in subject.methods if name in set(own["method"])]
     method = choice("method", methods, "method")
     way, of = choice("way", ["rewind", "transplant"], "do"), choice("of", ["gap", "target", "source"], "effect on")
@@ -135,7 +136,7 @@ def importance(subject: Subject) -> list[Chart]:
             tooltip=["layer:O", "weights:N", *(alt.Tooltip(f"{name}:Q", format="+.4f") for name in BOUNDS)],
         )
     )  # fmt: skip
-    return [wide(chart, 180)]
+    return [titled(wide(chart, 180), "method + ': effect on ' + of + ', ' + way")]
 
 
 def memory(subject: Subject) -> list[Chart]:

@@ -11,6 +11,7 @@ import polars as pl
 from isogloss.languages import Language
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C"]  # Okabe and Ito (2008)
+CLASSES = [*COLOURS, "#F0E442"]
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]]
 SCHEME: Any = "viridis"
 DIVERGING: Any = "purpleorange"
@@ -53,6 +54,16 @@ def named(table: pl.DataFrame) -> pl.DataFrame:
     ]
     facts = pl.DataFrame(rows, schema=dict.fromkeys(("language", "name", "family", "script"), pl.String))
     return table.join(facts, on="language", maintain_order="left")
+
+
+def titled(chart: Any, text: str) -> Any:
+    """With a title that follows the menus, so that it still says what is shown on paper.
+
+    Args:
+        chart: whose menus it is.
+        text: a Vega expression.
+    """
+    return chart.properties(title=alt.TitleParams(alt.expr(text), anchor="start", fontSize=12, fontWeight="normal"))
 
 
 def wide(chart: Any, height: int = HEIGHT) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isogloss.languages import Language
-from isogloss.report.charts.style import SCHEME, Chart, choice, named, wide
+from isogloss.report.charts.style import SCHEME, Chart, choice, named, titled, wide
 from isogloss.report.subject import Subject
 from isogloss.report.words import ranked
 
@@ -88,7 +88,7 @@ def world(subject: Subject) -> list[Chart]:
         type="equalEarth", scale=alt.expr(f"width * ({_by_view('zoom')})"),
         rotate=alt.expr(f"[-({_by_view('east')}), 0, 0]"), center=alt.expr(f"[0, {_by_view('north')}]"),
     )  # fmt: skip
-    return [wide(chart, 420).properties(projection=projection)]
+    return [titled(wide(chart, 420).properties(projection=projection), "of + ' of ' + method")]
 
 
 def _by_view(column: str) -> str:

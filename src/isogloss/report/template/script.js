@@ -14,7 +14,12 @@
     };
     for (const holder of document.querySelectorAll("script[data-chart]")) {
       const place = document.getElementById(holder.dataset.chart);
-      await vegaEmbed(place, JSON.parse(holder.textContent), { config, actions: false, renderer: "svg" });
+      try {
+        await vegaEmbed(place, JSON.parse(holder.textContent), { config, actions: false, renderer: "svg" });
+      } catch (error) {  // the other charts are drawn all the same
+        place.textContent = "This chart could not be drawn.";
+        console.error(error);
+      }
     }
     root.dataset.drawn = "yes";
   };
@@ -34,7 +39,7 @@
   for (const table of document.querySelectorAll("table")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-      const number = table.tBodies[0].querySelector(`tr td:nth-child(${column + 1}).number`) !== null;
+      const number = table.tBodies[0].querySelector(`tr :nth-child(${column + 1}).number`) !== null;
       const now = head.getAttribute("aria-sort");
       const next = now === "none" ? (number ? "descending" : "ascending") : now === "ascending" ? "descending" : "ascending";
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
@@ -63,6 +68,11 @@
     fields.forEach((field) => field.addEventListener("input", apply));
     apply();
   }
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((own) => { own.open = true; }));
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((own) => { own.open = true; });
+  });
+  addEventListener("afterprint", () => opened.forEach((own) => { own.open = false; }));
   draw();
 })();

