@@ -36,7 +36,9 @@ def caveats(subject: Subject) -> list[str]:
         if cut := record["truncated"]["test"]:
             found.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
     facts = {method: record["facts"] for method, record in subject.records.items()}
-    unlike = {key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS}
+    unlike = {
+        key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS
+    }
     unlike["backbone"] = {method: own["backbone"]["weights"][:8] for method, own in facts.items()}
     unlike["training data"] = {method: str(own.get("train"))[:8] for method, own in facts.items()}
     for what, values in unlike.items():
