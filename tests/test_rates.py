@@ -319,8 +319,9 @@ def test_slow_in_time_keeps_the_mean(tmp_path):
     method = find("slow-fast")
     assert method.settings().averaged
     assert not method.settings(**OFF).averaged
-    one, _, stored = tuned(tmp_path, "slow-fast", **OFF | {"slow_time": True}, late=0.999)
-    _, _, mean = tuned(tmp_path / "b", "fine-tuning", select="mean")
-    assert one.trend.onset is None  # so that all else is plain
-    for name, tensor in mean.items():
-        assert stored[name].equal(tensor), name
+    for tail, select in ((1.0, "mean"), (0.01, "last")):
+        one, _, stored = tuned(tmp_path / f"{tail}", "slow-fast", **OFF | {"slow_time": True}, late=0.999, tail=tail)
+        _, _, expected = tuned(tmp_path / select, "fine-tuning", select=select)
+        assert one.trend.onset is None  # so that all else is plain
+        for name, tensor in expected.items():
+            assert stored[name].equal(tensor), name

@@ -135,18 +135,26 @@ class Lane:
                 weight.lerp_(anchor, min(1.0, rate * own.pull))
 
     def keep(self, score: float, loss: float) -> None:
-        """Keep this epoch's weights if the run selects them, or their mean with those of all epochs before."""
+        """Keep this epoch's weights if the run selects them, or their mean with those of epochs before."""
         if self.run.settings.averaged:
-            self._average(score, loss)
+            self._average(score, loss, self.run.settings.averaged)
         elif self.run.settings.select == "last" or (score, -loss) > self.best:
             self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
 
-    def _average(self, score: float, loss: float) -> None:
-        """Checkpoint averaging (arXiv 2305.16834): after the last epoch, what is scored is the mean itself."""
-        epoch = self.step // self.updates
+    def _average(self, score: float, loss: float, share: float) -> None:
+        """Checkpoint averaging (arXiv 2305.16834): after the last epoch, what is scored is the mean itself.
+
+        Args:
+            score: of this epoch's weights, or of the mean.
+            loss: likewise.
+            share: of the epochs, the last, whose weights count.
+        """
+        epoch, epochs = self.step // self.updates, self.total // self.updates
         if epoch > self.best_epoch:
-            state = self.run.state()
-            old = self.best_state or state
-            self.best_state = {name: old[name] + (tensor - old[name]) / epoch for name, tensor in state.items()}
+            state, old = self.run.state(), self.best_state
+            counted = epoch - epochs + math.ceil(share * epochs)
+            if counted > 1:
+                state = {name: old[name] + (tensor - old[name]) / counted for name, tensor in state.items()}
+            self.best_state = state  # until they count, the last one stands
             self.best_epoch = epoch
         self.best = (score, -loss)

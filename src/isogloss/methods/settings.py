@@ -35,6 +35,6 @@ class Settings(BaseModel):
     )
 
     @property
-    def averaged(self) -> bool:
-        """Whether what is kept is the mean of the weights after every epoch."""
-        return self.select == "mean"
+    def averaged(self) -> float:
+        """The share of the epochs, the last, of whose weights the mean is kept; 0 where one epoch's are."""
+        return float(self.select == "mean")

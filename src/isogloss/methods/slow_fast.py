@@ -4,7 +4,7 @@ The idea and the number of policies are Guo et al.'s (2023, arXiv 2305.11449); w
 constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 
 * *slow in time*: once the source is learnt, as its own training loss tells (`isogloss.onset`), the backbone slows down;
-  and what is kept is not its last state but the mean of its states after every epoch, which follows slowly.
+  and what is kept is not its last state but the mean of its states after the last epochs, which follows slowly.
 * *slow in place*: the lower layers, which carry what languages share, move little or not at all.
 * *fast in place*: the head, and the upper layers that serve the task, move faster.
 * *fast in time*: the source is learnt early: the head alone at first, then a burst of the backbone.
@@ -34,6 +34,9 @@ class SlowFastSettings(FineTuningSettings):
     fast_place: bool = Field(True, description="fast in place")
     fast_time: bool = Field(True, description="fast in time")
     late: Fraction = Field(0.3, description="slow in time: factor on the backbone's rate once the source is learnt")
+    tail: float = Field(
+        0.5, gt=0, le=1, description="slow in time: share of the epochs, the last, of whose weights the mean is kept"
+    )
     lower: float = Field(0.5, ge=0, le=1, description="slow in place: share of the layers that are the lower ones")
     lower_factor: Fraction = Field(
         0.0, description="slow in place: factor on the rate of the lower layers, 0 to freeze them"
@@ -46,9 +49,9 @@ class SlowFastSettings(FineTuningSettings):
     burst_factor: float = Field(2.0, ge=1, description="fast in time: factor on its rate there")
 
     @property
-    def averaged(self) -> bool:
+    def averaged(self) -> float:
         """Slow in time keeps the mean, whatever `select` says."""
-        return self.slow_time or super().averaged
+        return self.tail if self.slow_time else super().averaged
 
 
 def policies(settings: SlowFastSettings, layers: int) -> RateTable:
