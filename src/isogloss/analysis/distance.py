@@ -22,6 +22,7 @@ from isogloss.analysis.covariates import OF, by_language, spearman
 from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, wanted
 from isogloss.analysis.intervals import CONFIDENCE, holm
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.analysis.wording import estimate, p_value
 from isogloss.archive import Archive
 from isogloss.console import err
 from isogloss.parallel import read_parallel
@@ -193,16 +194,14 @@ def _shown(found: pl.DataFrame) -> Table:
             continue
         p = by["spearman"]["p_holm"]
         shown.add_row(
-            str(method), DISTANCES[str(distance)], *(_interval(by[name]) for name in COEFFICIENTS),
-            "" if p is None else f"{p:.3f}", str(by["pearson"]["n"]),
+            str(method), DISTANCES[str(distance)], *(_estimate(by[name]) for name in COEFFICIENTS),
+            p_value(p), str(by["pearson"]["n"]),
         )  # fmt: skip
     return shown
 
 
-def _interval(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return ""
-    return f"{row['value']:+.2f}" + ("" if row["low"] is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]")
+def _estimate(row: dict[str, Any]) -> str:
+    return estimate(row["value"], row["low"], row["high"], places=2, sign=True)
 
 
 def _unknown(table: pl.DataFrame) -> list[str]:

@@ -28,6 +28,7 @@ from isogloss.analysis.distance import short
 from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, wanted
 from isogloss.analysis.jackknife import MISS, forecast, left_out
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method
+from isogloss.analysis.wording import estimate
 from isogloss.archive import Archive
 from isogloss.console import err
 from isogloss.errors import IsoglossError
@@ -260,7 +261,7 @@ def _expected(found: pl.DataFrame) -> Table:
         beyond = max(row["outside"] for row in rows.values())
         shown.add_row(
             f"{code} (unlike any scored: {beyond} of {len(PREDICTORS)})" if beyond else code,
-            *(f"{rows[name]['expected']:.2f} [{rows[name]['low']:.2f}, {rows[name]['high']:.2f}]" for name in methods),
+            *(estimate(*(rows[name][of] for of in ("expected", "low", "high")), places=2) for name in methods),
         )
     return shown
 

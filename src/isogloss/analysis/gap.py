@@ -12,6 +12,7 @@ from isogloss.analysis.findings import Analysis, Findings, Options, wanted
 from isogloss.analysis.intervals import Estimate
 from isogloss.analysis.resampling import Spread, bootstrap
 from isogloss.analysis.sums import Answers
+from isogloss.analysis.wording import estimate
 from isogloss.archive import Archive
 
 BOUNDS = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
@@ -105,11 +106,6 @@ def _bounds(found: Estimate, measure: str) -> dict[str, float | int | str | None
     return {"value": found.value, **bounds, "seeds": found.seeds, "over": over}
 
 
-def _shown(value: float | None, low: float | None, high: float | None) -> str:
-    shown = "" if value is None else f"{value:.3f}"
-    return shown if low is None or high is None else f"{shown} [{low:.3f}, {high:.3f}]"
-
-
 def _gap(archive: Archive, options: Options) -> Findings:
     assert archive.spec.source is not None  # specs are stored as resolved
     scores = wanted(archive.stored.table("scores"), options)
@@ -126,7 +122,7 @@ def _gap(archive: Archive, options: Options) -> Findings:
         title=f"{archive.metric}, {every['targets'][0]} targets; 95 % intervals for new seeds and examples",
     )  # fmt: skip
     for (method,), own in shown.group_by(["method"], maintain_order=True):
-        bounds = (_shown(*row) for row in own.select("value", "low", "high").iter_rows())
+        bounds = (estimate(*row) for row in own.select("value", "low", "high").iter_rows())
         table.add_row(str(method), *bounds, str(own["seeds"][0]))
     tables = {"gap": every, "gap-intervals": found, "scores-intervals": scores_intervals(answers, languages)}
     return Findings(tables, {}, [table])

@@ -23,6 +23,7 @@ from isogloss.analysis.mixed import balanced, mixed
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH
 from isogloss.analysis.resampling import bootstrap
 from isogloss.analysis.sums import Answers
+from isogloss.analysis.wording import estimate, p_value
 from isogloss.archive import Archive
 from isogloss.errors import IsoglossError, unknown
 
@@ -108,10 +109,6 @@ def forest(table: pl.DataFrame, reference: str) -> Figure:
         return figure
 
 
-def _shown(p: float | None) -> str:
-    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"  # noqa: PLR2004 - as many digits
-
-
 def _significance(archive: Archive, options: Options) -> Findings:
     answers, metric = Answers.of(archive, options), archive.metric
     methods = list(answers.of_method)
@@ -134,9 +131,15 @@ def _significance(archive: Archive, options: Options) -> Findings:
     for row in table.filter(pl.col("other") == reference, pl.col("scope").is_in(OVERALL)).iter_rows(named=True):
         if row["difference"] is None:
             continue
-        interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-        p, p_items = (_shown(row[name]) for name in ("p_holm", "p_items_holm"))
-        shown.add_row(row["one"], row["scope"], f"{row['difference']:+.3f}{interval}", p, p_items, str(row["seeds"]))
+        p, p_items = (p_value(row[name]) for name in ("p_holm", "p_items_holm"))
+        shown.add_row(
+            row["one"],
+            row["scope"],
+            estimate(row["difference"], row["low"], row["high"], sign=True),
+            p,
+            p_items,
+            str(row["seeds"]),
+        )
     tables = {"significance": table, "significance-mixed": estimates, "significance-variance": variances}
     return Findings(tables, {"significance": forest(table, reference)}, [shown])
 

@@ -27,6 +27,7 @@ from rich.text import Text
 from isogloss.analysis.covariates import by_language, correlations, group_differences
 from isogloss.analysis.findings import Analysis, Findings, Options, parallel_sentences, wanted
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.analysis.wording import estimate, p_value
 from isogloss.archive import Archive
 from isogloss.data import Examples
 from isogloss.groups import LOW_RESOURCE, members
@@ -241,11 +242,8 @@ def _related(related: pl.DataFrame) -> Table:
         title="the gap of a language and what the tokenizer makes of it",
     )  # fmt: skip
     for row in related.filter(pl.col("of") == "gap", pl.col("spearman").is_not_null()).iter_rows(named=True):
-        interval = "" if row["low"] is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-        p = f"{row['p_holm']:.3f}"
-        shown.add_row(
-            Text(row["method"]), MEASURES[row["measure"]], f"{row['spearman']:+.2f}{interval}", p, str(row["n"])
-        )
+        own = estimate(row["spearman"], row["low"], row["high"], places=2, sign=True)
+        shown.add_row(Text(row["method"]), MEASURES[row["measure"]], own, p_value(row["p_holm"]), str(row["n"]))
     return shown
 
 
@@ -255,11 +253,10 @@ def _compared(groups: pl.DataFrame) -> Table:
         title="target languages with little text in CC-100 (below 1 GiB) and the others",
     )  # fmt: skip
     for row in groups.iter_rows(named=True):
-        interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
         of = MEASURES.get(row["of"], row["of"])
         shown.add_row(
             Text(row["method"] or ""), of, f"{row['inside']:.3f}", f"{row['outside']:.3f}",
-            f"{row['difference']:+.3f}{interval}", "" if row["p"] is None else f"{row['p']:.3f}",
+            estimate(row["difference"], row["low"], row["high"], sign=True), p_value(row["p"]),
         )  # fmt: skip
     return shown
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from isogloss.analysis.wording import estimate
 from isogloss.languages import Language
 from isogloss.report.subject import Subject
 
@@ -161,7 +162,4 @@ def _plain(value: object) -> Cell:
 
 
 def _between(value: float | None, low: float | None, high: float | None) -> Cell:
-    if value is None:
-        return Cell("", None)
-    known = low is not None and low == low  # noqa: PLR0124 - NaN
-    return Cell(f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if known else ""), value)
+    return Cell(estimate(value, low, high), value)

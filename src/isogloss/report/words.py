@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from isogloss.analysis.wording import estimate, p_value
 from isogloss.languages import Language
 from isogloss.report.subject import Subject
 
@@ -70,7 +71,7 @@ def _carried(subject: Subject) -> Iterator[str]:
         if source is None or target is None:
             return
         to, there = _languages(len(subject.common)), f"{subject.metric} {source[0]:.3f} in {subject.source.name}"
-        on_average = f"{target[0]:.3f}{_interval(target)} on average in the others"
+        on_average = f"{estimate(*target)} on average in the others"
         if ratio is None:
             yield f"{best} scores the highest in {to}: {there}, {on_average}."
         else:
@@ -135,17 +136,13 @@ def _forecast(subject: Subject) -> Iterator[str]:
         )
 
 
-def _interval(own: Sequence[float]) -> str:
-    _, low, high = own
-    return "" if low is None or low != low else f" [{low:.3f}, {high:.3f}]"  # noqa: PLR0124 - NaN
-
-
 def _listed(rows: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{name} ({score:.3f})" for name, score in rows)
 
 
 def _p(p: float) -> str:
-    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"  # noqa: PLR2004
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _languages(count: int) -> str:
