@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
+from jaxtyping import Float
+from torch import Tensor
 
 from isogloss.backbones import Backbone
 from isogloss.batching import budgets
@@ -16,7 +18,7 @@ from isogloss.data import Examples
 from isogloss.errors import IsoglossError
 from isogloss.evaluate import TestSet, predict, predictions_table, scores_table
 from isogloss.material import Material, gather
-from isogloss.observing import sample
+from isogloss.observing import Memory, sample
 from isogloss.plan import Cell
 from isogloss.restoring import cell_of, load_backbone, restore
 from isogloss.runs import Stack
@@ -24,6 +26,7 @@ from isogloss.sheets import Sheets
 from isogloss.spec import Spec, check
 from isogloss.store import Finished, Store
 from isogloss.tasks import TASKS, Task
+from isogloss.train import states_of
 from isogloss.verbalizer import Verbalizer
 
 
@@ -97,6 +100,12 @@ class Archive:
     def stack(self, cell: Cell, found: Finished) -> Stack:
         """A cell as it was when its training had ended."""
         return restore(self.backbone, cell, found, self.verbalizer(cell, found))
+
+    def trace(self, stack: Stack, memory: Memory) -> Float[Tensor, "depths rows H"]:
+        """The states of parallel sentences in a stack of one; where nothing but a head was trained, those of before."""
+        (run,) = stack.runs
+        cut = fit(memory.features, stack.room(run), self.backbone.tokenizer)
+        return states_of(replace(memory, features=cut), stack, run, budgets(self.backbone.device)[1])
 
     def sample(self, cell: Cell, found: Finished, parts: Sequence[Examples], examples: int) -> TestSet:
         """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""

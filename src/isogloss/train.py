@@ -83,7 +83,7 @@ def train(
             if lane.sample is not None and (epoch_is_over or lane.step % lane.sample.every == 0):
                 observe(lane, lane.sample, inputs, eval_budget)
             if lane.memory is not None and epoch_is_over:  # of the same weights as are observed, not of their mean
-                remember(lane, lane.memory, states_of(lane.memory, stack, lane, eval_budget))
+                remember(lane, lane.memory, states_of(lane.memory, stack, lane.run, eval_budget))
             if epoch_is_over:
                 evaluate(lane, inputs, eval_budget, source)
                 if lane.step == lane.total and lane.run.settings.averaged:
@@ -161,9 +161,9 @@ def observe(lane: Lane, sample: Sample, inputs: Inputs, budget: int) -> None:
     ]
 
 
-def states_of(memory: Memory, stack: Stack, lane: Lane, budget: int) -> Tensor:
+def states_of(memory: Memory, stack: Stack, run: Run, budget: int) -> Tensor:
     """The states of parallel sentences at every depth; as they were where a method changes nothing but the head."""
-    return memory.before if stack.head_only else stack.trace(memory.features, lane.run, budget=budget)
+    return memory.before if stack.head_only else stack.trace(memory.features, run, budget=budget)
 
 
 def remember(lane: Lane, memory: Memory, states: Tensor) -> None:

@@ -179,6 +179,25 @@ def test_runs_on_other_examples_are_not_compared(made, tmp_path):
         report([made, other])
 
 
+def test_a_page_that_cannot_be_a_file_is_refused_before_anything_is_done(made, tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "x.html"):
+        with pytest.raises(IsoglossError, match="no name of a file to write"):
+            report([made], out)
+
+
+def test_runs_without_a_common_target_have_no_mean(made, tmp_path):
+    other = directory(tmp_path / "other", targets=1)
+    for cell in Store(other).finished():
+        for name in ("scores", "predictions"):
+            file = cell.folder / f"{name}.parquet"
+            pl.read_parquet(file).filter(language="eng-Latn").write_parquet(file)
+    Store(other).gather()
+    (subject,) = subjects([made, other])
+    assert subject.common == []
+    assert answer(subject) == ["No target language was scored by every run: there is no mean to compare."]
+
+
 def test_a_method_may_have_any_name(tmp_path):
     folder = directory(tmp_path / "run", methods=["script", "name"])
     report([folder])

@@ -24,9 +24,7 @@ from isogloss.analysis.intervals import CONFIDENCE
 from isogloss.analysis.plots import COLOURS, DASHES, STYLE, WIDTH, band, by_method, legend, over_seeds
 from isogloss.analysis.word_losses import word_losses
 from isogloss.archive import Archive
-from isogloss.batching import budgets
 from isogloss.console import err
-from isogloss.cutting import fit
 from isogloss.observing import MEASURES
 from isogloss.parallel import Parallel
 from isogloss.plan import Cell
@@ -54,6 +52,7 @@ class Witness:
         self.archive = archive
         self.sentences = len(parallel)
         self.memory = memory_of(parallel, archive.backbone)
+        self.before = list(self.memory.measures(self.memory.before))
         self.losses = word_losses(archive.backbone, self.memory) if archive.backbone.vocabulary is not None else None
 
     def compare(self, cell: Cell, found: Finished) -> pl.DataFrame:
@@ -66,16 +65,13 @@ class Witness:
         Returns:
             Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
         """
-        backbone, memory = self.archive.backbone, self.memory
-        stack = self.archive.stack(cell, found)
-        cut = fit(memory.features, stack.room(stack.runs[0]), backbone.tokenizer)
-        after = stack.trace(cut, stack.runs[0], budget=budgets(backbone.device)[1])
+        stack, memory = self.archive.stack(cell, found), self.memory
+        states = self.archive.trace(stack, memory)
+        after = self.before if states is memory.before else memory.measures(states)
         common = {"method": cell.label, "seed": cell.seed, "sentences": self.sentences}
         rows = [
             {**common, "depth": depth, "language": language, "measure": measure, "before": then, "after": now}
-            for (depth, language, measure, then), (_, _, _, now) in zip(
-                memory.measures(memory.before), memory.measures(after), strict=True
-            )
+            for (depth, language, measure, then), (_, _, _, now) in zip(self.before, after, strict=True)
         ]
         if self.losses is not None and not cell.method.frozen:
             now = word_losses(stack.backbone, memory)

@@ -21,14 +21,9 @@ from torch import Tensor
 from isogloss.analysis.findings import Analysis, Findings, Options, cells, parallel_sentences
 from isogloss.analysis.plots import STYLE, WIDTH, band, by_method, legend, over_seeds
 from isogloss.archive import Archive
-from isogloss.batching import budgets
 from isogloss.console import err
-from isogloss.cutting import fit
-from isogloss.observing import Memory
-from isogloss.plan import Cell
 from isogloss.sheets import memory_of
 from isogloss.similarity import cosines, isotropy, linear_cka, retrieval
-from isogloss.store import Finished
 
 NAMES = {
     "cka": "linear CKA of source and target",
@@ -64,15 +59,6 @@ def measures(states: Float[Tensor, "depths rows H"], languages: list[str]) -> It
                 yield depth, language, measure, value
 
 
-def traced(archive: Archive, cell: Cell, found: Finished, memory: Memory) -> Float[Tensor, "depths rows H"]:
-    """The states of parallel sentences in a cell; where nothing but a head was trained, those of before."""
-    stack = archive.stack(cell, found)
-    if stack.head_only:
-        return memory.before
-    cut = fit(memory.features, stack.room(stack.runs[0]), stack.backbone.tokenizer)
-    return stack.trace(cut, stack.runs[0], budget=budgets(stack.backbone.device)[1])
-
-
 def by_depth(table: pl.DataFrame) -> Figure:
     """Each measure over depth, the mean over target languages, with intervals over seeds; dotted, before training.
 
@@ -103,7 +89,7 @@ def _representation(archive: Archive, options: Options) -> Findings:
         before = list(measures(memory.before, memory.languages))
         for number, (cell, found) in enumerate(chosen, start=1):
             status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            states = traced(archive, cell, found, memory)
+            states = archive.trace(archive.stack(cell, found), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [
                 (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))

@@ -13,6 +13,7 @@ from isogloss.analysis.findings import Options
 from isogloss.analysis.plots import save
 from isogloss.analyze import analyze
 from isogloss.cache import atomic_file
+from isogloss.errors import IsoglossError
 from isogloss.report.export import export
 from isogloss.report.figures import drawn
 from isogloss.report.page import page
@@ -35,14 +36,16 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
         The page.
 
     Raises:
-        IsoglossError: one is no run directory, or nothing in it is finished.
+        IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
     """
+    target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
+    if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
+        raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
     cheap = [name for name, own in analyses().items() if not own.computes]
     missing = [
         str(line) for folder in folders for line in analyze(folder, cheap, Options(), skip=True) if _skipped(line)
     ]
     found = subjects(folders)
-    target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     names = dict.fromkeys(archive.spec.name for subject in found for archive in subject.archives.values())
     command = shlex.join(["isogloss", "report", *map(str, folders), *(["--out", str(out)] if out else [])])
     beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")

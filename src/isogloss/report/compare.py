@@ -40,12 +40,12 @@ def together(
     Returns:
         The tables of the analyses `gap` and `significance`.
     """
-    left_out = list(unlike(archives))
+    alike = scores["language"].unique().implode()
     parts, runs = [], []
     for name, archive in archives.items():
         own = Answers.of(archive, Options())
         renamed = own.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
-        parts.append(renamed.filter(~pl.col("language").cast(pl.String).is_in(left_out)))
+        parts.append(renamed.filter(pl.col("language").cast(pl.String).is_in(alike)))
         runs += [(called[name][method], seed) for method, seed in own.runs]
     answers = replace(own, predictions=pl.concat(parts), runs=runs)
     metric = next(iter(archives.values())).metric

@@ -124,8 +124,8 @@ def _languages(subject: Subject) -> Section:
 
 
 def _map(subject: Subject) -> Section | None:
-    charts = worldmap.world(subject)
-    _, missing = worldmap.placed(subject)
+    table, missing = worldmap.placed(subject)
+    charts = worldmap.world(subject, table)
     text = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
     if missing:
         text.append(f"Without a place: {', '.join(missing)}.")
@@ -142,7 +142,7 @@ def _differences(subject: Subject) -> Section | None:
         "p holds for new seeds; p items exchanges the methods' answers to an example and holds for these trained "
         "models alone. Both are corrected by Holm's procedure in the columns that say so."
     )
-    sheets = [tables.plain_sheet("Overall", _table(subject, "significance").filter(pl.col("scope") != "language"))]
+    sheets = [tables.plain_sheet("Overall", subject.tables["significance"].filter(pl.col("scope") != "language"))]
     sheets += _sheets(subject, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
     return Section("differences", "Differences between methods", [text], _drawn(charts), sheets)
 
@@ -175,11 +175,6 @@ def _sheets(subject: Subject, titles: dict[str, str]) -> list[Sheet]:
     return [
         tables.plain_sheet(title, table.drop(one, strict=False)) for title, table in found.items() if table is not None
     ]
-
-
-def _table(subject: Subject, title: str) -> pl.DataFrame:
-    found = subject.table(title)
-    return pl.DataFrame() if found is None else found
 
 
 SECTIONS: list[Callable[[Subject], Section | None]] = [

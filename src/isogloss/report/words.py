@@ -66,6 +66,8 @@ def ranked(subject: Subject) -> list[str]:
 
 
 def _carried(subject: Subject) -> Iterator[str]:
+    if not subject.common:
+        yield "No target language was scored by every run: there is no mean to compare."
     for best in ranked(subject)[:1]:
         source, target, ratio = (value(subject, best, name) for name in ("source", "target", "transfer-ratio"))
         if source is None or target is None:

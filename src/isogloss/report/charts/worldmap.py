@@ -58,9 +58,13 @@ def _apart(places: dict[str, tuple[float, float]]) -> dict[str, tuple[float, flo
     return out
 
 
-def world(subject: Subject) -> list[Chart]:
-    """The map: colour is score or gap of one method, on the world or a part of it, all from menus."""
-    table, _ = placed(subject)
+def world(subject: Subject, table: pl.DataFrame) -> list[Chart]:
+    """The map: colour is score or gap of one method, on the world or a part of it, all from menus.
+
+    Args:
+        subject: of the report.
+        table: of `placed`.
+    """
     if not len(table):
         return []
     facts = [name for name in table.columns if name not in {"score", "gap"}]
