@@ -261,6 +261,14 @@ def test_adding_seeds_methods_and_languages_extends(home, tmp_path, command):
     record = json.loads((out / "weights/soft-prompt/0/run.json").read_text())
     assert record["test_data"].keys() == {"eng-Latn", "deu-Latn", "fra-Latn"}
     assert record["environment"]["packages"]["torch"]
+    own = "methods={soft-prompt: {epochs: 1, length: 5, seeds: [2]}}"
+    command("run", home / "spec.yaml", *base, "--set", own, "--set", "seeds=[0]")
+    runs = pl.read_parquet(out / "scores.parquet").select("method", "seed").unique(maintain_order=True).rows()
+    assert sorted(runs) == [
+        ("linear-probe", 0), ("linear-probe", 1), ("soft-prompt", 0), ("soft-prompt", 1), ("soft-prompt", 2),
+    ]  # fmt: skip
+    spec = yaml.load(out / "spec.yaml")
+    assert (spec["seeds"], spec["methods"]["soft-prompt"]["seeds"]) == ([0, 1], [0, 1, 2])
 
 
 @pytest.mark.parametrize("parts", ["{dev: train}", "{train: test}", "{test: 'dev[:50%]'}"])

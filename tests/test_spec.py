@@ -100,3 +100,16 @@ def test_differences_are_shown_key_by_key():
     old = {"settings": {"lr": 0.01, "length": 16}, "task": "a"}
     new = {"settings": {"lr": 0.02, "length": 16}, "task": "a", "seed": 1}
     assert difference(old, new) == ["seed: None → 1", "settings.lr: 0.01 → 0.02"]
+
+
+def test_a_method_may_have_seeds_of_its_own():
+    spec = methods(few={"method": "deep-prompt"}, many={"method": "deep-prompt", "seeds": [2, 0, 3]})
+    assert [(cell.label, cell.seed) for cell in cells(spec)] == [
+        ("few", 0), ("few", 1), ("many", 2), ("many", 0), ("many", 3),
+    ]  # fmt: skip
+    resolved = resolved_methods(spec)
+    assert "seeds" not in resolved["few"]
+    assert resolved["many"]["seeds"] == [2, 0, 3]
+    assert cells(spec.model_copy(update={"methods": resolved})) == cells(spec)
+    with pytest.raises(IsoglossError, match=r"methods.many: seeds.0: .*greater than or equal to 0 \(came: -1\)"):
+        cells(methods(many={"method": "deep-prompt", "seeds": [-1]}))

@@ -152,6 +152,10 @@ def _resolved(spec: Spec, material: Material, stored: Store) -> dict[str, Any]:
     resolved["methods"] = resolved_methods(spec)
     if old := stored.spec():
         resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
+        for name in resolved["methods"].keys() & old["methods"].keys() & spec.methods.keys():
+            now, before = resolved["methods"][name], old["methods"][name]
+            if "seeds" in now or "seeds" in before:
+                now["seeds"] = sorted({*before.get("seeds", old["seeds"]), *now.get("seeds", spec.seeds)})
         resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
         resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
         resolved["verbalizer"] = resolved["verbalizer"] or old.get("verbalizer")

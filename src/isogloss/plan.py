@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 from isogloss.errors import IsoglossError
 from isogloss.methods import Method, Settings, find
-from isogloss.spec import Spec, check
+from isogloss.spec import OwnSeeds, Spec, check
 from isogloss.templates import Template
 
 TRAINING = 2  # part of every fingerprint: raise it when the same spec would train to another result
@@ -42,11 +42,13 @@ def cells(spec: Spec) -> list[Cell]:
     """
     found: list[Cell] = []
     for name, raw in spec.methods.items():
+        own = check(OwnSeeds, raw, where=f"methods.{name}").seeds
+        seeds = dict.fromkeys(own or spec.seeds)
         for label, method, settings in _variants(name, raw):
             _agree(spec, name, settings)
             if any(cell.label == label for cell in found):
                 raise IsoglossError(f"methods.{name}: the variant {label} comes twice")
-            found += [Cell(label, method, settings, seed) for seed in dict.fromkeys(spec.seeds)]
+            found += [Cell(label, method, settings, seed) for seed in seeds]
     return found
 
 
@@ -66,17 +68,17 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
     """The spec's methods with every default filled in; lists that make variants stay lists."""
     out = {}
     for name, raw in spec.methods.items():
-        own = dict(raw)
-        kind = own.pop("method", name)
         variants = _variants(name, raw)
-        varied = {key: value for key, value in own.items() if _makes_variants(variants[0][2], key, value)}
-        out[name] = {"method": kind, **variants[0][2].model_dump(mode="json"), **varied}
+        given = {
+            key: value for key, value in raw.items() if key == "seeds" or _makes_variants(variants[0][2], key, value)
+        }
+        out[name] = {"method": raw.get("method", name), **variants[0][2].model_dump(mode="json"), **given}
     return out
 
 
 def _variants(name: str, raw: dict[str, Any]) -> list[tuple[str, Method[Any, Any], Settings]]:
-    own = dict(raw)
-    method = find(str(own.pop("method", name)))
+    own = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
+    method = find(str(raw.get("method", name)))
     where = f"methods.{name}"
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(own.items()) if _makes_variants(method.settings, key, value)}

@@ -58,6 +58,7 @@ def _words(value: object) -> object:
 M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
+Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
 Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
 
 
@@ -156,6 +157,12 @@ class DynamicsSpec(_Strict):
     )
 
 
+class OwnSeeds(BaseModel):
+    """What a method of a spec may say besides its settings."""
+
+    seeds: Seeds | None = None
+
+
 class Spec(_Strict):
     """One experiment."""
 
@@ -174,7 +181,8 @@ class Spec(_Strict):
         [], description="groups of targets whose averages the table shows; those that `targets` names are added"
     )
     methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
-        min_length=1, description="settings by name; `method` says which method where the name is not one"
+        min_length=1,
+        description="settings by name; `method` says which method where the name is not one, `seeds` its own seeds",
     )
     verbalizer: VerbalizerSpec | None = Field(
         None, description="the words that are the classes, where a method says `head: verbalizer`"
@@ -182,7 +190,7 @@ class Spec(_Strict):
     dynamics: DynamicsSpec | None = Field(
         None, description="follow scores of the source and the targets through training, into the history"
     )
-    seeds: list[NonNegativeInt] = Field([0], min_length=1, description="one training each; three give an interval")
+    seeds: Seeds = Field([0], description="one training each; three give an interval")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the backbone computes in; auto: bf16 where the hardware does"

@@ -33,13 +33,15 @@ class SlowFastSettings(FineTuningSettings):
     slow_place: bool = Field(True, description="slow in place")
     fast_place: bool = Field(True, description="fast in place")
     fast_time: bool = Field(True, description="fast in time")
-    late: Fraction = Field(0.3, description="slow in time: factor on the backbone's rate once the source is learnt")
+    late: float = Field(
+        0.3, ge=0, le=1, description="slow in time: factor on the backbone's rate once the source is learnt"
+    )
     tail: float = Field(
         0.5, gt=0, le=1, description="slow in time: share of the epochs, the last, of whose weights the mean is kept"
     )
     lower: float = Field(0.5, ge=0, le=1, description="slow in place: share of the layers that are the lower ones")
-    lower_factor: Fraction = Field(
-        0.0, description="slow in place: factor on the rate of the lower layers, 0 to freeze them"
+    lower_factor: float = Field(
+        0.0, ge=0, le=1, description="slow in place: factor on the rate of the lower layers, 0 to freeze them"
     )
     upper: float = Field(0.25, ge=0, le=1, description="fast in place: share of the layers that are the upper ones")
     upper_factor: float = Field(3.0, ge=1, description="fast in place: factor on the rate of the upper layers")
