@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 START = 5  # updates whose mean loss is where a run starts from
 MEMORY = 0.02  # share of all updates over which the mean of the loss forgets
-LEARNT = 0.5  # share of the starting loss at which the source counts as learnt
+LEARNT = 0.1  # share of the starting loss at which the source counts as learnt
 
 
 @dataclass

@@ -5,9 +5,9 @@ constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 
 * *slow in time*: once the source is learnt, as its own training loss tells (`isogloss.onset`), the backbone slows down;
   and what is kept is not its last state but the mean of its states after the last epochs, which follows slowly.
-* *slow in place*: the lower layers, which carry what languages share, move little or not at all.
+* *slow in place*: the embeddings and the lower layers, which carry what languages share, move little.
 * *fast in place*: the head, and the upper layers that serve the task, move faster.
-* *fast in time*: the source is learnt early: the head alone at first, then a burst of the backbone.
+* *fast in time*: the source is learnt early: by the head alone at first, so that the backbone has less to change.
 """
 
 from __future__ import annotations
@@ -22,33 +22,32 @@ from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.anatomy import HEAD, Place
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
 from isogloss.methods.fine_tuning import SEEN, FineTuningPart, FineTuningSettings, factors
-from isogloss.methods.settings import Fraction, Settings
+from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.rates import Factor, Progress, RateGroup, RateTable
 
 
 class SlowFastSettings(FineTuningSettings):
     """Fine-tuning's, and those of the four policies."""
 
+    lr: Rate = Field(1e-4, description="peak learning rate of the backbone, before any policy")
     slow_time: bool = Field(True, description="slow in time")
     slow_place: bool = Field(True, description="slow in place")
     fast_place: bool = Field(True, description="fast in place")
     fast_time: bool = Field(True, description="fast in time")
     late: float = Field(
-        0.3, ge=0, le=1, description="slow in time: factor on the backbone's rate once the source is learnt"
+        0.5, ge=0, le=1, description="slow in time: factor on the backbone's rate once the source is learnt"
     )
     tail: float = Field(
         0.5, gt=0, le=1, description="slow in time: share of the epochs, the last, of whose weights the mean is kept"
     )
     lower: float = Field(0.5, ge=0, le=1, description="slow in place: share of the layers that are the lower ones")
     lower_factor: float = Field(
-        0.0, ge=0, le=1, description="slow in place: factor on the rate of the lower layers, 0 to freeze them"
+        0.3, ge=0, le=1, description="slow in place: factor on the rate of the embeddings and the lower layers"
     )
-    upper: float = Field(0.25, ge=0, le=1, description="fast in place: share of the layers that are the upper ones")
+    upper: float = Field(0.5, ge=0, le=1, description="fast in place: share of the layers that are the upper ones")
     upper_factor: float = Field(3.0, ge=1, description="fast in place: factor on the rate of the upper layers")
     head_factor: float = Field(3.0, ge=1, description="fast in place: factor on the rate of the head")
     head_alone: Fraction = Field(0.1, description="fast in time: share of the updates in which the head learns alone")
-    burst: Fraction = Field(0.3, description="fast in time: share of the updates behind that of a faster backbone")
-    burst_factor: float = Field(2.0, ge=1, description="fast in time: factor on its rate there")
 
     @property
     def averaged(self) -> float:
@@ -74,8 +73,8 @@ def policies(settings: SlowFastSettings, layers: int) -> RateTable:
         if upper := round(layers * settings.upper):
             rates[f"layers.{layers - upper}-{layers - 1}"] = settings.upper_factor
     if settings.fast_time:
-        phases = [settings.head_alone, settings.head_alone + settings.burst]
-        rates["backbone"] = [0.0, settings.burst_factor, 1.0]
+        phases = [settings.head_alone]
+        rates["backbone"] = [0.0, 1.0]
     return RateTable(rates, phases)
 
 
