@@ -11,6 +11,7 @@ from rich.text import Text
 
 from isogloss.groups import members
 from isogloss.languages import Language
+from isogloss.means import by_seed, everywhere
 from isogloss.store import Store
 
 ABSENT = "-"
@@ -42,9 +43,7 @@ def score_table(stored: Store) -> Table:
     for method in methods:
         table.add_column(Text(method), justify="right")
     targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
-    # Averages only ever over the languages that every method has with every seed.
-    runs = len(test.select("method", "seed").unique())
-    whole = set(test.group_by("language").len().filter(len=runs)["language"])
+    whole = everywhere(test)
     common = [language for language in targets if language in whole]
     for language in [source, *targets]:
         values = [_cell(*cells[language, method]) if (language, method) in cells else ABSENT for method in methods]
@@ -53,13 +52,13 @@ def score_table(stored: Store) -> Table:
         if language == source:
             table.add_section()
     table.add_section()
-    by_seed = _by_seed(test, source, common)
-    for title, column in ((f"mean of {len(common)} targets", "targets"), ("gap", "gap")):
-        table.add_row(title, "", *[_spread(by_seed, method, column) for method in methods], style="bold")
+    averages = by_seed(test, source, common)
+    for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
+        table.add_row(title, "", *[_spread(averages, method, column) for method in methods], style="bold")
     for group in stored.spec().get("groups", []):
         inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
-        means = _by_seed(test, source, sorted(inside))
-        table.add_row(f"mean of {len(inside)} {group}", "", *[_spread(means, method, "targets") for method in methods])
+        means = by_seed(test, source, sorted(inside))
+        table.add_row(f"mean of {len(inside)} {group}", "", *[_spread(means, method, "target") for method in methods])
     trained = [records[method]["trainable_parameters"] for method in methods]
     share = [records[method]["trainable_parameters"] / records[method]["backbone_parameters"] for method in methods]
     table.add_row("trainable parameters", "", *[f"{count:,}" for count in trained])
@@ -78,20 +77,8 @@ def in_order(methods: list[str], names: list[str]) -> list[str]:
     return sorted(methods, key=place)
 
 
-def _by_seed(test: pl.DataFrame, source: str, targets: list[str]) -> pl.DataFrame:
-    """Mean target score and gap of each method and seed."""
-    return (
-        test.group_by("method", "seed")
-        .agg(
-            source=pl.col("value").filter(pl.col("language") == source).mean(),
-            targets=pl.col("value").filter(pl.col("language").is_in(targets)).mean(),
-        )
-        .with_columns(gap=pl.col("source") - pl.col("targets"))
-    )
-
-
-def _spread(by_seed: pl.DataFrame, method: str, column: str) -> str:
-    values = by_seed.filter(method=method)[column]
+def _spread(averages: pl.DataFrame, method: str, column: str) -> str:
+    values = averages.filter(method=method)[column]
     return _cell(values.mean(), values.std()) if values.null_count() == 0 else ABSENT  # type: ignore[arg-type]
 
 

@@ -33,27 +33,6 @@ GROUPS: Any = {
 }  # fmt: skip
 
 
-def by_language(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
-    """The test score of every target and what it lacks to the source's, the means over seeds.
-
-    Args:
-        scores: of a run directory.
-        source: the source language.
-        metric: of its metrics.
-
-    Returns:
-        `method language score gap`
-    """
-    own = scores.filter(split="test", metric=metric)
-    of_source = own.filter(language=source).select("method", "seed", pl.col("value").alias("whole"))
-    return (
-        own.filter(pl.col("language") != source)
-        .join(of_source, on=["method", "seed"], maintain_order="left")
-        .group_by("method", "language", maintain_order=True)
-        .agg(pl.col("value").mean().alias("score"), (pl.col("whole") - pl.col("value")).mean().alias("gap"))
-    )
-
-
 def correlations(measured: pl.DataFrame, scores: pl.DataFrame, measures: Sequence[str]) -> pl.DataFrame:
     """Spearman's correlation of each measure with score and gap over target languages, method by method.
 

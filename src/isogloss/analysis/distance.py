@@ -18,8 +18,8 @@ from rich.text import Text
 from scipy import stats
 
 from isogloss.analysis.coordinates import DISTANCES, coordinates
-from isogloss.analysis.covariates import OF, by_language, spearman
-from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, wanted
+from isogloss.analysis.covariates import OF, spearman
+from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, target_scores
 from isogloss.analysis.intervals import CONFIDENCE, holm
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
 from isogloss.analysis.wording import estimate, p_value
@@ -49,7 +49,7 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `covariates.by_language`.
+        scores: of `findings.target_scores`.
 
     Returns:
         Rows of `SCHEMA`; `n` languages, `control` null but in partial correlations.
@@ -133,7 +133,7 @@ def gap_against_distance(table: pl.DataFrame, scores: pl.DataFrame) -> Figure:
 
     Args:
         table: of `coordinates`.
-        scores: of `covariates.by_language`.
+        scores: of `findings.target_scores`.
     """
     both = scores.join(table, on="language", maintain_order="left")
     shown = [name for name in DISTANCES if _varies(table[name].drop_nulls().to_numpy())]
@@ -171,7 +171,7 @@ def _distance(archive: Archive, options: Options) -> Findings:
     parallel = None if data is None else read_parallel(data, source, targets, options.sentences)
     with err.status("distance"):
         table, notes = coordinates(archive, targets, parallel)
-    scores = by_language(wanted(archive.stored.table("scores"), options), str(source), archive.metric)
+    scores = target_scores(archive, options)
     found = correlations(table, scores)
     return Findings(
         {"distance": table, "distance-correlation": found},

@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from isogloss.archive import Archive
 from isogloss.data import DataSet, open_data
 from isogloss.errors import IsoglossError
+from isogloss.means import by_language
 from isogloss.parallel import Parallel, read_parallel
 from isogloss.plan import Cell
 from isogloss.store import Finished
@@ -71,6 +72,15 @@ def cells(archive: Archive, options: Options) -> list[tuple[Cell, Finished]]:
 def wanted(table: pl.DataFrame, options: Options) -> pl.DataFrame:
     """Their rows of a table."""
     return table.filter(pl.col("method").is_in(options.methods)) if options.methods else table
+
+
+def target_scores(archive: Archive, options: Options) -> pl.DataFrame:
+    """Score and gap in every target (`means.by_language`) of the methods that are analysed, in the spec's order."""
+    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
+    test = wanted(archive.stored.table("scores"), options).filter(split="test", metric=archive.metric)
+    source = str(archive.material.source)
+    found = by_language(test.sort(pl.col("method").replace_strict(place)), source)
+    return found.filter(pl.col("language") != source)
 
 
 def parallel_data(archive: Archive, options: Options) -> DataSet | None:

@@ -23,9 +23,8 @@ from rich.text import Text
 from scipy import stats
 
 from isogloss.analysis.coordinates import coordinates
-from isogloss.analysis.covariates import by_language
 from isogloss.analysis.distance import short
-from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, wanted
+from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, target_scores
 from isogloss.analysis.jackknife import MISS, forecast, left_out
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method
 from isogloss.analysis.wording import estimate
@@ -83,7 +82,7 @@ def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `covariates.by_language`.
+        scores: of `findings.target_scores`.
 
     Returns:
         Rows of `FORECAST`.
@@ -110,7 +109,7 @@ def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `covariates.by_language`.
+        scores: of `findings.target_scores`.
 
     Returns:
         Rows of `CHECK`.
@@ -209,7 +208,7 @@ def _forecast(archive: Archive, options: Options) -> Findings:
     source, data = archive.material.source, parallel_data(archive, options)
     if data is None:
         raise IsoglossError("a forecast takes parallel sentences; give --parallel, a folder in SIB-200's layout")
-    scores = by_language(wanted(archive.stored.table("scores"), options), str(source), archive.metric)
+    scores = target_scores(archive, options)
     languages = [language for language in data.languages() if language != source]
     parallel = read_parallel(data, source, languages, options.sentences)
     with err.status(f"forecast: {len(languages)} languages"):

@@ -14,6 +14,7 @@ from isogloss.analysis.resampling import Spread, bootstrap
 from isogloss.analysis.sums import Answers
 from isogloss.analysis.wording import estimate
 from isogloss.archive import Archive
+from isogloss.means import by_seed, everywhere
 
 BOUNDS = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
@@ -29,21 +30,9 @@ def gaps(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
     Returns:
         `method seed source target gap targets`, the last one the number of target languages.
     """
-    own = scores.filter(split="test", metric=metric)
-    cells = own.select("method", "seed").n_unique()
-    everywhere = own.group_by("language").len().filter(pl.col("len") == cells)["language"]
-    common = own.filter(pl.col("language").is_in(everywhere.implode()))
-    is_source = pl.col("language") == source
-    return (
-        common.group_by("method", "seed", maintain_order=True)
-        .agg(
-            pl.col("value").filter(is_source).first().alias("source"),
-            pl.col("value").filter(~is_source).mean().alias("target"),
-            (~is_source).sum().cast(pl.Int64).alias("targets"),
-        )
-        .with_columns((pl.col("source") - pl.col("target")).alias("gap"))
-        .select("method", "seed", "source", "target", "gap", "targets")
-    )
+    test = scores.filter(split="test", metric=metric)
+    targets = everywhere(test) - {source}
+    return by_seed(test, source, targets).with_columns(pl.lit(len(targets), pl.Int64).alias("targets"))
 
 
 def gap_intervals(answers: Answers, spreads: Mapping[str, Spread]) -> pl.DataFrame:

@@ -24,8 +24,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis.covariates import by_language, correlations, group_differences
-from isogloss.analysis.findings import Analysis, Findings, Options, parallel_sentences, wanted
+from isogloss.analysis.covariates import correlations, group_differences
+from isogloss.analysis.findings import Analysis, Findings, Options, parallel_sentences, target_scores
 from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
 from isogloss.analysis.wording import estimate, p_value
 from isogloss.archive import Archive
@@ -188,7 +188,7 @@ def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[
 
     Args:
         table: rows of `tokenization.SCHEMA`.
-        scores: of `covariates.by_language`.
+        scores: of `findings.target_scores`.
         low: languages of few resources, drawn hollow.
     """
     both = scores.join(table, on="language", maintain_order="left")
@@ -220,12 +220,8 @@ def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[
 
 
 def _tokenization(archive: Archive, options: Options) -> Findings:
-    source, targets = archive.material.source, [test.language for test in archive.material.tests[1:]]
-    table = tokenization(archive, options)
-    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
-    stored = wanted(archive.stored.table("scores"), options).sort(pl.col("method").replace_strict(place))
-    scores = by_language(stored, str(source), archive.metric)
-    low = [str(language) for language in members(LOW_RESOURCE, targets)]
+    table, scores = tokenization(archive, options), target_scores(archive, options)
+    low = [str(language) for language in members(LOW_RESOURCE, [test.language for test in archive.material.tests[1:]])]
     held = comparable(table)
     related = correlations(held, scores, list(MEASURES))
     groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from isogloss import means
 from isogloss.analysis.findings import FOLDER
 from isogloss.analyze import fingerprint, kept
 from isogloss.archive import Archive
@@ -61,21 +62,13 @@ class Subject:
 
     @cached_property
     def by_language(self) -> pl.DataFrame:
-        """`method language score deviation gap`: over seeds; the gap is to the method's mean score in the source."""
-        keys = ["method", "language"]
-        means = self.scores.group_by(keys, maintain_order=True).agg(
-            pl.col("value").mean().alias("score"), pl.col("value").std().alias("deviation")
-        )
-        there = means.filter(language=str(self.source)).select("method", pl.col("score").alias("there"))
-        table = means.join(there, on="method", how="left", maintain_order="left")
-        return table.with_columns((pl.col("there") - pl.col("score")).alias("gap")).drop("there")
+        """See `means.by_language`."""
+        return means.by_language(self.scores, str(self.source))
 
     @cached_property
     def common(self) -> list[str]:
         """Targets that every run was scored in."""
-        cells = len(self.scores.select("method", "seed").unique())
-        whole = self.scores.group_by("language").len().filter(len=cells)["language"]
-        return sorted(set(whole) - {str(self.source)})
+        return sorted(means.everywhere(self.scores) - {str(self.source)})
 
     def table(self, title: str) -> pl.DataFrame | None:
         """The table of an analysis, if it was carried out and says anything."""
