@@ -14,8 +14,8 @@ from isogloss.spec import presets, read_spec
 from models import checkpoint
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-OWN_DATA = {"demo", "voice-slots"}  # from a package
-LOCAL_ONLY = {"udpos", "tu2022-udpos", "park2023-pos"}
+OWN_DATA = {"demo", "voice-slots", "slow-fast-voice-intents"}  # from a package
+LOCAL_ONLY = {"udpos", "slow-fast-udpos", "tu2022-udpos", "park2023-pos"}
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
