@@ -1,7 +1,7 @@
 import pytest
 
 from isogloss.errors import IsoglossError
-from isogloss.plan import cells, difference, resolved_methods
+from isogloss.plan import cells, difference, resolved_methods, with_defaults
 from isogloss.spec import Spec, check, presets, read_spec
 
 
@@ -100,6 +100,15 @@ def test_differences_are_shown_key_by_key():
     old = {"settings": {"lr": 0.01, "length": 16}, "task": "a"}
     new = {"settings": {"lr": 0.02, "length": 16}, "task": "a", "seed": 1}
     assert difference(old, new) == ["seed: None → 1", "settings.lr: 0.01 → 0.02"]
+
+
+def test_stored_settings_that_are_new_or_gone_are_told_apart():
+    (cell, _) = cells(methods(**{"deep-prompt": {}}))
+    now = cell.facts({})
+    without = {name: value for name, value in now["settings"].items() if name != "length"}
+    assert with_defaults({**now, "settings": without}) == now
+    gone = with_defaults({**now, "settings": {**now["settings"], "burst": 2.0}})
+    assert difference(gone, now) == ["settings.burst: 2.0 → None"]
 
 
 def test_a_method_may_have_seeds_of_its_own():

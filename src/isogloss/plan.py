@@ -108,9 +108,13 @@ def fingerprint(facts: dict[str, Any]) -> str:
 
 
 def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
-    """Stored facts, with settings that there were none of when they were stored at their defaults."""
-    settings = find(facts["method"]).settings.model_validate(facts["settings"])
-    return {**facts, "settings": settings.model_dump(mode="json")}
+    """Stored facts, with settings that there were none of when they were stored at their defaults.
+
+    Settings that there are none of any more stay, and make a difference.
+    """
+    model, stored = find(facts["method"]).settings, facts["settings"]
+    known = model.model_validate({name: value for name, value in stored.items() if name in model.model_fields})
+    return {**facts, "settings": {**stored, **known.model_dump(mode="json")}}
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
