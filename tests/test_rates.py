@@ -128,7 +128,7 @@ def test_each_policy_changes_exactly_the_groups_it_names(subset, lower_factor, t
     settings = method.settings(**OFF | dict.fromkeys(subset, True), **CONSTANTS, lower_factor=lower_factor)
     run = new_run(method, model.copy(), settings, seed=0, classes=3)
     groups = {}
-    names = {id(weight): name for name, weight in run.part.model.masters.parameters_by_name().items()}
+    names = {id(weight): name for name, weight in run.part.masters.parameters_by_name().items()}
     for group in run.rates():
         where = Place(None, "head") if group.of == "head" else place(names[id(group.parameters[0])])
         assert all(group.of == "head" or place(names[id(one)]) == where for one in group.parameters)

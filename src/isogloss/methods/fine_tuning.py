@@ -9,6 +9,8 @@ the mean of all epochs (`select: mean`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
@@ -63,65 +65,15 @@ class FineTuningSettings(Settings):
         return self
 
 
-class FineTuningPart(nn.Module):
-    """One run's weights, and the backbone that computes with them.
+class Pace(NamedTuple):
+    """How fast the weights of each place learn."""
 
-    Args:
-        model: the run's own transformers model.
-        embeddings: whether its word embedding trains.
-        dropout: inside the model, in training.
-        learns: whether a weight outside the word embedding ever learns.
-    """
-
-    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, learns: Callable[[Place], bool]) -> None:
-        super().__init__()
-        words: nn.Embedding | LearningRows = model.get_input_embeddings()  # type: ignore[operator]
-        if isinstance(words, LearningRows):
-            self.seen: Tensor | None = words.ids
-            shared = words.table.weight
-        else:
-            self.seen, shared = None, words.weight
-            if embeddings:
-                words.weight = nn.Parameter(shared.detach().clone())
-        self.masters = Masters(
-            model,
-            {name: weight for name, weight in model.named_parameters() if learns(place(name)) and weight is not shared},
-        )
-        self.model = [model]  # in a list: its weights are not this module's own, the masters are
-        self.layers = 1 + max(where.layer or 0 for where in map(place, dict(model.named_parameters())))
-        self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
-        set_dropout(model, dropout)
-
-    def train(self, mode: bool = True) -> FineTuningPart:
-        """Turn the backbone's dropout on or off as well."""
-        super().train(mode)
-        self.model[0].train(mode)
-        return self
-
-    def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
-        """The weights by place, and the head."""
-        return self.by_place(settings, head, factors(settings, self.layers))
-
-    def by_place(
-        self, settings: FineTuningSettings, head: nn.Module, factor: Callable[[Place], Factor]
-    ) -> list[RateGroup]:
-        """The weights and the head, with a factor for each place."""
-        places: dict[Place, list[str]] = {}
-        masters = self.masters.parameters_by_name()
-        for name in masters:
-            places.setdefault(place(name), []).append(name)
-        groups = [
-            RateGroup(
-                [masters[name] for name in names], settings.lr, factor(where), of="backbone", pull=settings.l2_sp,
-                anchors=[self.start[name] for name in names] if settings.l2_sp else None,
-            )
-            for where, names in places.items()
-        ]  # fmt: skip
-        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, factor(HEAD), of="head")]
+    ever: Callable[[Place], bool]  # whether they ever do
+    factor: Callable[[Place], Factor]  # what their rate is multiplied by as training goes on
 
 
-def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Factor]:
-    """What each place's rate is multiplied by as training goes on.
+def pace(settings: FineTuningSettings, layers: int) -> Pace:
+    """The pace that fine-tuning's settings set.
 
     Args:
         settings: of the run.
@@ -140,14 +92,77 @@ def factors(settings: FineTuningSettings, layers: int) -> Callable[[Place], Fact
 
         return factor
 
-    return of
+    return Pace(lambda where: any(table.factors(where)), of)
 
 
+class FineTuningPart(nn.Module):
+    """One run's weights, and the backbone that computes with them.
+
+    Args:
+        model: the run's own transformers model.
+        embeddings: whether its word embedding trains.
+        dropout: inside the model, in training.
+        pace: of its weights; what never learns outside the word embedding is left as it is.
+    """
+
+    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, pace: Pace) -> None:
+        super().__init__()
+        words: nn.Embedding | LearningRows = model.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(words, LearningRows):
+            self.seen: Tensor | None = words.ids
+            shared = words.table.weight
+        else:
+            self.seen, shared = None, words.weight
+            if embeddings:
+                words.weight = nn.Parameter(shared.detach().clone())
+        self.masters = Masters(
+            model,
+            {
+                name: weight
+                for name, weight in model.named_parameters()
+                if pace.ever(place(name)) and weight is not shared
+            },
+        )
+        self.model = [model]  # in a list: its weights are not this module's own, the masters are
+        self.pace = pace
+        self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
+        set_dropout(model, dropout)
+
+    def train(self, mode: bool = True) -> FineTuningPart:
+        """Turn the backbone's dropout on or off as well."""
+        super().train(mode)
+        self.model[0].train(mode)
+        return self
+
+    def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
+        """The weights by place, and the head."""
+        places: dict[Place, list[str]] = {}
+        masters = self.masters.parameters_by_name()
+        for name in masters:
+            places.setdefault(place(name), []).append(name)
+        groups = [
+            RateGroup(
+                [masters[name] for name in names], settings.lr, self.pace.factor(where), of="backbone",
+                pull=settings.l2_sp, anchors=[self.start[name] for name in names] if settings.l2_sp else None,
+            )
+            for where, names in places.items()
+        ]  # fmt: skip
+        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, self.pace.factor(HEAD), of="head")]
+
+
+@dataclass
 class FineTuning:
-    """See `Method`."""
+    """See `Method`.
 
-    name = "fine-tuning"
-    settings: type[Settings] = FineTuningSettings
+    Args:
+        name: of the method.
+        settings: fine-tuning's own, or more.
+        pace: what follows from them, for a model of so many layers.
+    """
+
+    name: str
+    settings: type[Settings]
+    pace: Callable[[Any, int], Pace]
     frozen = False
     passes = 3.0
     alike: tuple[str, ...] = ()
@@ -164,21 +179,11 @@ class FineTuning:
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
         """The backbone's weights, those made trainable that ever move."""
-        return self.part(backbone, settings, learns=lambda _: True)
-
-    def part(
-        self, backbone: Backbone, settings: FineTuningSettings, *, learns: Callable[[Place], bool]
-    ) -> FineTuningPart:
-        """A part of which only some places learn, by the settings and by what a neighbour of the method says."""
-        table = RateTable(settings.rates, settings.phases)
-
-        def ever(where: Place) -> bool:
-            return learns(where) and any(table.factors(where))
-
-        embeddings = settings.embeddings and ever(EMBEDDINGS)
+        pace = self.pace(settings, backbone.shape.layers)
+        embeddings = settings.embeddings and pace.ever(EMBEDDINGS)
         if embeddings and backbone.seen is not None:
             let_learn(backbone.model, backbone.seen)
-        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, learns=ever)
+        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, pace=pace)
         if settings.l2_sp:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part
@@ -205,4 +210,4 @@ class FineTuning:
         return part
 
 
-METHOD = FineTuning()
+METHOD = FineTuning("fine-tuning", FineTuningSettings, pace)

@@ -12,18 +12,13 @@ constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, Insert
 from isogloss.backbones.anatomy import HEAD, Place
-from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
-from isogloss.methods.fine_tuning import SEEN, FineTuningPart, FineTuningSettings, factors
-from isogloss.methods.settings import Fraction, Rate, Settings
-from isogloss.rates import Factor, Progress, RateGroup, RateTable
+from isogloss.methods import fine_tuning
+from isogloss.methods.fine_tuning import FineTuning, FineTuningSettings, Pace
+from isogloss.methods.settings import Fraction, Rate
+from isogloss.rates import Factor, Progress, RateTable
 
 
 class SlowFastSettings(FineTuningSettings):
@@ -78,69 +73,25 @@ def policies(settings: SlowFastSettings, layers: int) -> RateTable:
     return RateTable(rates, phases)
 
 
-class SlowFastPart(nn.Module):
-    """One run's weights.
+def pace(settings: SlowFastSettings, layers: int) -> Pace:
+    """What fine-tuning's own settings say, times what the policies do.
 
     Args:
-        model: the weights, as fine-tuning has them.
+        settings: of the run.
+        layers: of the model.
     """
+    plain, table = fine_tuning.pace(settings, layers), policies(settings, layers)
 
-    def __init__(self, model: FineTuningPart) -> None:
-        super().__init__()
-        self.model = model
+    def of(where: Place) -> Factor:
+        before, own = plain.factor(where), table.factor(where)
 
-    def rates(self, settings: SlowFastSettings, head: nn.Module) -> list[RateGroup]:
-        """Every place at its pace, times what fine-tuning's own settings say."""
-        plain, table = factors(settings, self.model.layers), policies(settings, self.model.layers)
+        def factor(progress: Progress) -> float:
+            late = settings.slow_time and progress.onset is not None and where != HEAD
+            return before(progress) * own(progress) * (settings.late if late else 1.0)
 
-        def of(where: Place) -> Factor:
-            before, own = plain(where), table.factor(where)
+        return factor
 
-            def factor(progress: Progress) -> float:
-                late = settings.slow_time and progress.onset is not None and where != HEAD
-                return before(progress) * own(progress) * (settings.late if late else 1.0)
-
-            return factor
-
-        return self.model.by_place(settings, head, of)
+    return Pace(lambda where: plain.ever(where) and any(table.factors(where)), of)
 
 
-class SlowFast:
-    """See `Method`."""
-
-    name = "slow-fast"
-    settings: type[Settings] = SlowFastSettings
-    frozen = False
-    passes = 3.0
-    alike: tuple[str, ...] = ()
-
-    def check(self, backbone: Backbone, settings: SlowFastSettings) -> None:
-        """What holds of fine-tuning."""
-        FINE_TUNING.check(backbone, settings)
-
-    def build(self, backbone: Backbone, settings: SlowFastSettings, generator: torch.Generator) -> SlowFastPart:
-        """The backbone's weights, those made trainable that ever move."""
-        table = policies(settings, backbone.shape.layers)
-        return SlowFastPart(FINE_TUNING.part(backbone, settings, learns=lambda where: any(table.factors(where))))
-
-    def insert(self, parts: Sequence[SlowFastPart], settings: Sequence[SlowFastSettings]) -> Insert | None:
-        """Nothing."""
-        return None
-
-    def length(self, settings: SlowFastSettings) -> int:
-        """No positions."""
-        return 0
-
-    def stored(self, part: SlowFastPart) -> dict[str, Tensor]:
-        """Every tuned weight, in float32, by its name in the model."""
-        return FINE_TUNING.stored(part.model)
-
-    def restore(self, backbone: Backbone, settings: SlowFastSettings, tensors: Mapping[str, Tensor]) -> SlowFastPart:
-        """The tuned weights laid over the backbone."""
-        backbone.seen = tensors.get(SEEN)
-        part = self.build(backbone, settings, torch.Generator())
-        part.model.masters.load(tensors)
-        return part
-
-
-METHOD = SlowFast()
+METHOD = FineTuning("slow-fast", SlowFastSettings, pace)
