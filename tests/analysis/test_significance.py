@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from isogloss.analysis.exchange import Exchange, exchange, pairs
 from isogloss.analysis.findings import Options
-from isogloss.analysis.significance import SCHEMA, forest, significance
+from isogloss.analysis.significance import SCHEMA, against, forest, significance
 from isogloss.analysis.sums import Answers
 from isogloss.analyze import analyze
 from isogloss.data.cards import METRICS
@@ -166,6 +166,12 @@ def test_families_are_corrected_each_for_itself(three):
     for family in families:
         for name in ("p", "p_items"):
             np.testing.assert_allclose(family[f"{name}_holm"], multipletests(family[name], method="holm")[1])
+    held = against(table, "a")
+    assert held["other"].unique().to_list() == ["a"]
+    assert sorted(map(len, held.partition_by("scope"))) == [2] * 3
+    for family in held.partition_by("scope"):
+        for name in ("p", "p_items"):
+            np.testing.assert_allclose(family[f"{name}_holm"], multipletests(family[name], method="holm")[1])
 
 
 def test_where_examples_do_not_matter_p_is_the_paired_t_test():
@@ -178,7 +184,7 @@ def test_where_examples_do_not_matter_p_is_the_paired_t_test():
     assert row["p"] == pytest.approx(test.pvalue)
     assert row["low"] == pytest.approx(test.confidence_interval(0.95).low)
     assert table.filter(scope="target").select("difference", "p", "p_items").row(0) == (None, None, None)
-    assert forest(table, "a").axes
+    assert forest(against(table, "a"), "a").axes
 
 
 def test_sentences_without_any_span_differ_in_nothing():
@@ -224,7 +230,7 @@ def test_methods_that_answer_alike_do_not_differ():
     assert table["p"].is_null().all()
     assert table["low"].is_null().all()
     assert table["p_items"].to_list() == [1] * 4
-    assert forest(table, "a").axes
+    assert forest(against(table, "a"), "a").axes
 
 
 def test_the_same_answers_give_the_same_table(three):

@@ -12,7 +12,7 @@ from isogloss.analysis.findings import Options
 from isogloss.analysis.gap import gap_intervals, scores_intervals
 from isogloss.analysis.mixed import balanced, mixed
 from isogloss.analysis.resampling import bootstrap
-from isogloss.analysis.significance import significance
+from isogloss.analysis.significance import against, significance
 from isogloss.analysis.sums import Answers
 from isogloss.archive import Archive
 
@@ -52,10 +52,12 @@ def together(
     by_language, overall = bootstrap(answers, metric, [answers.everywhere])
     methods = list(answers.of_method)
     mixed_effects, variances = mixed(balanced(scores, answers.source, metric, methods))
+    differences = significance(answers, metric, pairs(answers, methods))
     return {
         "gap-intervals": gap_intervals(answers, overall[answers.everywhere]),
         "scores-intervals": scores_intervals(answers, {metric: by_language}),
-        "significance": significance(answers, metric, pairs(answers, methods)),
+        "significance": differences,
+        "significance-reference": against(differences, methods[0]),
         "significance-mixed": mixed_effects,
         "significance-variance": variances,
     }

@@ -140,9 +140,12 @@ def _differences(subject: Subject) -> Section | None:
         "Differences of mean target scores, in the languages that both methods have, and of single languages, with "
         "95 % intervals over seeds and test examples. "
         "p holds for new seeds; p items exchanges the methods' answers to an example and holds for these trained "
-        "models alone. Both are corrected by Holm's procedure in the columns that say so."
+        "models alone. Both are corrected by Holm's procedure in the columns that say so: over all pairs of methods, "
+        "or over those with one method that was named beforehand."
     )
     sheets = [tables.plain_sheet("Overall", subject.tables["significance"].filter(pl.col("scope") != "language"))]
+    if len(subject.methods) > 2:  # noqa: PLR2004 - of two there is one pair
+        sheets += _sheets(subject, {"significance-reference": "Over one method, corrected over these pairs alone"})
     sheets += _sheets(subject, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
     return Section("differences", "Differences between methods", [text], _drawn(charts), sheets)
 
