@@ -14,7 +14,7 @@ from isogloss.spec import presets, read_spec
 from models import checkpoint
 
 SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-OWN_DATA = {"demo", "voice-slots", "slow-fast-voice-intents"}  # from a package
+OWN_DATA = {"demo", "voice-slots", "slow-fast-voice-intents", "slow-fast-dynamics"}  # from a package
 LOCAL_ONLY = {"udpos", "slow-fast-udpos", "tu2022-udpos", "park2023-pos"}
 
 

@@ -148,6 +148,10 @@ def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
         for place, name in zip(axes, OF.values(), strict=True):
             place.set(title=name, xlabel="updates")
             place.grid(alpha=0.3)
+            # By the lines: an interval over two or three seeds may be wider than all scores there are.
+            means = np.concatenate([np.asarray(line.get_ydata()) for line in place.lines])
+            margin = 0.1 * float(np.ptp(means)) or 0.05
+            place.set_ylim(means.min() - margin, means.max() + margin)
         axes[2].annotate("● onset of growth beyond noise", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
         legend(figure, axes[0])
         return figure
