@@ -109,6 +109,8 @@ def test_stored_settings_that_are_new_or_gone_are_told_apart():
     assert with_defaults({**now, "settings": without}) == now
     gone = with_defaults({**now, "settings": {**now["settings"], "burst": 2.0}})
     assert difference(gone, now) == ["settings.burst: 2.0 → None"]
+    wrong = {**now, "settings": {**now["settings"], "length": -1}}
+    assert difference(with_defaults(wrong), now) == [f"settings.length: -1 → {now['settings']['length']}"]
 
 
 def test_a_method_may_have_seeds_of_its_own():

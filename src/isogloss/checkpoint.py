@@ -20,7 +20,7 @@ from isogloss.cache import atomic_file
 from isogloss.lane import Lane
 from isogloss.onset import Trend
 
-VERSION = 2
+VERSION = 3
 
 
 class Checkpoints:

@@ -130,12 +130,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The page; left out: DIR/report.html, or comparison.html in the first.")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+    ] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss.report import report as write
 
-    typer.echo(write(folders, out))
+    typer.echo(write(folders, out, reference=reference))
 
 
 @app.command("list")

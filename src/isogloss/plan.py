@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
+from pydantic import ValidationError
+
 from isogloss.errors import IsoglossError
 from isogloss.methods import Method, Settings, find
 from isogloss.spec import OwnSeeds, Spec, check
@@ -113,7 +115,10 @@ def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
     Settings that there are none of any more stay, and make a difference.
     """
     model, stored = find(facts["method"]).settings, facts["settings"]
-    known = model.model_validate({name: value for name, value in stored.items() if name in model.model_fields})
+    try:
+        known = model.model_validate({name: value for name, value in stored.items() if name in model.model_fields})
+    except ValidationError:  # of a value that is none any more, the difference tells
+        return facts
     return {**facts, "settings": {**stored, **known.model_dump(mode="json")}}
 
 

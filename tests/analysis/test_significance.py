@@ -166,6 +166,9 @@ def test_families_are_corrected_each_for_itself(three):
     for family in families:
         for name in ("p", "p_items"):
             np.testing.assert_allclose(family[f"{name}_holm"], multipletests(family[name], method="holm")[1])
+    assert against(table, "c").filter(scope="target")["difference"].to_list() == pytest.approx(
+        [-x for x in table.filter(scope="target", one="c").sort("other")["difference"]]
+    )
     held = against(table, "a")
     assert held["other"].unique().to_list() == ["a"]
     assert sorted(map(len, held.partition_by("scope"))) == [2] * 3
@@ -290,6 +293,8 @@ def test_a_run_directory_is_analysed_from_its_tables(folder):
     table, mixed, variance = (
         pl.read_parquet(folder / f"analysis/significance{name}.parquet") for name in ("", "-mixed", "-variance")
     )
+    held = pl.read_parquet(folder / "analysis/significance-reference.parquet")
+    assert set(held["other"]) == {"probe[head_lr=0.1]"}
     others = ["linear-probe", "probe[head_lr=1.0]"]
     assert table.filter(scope="target", other="probe[head_lr=0.1]")["one"].to_list() == others
     assert mixed["method"].to_list() == others

@@ -140,6 +140,20 @@ def test_several_directories_are_compared(made, tmp_path, browser):
     assert set(means["languages"]) == {9}
 
 
+def test_any_method_may_be_the_reference(made, tmp_path):
+    other = directory(tmp_path / "other", targets=9, seed=1)
+    (subject,) = subjects([made, other], "other: fine-tuning")
+    held = subject.table("significance-reference").filter(scope="target")
+    assert held["other"].unique().to_list() == ["other: fine-tuning"]
+    assert set(held["one"]) == {"run: fine-tuning", "run: deep-prompt", "other: deep-prompt"}
+    assert subject.table("significance-mixed")["reference"].unique().to_list() == ["other: fine-tuning"]
+    page = report([made, other], tmp_path / "page.html", reference="other: fine-tuning").read_text()
+    assert "Over other: fine-tuning, corrected over these pairs alone" in page
+    with pytest.raises(IsoglossError, match="method to hold the others against 'fine'"):
+        report([made, other], tmp_path / "none.html", reference="fine")
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_what_is_no_run_directory_is_refused_in_a_line(tmp_path):
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code != 0

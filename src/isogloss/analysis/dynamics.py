@@ -130,6 +130,8 @@ def onsets(curve: pl.DataFrame) -> pl.DataFrame:
 def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
     """Source, mean target and gap of each method over training, the onset marked: means over seeds with intervals.
 
+    Where an interval is wider than the panel, it is cut.
+
     Args:
         curve: of `dynamics.gap_curve`.
         onsets: of `dynamics.onsets`.
@@ -149,12 +151,17 @@ def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
             place.set(title=name, xlabel="updates")
             place.grid(alpha=0.3)
             # By the lines: an interval over two or three seeds may be wider than all scores there are.
-            means = np.concatenate([np.asarray(line.get_ydata()) for line in place.lines])
-            margin = 0.1 * float(np.ptp(means)) or 0.05
-            place.set_ylim(means.min() - margin, means.max() + margin)
+            place.set_ylim(_around(np.concatenate([np.asarray(line.get_ydata()) for line in place.lines])))
         axes[2].annotate("● onset of growth beyond noise", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
         legend(figure, axes[0])
         return figure
+
+
+def _around(means: np.ndarray) -> tuple[float, float]:
+    known = means[np.isfinite(means)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    margin = 0.1 * (high - low) or 0.05
+    return low - margin, high + 1.5 * margin  # above, for a line of words
 
 
 def _dynamics(archive: Archive, options: Options) -> Findings:

@@ -85,19 +85,31 @@ def _corrected(family: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def both_ways(table: pl.DataFrame) -> pl.DataFrame:
+    """Pairs seen from either side.
+
+    Args:
+        table: of `significance`.
+    """
+    turned = table.with_columns(
+        one="other", other="one", difference=-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low")
+    )
+    return pl.concat([table, turned.select(table.columns)])
+
+
 def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
-    """What every method has over one that was named beforehand.
+    """What every method has over one that is named before the results are seen.
 
     Who asks this of 16 methods makes 15 comparisons, not the 120 of all pairs (Demšar 2006, JMLR 7, section 3.2.2).
 
     Args:
         table: of `significance`.
-        reference: the first method of its pairs.
+        reference: the method that the others are held against.
 
     Returns:
         The rows of it that are of means, corrected by Holm over these alone, scope by scope.
     """
-    own = table.filter(pl.col("other") == reference, pl.col("scope") != "language")
+    own = both_ways(table).filter(pl.col("other") == reference, pl.col("scope") != "language")
     families = own.partition_by("scope", maintain_order=True)
     return pl.concat([_corrected(family) for family in families]) if families else own
 
@@ -141,11 +153,11 @@ def _significance(archive: Archive, options: Options) -> Findings:
     table = significance(answers, metric, chosen)
     cells = balanced(wanted(archive.stored.table("scores"), options), answers.source, metric, methods)
     estimates, variances = mixed(cells)
+    held = against(table, reference)
     shown = Table(
         "method", "of", f"over {reference}", "p", "p of these models", "seeds", box=box.SIMPLE_HEAD,
-        title=f"differences in {metric}; p-values corrected over the {len(methods) - 1} methods",
+        title=f"differences in {metric}; p-values corrected over {held['one'].n_unique()} pairs",
     )  # fmt: skip
-    held = against(table, reference)
     for row in held.iter_rows(named=True):
         if row["difference"] is None:
             continue

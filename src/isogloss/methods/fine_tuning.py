@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
@@ -150,7 +150,7 @@ class FineTuningPart(nn.Module):
         return [*groups, RateGroup(list(head.parameters()), settings.head_lr, self.pace.factor(HEAD), of="head")]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class FineTuning:
     """See `Method`.
 
@@ -165,7 +165,7 @@ class FineTuning:
     pace: Callable[[Any, int], Pace]
     frozen = False
     passes = 3.0
-    alike: tuple[str, ...] = ()
+    alike: ClassVar[tuple[str, ...]] = ()
 
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
         """Whether the model has the weights that rates are given for."""

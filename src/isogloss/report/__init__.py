@@ -21,7 +21,7 @@ from isogloss.report.subject import subjects
 from isogloss.store import safe_name
 
 
-def report(folders: Sequence[Path], out: Path | None = None) -> Path:
+def report(folders: Sequence[Path], out: Path | None = None, *, reference: str | None = None) -> Path:
     """Write the report of run directories.
 
     Analyses that only read tables are carried out; those that run models are shown where `isogloss analyze` has left
@@ -31,23 +31,25 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
         folders: run directories.
         out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
             figures go to a folder of that name without `.html`.
+        reference: the method that the others are held against, as the page calls it; none: the first.
 
     Returns:
         The page.
 
     Raises:
-        IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
+        IsoglossError: one is no run directory, nothing in it is finished, no run has the reference, or `out` cannot be
+            a file.
     """
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
         raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
     cheap = [name for name, own in analyses().items() if not own.computes]
-    missing = [
-        str(line) for folder in folders for line in analyze(folder, cheap, Options(), skip=True) if _skipped(line)
-    ]
-    found = subjects(folders)
+    options = Options(reference=reference if len(folders) == 1 else None)
+    missing = [str(line) for folder in folders for line in analyze(folder, cheap, options, skip=True) if _skipped(line)]
+    found = subjects(folders, reference)
     names = dict.fromkeys(archive.spec.name for subject in found for archive in subject.archives.values())
-    command = shlex.join(["isogloss", "report", *map(str, folders), *(["--out", str(out)] if out else [])])
+    given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
+    command = shlex.join(["isogloss", "report", *map(str, folders), *given])
     beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     beside.mkdir(parents=True, exist_ok=True)
     for subject in found:

@@ -12,7 +12,7 @@ from isogloss.analysis.findings import Options
 from isogloss.analysis.gap import gap_intervals, scores_intervals
 from isogloss.analysis.mixed import balanced, mixed
 from isogloss.analysis.resampling import bootstrap
-from isogloss.analysis.significance import against, significance
+from isogloss.analysis.significance import significance
 from isogloss.analysis.sums import Answers
 from isogloss.archive import Archive
 
@@ -28,7 +28,7 @@ def unlike(archives: Mapping[str, Archive]) -> set[str]:
 
 
 def together(
-    archives: Mapping[str, Archive], called: Mapping[str, Mapping[str, str]], scores: pl.DataFrame
+    archives: Mapping[str, Archive], called: Mapping[str, Mapping[str, str]], scores: pl.DataFrame, reference: str
 ) -> dict[str, pl.DataFrame]:
     """Intervals and tests over the methods of several runs.
 
@@ -36,6 +36,7 @@ def together(
         archives: run directories of one task, metric and source.
         called: what each run's methods are called here.
         scores: of all of them, under these names, in the languages that are alike.
+        reference: the method that the mixed model holds the others against.
 
     Returns:
         The tables of the analyses `gap` and `significance`.
@@ -50,14 +51,12 @@ def together(
     answers = replace(own, predictions=pl.concat(parts), runs=runs)
     metric = next(iter(archives.values())).metric
     by_language, overall = bootstrap(answers, metric, [answers.everywhere])
-    methods = list(answers.of_method)
+    methods = sorted(answers.of_method, key=lambda method: method != reference)
     mixed_effects, variances = mixed(balanced(scores, answers.source, metric, methods))
-    differences = significance(answers, metric, pairs(answers, methods))
     return {
         "gap-intervals": gap_intervals(answers, overall[answers.everywhere]),
         "scores-intervals": scores_intervals(answers, {metric: by_language}),
-        "significance": differences,
-        "significance-reference": against(differences, methods[0]),
+        "significance": significance(answers, metric, pairs(answers, methods)),
         "significance-mixed": mixed_effects,
         "significance-variance": variances,
     }

@@ -141,11 +141,13 @@ def _differences(subject: Subject) -> Section | None:
         "95 % intervals over seeds and test examples. "
         "p holds for new seeds; p items exchanges the methods' answers to an example and holds for these trained "
         "models alone. Both are corrected by Holm's procedure in the columns that say so: over all pairs of methods, "
-        "or over those with one method that was named beforehand."
+        "or in a second table over the pairs with one of them alone."
     )
     sheets = [tables.plain_sheet("Overall", subject.tables["significance"].filter(pl.col("scope") != "language"))]
-    if len(subject.methods) > 2:  # noqa: PLR2004 - of two there is one pair
-        sheets += _sheets(subject, {"significance-reference": "Over one method, corrected over these pairs alone"})
+    held = subject.tables["significance-reference"]
+    if held["one"].n_unique() > 1:
+        title = f"Over {held['other'][0]}, corrected over these pairs alone"
+        sheets += _sheets(subject, {"significance-reference": title})
     sheets += _sheets(subject, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
     return Section("differences", "Differences between methods", [text], _drawn(charts), sheets)
 

@@ -12,9 +12,10 @@ import polars as pl
 
 from isogloss import means
 from isogloss.analysis.findings import FOLDER
+from isogloss.analysis.significance import against
 from isogloss.analyze import fingerprint, kept
 from isogloss.archive import Archive
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, unknown
 from isogloss.languages import Language
 from isogloss.report.compare import together, unlike
 from isogloss.table import in_order
@@ -76,11 +77,15 @@ class Subject:
         return None if found is None or not len(found) else found
 
 
-def subjects(folders: Sequence[Path]) -> list[Subject]:
+def subjects(folders: Sequence[Path], reference: str | None = None) -> list[Subject]:
     """The subjects of run directories: those of one task, metric and source together.
 
+    Args:
+        folders: run directories.
+        reference: the method that the others are held against; none, or in a subject that lacks it: the first.
+
     Raises:
-        IsoglossError: one is no run directory, or nothing in it is finished.
+        IsoglossError: one is no run directory, nothing in it is finished, or no subject has the reference.
     """
     archives = [Archive.of(folder) for folder in folders]
     names = _names(archives)
@@ -89,9 +94,11 @@ def subjects(folders: Sequence[Path]) -> list[Subject]:
         assert archive.spec.source is not None  # specs are stored as resolved
         key = archive.stored.table("scores")["task"][0], archive.metric, archive.spec.source
         groups.setdefault(key, {})[name] = archive
-    return [
-        _subject(task, metric, source, own, several=len(folders) > 1) for (task, metric, source), own in groups.items()
-    ]
+    found = [_subject(*key, own, reference, several=len(folders) > 1) for key, own in groups.items()]
+    methods = [method for subject in found for method in subject.methods]
+    if reference is not None and reference not in methods:
+        raise unknown("method to hold the others against", reference, methods)
+    return found
 
 
 def _names(archives: Sequence[Archive]) -> list[str]:
@@ -101,7 +108,9 @@ def _names(archives: Sequence[Archive]) -> list[str]:
     return next((names for names in called if len(set(names)) == len(names)), whole)
 
 
-def _subject(task: str, metric: str, source: str, archives: dict[str, Archive], *, several: bool) -> Subject:
+def _subject(
+    task: str, metric: str, source: str, archives: dict[str, Archive], reference: str | None, *, several: bool
+) -> Subject:
     scores, history, stale = [], [], []
     methods: list[str] = []
     records: dict[str, dict[str, Any]] = {}
@@ -124,6 +133,7 @@ def _subject(task: str, metric: str, source: str, archives: dict[str, Archive], 
                     stale.append(f"{name}: {title}" if several else title)
     found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
     every, left_out = pl.concat(scores), sorted(unlike(archives)) if len(archives) > 1 else []
+    first = reference if reference in methods else methods[0]
     if len(archives) > 1:  # what was found of each alone is over its own languages
         if source in left_out:
             raise IsoglossError(
@@ -133,7 +143,9 @@ def _subject(task: str, metric: str, source: str, archives: dict[str, Archive], 
         every = every.filter(~pl.col("language").is_in(left_out))
         alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
         found = {title: table for title, table in found.items() if title not in alone}
-        found |= together(archives, calls, every)
+        found |= together(archives, calls, every, first)
+    if "significance" in found:
+        found["significance-reference"] = against(found["significance"], first)
     runs = {method: name for name, called in calls.items() for method in called.values()}
     return Subject(
         task, metric, Language.parse(source), methods, archives, every, pl.concat(history), found, records, runs, stale,

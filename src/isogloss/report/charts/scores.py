@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from isogloss.analysis.significance import both_ways
 from isogloss.report.charts.style import Chart, choice, method_colour, named, titled, wide
 from isogloss.report.subject import Subject
 from isogloss.report.words import BEYOND
@@ -34,7 +35,7 @@ def forest(subject: Subject) -> list[Chart]:
     table = subject.table("significance")
     if table is None:
         return []
-    pairs = _both_ways(table.filter(scope="target"))
+    pairs = both_ways(table.filter(scope="target")).with_columns(pl.col(*MIRRORED).round(5))
     others = [method for method in subject.methods if method in set(pairs["other"])]
     other = choice("other", others, "over")
     base = alt.Chart(pairs).add_params(other).transform_filter(alt.datum.other == other)
@@ -53,14 +54,6 @@ def forest(subject: Subject) -> list[Chart]:
 VERDICTS = [f"p < {BEYOND}", "not told apart", "not tested"]
 NUMBERS = ("difference", "low", "high", "p", "p_holm", "p_items", "p_items_holm")
 MIRRORED = ("difference", "low", "high")
-
-
-def _both_ways(table: pl.DataFrame) -> pl.DataFrame:
-    """Pairs seen from either side."""
-    turned = table.with_columns(
-        one="other", other="one", difference=-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low")
-    )
-    return pl.concat([table, turned.select(table.columns)]).with_columns(pl.col(*MIRRORED).round(5))
 
 
 def _verdict(p: pl.Expr) -> pl.Expr:
