@@ -16,7 +16,7 @@ from isogloss.spec import Spec
 from isogloss.store import Store
 from models import LABELS, WORDS, sib200
 
-KILLS = 4
+KILLS = 8
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +54,24 @@ def test_a_killed_run_goes_on_and_ends_the_same(spec, tmp_path):
     process.join()
     whole = time.monotonic() - began
     assert process.exitcode == 0
-    draw, steps = random.Random(4), []  # noqa: S311
-    while len(steps) < KILLS:
-        process = start(spec, tmp_path / "killed")
-        process.join(draw.uniform(0.1, 0.3) * whole)
-        process.kill()
-        process.join()
-        if process.exitcode != -signal.SIGKILL:  # the machine is faster than it was: once more, and sooner
-            assert process.exitcode == 0
-            shutil.rmtree(tmp_path / "killed")
-            whole, steps = whole / 2, []
-            continue
-        finished = Store(tmp_path / "killed").finished() if (tmp_path / "killed").exists() else []
-        steps.append(len(finished))
-        for cell in finished:  # whatever is there is whole
-            assert cell.weights()
-            assert all(len(cell.table(name)) for name in ("scores", "predictions", "history"))
-    assert steps == sorted(steps)
+    draw, killed, steps = random.Random(4), 0, []  # noqa: S311
+    while killed < 3:  # fewer where the machine has become faster than it was: then anew, and sooner
+        shutil.rmtree(tmp_path / "killed", ignore_errors=True)
+        killed, steps = 0, []
+        for _ in range(KILLS):
+            process = start(spec, tmp_path / "killed")
+            process.join(draw.uniform(0.1, 0.6) * whole)
+            process.kill()
+            process.join()
+            assert process.exitcode in {0, -signal.SIGKILL}
+            killed += process.exitcode == -signal.SIGKILL
+            finished = Store(tmp_path / "killed").finished() if (tmp_path / "killed").exists() else []
+            steps.append(len(finished))
+            for cell in finished:  # whatever is there is whole
+                assert cell.weights()
+                assert all(len(cell.table(name)) for name in ("scores", "predictions", "history"))
+        assert steps == sorted(steps)
+        whole /= 2
     process = start(spec, tmp_path / "killed")
     process.join()
     assert process.exitcode == 0

@@ -149,6 +149,9 @@ def test_any_method_may_be_the_reference(made, tmp_path):
     assert subject.table("significance-mixed")["reference"].unique().to_list() == ["other: fine-tuning"]
     page = report([made, other], tmp_path / "page.html", reference="other: fine-tuning").read_text()
     assert "Over other: fine-tuning, corrected over these pairs alone" in page
+    report([other], reference="deep-prompt")
+    mixed = pl.read_parquet(other / "analysis" / "significance-mixed.parquet")
+    assert mixed["reference"].unique().to_list() == ["deep-prompt"]
     with pytest.raises(IsoglossError, match="method to hold the others against 'fine'"):
         report([made, other], tmp_path / "none.html", reference="fine")
     assert not (tmp_path / "none.html").exists()
