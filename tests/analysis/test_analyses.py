@@ -255,7 +255,11 @@ def test_curves_are_drawn_around_their_means_however_wide_the_intervals():
     curve = pl.DataFrame(rows, schema=["method", "seed", "step", "source", "target"], orient="row")
     curve = curve.with_columns((pl.col("source") - pl.col("target")).alias("gap"))
     opened = pl.DataFrame({"method": ["a"], "onset": [None]}, schema={"method": pl.String, "onset": pl.Int64})
-    source, target, gap = (axes.get_ylim() for axes in gap_curves(curve, opened).axes)
+    drawn = gap_curves(curve, opened)
+    assert [words.get_text() for words in drawn.axes[2].texts] == ["no lasting growth beyond noise"]
+    at_20 = gap_curves(curve, opened.with_columns(pl.lit(20).alias("onset")))
+    assert [words.get_text() for words in at_20.axes[2].texts] == ["● onset of growth beyond noise"]
+    source, target, gap = (axes.get_ylim() for axes in drawn.axes)
     assert source == pytest.approx((0.55, 0.675))  # all means are 0.6: the interval is 2.5 to either side
     assert target == pytest.approx((0.208, 0.233))
     assert gap == pytest.approx((0.368, 0.393))

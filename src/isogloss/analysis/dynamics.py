@@ -152,7 +152,9 @@ def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
             place.grid(alpha=0.3)
             # By the lines: an interval over two or three seeds may be wider than all scores there are.
             place.set_ylim(_around(np.concatenate([np.asarray(line.get_ydata()) for line in place.lines])))
-        axes[2].annotate("● onset of growth beyond noise", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
+        found = any(step is not None for step in opened.values())
+        words = "● onset of growth beyond noise" if found else "no lasting growth beyond noise"
+        axes[2].annotate(words, (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
         legend(figure, axes[0])
         return figure
 
