@@ -128,7 +128,10 @@ ARMS = {
 }
 
 
-@pytest.mark.parametrize("family", ["xglm", "bloom", "gemma3_text", "xlm-roberta"])
+@pytest.mark.parametrize(
+    "family",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("xglm", "bloom")), "gemma3_text", "xlm-roberta"],
+)
 def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
     spec = {
         "name": "arms", "backbone": str(whole(tmp_path / "model", family)), "task": "sib200",

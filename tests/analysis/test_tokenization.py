@@ -82,6 +82,7 @@ def test_a_tokenizer_without_an_unknown_token_knows_everything():
     assert measured(encode(table, made), made)["unknown"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real data here")
 def test_words_and_whole_texts_have_the_same_tokens():
     """Fertility is of whole texts, the share of split words of words one by one: one must not belie the other.

@@ -14,10 +14,11 @@ DRAWN = "43440306e40b353e94c1f129c2aac3a3a516522df5315127a462cb1417442620"
 
 
 @pytest.fixture(scope="module")
-def table():
+def table():  # takes a while where every shape is checked: what asks for it is slow
     return voice_intents.draw()
 
 
+@pytest.mark.slow
 def test_the_same_sentences_are_drawn_on_every_machine(table):
     digest = hashlib.sha256()
     for row in table.select("language", "split", "id", "label", "text").iter_rows():
@@ -25,17 +26,20 @@ def test_the_same_sentences_are_drawn_on_every_machine(table):
     assert digest.hexdigest() == DRAWN
 
 
+@pytest.mark.slow
 def test_no_template_is_in_two_splits(table):
     for scope in (["language"], ["language", "label"]):
         splits = table.group_by(*scope, "template").agg(pl.col("split").n_unique())
         assert splits["split"].max() == 1
 
 
+@pytest.mark.slow
 def test_no_text_is_in_two_splits_or_under_two_labels(table):
     texts = table.with_columns(pl.col("text").str.to_lowercase())
     assert not texts.select("language", "text").is_duplicated().any()
 
 
+@pytest.mark.slow
 def test_every_target_has_enough(table):
     card = find("voice-intents")
     assert sorted(card.languages.values()) == sorted(table["language"].unique())
@@ -47,11 +51,13 @@ def test_every_target_has_enough(table):
     assert counts["intents"].min() >= 20
 
 
+@pytest.mark.slow
 def test_every_text_is_a_plain_sentence(table):
     assert not table["text"].str.contains(r"[{}<>\[\]|;]|  |^\s|\s$").any()
     assert table["text"].str.len_chars().min() >= 1
 
 
+@pytest.mark.slow
 def test_slots_point_at_what_filled_them(table):
     lexicon = yaml.load(voice_intents._lexicon_path())
     rows = table.explode("slots").drop_nulls("slots").unnest("slots")

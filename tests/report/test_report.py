@@ -140,6 +140,7 @@ def test_several_directories_are_compared(made, tmp_path, browser):
     assert set(means["languages"]) == {9}
 
 
+@pytest.mark.slow
 def test_any_method_may_be_the_reference(made, tmp_path):
     other = directory(tmp_path / "other", targets=9, seed=1)
     (subject,) = subjects([made, other], "other: fine-tuning")
