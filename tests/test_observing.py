@@ -6,6 +6,7 @@ import torch
 
 from isogloss.analysis.dynamics import gap_curve, observations
 from isogloss.experiment import run
+from isogloss.observing import interval, spread
 from isogloss.runs import Stack
 from isogloss.spec import Spec
 from models import LABELS, checkpoint, sib200
@@ -132,3 +133,11 @@ def test_where_splits_are_parallel_all_languages_lose_the_same_items(home, tmp_p
     items = [set(part["example"]) for _, part in predictions.group_by("language")]
     assert items[0] == items[1] == items[2]
     assert len(items[0]) == 21 - 5
+
+
+def test_samples_are_evenly_spread():
+    assert spread(10, 3).tolist() == [0, 4, 9]
+    assert spread(3, 8).tolist() == [0, 1, 2]
+    assert interval(5000, None) == 100
+    assert interval(150, None) == 6
+    assert interval(150, 40) == 40

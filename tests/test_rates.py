@@ -1,15 +1,13 @@
-"""Rates by place, phase, policy and onset."""
+"""Rates by place, phase and policy, and when the source is learnt."""
 
 import numpy as np
 import pytest
 import torch
 
-from isogloss.analysis.dynamics import gap_curve, onset, onsets
 from isogloss.backbones.anatomy import Place, Places, place
 from isogloss.checkpoint import Checkpoints
 from isogloss.errors import IsoglossError
 from isogloss.methods import find
-from isogloss.observing import interval, spread
 from isogloss.onset import Trend
 from isogloss.rates import Progress, RateTable
 from isogloss.runs import Stack, new_run
@@ -214,69 +212,6 @@ def test_the_source_is_learnt_when_its_loss_has_fallen_to_a_tenth():
 def test_the_trend_begins_with_the_backbone(tmp_path):
     one, _, _ = tuned(tmp_path, "slow-fast", epochs=5, head_alone=0.5)
     assert one.trend.seen == one.total // 2
-
-
-def test_samples_are_evenly_spread():
-    assert spread(10, 3).tolist() == [0, 4, 9]
-    assert spread(3, 8).tolist() == [0, 1, 2]
-    assert interval(5000, None) == 100
-    assert interval(150, None) == 6
-    assert interval(150, 40) == 40
-
-
-def learnt(observations=25, at=4.0):
-    """A source score that rises from chance and stays."""
-    return 0.9 * (1 - np.exp(-np.arange(observations) / at))[None].repeat(5, 0)
-
-
-def test_an_onset_is_found_where_the_gap_begins_to_grow():
-    generator = np.random.default_rng(0)
-    steps = list(range(10, 260, 10))
-    gap = np.where(np.arange(25) < 14, 0.1, 0.1 + 0.01 * (np.arange(25) - 13))
-    found = onset(gap + generator.normal(0, 0.002, (5, 25)), learnt(), steps)
-    assert found.step in {150, 160}
-    assert found.learnt == 110
-    assert found.growth == pytest.approx(0.11, abs=0.01)
-    assert onset(gap[None], learnt()[:1], steps).step is None
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_noise_opens_no_gap(seeds):
-    generator = np.random.default_rng(seeds)
-    steps = list(range(25))
-    offsets = generator.normal(0, 0.05, (400, seeds, 1))
-    found = [onset(0.1 + own + generator.normal(0, 0.02, (seeds, 25)), learnt()[:seeds], steps).step for own in offsets]
-    alarms = sum(step is not None for step in found) / len(found)
-    assert alarms < 0.09  # 5 % where the last observation is independent of the rest
-
-
-def test_a_gap_that_rises_with_the_source_does_not_open():
-    """Both scores come from chance: that the gap grows with them is no news."""
-    generator = np.random.default_rng(0)
-    source = learnt(at=3.0)
-    found = onset(0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape), source, list(range(25)))
-    assert found.step is None or found.growth < 0.03
-
-
-def test_the_gap_curve_is_made_of_what_looking_on_wrote():
-    import polars as pl
-
-    rows = []
-    for seed in (0, 1):
-        for step in (10, 20):
-            rows += [
-                {"method": "a", "seed": seed, "step": step, "epoch": 1.0, "metric": "f1", "loss": None,
-                 "language": code, "value": value}
-                for code, value in (("eng-Latn", 0.9), ("deu-Latn", 0.5), ("fra-Latn", 0.7 - step / 100))
-            ]  # fmt: skip
-        rows.append(
-            {"method": "a", "seed": seed, "step": 20, "epoch": 1.0, "metric": "f1", "loss": 0.3, "language": "eng-Latn",
-             "value": 0.2}
-        )  # fmt: skip
-    curve = gap_curve(pl.DataFrame(rows), "eng-Latn")
-    assert curve["gap"].to_list() == pytest.approx([0.35, 0.4, 0.35, 0.4])
-    assert curve["targets"].to_list() == [2, 2, 2, 2]
-    assert onsets(curve)["seeds"].to_list() == [2]
 
 
 @pytest.mark.parametrize(

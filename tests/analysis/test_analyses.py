@@ -7,7 +7,6 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from isogloss.analysis.dynamics import gap_curves
 from isogloss.analysis.findings import Options
 from isogloss.analysis.forgetting import against_gap, checkpoints
 from isogloss.analysis.importance import effects, importance
@@ -248,18 +247,3 @@ def test_verbalizers_prompts_in_templates_and_losses_of_words(tmp_path):
     assert (losses.filter(method="words")["before"] != losses.filter(method="words")["after"]).all()
     groups = pl.read_parquet(tmp_path / "out/analysis/importance.parquet").filter(method="words")["weights"]
     assert "head" not in set(groups)
-
-
-def test_curves_are_drawn_around_their_means_however_wide_the_intervals():
-    rows = [("a", seed, step, 0.4 + seed * 0.4, 0.2 + 0.001 * step) for seed in (0, 1) for step in (10, 20, 30)]
-    curve = pl.DataFrame(rows, schema=["method", "seed", "step", "source", "target"], orient="row")
-    curve = curve.with_columns((pl.col("source") - pl.col("target")).alias("gap"))
-    opened = pl.DataFrame({"method": ["a"], "onset": [None]}, schema={"method": pl.String, "onset": pl.Int64})
-    drawn = gap_curves(curve, opened)
-    assert [words.get_text() for words in drawn.axes[2].texts] == ["no lasting growth beyond noise"]
-    at_20 = gap_curves(curve, opened.with_columns(pl.lit(20).alias("onset")))
-    assert [words.get_text() for words in at_20.axes[2].texts] == ["● onset of growth beyond noise"]
-    source, target, gap = (axes.get_ylim() for axes in drawn.axes)
-    assert source == pytest.approx((0.55, 0.675))  # all means are 0.6: the interval is 2.5 to either side
-    assert target == pytest.approx((0.208, 0.233))
-    assert gap == pytest.approx((0.368, 0.393))

@@ -1,0 +1,75 @@
+"""The gap over training: when it opens, and how it is drawn."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isogloss.analysis.dynamics import gap_curve, gap_curves, onset, onsets
+
+
+def learnt(observations=25, at=4.0):
+    """A source score that rises from chance and stays."""
+    return 0.9 * (1 - np.exp(-np.arange(observations) / at))[None].repeat(5, 0)
+
+
+def test_an_onset_is_found_where_the_gap_begins_to_grow():
+    generator = np.random.default_rng(0)
+    steps = list(range(10, 260, 10))
+    gap = np.where(np.arange(25) < 14, 0.1, 0.1 + 0.01 * (np.arange(25) - 13))
+    found = onset(gap + generator.normal(0, 0.002, (5, 25)), learnt(), steps)
+    assert found.step in {150, 160}
+    assert found.learnt == 110
+    assert found.growth == pytest.approx(0.11, abs=0.01)
+    assert onset(gap[None], learnt()[:1], steps).step is None
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_noise_opens_no_gap(seeds):
+    generator = np.random.default_rng(seeds)
+    steps = list(range(25))
+    offsets = generator.normal(0, 0.05, (400, seeds, 1))
+    found = [onset(0.1 + own + generator.normal(0, 0.02, (seeds, 25)), learnt()[:seeds], steps).step for own in offsets]
+    alarms = sum(step is not None for step in found) / len(found)
+    assert alarms < 0.09  # 5 % where the last observation is independent of the rest
+
+
+def test_a_gap_that_rises_with_the_source_does_not_open():
+    """Both scores come from chance: that the gap grows with them is no news."""
+    generator = np.random.default_rng(0)
+    source = learnt(at=3.0)
+    found = onset(0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape), source, list(range(25)))
+    assert found.step is None or found.growth < 0.03
+
+
+def test_the_gap_curve_is_made_of_what_looking_on_wrote():
+    rows = []
+    for seed in (0, 1):
+        for step in (10, 20):
+            rows += [
+                {"method": "a", "seed": seed, "step": step, "epoch": 1.0, "metric": "f1", "loss": None,
+                 "language": code, "value": value}
+                for code, value in (("eng-Latn", 0.9), ("deu-Latn", 0.5), ("fra-Latn", 0.7 - step / 100))
+            ]  # fmt: skip
+        rows.append(
+            {"method": "a", "seed": seed, "step": 20, "epoch": 1.0, "metric": "f1", "loss": 0.3, "language": "eng-Latn",
+             "value": 0.2}
+        )  # fmt: skip
+    curve = gap_curve(pl.DataFrame(rows), "eng-Latn")
+    assert curve["gap"].to_list() == pytest.approx([0.35, 0.4, 0.35, 0.4])
+    assert curve["targets"].to_list() == [2, 2, 2, 2]
+    assert onsets(curve)["seeds"].to_list() == [2]
+
+
+def test_curves_are_drawn_around_their_means_however_wide_the_intervals():
+    rows = [("a", seed, step, 0.4 + seed * 0.4, 0.2 + 0.001 * step) for seed in (0, 1) for step in (10, 20, 30)]
+    curve = pl.DataFrame(rows, schema=["method", "seed", "step", "source", "target"], orient="row")
+    curve = curve.with_columns((pl.col("source") - pl.col("target")).alias("gap"))
+    opened = pl.DataFrame({"method": ["a"], "onset": [None]}, schema={"method": pl.String, "onset": pl.Int64})
+    drawn = gap_curves(curve, opened)
+    assert [words.get_text() for words in drawn.axes[2].texts] == ["no lasting growth beyond noise"]
+    at_20 = gap_curves(curve, opened.with_columns(pl.lit(20).alias("onset")))
+    assert [words.get_text() for words in at_20.axes[2].texts] == ["● onset of growth beyond noise"]
+    source, target, gap = (axes.get_ylim() for axes in drawn.axes)
+    assert source == pytest.approx((0.55, 0.675))  # all means are 0.6: the interval is 2.5 to either side
+    assert target == pytest.approx((0.208, 0.233))
+    assert gap == pytest.approx((0.368, 0.393))
