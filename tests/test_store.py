@@ -2,10 +2,11 @@
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from isogloss.errors import IsoglossError
 from isogloss.store import HISTORY, PREDICTIONS, SCORES, Finished, Store, rows, safe_name
-from isogloss.table import score_table
+from isogloss.table import score_tables
 
 COMMON = {"backbone": "b", "task": "t", "source": "eng-Latn"}
 BY_HAND = {  # method: seed: language: test accuracy
@@ -48,7 +49,7 @@ def shown(table):
 
 
 def test_means_deviations_and_gaps_by_hand(stored):
-    table = score_table(stored)
+    (table,) = score_tables(stored)
     assert [str(column.header) for column in table.columns] == ["language", "code", "two", "one"]
     found = shown(table)
     # Over the targets that every method has with every seed: two (.5 + .1) / 2; one (.8 + .4) / 2 and (.4 + .2) / 2.
@@ -61,11 +62,32 @@ def test_means_deviations_and_gaps_by_hand(stored):
     assert "over 1 to 2 seeds" in str(table.caption)
 
 
+def test_what_does_not_fit_a_line_stands_in_a_table_below(stored):
+    for method in ("b", "c", "d"):
+        finish(stored, method, 0, BY_HAND["one"][0])
+        finish(stored, method, 1, BY_HAND["one"][1])
+    stored.gather()
+    tables = score_tables(stored, 80)
+    names = [[str(column.header) for column in table.columns] for table in tables]
+    assert names == [["language", "code", "two", "one", "b"], ["language", "code", "c", "d"]]
+    assert [table.row_count for table in tables] == [4 + 4, 4 + 4]
+    assert [table.title is None for table in tables] == [False, True]
+    assert [table.caption is None for table in tables] == [True, False]
+    console = Console(width=80)
+    for table in tables:
+        with console.capture() as capture:
+            console.print(table)
+        lines = capture.get().splitlines()
+        assert sum("0.800 ± 0.141" in line for line in lines) == 1  # nothing is broken into two lines
+        assert max(map(len, lines)) <= 80
+    assert len(score_tables(stored, 10)) == 5  # one method a table is the least
+
+
 def test_groups_have_averages_of_their_own(stored):
     stored.begin(
         {"methods": {"two": {}, "one": {}}, "groups": ["script:Latn", "family:Sino-Tibetan", "low-resource"]}, {}
     )
-    found = shown(score_table(stored))
+    found = shown(*score_tables(stored))
     assert found["mean of 1 script:Latn"] == ["0.500", "0.600 ± 0.283"]  # German; French is not common to all
     assert found["mean of 1 family:Sino-Tibetan"] == ["0.100", "0.300 ± 0.141"]
     assert found["mean of 0 low-resource"] == ["-", "-"]
@@ -74,13 +96,14 @@ def test_groups_have_averages_of_their_own(stored):
 def test_a_language_that_one_seed_lacks_is_in_no_average(stored):
     finish(stored, "two", 1, {"eng-Latn": 0.5, "deu-Latn": 0.5})
     stored.gather()
-    assert shown(score_table(stored))["mean of 1 targets"] == ["0.500 ± 0.000", "0.600 ± 0.283"]
+    assert shown(*score_tables(stored))["mean of 1 targets"] == ["0.500 ± 0.000", "0.600 ± 0.283"]
 
 
 def test_a_method_that_the_spec_no_longer_names_stands_last(stored):
     finish(stored, "strange", 0, BY_HAND["one"][0])
     stored.gather()
-    assert str(score_table(stored).columns[-1].header) == "strange"
+    (table,) = score_tables(stored)
+    assert str(table.columns[-1].header) == "strange"
 
 
 def test_languages_whose_scoring_was_cut_off_are_written_once(stored):

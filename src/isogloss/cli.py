@@ -65,13 +65,14 @@ def run(
         return
     from isogloss.console import out as console
     from isogloss.experiment import run as carry_out
-    from isogloss.table import score_table
+    from isogloss.table import score_tables
 
     try:
         stored = carry_out(read, folder)
     except KeyboardInterrupt:
         _fail("stopped; run the same command again to go on", None, code=130)
-    console.print(score_table(stored))
+    for table in score_tables(stored, console.width):
+        console.print(table)
     console.print(f"stored in {stored.path}", markup=False)
 
 

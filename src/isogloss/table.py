@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import polars as pl
 from rich import box
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,53 +21,89 @@ from isogloss.store import Store
 ABSENT = "-"
 
 
-def score_table(stored: Store) -> Table:
-    """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone."""
+class Row(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    code: str
+    values: dict[str, str]  # of each method
+    bold: bool = False
+    last: bool = False  # of a section
+
+
+def score_tables(stored: Store, width: int | None = None) -> list[Table]:
+    """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone.
+
+    Args:
+        stored: a run directory.
+        width: characters of a line; as many tables, one below the other, as the methods need. Left out: one table.
+    """
     scores = stored.table("scores")
-    records = {cell.record["method"]: cell.record for cell in stored.finished()}
     metric = scores.filter(split="dev")["metric"][0]
-    source = scores["source"][0]
     test = scores.filter(split="test", metric=metric)
     methods = in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
+    rows = list(_rows(stored, test, methods))
+    blocks: list[list[str]] = [[]]
+    for method in methods:
+        if blocks[-1] and width is not None and _width(_table(rows, [*blocks[-1], method])) > width:
+            blocks.append([])
+        blocks[-1].append(method)
+    tables = [_table(rows, block) for block in blocks]
     seeds = sorted({part["seed"].n_unique() for part in test.partition_by("method")})
+    some = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    over = f"mean ± standard deviation over {some} seeds" if seeds[-1] > 1 else "one seed"
+    tables[0].title = f"{scores['task'][0]} · trained in {Language.parse(scores['source'][0]).name}"
+    tables[-1].caption = f"{metric} on the test split; {over}"
+    return tables
+
+
+def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row]:
     cells = {
-        (row["language"], row["method"]): (row["mean"], row["std"])
+        (row["language"], row["method"]): _cell(row["mean"], row["std"])
         for row in test.group_by("language", "method")
         .agg(mean=pl.col("value").mean(), std=pl.col("value").std())
         .iter_rows(named=True)
     }
-    some = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    over = f"mean ± standard deviation over {some} seeds" if seeds[-1] > 1 else "one seed"
-    caption = f"{metric} on the test split; {over}"
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{scores['task'][0]} · trained in {Language.parse(source).name}", caption=caption
-    )
-    table.add_column("language")
-    table.add_column("code")
-    for method in methods:
-        table.add_column(Text(method), justify="right")
+    source = test["source"][0]
     targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
     whole = everywhere(test)
     common = [language for language in targets if language in whole]
     for language in [source, *targets]:
-        values = [_cell(*cells[language, method]) if (language, method) in cells else ABSENT for method in methods]
-        parsed = Language.parse(language)
-        table.add_row(parsed.name, str(parsed), *values, style="bold" if language == source else "")
-        if language == source:
-            table.add_section()
-    table.add_section()
+        values = {method: cells.get((language, method), ABSENT) for method in methods}
+        first = language == source
+        last = first or language == targets[-1]
+        yield Row(Language.parse(language).name, language, values, bold=first, last=last)
     averages = by_seed(test, source, common)
     for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
-        table.add_row(title, "", *[_spread(averages, method, column) for method in methods], style="bold")
+        yield Row(title, "", {method: _spread(averages, method, column) for method in methods}, bold=True)
     for group in stored.spec().get("groups", []):
         inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
         means = by_seed(test, source, sorted(inside))
-        table.add_row(f"mean of {len(inside)} {group}", "", *[_spread(means, method, "target") for method in methods])
-    trained = [records[method]["trainable_parameters"] for method in methods]
-    share = [records[method]["trainable_parameters"] / records[method]["backbone_parameters"] for method in methods]
-    table.add_row("trainable parameters", "", *[f"{count:,}" for count in trained])
-    table.add_row("of the backbone", "", *[f"{part:.3%}" for part in share])
+        yield Row(
+            f"mean of {len(inside)} {group}", "", {method: _spread(means, method, "target") for method in methods}
+        )
+    records = {cell.record["method"]: cell.record for cell in stored.finished()}
+    trained = {method: records[method]["trainable_parameters"] for method in methods}
+    yield Row("trainable parameters", "", {method: f"{count:,}" for method, count in trained.items()})
+    shares = {method: trained[method] / records[method]["backbone_parameters"] for method in methods}
+    yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
+
+
+def _table(rows: list[Row], methods: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("language")
+    table.add_column("code")
+    for method in methods:
+        table.add_column(Text(method), justify="right")
+    for row in rows:
+        values = [row.values[method] for method in methods]
+        table.add_row(row.name, row.code, *values, style="bold" if row.bold else "", end_section=row.last)
     return table
+
+
+def _width(table: Table) -> int:
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
 
 
 def in_order(methods: list[str], names: list[str]) -> list[str]:
