@@ -63,6 +63,7 @@ def test_words_and_tags_as_lists_in_json_lines(tmp_path):
         data.examples(Language.parse("en"), "test")
 
 
+@pytest.mark.slow
 def test_the_slots_of_voice_commands_are_whole():
     pytest.importorskip("hassil")
     data = open_data("voice-slots")

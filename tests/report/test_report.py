@@ -173,6 +173,7 @@ def test_the_answer_is_what_the_tables_say(made):
     assert "12 languages" in sentences[0]
 
 
+@pytest.mark.slow
 def test_one_seed_one_method_ties_and_unknown_numbers_are_said_as_they_are(tmp_path):
     folder = directory(tmp_path / "one", targets=3, seeds=1)
     effects = pl.DataFrame(
@@ -216,6 +217,7 @@ def test_runs_without_a_common_target_have_no_mean(made, tmp_path):
     assert answer(subject) == ["No target language was scored by every run: there is no mean to compare."]
 
 
+@pytest.mark.slow
 def test_a_method_may_have_any_name(tmp_path):
     folder = directory(tmp_path / "run", methods=["script", "name"])
     report([folder])
