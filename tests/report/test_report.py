@@ -16,7 +16,7 @@ from isogloss.cli import app
 from isogloss.errors import IsoglossError
 from isogloss.report import report
 from isogloss.report.subject import subjects
-from isogloss.report.words import answer
+from isogloss.report.words import answer, differing
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -171,6 +171,14 @@ def test_the_answer_is_what_the_tables_say(made):
     best = means.sort("value", descending=True)["method"][0]
     assert sentences[0].startswith(f"{best} carries ")
     assert "12 languages" in sentences[0]
+    counts = [int(count) for count in re.findall(r"in (\d+)", sentences[1])]
+    assert sum(counts) >= 12
+    assert 0 not in counts
+
+
+def test_what_methods_differ_in_is_said_once_a_value():
+    assert differing({"a": 1, "b": 1}) == ""
+    assert differing({"a": "best", "b": "mean", "c": "best"}) == "b mean; a, c best"
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -43,11 +43,22 @@ def caveats(subject: Subject) -> list[str]:
     unlike["backbone"] = {method: own["backbone"]["weights"][:8] for method, own in facts.items()}
     unlike["training data"] = {method: str(own.get("train"))[:8] for method, own in facts.items()}
     for what, values in unlike.items():
-        if len(set(map(str, values.values()))) > 1:
-            found.append(f"The methods differ in {what}: {', '.join(f'{name} {own}' for name, own in values.items())}.")
+        if said := differing(values):
+            found.append(f"The methods differ in {what}: {said}.")
     if subject.stale:
         found.append(f"Of other scores than the run has now, and to be made again: {', '.join(subject.stale)}.")
     return found
+
+
+def differing(values: Mapping[str, object]) -> str:
+    """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same."""
+    having: dict[str, list[str]] = {}
+    for name, own in values.items():
+        having.setdefault(str(own), []).append(name)
+    if len(having) == 1:
+        return ""
+    groups = sorted(having.items(), key=lambda group: len(group[1]))
+    return "; ".join(f"{', '.join(names)} {own}" for own, names in groups)
 
 
 def value(subject: Subject, method: str, measure: str) -> tuple[float, float, float] | None:
@@ -87,7 +98,9 @@ def _best(subject: Subject) -> Iterator[str]:
     top = means.filter(pl.col("score") == pl.col("score").max().over("language"))
     counts = dict.fromkeys(subject.methods, 0) | dict(top.group_by("method").len().iter_rows())
     ties = len(top) - top["language"].n_unique()
-    listed = ", ".join(f"{name} in {count}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    listed = ", ".join(
+        f"{name} in {count}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]) if count
+    )
     total = _languages(means["language"].n_unique())
     yield f"The highest score, of {total}: {listed}{' (ties count for each)' if ties else ''}."
 
