@@ -37,19 +37,21 @@ from rich.table import Table
 from torch import nn
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer, TrainingArguments
 
-from isogloss.backbones import Backbone, embedded, load
-from isogloss.batching import budgets
-from isogloss.cutting import fit
-from isogloss.data import open_data
-from isogloss.environment import environment
-from isogloss.evaluate import predict
-from isogloss.features import Features
-from isogloss.lane import Lane
-from isogloss.languages import Language
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tasks import TASKS
-from isogloss.train import Inputs, update
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import load
+from isogloss.backbones.packaged import e5 as embedded
+from isogloss.data.dataset import open_data
+from isogloss.experiment.evaluate import predict
+from isogloss.languages.language import Language
+from isogloss.methods.registry import find
+from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.truncate import fit
+from isogloss.runtime.environment import environment
+from isogloss.tasks.registry import TASKS
+from isogloss.training.loop import Inputs, update
+from isogloss.training.stack import Stack, new_run
+from isogloss.training.train_state import TrainState
 
 BATCH, PROMPT, FIXED, CLASSES = 32, 16, 112, 7
 CONFIGS = {"deep-prompt": PrefixTuningConfig, "soft-prompt": PromptTuningConfig}
@@ -84,16 +86,16 @@ class Isogloss(Contestant):
         made = [new_run(found, backbone, settings, seed=seed, classes=CLASSES) for seed in range(runs)]
         self.stack = Stack(backbone, found, made)
         cut = fit(train, self.stack.room(made[0]), backbone.tokenizer)
-        self.lanes = [Lane(run, cut, cut, "accuracy", lambda _: 0.0) for run in made]
-        self.inputs = Inputs(self.stack, self.lanes, self.eval_budget)
+        self.train_states = [TrainState(run, cut, cut, "accuracy", lambda _: 0.0) for run in made]
+        self.inputs = Inputs(self.stack, self.train_states, self.eval_budget)
 
     def updates(self, count: int) -> tuple[float, list[float]]:
         def work() -> None:
             for _ in range(count):
-                update(self.stack, self.lanes, self.inputs, self.budget)
+                update(self.stack, self.train_states, self.inputs, self.budget)
 
-        before = len(self.lanes[0].history)
-        return seconds(work), [row["loss"] for row in self.lanes[0].history[before:]]
+        before = len(self.train_states[0].history)
+        return seconds(work), [row["loss"] for row in self.train_states[0].history[before:]]
 
     def predict(self) -> None:
         predict(self.stack, self.stack.runs, self.test, budget=self.eval_budget)

@@ -22,8 +22,9 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, DynamicCache, PreTrainedTokenizerFast
 
-from isogloss.backbones import AttentionPrefix, Backbone, InputPrompt, load
-from isogloss.backbones.loading import native_dtype
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import load, native_dtype
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt
 
 LAYERS, VOCABULARY, ROWS, PROMPT, ROUNDS = 4, 1000, 32, 16, 5
 LENGTHS = (8, 90)  # tokens of the shortest text and the longest

@@ -14,14 +14,14 @@ import time
 import numpy as np
 import torch
 
-from isogloss.backbones import load
-from isogloss.data import open_data
-from isogloss.lane import Lane
-from isogloss.languages import Language
-from isogloss.methods import find
-from isogloss.runs import Run, Stack, new_run
-from isogloss.tokenising import tokenise
-from isogloss.train import Inputs, update
+from isogloss.backbones.loading import load
+from isogloss.data.dataset import open_data
+from isogloss.languages.language import Language
+from isogloss.methods.registry import find
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.training.loop import Inputs, update
+from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.train_state import TrainState
 
 ROUNDS, BUDGET = 15, 2048
 
@@ -34,18 +34,18 @@ def main() -> None:
     features = tokenise((table["text"].to_list(),), gold, backbone.tokenizer)
     seen = torch.from_numpy(np.unique(features.tokens))
     method = find("fine-tuning")
-    cases: dict[str, tuple[Run, Lane, Inputs]] = {}
+    cases: dict[str, tuple[Run, TrainState, Inputs]] = {}
     for name, embeddings, rows in (("none", False, None), ("rows", True, seen), ("all", True, None)):
         own = backbone.copy(rows)
         settings = method.settings.model_validate({"embeddings": embeddings, "epochs": 10})
         run = new_run(method, own, settings, seed=0, classes=len(data.card.labels))
-        lane = Lane(run, features, features, "accuracy", lambda _: 0.0)
-        cases[name] = run, lane, Inputs(Stack(own, method, [run]), [lane], BUDGET)
+        train_state = TrainState(run, features, features, "accuracy", lambda _: 0.0)
+        cases[name] = run, train_state, Inputs(Stack(own, method, [run]), [train_state], BUDGET)
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
-        for name, (_, lane, inputs) in cases.items():
+        for name, (_, train_state, inputs) in cases.items():
             begin = time.perf_counter()
-            update(inputs.stack, [lane], inputs, BUDGET)
+            update(inputs.stack, [train_state], inputs, BUDGET)
             taken[name].append(time.perf_counter() - begin)
     median = {name: statistics.median(times[2:]) for name, times in taken.items()}
     print(f"{len(seen):,} of {backbone.model.get_input_embeddings().weight.shape[0]:,} rows occur")  # type: ignore[operator]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from isogloss.experiment import run
+from isogloss.experiment.run import run
 from isogloss.spec import Spec, check
-from isogloss.train import train
+from isogloss.training.loop import train
 
 ROUNDS = 3
 METHODS = {"fine-tuning": {"epochs": 3}, "deep-prompt": {"epochs": 4, "length": 8}}
@@ -37,7 +37,7 @@ def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
         "methods": {method: METHODS[method]},
         "dynamics": dynamics,
     }
-    with mock.patch("isogloss.laboratory.train", clocked):
+    with mock.patch("isogloss.executors.serial.train", clocked):
         run(check(Spec, spec, where="looking_on"), folder)
     return taken[0]
 

@@ -12,7 +12,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from isogloss.backbones import Backbone, load
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import load
 from models import WORDS, tokenizer
 
 SIZES = {"vocab_size": 400, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}

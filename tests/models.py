@@ -7,10 +7,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from isogloss.backbones import Backbone, load
-from isogloss.features import Features
-from isogloss.lane import Lane
-from isogloss.runs import Run
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import load
+from isogloss.preprocessing.features import Features
+from isogloss.training.stack import Run
+from isogloss.training.train_state import TrainState
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -80,10 +81,12 @@ def backbone(folder: Path, family: str = "xlm-roberta", **sizes: int) -> Backbon
     return load(str(checkpoint(folder, family, **sizes)), dtype="float32", device="cpu")
 
 
-def lane(run: Run, train: Features, dev: Features | None = None) -> Lane:
+def train_state(run: Run, train: Features, dev: Features | None = None) -> TrainState:
     """A run's way through training, selected by accuracy."""
     dev = train if dev is None else dev
-    return Lane(run, train, dev, "accuracy", lambda scores: float((scores.argmax(1).numpy() == dev.labels).mean()))
+    return TrainState(
+        run, train, dev, "accuracy", lambda scores: float((scores.argmax(1).numpy() == dev.labels).mean())
+    )
 
 
 def reference(

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from isogloss.languages import Language, facts
-from isogloss.methods import find
+from isogloss.languages.language import Language, facts
+from isogloss.methods.registry import find
 from isogloss.spec import Spec
 from isogloss.store import HISTORY, Store
 

@@ -1,7 +1,8 @@
 import pytest
 
 from isogloss.errors import IsoglossError
-from isogloss.plan import cells, difference, resolved_methods, with_defaults
+from isogloss.experiment.cells import cells, resolved_methods
+from isogloss.experiment.provenance import difference, with_defaults
 from isogloss.spec import Spec, check, presets, read_spec
 
 

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from isogloss.cli.score_table import score_tables
 from isogloss.errors import IsoglossError
 from isogloss.store import HISTORY, PREDICTIONS, SCORES, Finished, Store, rows, safe_name
-from isogloss.table import score_tables
 
 COMMON = {"backbone": "b", "task": "t", "source": "eng-Latn"}
 BY_HAND = {  # method: seed: language: test accuracy
@@ -137,7 +137,7 @@ def test_a_folder_with_nothing_but_dot_files_is_new(tmp_path):
 
 
 def test_a_second_process_that_begins_keeps_the_first_ones_methods():
-    from isogloss.experiment import _with_old_variants
+    from isogloss.experiment.provenance import _with_old_variants
 
     old = {"a": {"lr": [1, 2], "epochs": 3}, "b": {}}
     assert _with_old_variants({"a": {"lr": [2, 5], "epochs": 3}}, old) == {"a": {"lr": [1, 2, 5], "epochs": 3}}

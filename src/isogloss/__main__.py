@@ -1,5 +1,5 @@
 """`python -m isogloss`."""
 
-from isogloss.cli import main
+from isogloss.cli.commands import main
 
 main()

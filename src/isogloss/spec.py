@@ -18,12 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from isogloss import yaml
 from isogloss.errors import IsoglossError, unknown
-from isogloss.groups import check as check_group
-from isogloss.groups import is_group
-from isogloss.languages import Language
-from isogloss.templates import Template
+from isogloss.languages.groups import check as check_group
+from isogloss.languages.groups import is_group
+from isogloss.languages.language import Language
+from isogloss.preprocessing.templates import Template
+from isogloss.runtime import yaml
 
 
 def _canonical(code: str) -> str:

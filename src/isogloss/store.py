@@ -20,9 +20,9 @@ import polars as pl
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from isogloss import yaml
-from isogloss.cache import atomic_file, atomic_folder
 from isogloss.errors import IsoglossError
+from isogloss.runtime import yaml
+from isogloss.runtime.files import atomic_file, atomic_folder
 
 SCORES: dict[str, Any] = {
     "backbone": pl.String, "task": pl.String, "method": pl.String, "seed": pl.Int64, "source": pl.String,
@@ -96,7 +96,7 @@ class Store:
 
     def checkpoint(self, label: str, seed: int) -> Path:
         """Where a cell's training stands."""
-        return self.path / "checkpoints" / safe_name(label) / str(seed) / "lane.safetensors"
+        return self.path / "checkpoints" / safe_name(label) / str(seed) / "train_state.safetensors"
 
     def begin(self, spec: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write what the run is to be."""

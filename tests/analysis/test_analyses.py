@@ -7,19 +7,19 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from isogloss.analysis.findings import Options
-from isogloss.analysis.forgetting import against_gap, checkpoints
-from isogloss.analysis.importance import effects, importance
-from isogloss.analysis.intervals import half_width, summarised
-from isogloss.analysis.patient import NONE, Patient, fisher, masters_of
-from isogloss.analysis.word_losses import word_losses
-from isogloss.analyze import analyze
-from isogloss.archive import Archive
-from isogloss.cli import app
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.forgetting.lm_loss import word_losses
+from isogloss.analysis.forgetting.memory import against_gap, checkpoints
+from isogloss.analysis.importance.effects import effects, importance
+from isogloss.analysis.importance.rewind import NONE, Patient, fisher, masters_of
+from isogloss.analysis.run import analyze
+from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
-from isogloss.observing import MEASURES
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
 from isogloss.spec import Spec
+from isogloss.stats.intervals import half_width, summarised
+from isogloss.training.monitor import MEASURES
 from models import LABELS, checkpoint, sib200
 
 METHODS = {
@@ -30,7 +30,7 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def opened_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     data = sib200(folder / "data")
     spec = Spec(
@@ -39,15 +39,15 @@ def archive(tmp_path_factory):
         dynamics={"every": 3, "examples": 5, "parallel": {"path": data, "sentences": 6}},
     )  # fmt: skip
     run(spec, folder / "out")
-    return Archive.of(folder / "out")
+    return OpenedRun.of(folder / "out")
 
 
-def cell(archive, method, seed=0):
-    return next(pair for pair in archive.cells if pair[0].label == method and pair[0].seed == seed)
+def cell(opened_run, method, seed=0):
+    return next(pair for pair in opened_run.cells if pair[0].label == method and pair[0].seed == seed)
 
 
-def test_the_history_holds_what_is_remembered(archive):
-    history = archive.stored.table("history")
+def test_the_history_holds_what_is_remembered(opened_run):
+    history = opened_run.stored.table("history")
     seen = history.filter(pl.col("metric").is_in(MEASURES))
     assert set(seen["method"]) == set(METHODS)
     assert sorted(set(seen["step"])) == [0, 3, 6]
@@ -61,21 +61,21 @@ def test_the_history_holds_what_is_remembered(archive):
 
 
 @pytest.mark.parametrize("method", ["fine-tuning", "slow-fast"])
-def test_a_rewind_of_all_is_the_pretrained_model(archive, method):
-    patient = Patient(archive, *cell(archive, method))
-    sample = archive.sample(*cell(archive, method), archive.material.tests, 4).features
+def test_a_rewind_of_all_is_the_pretrained_model(opened_run, method):
+    patient = Patient(opened_run, *cell(opened_run, method))
+    sample = opened_run.sample(*cell(opened_run, method), opened_run.data.tests, 4).features
     tokens = torch.from_numpy(sample.tokens[: sample.starts[1]])[None]
     mask = torch.ones_like(tokens, dtype=torch.bool)
     tuned = patient.stack.backbone.hidden(tokens, mask)
     patient.set([])
-    assert patient.stack.backbone.hidden(tokens, mask).equal(archive.backbone.hidden(tokens, mask))
-    assert not tuned.equal(archive.backbone.hidden(tokens, mask))
+    assert patient.stack.backbone.hidden(tokens, mask).equal(opened_run.backbone.hidden(tokens, mask))
+    assert not tuned.equal(opened_run.backbone.hidden(tokens, mask))
     patient.set(patient.tuned)
     assert patient.stack.backbone.hidden(tokens, mask).equal(tuned)
 
 
-def test_each_state_changes_exactly_its_group(archive):
-    patient = Patient(archive, *cell(archive, "fine-tuning"))
+def test_each_state_changes_exactly_its_group(opened_run):
+    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
     tuned, start = patient.tuned, patient.start
     for way, group, names in patient.states():
         patient.set(names)
@@ -93,10 +93,10 @@ def test_each_state_changes_exactly_its_group(archive):
 
 
 @pytest.mark.slow
-def test_distance_and_effects_add_up(archive):
-    tables = [importance(archive, *cell(archive, "fine-tuning", seed), examples=4) for seed in (0, 1, 2)]
+def test_distance_and_effects_add_up(opened_run):
+    tables = [importance(opened_run, *cell(opened_run, "fine-tuning", seed), examples=4) for seed in (0, 1, 2)]
     scores, moved = (pl.concat(part) for part in zip(*tables, strict=True))
-    patient = Patient(archive, *cell(archive, "fine-tuning"))
+    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
     own = moved.filter(seed=0)
     expected = {
         group: np.sqrt(sum(float((patient.tuned[n] - patient.start[n]).square().sum()) for n in names))
@@ -124,10 +124,10 @@ def test_distance_and_effects_add_up(archive):
         assert row["high"].item() - row["effect"].item() == pytest.approx(half_width(np.array(values)))
 
 
-def test_fisher_information_is_that_of_a_linear_model_in_closed_form(archive):
+def test_fisher_information_is_that_of_a_linear_model_in_closed_form(opened_run):
     """Of the head's bias alone: the mean trace of the covariance of the model's answers."""
-    patient = Patient(archive, *cell(archive, "fine-tuning"))
-    sample = archive.sample(*cell(archive, "fine-tuning"), [archive.material.dev], 20)
+    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
+    sample = opened_run.sample(*cell(opened_run, "fine-tuning"), [opened_run.data.dev], 20)
     bias = patient.run.head.bias
     patient.run.head.weight.requires_grad_(requires_grad=False)
     found = fisher(patient, sample)
@@ -144,13 +144,13 @@ def test_the_loss_of_words_is_that_of_transformers(tmp_path):
     from transformers import AutoModelForCausalLM
 
     from decoders import backbone
-    from isogloss.languages import Language
-    from isogloss.parallel import Parallel
-    from isogloss.sheets import memory_of
+    from isogloss.data.parallel_text import Parallel
+    from isogloss.languages.language import Language
+    from isogloss.training.monitor import parallel_states
 
     model = backbone(tmp_path, "llama", words=True)
     texts = [["the cat sat on the mat", "a dog ran"], ["one two three", "sun moon red"]]
-    memory = memory_of(Parallel([Language.parse("en"), Language.parse("de")], texts), model)
+    memory = parallel_states(Parallel([Language.parse("en"), Language.parse("de")], texts), model)
     reference = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     found = word_losses(model, memory)
     for code, own in zip(memory.languages, texts, strict=True):
@@ -190,8 +190,8 @@ def test_intervals_are_students():
 
 
 @pytest.mark.slow
-def test_analyses_are_stored_and_said(archive):
-    folder = archive.stored.path
+def test_analyses_are_stored_and_said(opened_run):
+    folder = opened_run.stored.path
     result = CliRunner().invoke(app, ["analyze", str(folder), "--examples", "4", "--sentences", "6"])
     assert result.exit_code == 0, result.output
     for said in ("the gap in training", "one group is rewound", "what is remembered", "Spearman's"):
@@ -202,20 +202,20 @@ def test_analyses_are_stored_and_said(archive):
     assert {"importance.parquet", "importance-moved.parquet", "forgetting-checkpoints.parquet"} <= made
     first = (folder / "analysis" / "dynamics.svg").read_bytes()
     assert b"<text" in first
-    list(analyze(folder, ["dynamics"], Options()))
+    list(analyze(folder, ["dynamics"], AnalysisOptions()))
     assert (folder / "analysis" / "dynamics.svg").read_bytes() == first
 
 
-def test_what_is_missing_is_said(archive, tmp_path):
-    folder = archive.stored.path
+def test_what_is_missing_is_said(opened_run, tmp_path):
+    folder = opened_run.stored.path
     with pytest.raises(IsoglossError, match="no method of this run tunes"):
-        list(analyze(folder, ["importance"], Options(methods=["deep-prompt"])))
+        list(analyze(folder, ["importance"], AnalysisOptions(methods=["deep-prompt"])))
     with pytest.raises(IsoglossError, match="unknown analysis 'dynamic'.*dynamics"):
-        list(analyze(folder, ["dynamic"], Options()))
+        list(analyze(folder, ["dynamic"], AnalysisOptions()))
     with pytest.raises(IsoglossError, match="unknown method of this run 'soft'"):
-        list(analyze(folder, [], Options(methods=["soft"])))
+        list(analyze(folder, [], AnalysisOptions(methods=["soft"])))
     with pytest.raises(IsoglossError, match="holds no finished run"):
-        list(analyze(tmp_path, [], Options()))
+        list(analyze(tmp_path, [], AnalysisOptions()))
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ def test_verbalizers_prompts_in_templates_and_losses_of_words(tmp_path):
         dynamics={"examples": 3, "parallel": {"path": data, "sentences": 5}},
     )  # fmt: skip
     run(spec, tmp_path / "out")
-    said = list(analyze(tmp_path / "out", [], Options(examples=3, sentences=5)))
+    said = list(analyze(tmp_path / "out", [], AnalysisOptions(examples=3, sentences=5)))
     assert said
     table = pl.read_parquet(tmp_path / "out/analysis/forgetting.parquet")
     losses = table.filter(measure="loss")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from isogloss.analysis.boundary import (
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.boundary.classifiers import (
     ANALYSIS,
     SCHEMA,
     Divided,
@@ -23,13 +24,12 @@ from isogloss.analysis.boundary import (
     division,
     taken,
 )
-from isogloss.analysis.boundary_plane import GRID, PLANE, POINT, POINTS, REGION
-from isogloss.analysis.findings import Options
-from isogloss.archive import Archive
-from isogloss.data import Examples
+from isogloss.analysis.boundary.plane import GRID, PLANE, POINT, POINTS, REGION
+from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
-from isogloss.languages import Language
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
+from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import LABELS, checkpoint, sib200
 
@@ -180,7 +180,7 @@ def test_of_parallel_data_the_same_examples_are_taken():
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def opened_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     codes = ("eng_Latn", "deu_Latn", "zho_Hans", "fra_Latn", "spa_Latn", "ita_Latn", "fin_Latn", "nld_Latn")
     spec = Spec(
@@ -188,12 +188,12 @@ def archive(tmp_path_factory):
         data={"path": sib200(folder / "data", codes, rows=48)}, device="cpu", methods=METHODS,
     )  # fmt: skip
     run(spec, folder / "out")
-    return Archive.of(folder / "out")
+    return OpenedRun.of(folder / "out")
 
 
 @pytest.fixture(scope="module")
-def found(archive):
-    return ANALYSIS.find(archive, Options())
+def found(opened_run):
+    return ANALYSIS.find(opened_run, AnalysisOptions())
 
 
 def test_a_run_has_a_row_of_each_language(found):
@@ -210,21 +210,21 @@ def test_a_run_has_a_row_of_each_language(found):
     assert set(found.figures) == {"boundary", "boundary-pca", "boundary-tsne"}
 
 
-def test_halves_are_the_same_items_in_all_languages(archive):
-    witness = Witness(archive, 32)
+def test_halves_are_the_same_items_in_all_languages(opened_run):
+    witness = Witness(opened_run, 32)
     names = [
         {name for name, fits in zip(part.table["id"], fitting, strict=True) if fits}
         for part, fitting in zip(witness.parts, witness.fitting, strict=True)
     ]
     assert all(own == names[0] for own in names)
-    assert [len(part) for part in Witness(archive, 2).parts] == [14] * 8
+    assert [len(part) for part in Witness(opened_run, 2).parts] == [14] * 8
 
 
-def test_points_are_answered_as_the_model_answers_them(found, archive):
+def test_points_are_answered_as_the_model_answers_them(found, opened_run):
     """What is stored as predicted by the run itself is what head and states give here."""
     points = found.tables["boundary-points"]
     assert points.schema == pl.Schema(POINT)
-    stored = archive.stored.table("predictions").select("method", "seed", "language", "example", "predicted", "gold")
+    stored = opened_run.stored.table("predictions").select("method", "seed", "language", "example", "predicted", "gold")
     both = points.join(stored, on=["method", "seed", "language", "example"])
     assert len(both) == len(points) == 2 * 6 * 21
     assert (both["predicted"] == both["predicted_right"]).all()
@@ -233,9 +233,9 @@ def test_points_are_answered_as_the_model_answers_them(found, archive):
     assert points.null_count().sum_horizontal().item() == 0
 
 
-def test_the_source_the_best_and_the_worst_are_shown(found, archive):
+def test_the_source_the_best_and_the_worst_are_shown(found, opened_run):
     scores = (
-        archive.stored.table("scores").filter(split="test", metric=archive.metric)
+        opened_run.stored.table("scores").filter(split="test", metric=opened_run.metric)
         .filter(pl.col("language") != "eng-Latn").group_by("language").agg(pl.col("value").mean())
     )  # fmt: skip
     shown = found.tables["boundary-points"]["language"].unique(maintain_order=True).to_list()
@@ -246,14 +246,14 @@ def test_the_source_the_best_and_the_worst_are_shown(found, archive):
     assert value[shown[-1]] == min(value.values())
 
 
-def test_the_plane_is_that_of_the_principal_components(found, archive):
+def test_the_plane_is_that_of_the_principal_components(found, opened_run):
     """By a singular value decomposition, and the head's weights laid on points of the plane mapped back."""
     points, regions, planes = (found.tables[f"boundary-{name}"] for name in ("points", "regions", "planes"))
     assert regions.schema == pl.Schema(REGION)
     assert planes.schema == pl.Schema(PLANE)
-    witness = Witness(archive, 32)
-    cell, stored = next(pair for pair in archive.cells if pair[0].label == "deep-prompt")
-    stack = archive.stack(cell, stored)
+    witness = Witness(opened_run, 32)
+    cell, stored = next(pair for pair in opened_run.cells if pair[0].label == "deep-prompt")
+    stack = opened_run.stack(cell, stored)
     by_code = dict(zip((str(part.language) for part in witness.parts), witness.states(stack), strict=True))
     own = points.filter(method="deep-prompt")
     states = np.concatenate([by_code[code] for code in own["language"].unique(maintain_order=True)])
@@ -276,33 +276,33 @@ def test_the_plane_is_that_of_the_principal_components(found, archive):
     assert plane["faithful"] == pytest.approx(np.mean(np.array(answers(flat)) == own["predicted"].to_numpy()))
 
 
-def test_pictures_are_the_same_again(archive, found):
-    again = ANALYSIS.find(archive, Options())
+def test_pictures_are_the_same_again(opened_run, found):
+    again = ANALYSIS.find(opened_run, AnalysisOptions())
     for title, table in found.tables.items():
         assert again.tables[title].equals(table), title
-    alone = ANALYSIS.find(archive, Options(methods=["linear-probe"]))
+    alone = ANALYSIS.find(opened_run, AnalysisOptions(methods=["linear-probe"]))
     assert alone.tables["boundary"].equals(found.tables["boundary"].filter(method="linear-probe"))
 
 
-def test_with_too_few_examples_all_is_null_and_nothing_breaks(archive):
-    found = ANALYSIS.find(archive, Options(examples=1))
+def test_with_too_few_examples_all_is_null_and_nothing_breaks(opened_run):
+    found = ANALYSIS.find(opened_run, AnalysisOptions(examples=1))
     assert found.tables["boundary"]["angle"].is_null().all()
     assert set(found.tables["boundary"]["classes"]) <= {0, 1}
     assert set(found.figures) == {"boundary-pca", "boundary-tsne"}
     assert len(found.tables["boundary-points"]) <= 2 * 6 * min(POINTS, 7)
 
 
-def test_only_linear_heads_of_classification_have_such_a_boundary(archive, monkeypatch):
-    data = archive.material.data
+def test_only_linear_heads_of_classification_have_such_a_boundary(opened_run, monkeypatch):
+    data = opened_run.data.dataset
     with monkeypatch.context() as patched:
         patched.setattr(data, "card", data.card.model_copy(update={"kind": "tagging"}))
         with pytest.raises(IsoglossError, match="linear head; this is tagging"):
-            ANALYSIS.find(archive, Options())
+            ANALYSIS.find(opened_run, AnalysisOptions())
     words = [
         (replace(cell, settings=cell.settings.model_copy(update={"head": "verbalizer"})), found)
-        for cell, found in archive.cells
+        for cell, found in opened_run.cells
     ]
     with monkeypatch.context() as patched:
-        patched.setitem(archive.__dict__, "cells", words)
+        patched.setitem(opened_run.__dict__, "cells", words)
         with pytest.raises(IsoglossError, match="all heads here are verbalizers"):
-            ANALYSIS.find(archive, Options())
+            ANALYSIS.find(opened_run, AnalysisOptions())

@@ -7,17 +7,17 @@ import torch
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from isogloss.analysis import coordinates as module
-from isogloss.analysis import distance as distance_module
-from isogloss.analysis.coordinates import DISTANCES, SCHEMA, coordinates, of_model
-from isogloss.analysis.distance import correlations, gap_against_distance, short
-from isogloss.analysis.findings import Options
-from isogloss.analyze import analyze
-from isogloss.archive import Archive
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.distance import coordinates as module
+from isogloss.analysis.distance import correlations as distance_module
+from isogloss.analysis.distance.coordinates import DISTANCES, SCHEMA, coordinates, of_model
+from isogloss.analysis.distance.correlations import correlations, gap_against_distance, short
+from isogloss.analysis.run import analyze
+from isogloss.data.parallel_text import Parallel
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
-from isogloss.languages import Language
-from isogloss.parallel import Parallel
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
+from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import backbone, checkpoint, sib200
 
@@ -149,7 +149,7 @@ def test_the_models_distance_is_numpys_whatever_the_chunks(tmp_path, monkeypatch
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def opened_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     languages = ("eng_Latn", "deu_Latn", "fin_Latn", "rus_Cyrl", "swh_Latn", "zho_Hans", "eus_Latn")
     spec = Spec(
@@ -157,7 +157,7 @@ def archive(tmp_path_factory):
         device="cpu", data={"path": sib200(folder / "data", languages)}, methods={"linear-probe": {"epochs": 1}},
     )  # fmt: skip
     run(spec, folder / "out")
-    return Archive.of(folder / "out")
+    return OpenedRun.of(folder / "out")
 
 
 class Known:
@@ -167,14 +167,14 @@ class Known:
         return {**dict.fromkeys(module.KINDS), "syntactic": 0.4 if language.iso == "fin" else None}
 
 
-def test_coordinates_of_a_run(archive, monkeypatch):
-    targets = [test.language for test in archive.material.tests[1:]]
+def test_coordinates_of_a_run(opened_run, monkeypatch):
+    targets = [test.language for test in opened_run.data.tests[1:]]
     monkeypatch.setattr(module, "load", Known)
     parallel = Parallel(
-        [archive.material.source, *targets[:2]],
+        [opened_run.data.source, *targets[:2]],
         [["the cat sat on"] * 4, ["a"] * 4, ["the cat sat on the mat a dog"] * 4],
     )
-    table, notes = coordinates(archive, targets, parallel)
+    table, notes = coordinates(opened_run, targets, parallel)
     assert notes == []
     assert table["language"].to_list() == [str(target) for target in targets]
     by = {row["language"]: row for row in table.iter_rows(named=True)}
@@ -185,23 +185,23 @@ def test_coordinates_of_a_run(archive, monkeypatch):
     assert by["fin-Latn"]["model"] is None
     assert table["pretraining"].is_null().all()  # not a vocabulary of XLM-R
     assert table["fertility"].to_list() == [1] * 6  # whole words
-    monkeypatch.setattr(module.cc100, "VOCABULARY", len(archive.backbone.tokenizer))
-    sizes = {row["language"]: row["pretraining"] for row in coordinates(archive, targets, None)[0].to_dicts()}
+    monkeypatch.setattr(module.cc100, "VOCABULARY", len(opened_run.backbone.tokenizer))
+    sizes = {row["language"]: row["pretraining"] for row in coordinates(opened_run, targets, None)[0].to_dicts()}
     assert sizes["deu-Latn"] == pytest.approx(np.log10(300.8 / 66.6))
 
 
-def test_what_is_missing_is_said_and_the_rest_computed(archive, monkeypatch):
+def test_what_is_missing_is_said_and_the_rest_computed(opened_run, monkeypatch):
     def missing():
         raise IsoglossError("URIEL+ is not installed; pip install 'isogloss[uriel]'")
 
     monkeypatch.setattr(module, "load", missing)
-    said = " ".join(str(one) for one in analyze(archive.stored.path, ["distance"], Options(sentences=5)))
+    said = " ".join(str(one) for one in analyze(opened_run.stored.path, ["distance"], AnalysisOptions(sentences=5)))
     assert "no distances by linguists: URIEL+ is not installed" in said
-    folder = archive.stored.path / "analysis"
+    folder = opened_run.stored.path / "analysis"
     table, found = (pl.read_parquet(folder / f"{name}.parquet") for name in ("distance", "distance-correlation"))
     assert table["syntactic"].is_null().all()
     assert table["model"].is_not_null().all()
     assert len(found) == 2 * 3 * len(DISTANCES)
     assert {"distance.svg", "distance.pdf"} <= {file.name for file in folder.iterdir()}
-    notes = coordinates(archive, [archive.material.tests[1].language], None)[1]
+    notes = coordinates(opened_run, [opened_run.data.tests[1].language], None)[1]
     assert notes[1] == "no distances in the model: there are no parallel sentences; give --parallel"

@@ -5,18 +5,18 @@ import polars as pl
 import pytest
 from scipy.special import expit, logit
 
-from isogloss.analysis import coordinates as module
-from isogloss.analysis import jackknife
-from isogloss.analysis.coordinates import SCHEMA
-from isogloss.analysis.findings import Options
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.distance import coordinates as module
+from isogloss.analysis.distance.coordinates import SCHEMA
 from isogloss.analysis.forecast import PREDICTORS, checks, errors, expected_and_scored, forecasts
-from isogloss.analysis.jackknife import fit, forecast, left_out
-from isogloss.analyze import analyze
-from isogloss.archive import Archive
+from isogloss.analysis.run import analyze
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
-from isogloss.languages import facts
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
+from isogloss.languages.language import facts
 from isogloss.spec import Spec
+from isogloss.stats import jackknife
+from isogloss.stats.jackknife import fit, forecast, left_out
 from models import checkpoint, sib200
 
 CODES = [f"{iso}-Latn" for iso in sorted(" ".join(facts()["families"].values()).split())]
@@ -248,12 +248,12 @@ def test_a_run_is_forecast_where_it_has_no_scores(tmp_path, monkeypatch):
         targets=languages.replace("_", "-").split()[1:9], methods={"linear-probe": {"epochs": 1}},
     )  # fmt: skip
     run(spec, tmp_path / "out")
-    said = " ".join(str(one) for one in analyze(tmp_path / "out", ["forecast"], Options(sentences=8)))
+    said = " ".join(str(one) for one in analyze(tmp_path / "out", ["forecast"], AnalysisOptions(sentences=8)))
     assert "no distances by linguists" in said
     folder = tmp_path / "out" / "analysis"
     found = pl.read_parquet(folder / "forecast.parquet")
     assert found["language"].to_list() == ["hun-Latn", "tur-Latn"]
     assert len(pl.read_parquet(folder / "forecast-check.parquet")) == 8
     assert {"forecast.svg", "forecast.pdf", "forecast-error.parquet"} <= {file.name for file in folder.iterdir()}
-    scores = Archive.of(tmp_path / "out").stored.table("scores")
+    scores = OpenedRun.of(tmp_path / "out").stored.table("scores")
     assert not set(found["language"]) & set(scores["language"])

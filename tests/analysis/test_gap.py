@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from isogloss.analysis.gap import gap_intervals, gaps, scores_intervals
-from isogloss.analysis.intervals import crossed
-from isogloss.analysis.resampling import bootstrap
-from isogloss.analysis.sums import Answers
+from isogloss.stats.answers import Answers
+from isogloss.stats.bootstrap import bootstrap
+from isogloss.stats.intervals import crossed
 
 
 def scores(values, missing=()):

@@ -5,14 +5,14 @@ import polars as pl
 import pytest
 import torch
 
-from isogloss.analysis.findings import Options
+from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.representation import ANALYSIS, NAMES, SCHEMA, measures
-from isogloss.archive import Archive
-from isogloss.batching import Row, collate
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
-from isogloss.similarity import linear_cka
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
+from isogloss.preprocessing.batching import Row, collate
 from isogloss.spec import Spec
+from isogloss.stats.similarity import linear_cka
 from models import checkpoint, sib200
 
 SENTENCES = 6
@@ -25,19 +25,19 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def opened_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     spec = Spec(
         name="small", backbone=str(checkpoint(folder / "model")), task="sib200", data={"path": sib200(folder / "data")},
         seeds=[0, 1], dtype="float32", device="cpu", methods=METHODS,
     )  # fmt: skip
     run(spec, folder / "out")
-    return Archive.of(folder / "out")
+    return OpenedRun.of(folder / "out")
 
 
 @pytest.fixture(scope="module")
-def found(archive):
-    return ANALYSIS.find(archive, Options(sentences=SENTENCES))
+def found(opened_run):
+    return ANALYSIS.find(opened_run, AnalysisOptions(sentences=SENTENCES))
 
 
 def test_only_what_a_head_stands_on_stays(found):
@@ -56,15 +56,17 @@ def test_only_what_a_head_stands_on_stays(found):
     assert set(found.figures) == {"representation"}
 
 
-def test_values_are_those_of_states_taken_one_by_one(archive, found):
+def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
     """The mean state of each sentence's tokens, sentence by sentence, without any stream or memory."""
     table = found.tables["representation"].filter(method="fine-tuning", seed=1)
-    stack = archive.stack(*next(pair for pair in archive.cells if pair[0].label == "fine-tuning" and pair[0].seed == 1))
-    tests = {str(test.language): test.table["text"][:SENTENCES].to_list() for test in archive.material.tests}
-    for model, when in ((stack.backbone, "after"), (archive.backbone, "before")):
+    stack = opened_run.stack(
+        *next(pair for pair in opened_run.cells if pair[0].label == "fine-tuning" and pair[0].seed == 1)
+    )
+    tests = {str(test.language): test.table["text"][:SENTENCES].to_list() for test in opened_run.data.tests}
+    for model, when in ((stack.backbone, "after"), (opened_run.backbone, "before")):
         states = {}
         for code, texts in tests.items():
-            features = archive.task.unlabelled([[text] for text in texts], model.tokenizer, last=False, longest=None)
+            features = opened_run.task.unlabelled([[text] for text in texts], model.tokenizer, last=False, longest=None)
             made = []
             for row in range(SENTENCES):
                 batch = collate([Row(features, row, 0)], pad=1, device=torch.device("cpu"))
@@ -96,8 +98,8 @@ def test_the_same_texts_are_as_near_as_can_be():
     assert {measure for _, _, measure, _ in measures(twice, ["a", "b"])} == set(NAMES)
 
 
-def test_without_parallel_sentences_there_is_nothing_to_see(archive, monkeypatch):
-    data = archive.material.data
+def test_without_parallel_sentences_there_is_nothing_to_see(opened_run, monkeypatch):
+    data = opened_run.data.dataset
     monkeypatch.setattr(data, "card", data.card.model_copy(update={"parallel": False}))
     with pytest.raises(IsoglossError, match="give --parallel"):
-        ANALYSIS.find(archive, Options())
+        ANALYSIS.find(opened_run, AnalysisOptions())

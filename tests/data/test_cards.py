@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from isogloss.data import cards, find, open_data
-from isogloss.data.cards import METRICS, SPLITS, read_card
+from isogloss.data.cards import METRICS, SPLITS, cards, find, read_card
+from isogloss.data.dataset import open_data
 from isogloss.data.readers import READERS
 from isogloss.data.tables import TABLES
 from isogloss.errors import IsoglossError
-from isogloss.languages import Language
-from isogloss.tasks import TASKS
+from isogloss.languages.language import Language
+from isogloss.tasks.registry import TASKS
 
 
 @pytest.mark.parametrize("name", sorted(cards()))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isogloss.data import open_data
+from isogloss.data.dataset import open_data
 from isogloss.data.readers import READERS, read_csv, read_jsonl, read_parquet, read_tsv
 from isogloss.errors import IsoglossError
-from isogloss.languages import Language
+from isogloss.languages.language import Language
 
 # Letters of several scripts, quotes, separators, marks that change direction, what some readers take for line ends.
 LETTERS = string.ascii_letters + "äßжعת中ไ€🙂 ,;'\"\\#\u200f\u2028\x85"

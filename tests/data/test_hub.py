@@ -7,9 +7,10 @@ import huggingface_hub
 import polars as pl
 import pytest
 
-from isogloss.data import DataSet, find
+from isogloss.data.cards import find
+from isogloss.data.dataset import DataSet
 from isogloss.errors import IsoglossError
-from isogloss.languages import Language
+from isogloss.languages.language import Language
 
 CODES = ("eng_Latn", "deu_Latn")
 

@@ -1,9 +1,9 @@
 import pytest
 
-from isogloss.data import open_data
+from isogloss.data.dataset import open_data
 from isogloss.data.readers import read_tsv
 from isogloss.errors import IsoglossError
-from isogloss.languages import Language
+from isogloss.languages.language import Language
 
 ENGLISH = Language.parse("en")
 

@@ -1,19 +1,16 @@
 """Files with a word a line, against conllu, and the mistakes in them."""
 
-import os
-from pathlib import Path
-
 import conllu
 import pytest
 
-from isogloss.data import open_data
 from isogloss.data.cards import find
+from isogloss.data.dataset import open_data
 from isogloss.data.readers import read_conllu, read_tokens
 from isogloss.data.tables import tagging
 from isogloss.errors import IsoglossError
-from isogloss.languages import Language
+from isogloss.languages.language import Language
+from real_data import SHARED
 
-SHARED = Path(os.environ.get("ISOGLOSS_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 needs_files = pytest.mark.skipif(not SHARED.is_dir(), reason="the published data sets are not beside the project")
 SENTENCE = """# sent_id = s-1
 # text = Don't go

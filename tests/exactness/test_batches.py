@@ -5,13 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isogloss import heads
-from isogloss.batching import Row, collate, order, passes
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tokenising import tokenise
-from isogloss.train import Inputs, update
-from models import WORDS, backbone, lane, reference
+from isogloss.methods.registry import find
+from isogloss.preprocessing.batching import Row, collate, order, passes
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.tasks import heads
+from isogloss.training.loop import Inputs, update
+from isogloss.training.stack import Stack, new_run
+from models import WORDS, backbone, reference, train_state
 
 TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(1 + 7 * i % 13)) for i in range(17)]
 
@@ -81,7 +81,7 @@ def test_the_budget_of_a_pass_changes_no_gradient(both, name):
         own = model.copy() if name == "fine-tuning" else model
         settings = {"backbone_dropout": 0.0} if name == "fine-tuning" else {"length": 3}
         made = stack(own, name, batch_size=16, dropout=0.1, **settings)
-        own_lane = lane(made.runs[0], features)
+        own_lane = train_state(made.runs[0], features)
         own_lane.update = lambda _: None
         assert update(made, [own_lane], Inputs(made, [own_lane], 4096), budget) > 0
         return [parameter.grad for parameter in made.runs[0].parameters()], own_lane.history[0]["loss"]

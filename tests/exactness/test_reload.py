@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from isogloss.experiment import run
-from isogloss.methods import methods
-from isogloss.predict import predict
+from isogloss.experiment.predict import predict
+from isogloss.experiment.run import run
+from isogloss.methods.registry import methods
 from isogloss.spec import Spec
 from models import checkpoint, sib200
 

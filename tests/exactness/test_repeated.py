@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tokenising import tokenise
-from isogloss.train import train
-from models import WORDS, backbone, lane
+from isogloss.methods.registry import find
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.training.loop import train
+from isogloss.training.stack import Stack, new_run
+from models import WORDS, backbone, train_state
 
 pytestmark = pytest.mark.slow
 TEXTS = [" ".join(WORDS[(3 * i + j * j) % len(WORDS)] for j in range(2 + i % 9)) for i in range(160)]
@@ -47,8 +47,8 @@ def test_training_twice_gives_the_same_bits(name, settings, tmp_path):
             new_run(method, own, method.settings(epochs=2, batch_size=80, **settings), seed=seed, classes=3)
             for seed in seeds
         ]
-        lanes = [lane(run, features) for run in runs]
-        train(Stack(own, method, runs), lanes, budget=10**6, eval_budget=10**6, source="eng-Latn")
+        train_states = [train_state(run, features) for run in runs]
+        train(Stack(own, method, runs), train_states, budget=10**6, eval_budget=10**6, source="eng-Latn")
         found.append([run.state() for run in runs])
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from isogloss.evaluate import predict
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tokenising import tokenise
-from isogloss.train import Inputs, train, update
-from models import LABELS, WORDS, backbone, lane
+from isogloss.experiment.evaluate import predict
+from isogloss.methods.registry import find
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.training.loop import Inputs, train, update
+from isogloss.training.stack import Stack, new_run
+from models import LABELS, WORDS, backbone, train_state
 
 COMMON = {"epochs": 3, "batch_size": 8, "dropout": 0.2}
 # (method, settings of each run, seed of each run): rates, lengths, batches, epochs, decay and clipping all differ.
@@ -50,11 +50,11 @@ def trained(model, splits, name, settings, seeds, budget):
         for own, seed in zip(settings, seeds, strict=True)
     ]
     stack = Stack(model, method, runs)
-    lanes = [lane(run, splits[0], splits[1]) for run in runs]
-    train(stack, lanes, budget=budget, eval_budget=budget, source="eng-Latn")
+    train_states = [train_state(run, splits[0], splits[1]) for run in runs]
+    train(stack, train_states, budget=budget, eval_budget=budget, source="eng-Latn")
     return [
         (one.history, method.stored(one.run.part) | one.run.head.state_dict(), predicted)
-        for one, predicted in zip(lanes, predict(stack, runs, splits[2], budget=budget), strict=True)
+        for one, predicted in zip(train_states, predict(stack, runs, splits[2], budget=budget), strict=True)
     ]
 
 
@@ -88,12 +88,12 @@ def test_a_run_that_diverges_takes_no_other_along(model, splits, name):
         if broken:
             with torch.no_grad():
                 next(runs[0].part.parameters()).fill_(torch.nan)
-        lanes = [lane(run, splits[0], splits[1]) for run in runs]
+        train_states = [train_state(run, splits[0], splits[1]) for run in runs]
         seen = []
-        lanes[1].update = lambda _: seen.extend(parameter.grad.clone() for parameter in runs[1].parameters())
+        train_states[1].update = lambda _: seen.extend(parameter.grad.clone() for parameter in runs[1].parameters())
         stack = Stack(model, method, runs)
-        update(stack, lanes, Inputs(stack, lanes, 4096), 4096)
-        return seen, lanes[0]
+        update(stack, train_states, Inputs(stack, train_states, 4096), 4096)
+        return seen, train_states[0]
 
     (whole, healthy), (beside, diverged) = gradients(broken=False), gradients(broken=True)
     assert (healthy.skipped, diverged.skipped, diverged.step) == (0, 1, 1)

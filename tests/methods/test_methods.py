@@ -5,12 +5,12 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from isogloss import backbones
-from isogloss.backbones import AttentionPrefix, InputPrompt
+from isogloss.backbones import loading
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt
 from isogloss.errors import IsoglossError
-from isogloss.methods import find, methods
+from isogloss.methods.registry import find, methods
 from isogloss.methods.soft_prompt import _words
-from isogloss.runs import Run, Stack, new_run
+from isogloss.training.stack import Run, Stack, new_run
 from models import checkpoint
 
 MODULES = {"linear-probe", "fine-tuning", "soft-prompt", "deep-prompt"}
@@ -18,7 +18,7 @@ MODULES = {"linear-probe", "fine-tuning", "soft-prompt", "deep-prompt"}
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory):
-    return backbones.load(str(checkpoint(tmp_path_factory.mktemp("model"))), dtype="float32", device="cpu")
+    return loading.load(str(checkpoint(tmp_path_factory.mktemp("model"))), dtype="float32", device="cpu")
 
 
 def states(stack, text=("the cat sat on the mat", "a dog")):

@@ -5,9 +5,9 @@ import torch
 from transformers import AutoModel, AutoModelForTextEncoding, DynamicCache
 
 from decoders import CONFIGS, ENCODERS, backbone
-from isogloss.backbones import AttentionPrefix, InputPrompt, attention
-from isogloss.backbones.insert import stack_padded
+from isogloss.backbones import attention
 from isogloss.backbones.kernels import KERNELS
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, stack_padded
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}

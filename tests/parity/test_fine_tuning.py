@@ -4,13 +4,13 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from isogloss import backbones
-from isogloss.batching import order
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tokenising import tokenise
-from isogloss.train import train
-from models import WORDS, backbone, checkpoint, lane
+from isogloss.backbones import loading
+from isogloss.methods.registry import find
+from isogloss.preprocessing.batching import order
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.training.loop import train
+from isogloss.training.stack import Stack, new_run
+from models import WORDS, backbone, checkpoint, train_state
 
 RATES = {"lr": 1e-3, "head_lr": 1e-2}
 SETTINGS = {
@@ -27,7 +27,7 @@ def ours(model, **settings):
     run = new_run(method, own, method.settings(**SETTINGS | settings), seed=3, classes=3)
     start = {name: tensor.clone() for name, tensor in run.head.state_dict().items()}
     features = tokenise((TEXTS,), GOLD, model.tokenizer)
-    train(Stack(own, method, [run]), [lane(run, features)], budget=30, eval_budget=1000, source="eng-Latn")
+    train(Stack(own, method, [run]), [train_state(run, features)], budget=30, eval_budget=1000, source="eng-Latn")
     return method.stored(run.part) | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}, start
 
 
@@ -77,10 +77,10 @@ def test_it_equals_a_plain_loop(family, embeddings, tmp_path):
 
 
 def test_in_bf16_it_goes_the_way_of_float32(tmp_path):
-    model = backbones.load(str(checkpoint(tmp_path)), dtype="bfloat16", device="cpu")
+    model = loading.load(str(checkpoint(tmp_path)), dtype="bfloat16", device="cpu")
     found, _ = ours(model)
     assert all(tensor.dtype == torch.float32 for tensor in found.values())
-    reference = backbones.load(str(tmp_path), dtype="float32", device="cpu")
+    reference = loading.load(str(tmp_path), dtype="float32", device="cpu")
     before = {name: weight.detach().clone() for name, weight in reference.model.named_parameters()}
     moved = {name: (tensor - before[name]).flatten() for name, tensor in found.items() if name in before}
     exact, _ = ours(reference)

@@ -5,8 +5,8 @@ import torch
 from peft import LNTuningConfig, LoraConfig, get_peft_model
 from transformers import AutoModel
 
-from isogloss.backbones.anatomy import place
-from isogloss.methods import find
+from isogloss.methods.registry import find
+from isogloss.optim.weight_places import place
 from models import backbone
 
 # PEFT uses names that transformers 5 is about to change.

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from isogloss.backbones import load
-from isogloss.cutting import fit
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.tokenising import tokenise
+from isogloss.backbones.loading import load
+from isogloss.methods.registry import find
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.preprocessing.truncate import fit
+from isogloss.training.stack import Stack, new_run
 from models import bert_tokenizer, checkpoint
 
 FIRST = ["the cat sat", "one two three sun moon red blue big", "a"]

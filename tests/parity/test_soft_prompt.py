@@ -5,8 +5,7 @@ import torch
 from peft import PromptTuningConfig, get_peft_model
 from transformers import AutoModel
 
-from isogloss.backbones import InputPrompt
-from isogloss.backbones.insert import stack_padded
+from isogloss.backbones.prompts import InputPrompt, stack_padded
 from models import backbone, reference
 
 # PEFT, and we below, use names that transformers 5 is about to change.

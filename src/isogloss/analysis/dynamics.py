@@ -13,11 +13,11 @@ from rich import box
 from rich.table import Table
 from scipy import stats
 
-from isogloss.analysis.findings import Analysis, Findings, Options, wanted
-from isogloss.analysis.plots import COLOURS, OF, STYLE, WIDTH, band, by_method, legend, over_seeds
-from isogloss.archive import Archive
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, wanted
+from isogloss.charts.plots import COLOURS, OF, STYLE, WIDTH, band, by_method, legend, over_seeds
 from isogloss.errors import IsoglossError
-from isogloss.observing import MEASURES
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.training.monitor import MEASURES
 
 CONFIDENCE = 0.95
 LEARNT = 0.9  # share of its final score from which on the source counts as learnt
@@ -166,9 +166,9 @@ def _around(means: np.ndarray) -> tuple[float, float]:
     return low - margin, high + 1.5 * margin  # above, for a line of words
 
 
-def _dynamics(archive: Archive, options: Options) -> Findings:
-    history = wanted(archive.stored.table("history"), options)
-    source = archive.spec.source
+def _dynamics(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    history = wanted(opened_run.stored.table("history"), options)
+    source = opened_run.spec.source
     assert source is not None  # specs are stored as resolved
     curve = gap_curve(history, source)
     if not len(curve):
@@ -186,7 +186,9 @@ def _dynamics(archive: Archive, options: Options) -> Findings:
     for row in opened.iter_rows(named=True):
         onset = "never" if row["onset"] is None else str(row["onset"])
         table.add_row(row["method"], str(row["learnt"]), onset, f"{row['growth']:+.3f}", str(row["seeds"]))
-    return Findings({"dynamics": curve, "dynamics-onset": opened}, {"dynamics": gap_curves(curve, opened)}, [table])
+    return AnalysisResult(
+        {"dynamics": curve, "dynamics-onset": opened}, {"dynamics": gap_curves(curve, opened)}, [table]
+    )
 
 
 ANALYSIS = Analysis("dynamics", _dynamics)

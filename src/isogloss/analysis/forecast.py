@@ -22,17 +22,17 @@ from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.coordinates import coordinates
-from isogloss.analysis.distance import short
-from isogloss.analysis.findings import Analysis, Findings, Options, parallel_data, target_scores
-from isogloss.analysis.jackknife import MISS, forecast, left_out
-from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method
-from isogloss.analysis.wording import estimate
-from isogloss.archive import Archive
-from isogloss.console import err
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_data, target_scores
+from isogloss.analysis.distance.coordinates import coordinates
+from isogloss.analysis.distance.correlations import short
+from isogloss.analysis.format import estimate
+from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method
+from isogloss.data.parallel_text import read_parallel
 from isogloss.errors import IsoglossError
-from isogloss.parallel import read_parallel
-from isogloss.seeding import derive
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.console import err
+from isogloss.runtime.seeding import derive
+from isogloss.stats.jackknife import MISS, forecast, left_out
 
 # Chosen before any score was looked at. The first are known of every language that has sentences, and languages whose
 # own are not known are not learnt from; the others stand at their mean where they are not known.
@@ -204,15 +204,15 @@ def expected_and_scored(check: pl.DataFrame) -> Figure:
         return figure
 
 
-def _forecast(archive: Archive, options: Options) -> Findings:
-    source, data = archive.material.source, parallel_data(archive, options)
+def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    source, data = opened_run.data.source, parallel_data(opened_run, options)
     if data is None:
         raise IsoglossError("a forecast takes parallel sentences; give --parallel, a folder in SIB-200's layout")
-    scores = target_scores(archive, options)
+    scores = target_scores(opened_run, options)
     languages = [language for language in data.languages() if language != source]
     parallel = read_parallel(data, source, languages, options.sentences)
     with err.status(f"forecast: {len(languages)} languages"):
-        table, notes = coordinates(archive, languages, parallel)
+        table, notes = coordinates(opened_run, languages, parallel)
         check = checks(table, scores)
     found, error = forecasts(table, scores), errors(check)
     shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
@@ -220,7 +220,7 @@ def _forecast(archive: Archive, options: Options) -> Findings:
         shown.append(_expected(found))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
-    return Findings(
+    return AnalysisResult(
         {"forecast": found, "forecast-check": check, "forecast-error": error},
         {"forecast": expected_and_scored(check)},
         shown,

@@ -8,13 +8,13 @@ import polars as pl
 from rich import box
 from rich.table import Table
 
-from isogloss.analysis.findings import Analysis, Findings, Options, wanted
-from isogloss.analysis.intervals import Estimate
-from isogloss.analysis.resampling import Spread, bootstrap
-from isogloss.analysis.sums import Answers
-from isogloss.analysis.wording import estimate
-from isogloss.archive import Archive
-from isogloss.means import by_seed, everywhere
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, answers_of, wanted
+from isogloss.analysis.format import estimate
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.stats.aggregate import by_seed, everywhere
+from isogloss.stats.answers import Answers
+from isogloss.stats.bootstrap import Spread, bootstrap
+from isogloss.stats.intervals import Estimate
 
 BOUNDS = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
 
@@ -95,26 +95,26 @@ def _bounds(found: Estimate, measure: str) -> dict[str, float | int | str | None
     return {"value": found.value, **bounds, "seeds": found.seeds, "over": over}
 
 
-def _gap(archive: Archive, options: Options) -> Findings:
-    assert archive.spec.source is not None  # specs are stored as resolved
-    scores = wanted(archive.stored.table("scores"), options)
-    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in archive.cells))}
-    every = gaps(scores, archive.spec.source, archive.metric).sort(pl.col("method").replace_strict(place), "seed")
-    answers = Answers.of(archive, options)
-    by_language, overall = bootstrap(answers, archive.metric, [answers.everywhere])
+def _gap(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    assert opened_run.spec.source is not None  # specs are stored as resolved
+    scores = wanted(opened_run.stored.table("scores"), options)
+    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in opened_run.cells))}
+    every = gaps(scores, opened_run.spec.source, opened_run.metric).sort(pl.col("method").replace_strict(place), "seed")
+    answers = answers_of(opened_run, options)
+    by_language, overall = bootstrap(answers, opened_run.metric, [answers.everywhere])
     found = gap_intervals(answers, overall[answers.everywhere])
-    others = archive.cells[0][1].record["facts"]["metrics"][1:]
-    languages = {archive.metric: by_language} | {metric: bootstrap(answers, metric)[0] for metric in others}
+    others = opened_run.cells[0][1].record["facts"]["metrics"][1:]
+    languages = {opened_run.metric: by_language} | {metric: bootstrap(answers, metric)[0] for metric in others}
     shown = found.filter(pl.col("measure") != "transfer-ratio")
     table = Table(
         "method", *shown["measure"].unique(maintain_order=True), "seeds", box=box.SIMPLE_HEAD,
-        title=f"{archive.metric}, {every['targets'][0]} targets; 95 % intervals for new seeds and examples",
+        title=f"{opened_run.metric}, {every['targets'][0]} targets; 95 % intervals for new seeds and examples",
     )  # fmt: skip
     for (method,), own in shown.group_by(["method"], maintain_order=True):
         bounds = (estimate(*row) for row in own.select("value", "low", "high").iter_rows())
         table.add_row(str(method), *bounds, str(own["seeds"][0]))
     tables = {"gap": every, "gap-intervals": found, "scores-intervals": scores_intervals(answers, languages)}
-    return Findings(tables, {}, [table])
+    return AnalysisResult(tables, {}, [table])
 
 
 ANALYSIS = Analysis("gap", _gap)

@@ -18,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from isogloss.analysis.findings import Analysis, Findings, Options, cells, parallel_sentences
-from isogloss.analysis.plots import STYLE, WIDTH, band, by_method, legend, over_seeds
-from isogloss.archive import Archive
-from isogloss.console import err
-from isogloss.sheets import memory_of
-from isogloss.similarity import cosines, isotropy, linear_cka, retrieval
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells, parallel_sentences
+from isogloss.charts.plots import STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.console import err
+from isogloss.stats.similarity import cosines, isotropy, linear_cka, retrieval
+from isogloss.training.monitor import parallel_states
 
 NAMES = {
     "cka": "linear CKA of source and target",
@@ -81,22 +81,22 @@ def by_depth(table: pl.DataFrame) -> Figure:
         return figure
 
 
-def _representation(archive: Archive, options: Options) -> Findings:
-    parallel = parallel_sentences(archive, options)
-    rows, chosen = [], cells(archive, options)
+def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    parallel = parallel_sentences(opened_run, options)
+    rows, chosen = [], cells(opened_run, options)
     with err.status("representation: before training") as status:
-        memory = memory_of(parallel, archive.backbone)
+        memory = parallel_states(parallel, opened_run.backbone)
         before = list(measures(memory.before, memory.languages))
         for number, (cell, found) in enumerate(chosen, start=1):
             status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            states = archive.trace(archive.stack(cell, found), memory)
+            states = opened_run.trace(opened_run.stack(cell, found), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [
                 (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))
                 for (depth, language, measure, then), (_, _, _, now) in zip(before, after, strict=True)
             ]
     every = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    targets = every.filter(pl.col("language") != str(archive.material.source))
+    targets = every.filter(pl.col("language") != str(opened_run.data.source))
     table = Table(
         "method", "measure", "before", "after", "last layer before", "after", box=box.SIMPLE_HEAD,
         title=f"source and {len(parallel.languages) - 1} targets, {len(parallel)} sentences; the mean over layers",
@@ -108,7 +108,7 @@ def _representation(archive: Archive, options: Options) -> Findings:
         parts = own, last.filter(method=method, measure=measure)
         shown = [f"{part[when].to_numpy().mean():.3f}" for part in parts for when in ("before", "after")]
         table.add_row(Text(str(method)), NAMES[str(measure)], *shown)
-    return Findings({"representation": every}, {"representation": by_depth(targets)}, [table])
+    return AnalysisResult({"representation": every}, {"representation": by_depth(targets)}, [table])
 
 
 ANALYSIS = Analysis("representation", _representation, computes=True)

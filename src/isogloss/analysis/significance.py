@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from isogloss.analysis.exchange import Pair, exchange, pairs
-from isogloss.analysis.findings import Analysis, Findings, Options, wanted
-from isogloss.analysis.intervals import Estimate, holm
-from isogloss.analysis.mixed import balanced, mixed
-from isogloss.analysis.plots import COLOURS, STYLE, WIDTH
-from isogloss.analysis.resampling import bootstrap
-from isogloss.analysis.sums import Answers
-from isogloss.analysis.wording import estimate, p_value
-from isogloss.archive import Archive
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, answers_of, wanted
+from isogloss.analysis.format import estimate, p_value
+from isogloss.charts.plots import COLOURS, STYLE, WIDTH
 from isogloss.errors import IsoglossError, unknown
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.stats.answers import Answers
+from isogloss.stats.bootstrap import bootstrap
+from isogloss.stats.intervals import Estimate, holm
+from isogloss.stats.mixed_effects import balanced, mixed
+from isogloss.stats.permutation import Pair, exchange, pairs
 
 OVERALL = ("target", "source", "gap")
 SCHEMA: dict[str, Any] = {
@@ -138,8 +138,8 @@ def forest(table: pl.DataFrame, reference: str) -> Figure:
         return figure
 
 
-def _significance(archive: Archive, options: Options) -> Findings:
-    answers, metric = Answers.of(archive, options), archive.metric
+def _significance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    answers, metric = answers_of(opened_run, options), opened_run.metric
     methods = list(answers.of_method)
     reference = options.reference or methods[0]
     if reference not in methods:
@@ -151,7 +151,7 @@ def _significance(archive: Archive, options: Options) -> Findings:
             f"there is nothing to compare: {', '.join(methods)}; expected two methods or more with a seed in common"
         )
     table = significance(answers, metric, chosen)
-    cells = balanced(wanted(archive.stored.table("scores"), options), answers.source, metric, methods)
+    cells = balanced(wanted(opened_run.stored.table("scores"), options), answers.source, metric, methods)
     estimates, variances = mixed(cells)
     held = against(table, reference)
     shown = Table(
@@ -174,7 +174,7 @@ def _significance(archive: Archive, options: Options) -> Findings:
         "significance": table, "significance-reference": held, "significance-mixed": estimates,
         "significance-variance": variances,
     }  # fmt: skip
-    return Findings(tables, {"significance": forest(held, reference)}, [shown])
+    return AnalysisResult(tables, {"significance": forest(held, reference)}, [shown])
 
 
 ANALYSIS = Analysis("significance", _significance)

@@ -24,14 +24,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis.covariates import correlations, group_differences
-from isogloss.analysis.findings import Analysis, Findings, Options, parallel_sentences, target_scores
-from isogloss.analysis.plots import COLOURS, STYLE, WIDTH, by_method, legend
-from isogloss.analysis.wording import estimate, p_value
-from isogloss.archive import Archive
-from isogloss.data import Examples
-from isogloss.groups import LOW_RESOURCE, members
-from isogloss.tokenising import tokenise_words
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_sentences, target_scores
+from isogloss.analysis.format import estimate, p_value
+from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.data.dataset import Examples
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.languages.groups import LOW_RESOURCE, members
+from isogloss.preprocessing.tokenize import tokenise_words
+from isogloss.stats.correlation import correlations, group_differences
 
 TEXTS = ("text", "second", "question", "passage")  # columns that the model reads, of every kind of task but tagging
 LETTERS = regex.compile(r"\p{L}")
@@ -145,7 +145,7 @@ def ratios(tests: Sequence[Examples], encoded: Sequence[Encoded], *, parallel: b
     return found
 
 
-def tokenization(archive: Archive, options: Options) -> pl.DataFrame:
+def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
     """What the tokenizer makes of every language's test texts.
 
     The ratio to the source is over the same sentences (`parallel`): the test texts if they say the same in each
@@ -154,13 +154,13 @@ def tokenization(archive: Archive, options: Options) -> pl.DataFrame:
     Returns:
         Rows of `SCHEMA`; the source's first.
     """
-    material, tokenizer = archive.material, archive.backbone.tokenizer
-    encoded = [encode(test.table, tokenizer) for test in material.tests]
-    same = material.data.card.parallel
-    ratio = ratios(material.tests, encoded, parallel=same)
+    data, tokenizer = opened_run.data, opened_run.backbone.tokenizer
+    encoded = [encode(test.table, tokenizer) for test in data.tests]
+    same = data.dataset.card.parallel
+    ratio = ratios(data.tests, encoded, parallel=same)
     honest = set(ratio) if same else set[str]()
-    if not same and (options.parallel or (archive.spec.dynamics and archive.spec.dynamics.parallel)):
-        given = parallel_sentences(archive, options)
+    if not same and (options.parallel or (opened_run.spec.dynamics and opened_run.spec.dynamics.parallel)):
+        given = parallel_sentences(opened_run, options)
         tokens = [
             sum(map(len, tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
             for texts in given.texts
@@ -168,7 +168,7 @@ def tokenization(archive: Archive, options: Options) -> pl.DataFrame:
         found = {str(language): own / tokens[0] for language, own in zip(given.languages, tokens, strict=True)}
         ratio, honest = ratio | found, set(found)
     rows = []
-    for test, own in zip(material.tests, encoded, strict=True):
+    for test, own in zip(data.tests, encoded, strict=True):
         code = str(test.language)
         rows.append(
             {"language": code, **measured(own, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
@@ -219,13 +219,13 @@ def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[
         return figure
 
 
-def _tokenization(archive: Archive, options: Options) -> Findings:
-    table, scores = tokenization(archive, options), target_scores(archive, options)
-    low = [str(language) for language in members(LOW_RESOURCE, [test.language for test in archive.material.tests[1:]])]
+def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
+    table, scores = tokenization(opened_run, options), target_scores(opened_run, options)
+    low = [str(language) for language in members(LOW_RESOURCE, [test.language for test in opened_run.data.tests[1:]])]
     held = comparable(table)
     related = correlations(held, scores, list(MEASURES))
     groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())
-    return Findings(
+    return AnalysisResult(
         {"tokenization": table, "tokenization-correlation": related, "tokenization-groups": groups},
         {"tokenization": gap_against_tokens(table, scores, low)},
         [*(shown for shown in (_related(related), _compared(groups)) if shown.row_count), *map(Text, _notes(table))],

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from isogloss.backbones.geometry import DistanceBias, Geometry
+from isogloss.backbones.attention_bias import AttentionBias, DistanceBias
 from isogloss.backbones.kernels import KERNELS, SOFTMAX_STEP, choose, lower_right
 from isogloss.backbones.packing import Group, Packing
 from isogloss.backbones.prefix import Front, LayerPrefix
@@ -49,7 +49,7 @@ def attend(
     if (kept := getattr(module, _KEPT, None)) is not None:
         kept.append((key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    geometry = Geometry(bool(getattr(module, "is_causal", False)), sliding_window, position_bias)
+    geometry = AttentionBias(bool(getattr(module, "is_causal", False)), sliding_window, position_bias)
     if packing is None:  # rows as they are, none of them padded
         assert attention_mask is None
         front = None if prefix is None else prefix.rows(slice(None), key.dtype)
@@ -69,7 +69,7 @@ def _rows(
     value: Tensor,
     group: Group | None,
     front: Front | None,
-    geometry: Geometry,
+    geometry: AttentionBias,
     scale: float,
     dropout: float,
 ) -> Tensor:
@@ -82,7 +82,7 @@ def _rows(
         behind = key.new_zeros(rows, key_heads, blank, width)
         before_key, before_value = (behind[:, :, :0],) * 2 if front is None else (front.key, front.value)
         key, value = torch.cat([before_key, key, behind], dim=2), torch.cat([before_value, value, behind], dim=2)
-    plain = geometry == Geometry(causal=True) and (front is None or front.valid is None)
+    plain = geometry == AttentionBias(causal=True) and (front is None or front.valid is None)
     if name == "fused" and plain:
         bias: Tensor | None = lower_right(tokens, length + tokens)
     else:
@@ -93,7 +93,7 @@ def _rows(
     return KERNELS[name](query, key, value, bias, scale, dropout)
 
 
-def _text_bias(group: Group | None, geometry: Geometry, like: Tensor) -> Tensor | None:
+def _text_bias(group: Group | None, geometry: AttentionBias, like: Tensor) -> Tensor | None:
     memo = {} if group is None else group.memo
     if (among := memo.get(geometry)) is None:
         among = geometry.among_text(like.shape[2], like)
@@ -104,7 +104,7 @@ def _text_bias(group: Group | None, geometry: Geometry, like: Tensor) -> Tensor 
     return _open(group.mask, among, like)
 
 
-def _front_bias(front: Front | None, geometry: Geometry, like: Tensor) -> Tensor | None:
+def _front_bias(front: Front | None, geometry: AttentionBias, like: Tensor) -> Tensor | None:
     """Where positions are not shifted a prefix stands at no distance: it is seen from everywhere alike."""
     if front is None:
         return None

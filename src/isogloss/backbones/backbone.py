@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from isogloss.backbones.insert import Insert
-from isogloss.backbones.vocabulary import Vocabulary
+from isogloss.backbones.lm_head import LMHead
+from isogloss.backbones.prompts import Prompt
 
 Pooling = Literal["first", "mean", "last"]
 
@@ -46,7 +46,7 @@ class Backbone(Protocol):
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it
-    vocabulary: Vocabulary | None  # its head over the vocabulary, where it was asked for
+    vocabulary: LMHead | None  # its head over the vocabulary, where it was asked for
     seen: Tensor | None  # ids of the words that training shows, where a copy was made for it
 
     @property
@@ -61,7 +61,7 @@ class Backbone(Protocol):
         *,
         types: Int[Tensor, "B T"] | None = None,
         run: Int[Tensor, "B"] | None = None,
-        insert: Insert | None = None,
+        insert: Prompt | None = None,
         front: Int[Tensor, "B"] | None = None,
         ahead: bool = False,
     ) -> Float[Tensor, "B T H"]:
@@ -86,13 +86,13 @@ class Backbone(Protocol):
         *,
         types: Int[Tensor, "B T"] | None = None,
         run: Int[Tensor, "B"] | None = None,
-        insert: Insert | None = None,
+        insert: Prompt | None = None,
         front: Int[Tensor, "B"] | None = None,
     ) -> Float[Tensor, "depths B T H"]:
         """What `hidden` gives at every depth: what enters the first layer, and what each layer makes of it."""
         ...
 
-    def prepared(self, insert: Insert | None) -> Insert | None:
+    def prepared(self, insert: Prompt | None) -> Prompt | None:
         """An insert made ready for many passes: what does not depend on the text is computed once."""
         ...
 

@@ -11,15 +11,16 @@ from tokenizers import processors
 from torch import nn
 from transformers.utils import logging
 
-from isogloss.backbones import embedded, gemma, gguf
 from isogloss.backbones.attention import NAME as ATTENTION
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
-from isogloss.backbones.families import Family, families
+from isogloss.backbones.families.family import Family
+from isogloss.backbones.families.registry import families
+from isogloss.backbones.lm_head import vocabulary_of
+from isogloss.backbones.packaged import e5, gemma, gguf
 from isogloss.backbones.transformer import Transformer, compute_in
-from isogloss.backbones.vocabulary import vocabulary_of
 from isogloss.errors import IsoglossError, unknown
 
-EMBEDDED = {module.NAME: module for module in (embedded, gemma)}
+EMBEDDED = {module.NAME: module for module in (e5, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
 HEADED = ("ForMaskedLM", "ForCausalLM", "LMHeadModel")  # architectures with a head over the vocabulary
 MEAN_POOLED = ("e5", "mpnet", "minilm")
@@ -88,9 +89,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
             raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
         return str(path), None
     if path.is_absolute() or name.startswith((".", "~")) or name.endswith(".gguf"):
-        raise IsoglossError(
-            f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {embedded.NAME}"
-        )
+        raise IsoglossError(f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {e5.NAME}")
     model, _, revision = name.partition("@")
     return model, revision or None
 
@@ -119,7 +118,7 @@ def _from_transformers(
         # Only the first line: what follows are transformers' hints, which do not know of ours.
         reason = str(error).strip().splitlines()[0]
         raise IsoglossError(
-            f"backbone {name} could not be loaded ({reason}); without network use a local folder or {embedded.NAME}"
+            f"backbone {name} could not be loaded ({reason}); without network use a local folder or {e5.NAME}"
         ) from error
     if missing := sorted(report["missing_keys"]):
         raise IsoglossError(

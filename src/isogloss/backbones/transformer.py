@@ -15,11 +15,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.attention import Kept, attention_modules, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
-from isogloss.backbones.families import Family
-from isogloss.backbones.insert import AttentionPrefix, InputPrompt, Insert
+from isogloss.backbones.families.family import Family
+from isogloss.backbones.lm_head import LMHead
 from isogloss.backbones.packing import Packing
 from isogloss.backbones.prefix import LayerPrefix, pick
-from isogloss.backbones.vocabulary import Vocabulary
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt
 
 FUNCTIONAL_DROPOUT = ("dropout", "hidden_dropout", "attention_dropout", "activation_dropout")
 
@@ -47,7 +47,7 @@ class Transformer:
         *,
         pooling: Pooling,
         dtype: torch.dtype,
-        vocabulary: Vocabulary | None = None,
+        vocabulary: LMHead | None = None,
         checkpointing: bool = False,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -99,7 +99,7 @@ class Transformer:
         own.seen = seen
         return own
 
-    def prepared(self, insert: Insert | None) -> Insert | None:
+    def prepared(self, insert: Prompt | None) -> Prompt | None:
         """On a decoder, a prompt in front of the text as keys and values, which do not depend on the text."""
         if not (self.causal and isinstance(insert, InputPrompt) and insert.place == "before"):
             return insert
@@ -120,7 +120,7 @@ class Transformer:
         *,
         types: Tensor | None = None,
         run: Tensor | None = None,
-        insert: Insert | None = None,
+        insert: Prompt | None = None,
         front: Tensor | None = None,
         ahead: bool = False,
     ) -> Tensor:
@@ -135,7 +135,7 @@ class Transformer:
         *,
         types: Tensor | None = None,
         run: Tensor | None = None,
-        insert: Insert | None = None,
+        insert: Prompt | None = None,
         front: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (L + 1, B, T, H) of the text's tokens at every layer. See `Backbone.trace`."""
@@ -161,7 +161,7 @@ class Transformer:
         mask: Tensor,
         types: Tensor | None,
         run: Tensor | None,
-        insert: Insert | None,
+        insert: Prompt | None,
         front: Tensor | None,
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The packed states of the last layer, and how such states become those of the text's tokens (B, T, H)."""

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from isogloss import yaml
-from isogloss.data import carving
+from isogloss.data import split_slices
 from isogloss.errors import IsoglossError, unknown
-from isogloss.languages import Language
+from isogloss.languages.language import Language
+from isogloss.runtime import yaml
 
 Kind = Literal["classification", "tagging", "qa", "qa-mlqa"]
 METRICS: dict[str, tuple[str, ...]] = {  # what there is for each kind, the usual one first
@@ -37,7 +37,7 @@ def _same_names() -> dict[Split, str]:
     return {"train": "train", "dev": "dev", "test": "test"}
 
 
-PartOfSplit = Annotated[str, AfterValidator(carving.check)]
+PartOfSplit = Annotated[str, AfterValidator(split_slices.check)]
 
 
 class _Strict(BaseModel):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from isogloss.data.bio_tags import annotated, tagged
 from isogloss.data.cards import Card
 from isogloss.data.readers import ID, Raw
-from isogloss.data.slots import annotated, tagged
 from isogloss.errors import IsoglossError
 
 

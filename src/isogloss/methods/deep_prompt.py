@@ -12,8 +12,8 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from isogloss.backbones import AttentionPrefix, Backbone
-from isogloss.backbones.insert import stack_padded
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import AttentionPrefix, stack_padded
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 

@@ -16,14 +16,15 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, Insert
-from isogloss.backbones.anatomy import EMBEDDINGS, HEAD, Place, place
-from isogloss.backbones.masters import Masters
-from isogloss.backbones.rows import LearningRows, let_learn
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import Prompt
 from isogloss.backbones.transformer import set_dropout
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
-from isogloss.rates import Factor, Progress, RateGroup, RateTable
+from isogloss.optim.master_weights import MasterWeights
+from isogloss.optim.param_groups import Factor, Progress, RateGroup, RateTable
+from isogloss.optim.sparse_embedding import SparseEmbedding, let_learn
+from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place
 
 SEEN = "words"  # the stored ids of words whose rows learnt
 
@@ -68,8 +69,8 @@ class FineTuningSettings(Settings):
 class Pace(NamedTuple):
     """How fast the weights of each place learn."""
 
-    ever: Callable[[Place], bool]  # whether they ever do
-    factor: Callable[[Place], Factor]  # what their rate is multiplied by as training goes on
+    ever: Callable[[WeightPlace], bool]  # whether they ever do
+    factor: Callable[[WeightPlace], Factor]  # what their rate is multiplied by as training goes on
 
 
 def pace(settings: FineTuningSettings, layers: int) -> Pace:
@@ -81,7 +82,7 @@ def pace(settings: FineTuningSettings, layers: int) -> Pace:
     """
     table = RateTable(settings.rates, settings.phases)
 
-    def of(where: Place) -> Factor:
+    def of(where: WeightPlace) -> Factor:
         own = table.factor(where)
         depth = layers - 1 - where.layer if where.layer is not None else layers if where.kind == "embeddings" else 0
         constant = settings.layer_decay**depth
@@ -107,15 +108,15 @@ class FineTuningPart(nn.Module):
 
     def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, pace: Pace) -> None:
         super().__init__()
-        words: nn.Embedding | LearningRows = model.get_input_embeddings()  # type: ignore[operator]
-        if isinstance(words, LearningRows):
+        words: nn.Embedding | SparseEmbedding = model.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(words, SparseEmbedding):
             self.seen: Tensor | None = words.ids
             shared = words.table.weight
         else:
             self.seen, shared = None, words.weight
             if embeddings:
                 words.weight = nn.Parameter(shared.detach().clone())
-        self.masters = Masters(
+        self.masters = MasterWeights(
             model,
             {
                 name: weight
@@ -136,7 +137,7 @@ class FineTuningPart(nn.Module):
 
     def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """The weights by place, and the head."""
-        places: dict[Place, list[str]] = {}
+        places: dict[WeightPlace, list[str]] = {}
         masters = self.masters.parameters_by_name()
         for name in masters:
             places.setdefault(place(name), []).append(name)
@@ -188,7 +189,7 @@ class FineTuning:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part
 
-    def insert(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Insert | None:
+    def insert(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Prompt | None:
         """Nothing."""
         return None
 

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, Insert
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import Prompt
 from isogloss.methods.settings import Rate, Settings
 
 
@@ -42,7 +43,7 @@ class LinearProbe:
         """An empty part: nothing trains besides the head."""
         return nn.Module()
 
-    def insert(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Insert | None:
+    def insert(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Prompt | None:
         """Nothing."""
         return None
 

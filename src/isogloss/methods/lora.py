@@ -10,11 +10,12 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, Insert
-from isogloss.backbones.anatomy import place
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import Prompt
 from isogloss.backbones.transformer import set_dropout
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
+from isogloss.optim.weight_places import place
 
 
 class LoraSettings(Settings):
@@ -92,7 +93,7 @@ class Lora:
                 weight.data = weight.data.float()
         return LoraPart(backbone.model)
 
-    def insert(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Insert | None:
+    def insert(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Prompt | None:
         """Nothing."""
         return None
 

@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, Insert
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import Prompt
 from isogloss.methods.settings import Settings
-from isogloss.rates import RateGroup
+from isogloss.optim.param_groups import RateGroup
 
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
 P = TypeVar("P", bound=nn.Module)
@@ -51,7 +52,7 @@ class Method(Protocol[S_contra, P]):
         """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""
         ...
 
-    def insert(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Insert | None:
+    def insert(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Prompt | None:
         """What goes into the backbone, stacked over the runs; None where it is used as it is."""
         ...
 

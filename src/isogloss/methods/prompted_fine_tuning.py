@@ -8,13 +8,14 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, InputPrompt
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import InputPrompt
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
 from isogloss.methods.fine_tuning import FineTuningPart, FineTuningSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.methods.soft_prompt import METHOD as SOFT_PROMPT
 from isogloss.methods.soft_prompt import SoftPromptPart, SoftPromptSettings
-from isogloss.rates import RateGroup
+from isogloss.optim.param_groups import RateGroup
 
 
 class PromptedFineTuningSettings(SoftPromptSettings):

@@ -3,8 +3,9 @@
 The idea and the number of policies are Guo et al.'s (2023, arXiv 2305.11449); what each of them does here, and its
 constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 
-* *slow in time*: once the source is learnt, as its own training loss tells (`isogloss.onset`), the backbone slows down;
-  and what is kept is not its last state but the mean of its states after the last epochs, which follows slowly.
+* *slow in time*: once the source is learnt, as its own training loss tells (`optim.loss_trend`), the backbone
+  slows down; and what is kept is not its last state but the mean of its states after the last epochs, which follows
+  slowly.
 * *slow in place*: the embeddings and the lower layers, which carry what languages share, move little.
 * *fast in place*: the head, and the upper layers that serve the task, move faster.
 * *fast in time*: the source is learnt early: by the head alone at first, so that the backbone has less to change.
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from isogloss.backbones.anatomy import HEAD, Place
 from isogloss.methods import fine_tuning
 from isogloss.methods.fine_tuning import FineTuning, FineTuningSettings, Pace
 from isogloss.methods.settings import Fraction, Rate
-from isogloss.rates import Factor, Progress, RateTable
+from isogloss.optim.param_groups import Factor, Progress, RateTable
+from isogloss.optim.weight_places import HEAD, WeightPlace
 
 
 class SlowFastSettings(FineTuningSettings):
@@ -82,7 +83,7 @@ def pace(settings: SlowFastSettings, layers: int) -> Pace:
     """
     plain, table = fine_tuning.pace(settings, layers), policies(settings, layers)
 
-    def of(where: Place) -> Factor:
+    def of(where: WeightPlace) -> Factor:
         before, own = plain.factor(where), table.factor(where)
 
         def factor(progress: Progress) -> float:

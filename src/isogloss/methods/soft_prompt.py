@@ -14,8 +14,8 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from isogloss.backbones import Backbone, InputPrompt
-from isogloss.backbones.insert import Place, stack_padded
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.prompts import InputPrompt, PromptPlace, stack_padded
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 
@@ -29,7 +29,7 @@ class SoftPromptSettings(Settings):
     head_lr: Rate = Field(3e-2, description="peak learning rate of the head")
     epochs: PositiveInt = Field(10, description="passes over the training examples")
     length: PositiveInt = Field(16, description="prompt positions P; each takes one position from the text")
-    place: Place = Field(
+    place: PromptPlace = Field(
         "before",
         description="where the prompt stands: before the text, after it, after its first token, or where the "
         "verbalizer's template says",

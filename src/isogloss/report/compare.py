@@ -7,33 +7,32 @@ from dataclasses import replace
 
 import polars as pl
 
-from isogloss.analysis.exchange import pairs
-from isogloss.analysis.findings import Options
+from isogloss.analysis.analysis import AnalysisOptions, answers_of
 from isogloss.analysis.gap import gap_intervals, scores_intervals
-from isogloss.analysis.mixed import balanced, mixed
-from isogloss.analysis.resampling import bootstrap
 from isogloss.analysis.significance import significance
-from isogloss.analysis.sums import Answers
-from isogloss.archive import Archive
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.stats.bootstrap import bootstrap
+from isogloss.stats.mixed_effects import balanced, mixed
+from isogloss.stats.permutation import pairs
 
 
-def unlike(archives: Mapping[str, Archive]) -> set[str]:
+def unlike(opened_runs: Mapping[str, OpenedRun]) -> set[str]:
     """Languages whose test examples are not the same in all runs: other limits or other data."""
     seen: dict[str, set[str]] = {}
-    for archive in archives.values():
-        for _, found in archive.cells:
+    for opened_run in opened_runs.values():
+        for _, found in opened_run.cells:
             for code, fingerprint in found.record["test_data"].items():
                 seen.setdefault(code, set()).add(fingerprint)
     return {code for code, fingerprints in seen.items() if len(fingerprints) > 1}
 
 
 def together(
-    archives: Mapping[str, Archive], called: Mapping[str, Mapping[str, str]], scores: pl.DataFrame, reference: str
+    opened_runs: Mapping[str, OpenedRun], called: Mapping[str, Mapping[str, str]], scores: pl.DataFrame, reference: str
 ) -> dict[str, pl.DataFrame]:
     """Intervals and tests over the methods of several runs.
 
     Args:
-        archives: run directories of one task, metric and source.
+        opened_runs: run directories of one task, metric and source.
         called: what each run's methods are called here.
         scores: of all of them, under these names, in the languages that are alike.
         reference: the method that the mixed model holds the others against.
@@ -43,13 +42,13 @@ def together(
     """
     alike = scores["language"].unique().implode()
     parts, runs = [], []
-    for name, archive in archives.items():
-        own = Answers.of(archive, Options())
+    for name, opened_run in opened_runs.items():
+        own = answers_of(opened_run, AnalysisOptions())
         renamed = own.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
         parts.append(renamed.filter(pl.col("language").cast(pl.String).is_in(alike)))
         runs += [(called[name][method], seed) for method, seed in own.runs]
     answers = replace(own, predictions=pl.concat(parts), runs=runs)
-    metric = next(iter(archives.values())).metric
+    metric = next(iter(opened_runs.values())).metric
     by_language, overall = bootstrap(answers, metric, [answers.everywhere])
     methods = sorted(answers.of_method, key=lambda method: method != reference)
     mixed_effects, variances = mixed(balanced(scores, answers.source, metric, methods))

@@ -16,12 +16,12 @@ import polars as pl
 import vl_convert
 from markupsafe import Markup
 
-from isogloss import yaml
-from isogloss.report import tables, words
-from isogloss.report.charts import curves, languages, scores, states, worldmap
-from isogloss.report.charts.style import Chart
-from isogloss.report.subject import Subject
+from isogloss.charts import curves, languages, scores, states, worldmap
+from isogloss.charts.style import Chart
+from isogloss.report import summary, tables
+from isogloss.report.run_group import RunGroup
 from isogloss.report.tables import Sheet
+from isogloss.runtime import yaml
 
 TEMPLATE = "isogloss.report.template"
 
@@ -49,7 +49,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """What is said of one subject."""
+    """What is said of one run_group."""
 
     title: str
     answer: list[str]
@@ -58,11 +58,11 @@ class Part:
     provenance: list[tuple[str, str, str, str]]  # name, command, spec and environment of each run
 
 
-def page(subjects: Sequence[Subject], title: str, command: str, missing: Sequence[str]) -> str:
+def page(run_groups: Sequence[RunGroup], title: str, command: str, missing: Sequence[str]) -> str:
     """The page.
 
     Args:
-        subjects: one a task.
+        run_groups: one a task.
         title: of the page.
         command: that makes it again.
         missing: lines on analyses that could not be carried out.
@@ -75,7 +75,7 @@ def page(subjects: Sequence[Subject], title: str, command: str, missing: Sequenc
     bundle: str = vl_convert.javascript_bundle(None, alt.VEGALITE_VERSION.rpartition(".")[0])  # type: ignore[arg-type]
     library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     return environment.get_template("report.html").render(
-        title=title, parts=[_part(subject) for subject in subjects], command=command, missing=missing,
+        title=title, parts=[_part(run_group) for run_group in run_groups], command=command, missing=missing,
         style=Markup(_file("style.css")), script=Markup(_file("script.js")), library=Markup(library),  # noqa: S704 - ours
     )  # fmt: skip
 
@@ -84,16 +84,16 @@ def _file(name: str) -> str:
     return (resources.files(TEMPLATE) / name).read_text(encoding="utf-8")
 
 
-def _part(subject: Subject) -> Part:
-    count = len(subject.targets)
-    named = f"{subject.task}: {subject.source.name} to {count} {'language' if count == 1 else 'languages'}"
+def _part(run_group: RunGroup) -> Part:
+    count = len(run_group.targets)
+    named = f"{run_group.task}: {run_group.source.name} to {count} {'language' if count == 1 else 'languages'}"
     provenance = []
-    for name, archive in subject.archives.items():
-        environment = json.loads((archive.stored.path / "environment.json").read_text(encoding="utf-8"))
+    for name, opened_run in run_group.opened_runs.items():
+        environment = json.loads((opened_run.stored.path / "environment.json").read_text(encoding="utf-8"))
         command = shlex.join(environment.get("command") or [])
-        provenance.append((name, command, yaml.dumps(archive.stored.spec()), json.dumps(environment, indent=2)))
-    sections = [made for build in SECTIONS if (made := build(subject)) is not None]
-    return Part(named, words.answer(subject), words.caveats(subject), sections, provenance)
+        provenance.append((name, command, yaml.dumps(opened_run.stored.spec()), json.dumps(environment, indent=2)))
+    sections = [made for build in SECTIONS if (made := build(run_group)) is not None]
+    return Part(named, summary.answer(run_group), summary.caveats(run_group), sections, provenance)
 
 
 def _drawn(charts: Sequence[Chart]) -> list[dict[str, Any]]:
@@ -110,30 +110,31 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _methods(subject: Subject) -> Section:
+def _methods(run_group: RunGroup) -> Section:
     text = (
-        f"{subject.metric} on the test split. Means are over the languages that every run was scored in. In brackets, "
-        "95 % intervals over seeds and test examples. A diamond is the source, a tick a language, a dot their mean."
+        f"{run_group.metric} on the test split. Means are over the languages that every run was scored in. In "
+        "brackets, 95 % intervals over seeds and test examples. A diamond is the source, a tick a language, a dot "
+        "their mean."
     )
-    return Section("methods", "Methods", [text], _drawn(scores.spread(subject)), [tables.overview_sheet(subject)])
+    return Section("methods", "Methods", [text], _drawn(scores.spread(run_group)), [tables.overview_sheet(run_group)])
 
 
-def _languages(subject: Subject) -> Section:
+def _languages(run_group: RunGroup) -> Section:
     text = ["Mean over seeds ± standard deviation; bold, the best method of a language. A click on a head sorts."]
-    return Section("languages", "Languages", text, [], [tables.language_sheet(subject)])
+    return Section("languages", "Languages", text, [], [tables.language_sheet(run_group)])
 
 
-def _map(subject: Subject) -> Section | None:
-    table, missing = worldmap.placed(subject)
-    charts = worldmap.world(subject, table)
+def _map(run_group: RunGroup) -> Section | None:
+    table, missing = worldmap.placed(run_group)
+    charts = worldmap.world(run_group, table)
     text = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
     if missing:
         text.append(f"Without a place: {', '.join(missing)}.")
     return Section("map", "On the map", text, _drawn(charts)) if charts else None
 
 
-def _differences(subject: Subject) -> Section | None:
-    charts = [*scores.forest(subject), *scores.by_language(subject)]
+def _differences(run_group: RunGroup) -> Section | None:
+    charts = [*scores.forest(run_group), *scores.by_language(run_group)]
     if not charts:
         return None
     text = (
@@ -143,46 +144,46 @@ def _differences(subject: Subject) -> Section | None:
         "models alone. Both are corrected by Holm's procedure in the columns that say so: over all pairs of methods, "
         "or in a second table over the pairs with one of them alone."
     )
-    sheets = [tables.plain_sheet("Overall", subject.tables["significance"].filter(pl.col("scope") != "language"))]
-    held = subject.tables["significance-reference"]
+    sheets = [tables.plain_sheet("Overall", run_group.tables["significance"].filter(pl.col("scope") != "language"))]
+    held = run_group.tables["significance-reference"]
     if held["one"].n_unique() > 1:
         title = f"Over {held['other'][0]}, corrected over these pairs alone"
-        sheets += _sheets(subject, {"significance-reference": title})
-    sheets += _sheets(subject, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
+        sheets += _sheets(run_group, {"significance-reference": title})
+    sheets += _sheets(run_group, {"significance-mixed": "Mixed-effects model: languages and seeds are random"})
     return Section("differences", "Differences between methods", [text], _drawn(charts), sheets)
 
 
-def _training(subject: Subject) -> Section | None:
-    charts = [*curves.learning(subject), *curves.opening(subject)]
-    sheets = _sheets(subject, {"dynamics-onset": "When the gap opens, in updates"})
+def _training(run_group: RunGroup) -> Section | None:
+    charts = [*curves.learning(run_group), *curves.opening(run_group)]
+    sheets = _sheets(run_group, {"dynamics-onset": "When the gap opens, in updates"})
     return Section("training", "Training", [], _drawn(charts), sheets, small=True) if charts else None
 
 
 def _section(
     name: str,
     title: str,
-    charts: Callable[[Subject], list[Chart]],
+    charts: Callable[[RunGroup], list[Chart]],
     sheets: dict[str, str],
     text: str,
     *,
     small: bool = False,
-) -> Callable[[Subject], Section | None]:
-    def build(subject: Subject) -> Section | None:
-        made, shown = charts(subject), _sheets(subject, sheets)
+) -> Callable[[RunGroup], Section | None]:
+    def build(run_group: RunGroup) -> Section | None:
+        made, shown = charts(run_group), _sheets(run_group, sheets)
         return Section(name, title, [text], _drawn(made), shown, small=small) if made or shown else None
 
     return build
 
 
-def _sheets(subject: Subject, titles: dict[str, str]) -> list[Sheet]:
-    found = {title: subject.table(name) for name, title in titles.items()}
-    one = ["run"] if len(subject.archives) == 1 else []
+def _sheets(run_group: RunGroup, titles: dict[str, str]) -> list[Sheet]:
+    found = {title: run_group.table(name) for name, title in titles.items()}
+    one = ["run"] if len(run_group.opened_runs) == 1 else []
     return [
         tables.plain_sheet(title, table.drop(one, strict=False)) for title, table in found.items() if table is not None
     ]
 
 
-SECTIONS: list[Callable[[Subject], Section | None]] = [
+SECTIONS: list[Callable[[RunGroup], Section | None]] = [
     _methods,
     _languages,
     _map,

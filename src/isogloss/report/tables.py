@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.analysis.wording import estimate
-from isogloss.languages import Language
-from isogloss.report.subject import Subject
+from isogloss.analysis.format import estimate
+from isogloss.languages.language import Language
+from isogloss.report.run_group import RunGroup
 
 MEASURES = {
     "source": "source", "target": "mean target", "gap": "gap", "relative-gap": "relative gap",
@@ -68,29 +68,29 @@ class Sheet:
     filterable: bool = False
 
 
-def overview(subject: Subject) -> pl.DataFrame:
+def overview(run_group: RunGroup) -> pl.DataFrame:
     """A row a method: source, mean target, gap, relative gap and transfer ratio with intervals, and what it trains."""
-    table = subject.table("gap-intervals")
+    table = run_group.table("gap-intervals")
     rows = []
-    for method in subject.methods:
-        record = subject.records[method]
+    for method in run_group.methods:
+        record = run_group.records[method]
         row: dict[str, Any] = {"method": method}
         own = {} if table is None else {found["measure"]: found for found in table.filter(method=method).to_dicts()}
         for measure, title in MEASURES.items():
             found = own.get(measure, {})
             row |= {title: found.get("value"), f"{title} low": found.get("low"), f"{title} high": found.get("high")}
         row |= {
-            "seeds": len(set(subject.scores.filter(method=method)["seed"])),
+            "seeds": len(set(run_group.scores.filter(method=method)["seed"])),
             "trainable parameters": record["trainable_parameters"],
         }
         rows.append(row)
     return pl.DataFrame(rows)
 
 
-def overview_sheet(subject: Subject) -> Sheet:
+def overview_sheet(run_group: RunGroup) -> Sheet:
     """The overview to look at."""
     lines = []
-    for row in overview(subject).iter_rows(named=True):
+    for row in overview(run_group).iter_rows(named=True):
         cells = [Cell(row["method"], row["method"])]
         cells += [_between(row[title], row[f"{title} low"], row[f"{title} high"]) for title in MEASURES.values()]
         cells += [Cell(f"{row[name]:,}", float(row[name])) for name in ("seeds", "trainable parameters")]
@@ -98,10 +98,10 @@ def overview_sheet(subject: Subject) -> Sheet:
     return Sheet("Methods", ["method", *MEASURES.values(), "seeds", "trainable parameters"], lines)
 
 
-def by_language(subject: Subject) -> pl.DataFrame:
+def by_language(run_group: RunGroup) -> pl.DataFrame:
     """A row a language: facts, and the mean score of each method."""
-    wide = subject.by_language.pivot(on="method", index="language", values="score")
-    order = [str(subject.source), *map(str, subject.targets)]
+    wide = run_group.by_language.pivot(on="method", index="language", values="score")
+    order = [str(run_group.source), *map(str, run_group.targets)]
     facts = [
         {
             "language": code, "name": own.name, "family": own.family, "script": own.script,
@@ -111,21 +111,21 @@ def by_language(subject: Subject) -> pl.DataFrame:
     ]  # fmt: skip
     clash = {name: f"method {name}" for name in set(facts[0]) - {"language"}}
     wide = wide.rename(clash, strict=False)
-    there = [name for method in subject.methods if (name := clash.get(method, method)) in wide.columns]
+    there = [name for method in run_group.methods if (name := clash.get(method, method)) in wide.columns]
     return pl.DataFrame(facts).join(wide, on="language", how="left", maintain_order="left").select(
         "language", "name", "family", "script", "CC-100", *there
     )  # fmt: skip
 
 
-def language_sheet(subject: Subject) -> Sheet:
+def language_sheet(run_group: RunGroup) -> Sheet:
     """The heat map of language and method, as a table that sorts and filters."""
     deviations = {
         (code, method): deviation
-        for code, method, deviation in subject.by_language.select("language", "method", "deviation").iter_rows()
+        for code, method, deviation in run_group.by_language.select("language", "method", "deviation").iter_rows()
     }
-    table = by_language(subject)
+    table = by_language(run_group)
     methods = table.columns[5:]
-    values = subject.scores["value"]
+    values = run_group.scores["value"]
     low, high = float(values.min() or 0.0), float(values.max() or 1.0)  # type: ignore[arg-type]
     lines = []
     for row in table.iter_rows(named=True):
@@ -140,7 +140,7 @@ def language_sheet(subject: Subject) -> Sheet:
             deviation = deviations.get((row["language"], method))
             text = f"{score:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
             cells.append(Cell(text, score, (score - low) / (high - low or 1.0), score == best))
-        lines.append(Line(cells, row["family"] or "unknown", row["script"], row["language"] == str(subject.source)))
+        lines.append(Line(cells, row["family"] or "unknown", row["script"], row["language"] == str(run_group.source)))
     return Sheet("Languages", ["language", "code", "family", "script", *methods], lines, filterable=True)
 
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import polars as pl
 from torch import Tensor
 
-from isogloss import metrics
-from isogloss.features import Features
-from isogloss.filling import tokenise_filled
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.fill_template import tokenise_filled
+from isogloss.preprocessing.templates import Template
+from isogloss.preprocessing.tokenize import tokenise
+from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
-from isogloss.templates import Template
-from isogloss.tokenising import tokenise
 
 
 class Classification:
@@ -43,7 +43,7 @@ class Classification:
         wording: int,
         longest: int | None,
     ) -> Features:
-        """One row and one unit an example, its texts filled into a template (`isogloss.filling`)."""
+        """One row and one unit an example, its texts filled into a template (`preprocessing.fill_template`)."""
         number = {label: i for i, label in enumerate(labels)}
         texts = tuple(table[name].to_list() for name in template.texts)
         gold = [number[label] for label in table["label"]]
@@ -75,3 +75,6 @@ class Classification:
     def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
         """The text and its label."""
         return {"text": text[0], **({"second": text[1]} if len(text) > 1 else {}), "label": answer}
+
+
+KINDS = {"classification": Classification()}

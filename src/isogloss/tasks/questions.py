@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 from torch import Tensor
 
-from isogloss import metrics
-from isogloss.features import Features
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.tokenize import tokenise_passages
+from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
-from isogloss.tokenising import tokenise_passages
 
 LONGEST = 384  # tokens of a window where the user does not say, as in XTREME's SQuAD settings
 LONGEST_ANSWER = 30  # tokens, likewise
@@ -106,3 +106,6 @@ def _within(ends: np.ndarray, length: int) -> np.ndarray:
     """The end scores (T, length) of the tokens from each place on; minus infinity behind the last."""
     padded = np.concatenate([ends, np.full(length - 1, -np.inf)])
     return np.lib.stride_tricks.sliding_window_view(padded, length)
+
+
+KINDS = {"qa": QuestionAnswering(metrics.squad_words), "qa-mlqa": QuestionAnswering(metrics.mlqa_words)}

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import polars as pl
 from torch import Tensor
 
-from isogloss import metrics
-from isogloss.features import Features
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.tokenize import tokenise_words
+from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
-from isogloss.tokenising import tokenise_words
 
 
 def _of_words(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
@@ -71,3 +71,6 @@ class Tagging:
     def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
         """The words and their tags."""
         return {"words": text[0].split(), "labels": answer.split()}
+
+
+KINDS = {"tagging": Tagging()}

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float
 from torch import Tensor
 
-from isogloss.features import Features
+from isogloss.preprocessing.features import Features
 
 Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
@@ -66,7 +66,7 @@ class Task(Protocol):
 
         Args:
             features: cut to fit the model.
-            scores: of every unit, by `isogloss.heads.logits`.
+            scores: of every unit, by `isogloss.tasks.heads.logits`.
             names: of the classes.
         """
         ...

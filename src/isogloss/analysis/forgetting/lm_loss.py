@@ -1,0 +1,64 @@
+"""How well a model still predicts words, language by language."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from isogloss.backbones.backbone import Backbone
+from isogloss.preprocessing.batching import Row, budgets, collate, passes
+from isogloss.preprocessing.features import Features
+from isogloss.runtime.seeding import derive
+from isogloss.tasks.verbalizer import AT_ONCE
+from isogloss.training.monitor import ParallelStates
+
+HIDDEN = 0.15  # share of tokens that a masked language model has to guess, as in its training
+
+
+@torch.no_grad()
+def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
+    """The mean loss of a token in nats, by language: of the next one, or of hidden ones (the same for every model).
+
+    Args:
+        backbone: with its head over the vocabulary.
+        memory: the sentences.
+    """
+    assert backbone.vocabulary is not None
+    features, size = memory.features, len(memory.features) // len(memory.languages)
+    losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
+    for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
+        batch = collate([Row(features, row, 0) for row in some], pad=0, device=backbone.device)
+        if backbone.causal:
+            guessed = batch.mask.clone()
+            guessed[:, 0] = False
+            hidden = backbone.hidden(batch.tokens, batch.mask, types=batch.types, ahead=True)
+        else:
+            guessed = torch.stack([_guessed(features, row, batch.mask.shape[1], backbone) for row in some])
+            guessed = guessed.to(batch.mask.device)
+            tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
+            hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
+        asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
+        own = torch.cat(
+            [
+                cross_entropy(backbone.vocabulary.logits(backbone.vocabulary.states(states)), right, reduction="none")
+                for states, right in zip(*asked, strict=True)
+            ]
+        )
+        for place, part in zip(some, torch.split(own, guessed.sum(dim=1).tolist()), strict=True):
+            losses[place] = float(part.sum()), len(part)
+    return {
+        code: float(part[:, 0].sum() / part[:, 1].sum())
+        for code, part in zip(memory.languages, np.split(losses, np.arange(size, len(losses), size)), strict=True)
+    }
+
+
+def _guessed(features: Features, row: int, width: int, backbone: Backbone) -> torch.Tensor:
+    """Which tokens of a row are hidden: drawn by its number, none of them special, at least one."""
+    start, end = features.starts[row : row + 2]
+    tokens = features.tokens[start:end]
+    open_ = np.flatnonzero(~np.isin(tokens, backbone.tokenizer.all_special_ids))
+    drawn = np.random.Generator(np.random.PCG64(derive("hidden", row, 0))).permutation(open_)
+    out = torch.zeros(width, dtype=torch.bool)
+    out[torch.from_numpy(drawn[: max(1, round(HIDDEN * len(open_)))].copy())] = True
+    return out

@@ -1,0 +1,213 @@
+"""The commands. Each is thin, and imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import isogloss
+from isogloss.errors import IsoglossError, unknown
+
+app = typer.Typer(
+    help="Train in one language, know how well it works in every other, and close the gap.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(asked: bool | None) -> None:
+    if asked:
+        typer.echo(f"isogloss {isogloss.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = None,
+) -> None:
+    pass
+
+
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[str, typer.Argument(help="A spec file (YAML), or the name of a preset.")],
+    out: Annotated[Path | None, typer.Option(help="The run directory; left out: runs/NAME.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
+    ] = False,
+    _traceback: Traceback = False,
+) -> None:
+    """Train, evaluate, store, and print the table."""
+    from isogloss.spec import read_spec
+
+    read = read_spec(spec, set_)
+    folder = out or Path("runs") / read.name
+    if dry_run:
+        from isogloss.cli.dry_run import describe
+
+        describe(read, folder)
+        return
+    from isogloss.cli.score_table import score_tables
+    from isogloss.experiment.run import run as carry_out
+    from isogloss.runtime.console import out as console
+
+    try:
+        stored = carry_out(read, folder)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on", None, code=130)
+    for table in score_tables(stored, console.width):
+        console.print(table)
+    console.print(f"stored in {stored.path}", markup=False)
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    file: Annotated[Path | None, typer.Argument(help="Texts, one a line; left out: standard input.")] = None,
+    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Left out: likewise.")] = None,
+    language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Label new text with a stored run: JSON lines out."""
+    from isogloss.data.readers import decode_text, read_text
+
+    raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
+    # Not splitlines: it also cuts at characters that stand within a text, such as U+2028.
+    texts = [line.removesuffix("\r") for line in raw.removesuffix("\n").split("\n")] if raw else []
+    from isogloss.experiment.predict import predict as label
+
+    for answer in label(folder, texts, method=method, seed=seed, language=language):
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@app.command()
+def analyze(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Such as gap, distance or boundary; left out: all that DIR allows.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
+    examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
+    parallel: Annotated[
+        Path | None,
+        typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+    ] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Find out where the gap comes from: tables and figures in DIR/analysis."""
+    from isogloss.analysis.analysis import AnalysisOptions
+    from isogloss.analysis.run import analyze as look_into
+    from isogloss.runtime.console import out as console
+
+    options = AnalysisOptions(
+        method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference
+    )
+    for part in look_into(folder, names or [], options):
+        console.print(part, markup=False)  # a variant's brackets are no markup
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Run directories; several are compared.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; left out: DIR/report.html, or comparison.html in the first.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+    ] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Write one HTML page that tells what came out, and its tables and figures beside it."""
+    from isogloss.report.report import report as write
+
+    typer.echo(write(folders, out, reference=reference))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="tasks, methods, backbones, presets or languages")],
+    _traceback: Traceback = False,
+) -> None:
+    """Show what there is."""
+    from isogloss.cli.catalog import LISTS
+
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    from isogloss.runtime.console import out as console
+
+    console.print(LISTS[what]())
+
+
+@app.command()
+def data(
+    task: Annotated[str, typer.Argument(help="A data set; see `isogloss list tasks`.")],
+    path: Annotated[Path | None, typer.Option(help="A folder in the data set's own layout.")] = None,
+    language: Annotated[str | None, typer.Option(help="Left out: the source.")] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Show real samples, label counts, and problems found."""
+    from isogloss.cli.inspect_data import look
+    from isogloss.runtime.console import out as console
+
+    for part in look(task, path, language):
+        console.print(part)
+
+
+@app.command("data-card")
+def data_card(
+    folder: Annotated[Path, typer.Argument(help="A folder of files, one a language and split.")],
+    _traceback: Traceback = False,
+) -> None:
+    """Draft a card for your own files, to be read with `task: custom`."""
+    from isogloss.data.card_draft import draft
+
+    card = draft(folder)
+    typer.echo(card.read_text(encoding="utf-8"))
+    typer.echo(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
+
+
+def main() -> None:
+    """Entry point: mistakes of input end in one line and exit code 2."""
+    # What stops a job on a cluster is treated like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except IsoglossError as error:
+        _fail(str(error), error)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE}:
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
+
+
+def _fail(message: str, error: BaseException | None, code: int = 2) -> NoReturn:
+    if error is not None and "--traceback" in sys.argv:
+        raise error
+    typer.echo(f"isogloss: {message}", err=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What a run would do: everything is resolved, nothing is fetched and nothing is trained."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from isogloss.backbones.loading import where
+from isogloss.data.dataset import open_data
+from isogloss.experiment.cells import cells
+from isogloss.experiment.data import languages, open_spec
+from isogloss.runtime.console import out
+from isogloss.spec import Spec
+from isogloss.store import Store
+
+
+def describe(spec: Spec, folder: Path) -> None:
+    """Print what would be fetched, trained and scored.
+
+    Raises:
+        IsoglossError: the spec could not be carried out.
+    """
+    say = partial(out.print, markup=False, soft_wrap=True)
+    wanted = cells(spec)
+    data = open_spec(spec)
+    source, targets = languages(spec, data)
+    finished = {cell.key for cell in Store(folder).finished()}
+    missing = [cell for cell in wanted if (cell.label, cell.seed) not in finished]
+    say(f"{spec.name}: {data.card.title}")
+    say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
+    say(f"  data        {data.where()}")
+    trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
+    say(f"  train       {source.name} ({source}){trained}")
+    say(f"  score       {len(targets)} other languages")
+    if spec.verbalizer is not None:
+        say(f"  template    {spec.verbalizer.template}")
+    if (looks := spec.dynamics) is not None:
+        say(f"  look on     at {looks.examples} examples of each target at most, in training")
+        if (given := looks.parallel) is not None:
+            parallel = open_data(given.task, path=given.path)
+            say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
+    for name, group in groupby(wanted, key=lambda cell: cell.label.partition("[")[0]):
+        own = list(group)
+        labels = list(dict.fromkeys(cell.label for cell in own))
+        left = sum(cell.label in labels for cell in missing)
+        seeds = len({cell.seed for cell in own})
+        variants = f"{len(labels)} variants, " if len(labels) > 1 else ""
+        say(f"  {name}: {variants}{seeds} seeds, {left} runs still to train")
+        if variants:
+            say("    " + ", ".join(label.removeprefix(name) for label in labels))
+        every = [cell.settings.model_dump() for cell in own]
+        same = {key: value for key, value in every[0].items() if all(one[key] == value for one in every)}
+        say("    " + ", ".join(f"{key}={value}" for key, value in same.items() if value is not None and value != ""))
+    say(f"  store       {folder}")

@@ -1,0 +1,105 @@
+"""A look at a data set before anything is trained on it: samples, label counts, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from isogloss.data.cards import SPLITS, Split
+from isogloss.data.dataset import Examples, open_data
+from isogloss.errors import IsoglossError, MissingError
+from isogloss.languages.language import Language
+
+SAMPLES = 8
+LONGEST = 240  # characters of a sample
+
+
+def look(task: str, path: Path | None, language: str | None) -> Iterator[RenderableType]:
+    """What to show of one language of a data set.
+
+    Args:
+        task: a data set by its card.
+        path: a folder in its own layout, if not the hub or a package.
+        language: any code of it; left out: its source.
+    """
+    data = open_data(task, path=path)
+    chosen = data.card.language(language or data.card.source)
+    found: dict[Split, Examples] = {}
+    broken = []
+    for split in SPLITS:
+        try:
+            found[split] = data.examples(chosen, split)
+        except MissingError:  # many data sets have only a test split outside their source
+            if split == "test":
+                raise
+        except IsoglossError as error:
+            if split == "test":
+                raise
+            broken.append(f"  {split}: {error}")
+    yield Text(f"{data.card.title}\n{data.card.citation}\nlicence: {data.card.licence}\n")
+    yield _counts(found, data.card.labels, chosen)
+    yield _samples(found)
+    problems = [*broken, *_problems(found)]
+    yield Text("\n".join(["problems found:", *problems] if problems else ["no problems found"]))
+
+
+def _counts(found: dict[Split, Examples], labels: list[str], language: Language) -> Table:
+    table = Table("label", box=box.SIMPLE_HEAD, title=f"{language.name} ({language})")
+    for split in found:
+        table.add_column(split, justify="right")
+    for label in labels if any(len(examples.labels) for examples in found.values()) else ():
+        table.add_row(label, *[str((examples.labels == label).sum()) for examples in found.values()])
+    table.add_section()
+    table.add_row("all", *[str(len(examples.labels) or len(examples)) for examples in found.values()], style="bold")
+    return table
+
+
+def _samples(found: dict[Split, Examples]) -> Table:
+    examples = list(found.values())[-1]
+    shown = examples.table.drop("starts", strict=False)
+    table = Table(*shown.columns, box=box.SIMPLE_HEAD)
+    step = max(1, len(examples) // SAMPLES)
+    for row in _as_text(shown).gather_every(step).head(SAMPLES).iter_rows():
+        table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
+    return table
+
+
+def _as_text(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with lists as words between spaces."""
+    lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
+    joined = [pl.col(name).cast(pl.List(pl.String)).list.join(" | " if name == "answers" else " ") for name in lists]
+    return table.with_columns(joined)
+
+
+def _problems(found: dict[Split, Examples]) -> Iterator[str]:
+    for split, examples in found.items():
+        if examples.dropped:
+            yield f"  {split}: {examples.dropped} rows are void, and left out"
+        texts = _texts(examples.table)
+        twice = len(texts) - texts["text"].n_unique()
+        if twice:
+            yield f"  {split}: {twice} texts occur more than once"
+        unclear = texts.group_by("text").agg(pl.col("label").n_unique()).filter(pl.col("label") > 1)
+        if len(unclear):
+            yield f"  {split}: {len(unclear)} texts have more than one label, such as {unclear['text'][0]!r}"
+    splits = list(found)
+    for i, one in enumerate(splits):
+        for other in splits[i + 1 :]:
+            shared = set(_texts(found[one].table)["text"]) & set(_texts(found[other].table)["text"])
+            if shared:
+                yield f"  {len(shared)} texts are in both {one} and {other}, such as {min(shared)!r}"
+
+
+def _texts(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns text and label, whatever the kind of task: of a pair, or a question and its passage, both."""
+    plain = _as_text(table)
+    return plain.select(
+        pl.concat_str(pl.col("^(text|second|words|question|passage)$"), separator="\t").alias("text"),
+        pl.col("^(label|labels|answers)$").alias("label"),
+    )

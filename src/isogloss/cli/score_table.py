@@ -1,0 +1,115 @@
+"""The table at the end of a run: a row a language, a column a method, the gap below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from isogloss.experiment.cells import in_order
+from isogloss.languages.groups import members
+from isogloss.languages.language import Language
+from isogloss.stats.aggregate import by_seed, everywhere
+from isogloss.store import Store
+
+ABSENT = "-"
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    code: str
+    values: dict[str, str]  # of each method
+    bold: bool = False
+    last: bool = False  # of a section
+
+
+def score_tables(stored: Store, width: int | None = None) -> list[Table]:
+    """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone.
+
+    Args:
+        stored: a run directory.
+        width: characters of a line; as many tables, one below the other, as the methods need. Left out: one table.
+    """
+    scores = stored.table("scores")
+    metric = scores.filter(split="dev")["metric"][0]
+    test = scores.filter(split="test", metric=metric)
+    methods = in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
+    rows = list(_rows(stored, test, methods))
+    blocks: list[list[str]] = [[]]
+    for method in methods:
+        if blocks[-1] and width is not None and _width(_table(rows, [*blocks[-1], method])) > width:
+            blocks.append([])
+        blocks[-1].append(method)
+    tables = [_table(rows, block) for block in blocks]
+    seeds = sorted({part["seed"].n_unique() for part in test.partition_by("method")})
+    some = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    over = f"mean ± standard deviation over {some} seeds" if seeds[-1] > 1 else "one seed"
+    tables[0].title = f"{scores['task'][0]} · trained in {Language.parse(scores['source'][0]).name}"
+    tables[-1].caption = f"{metric} on the test split; {over}"
+    return tables
+
+
+def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row]:
+    cells = {
+        (row["language"], row["method"]): _cell(row["mean"], row["std"])
+        for row in test.group_by("language", "method")
+        .agg(mean=pl.col("value").mean(), std=pl.col("value").std())
+        .iter_rows(named=True)
+    }
+    source = test["source"][0]
+    targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
+    whole = everywhere(test)
+    common = [language for language in targets if language in whole]
+    for language in [source, *targets]:
+        values = {method: cells.get((language, method), ABSENT) for method in methods}
+        first = language == source
+        last = first or language == targets[-1]
+        yield Row(Language.parse(language).name, language, values, bold=first, last=last)
+    averages = by_seed(test, source, common)
+    for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
+        yield Row(title, "", {method: _spread(averages, method, column) for method in methods}, bold=True)
+    for group in stored.spec().get("groups", []):
+        inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
+        means = by_seed(test, source, sorted(inside))
+        yield Row(
+            f"mean of {len(inside)} {group}", "", {method: _spread(means, method, "target") for method in methods}
+        )
+    records = {cell.record["method"]: cell.record for cell in stored.finished()}
+    trained = {method: records[method]["trainable_parameters"] for method in methods}
+    yield Row("trainable parameters", "", {method: f"{count:,}" for method, count in trained.items()})
+    shares = {method: trained[method] / records[method]["backbone_parameters"] for method in methods}
+    yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
+
+
+def _table(rows: list[Row], methods: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("language")
+    table.add_column("code")
+    for method in methods:
+        table.add_column(Text(method), justify="right")
+    for row in rows:
+        values = [row.values[method] for method in methods]
+        table.add_row(row.name, row.code, *values, style="bold" if row.bold else "", end_section=row.last)
+    return table
+
+
+def _width(table: Table) -> int:
+    console = Console(width=10_000)
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _spread(averages: pl.DataFrame, method: str, column: str) -> str:
+    values = averages.filter(method=method)[column]
+    return _cell(values.mean(), values.std()) if values.null_count() == 0 else ABSENT  # type: ignore[arg-type]
+
+
+def _cell(mean: float, deviation: float | None) -> str:
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

@@ -1,0 +1,58 @@
+"""Sentences that say the same in several languages, for looking at what a model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isogloss.data.dataset import DataSet
+from isogloss.errors import IsoglossError
+from isogloss.languages.language import Language
+
+FEWEST = 4  # sentences: debiased CKA takes as many
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """The same sentences in each language.
+
+    Args:
+        languages: the source's first.
+        texts: of each language, in the same order of sentences.
+    """
+
+    languages: list[Language]
+    texts: list[list[str]]
+
+    def __len__(self) -> int:
+        """How many sentences there are in each language."""
+        return len(self.texts[0])
+
+
+def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], sentences: int) -> Parallel:
+    """The first sentences of a parallel data set that all of its languages among these have.
+
+    Args:
+        data: its card says `parallel: true`; the test split is read.
+        source: has to be there.
+        targets: those that are not there are left out.
+        sentences: most to take.
+
+    Raises:
+        IsoglossError: the data set is not parallel, or lacks the source, all targets, or common sentences.
+    """
+    if not data.card.parallel or data.card.kind != "classification" or data.card.columns.second is not None:
+        raise IsoglossError(f"{data.card.name} is not a data set of parallel sentences, such as sib200")
+    there = set(data.languages())
+    languages = [source, *(target for target in targets if target in there)]
+    if source not in there or len(languages) == 1:
+        raise IsoglossError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
+    tables = [data.examples(language, "test").table for language in languages]
+    texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
+    common = [name for name in tables[0]["id"] if all(name in own for own in texts)][:sentences]
+    if len(common) < FEWEST:
+        raise IsoglossError(
+            f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
+            f"{FEWEST} are needed"
+        )
+    return Parallel(languages, [[own[name] for name in common] for own in texts])

@@ -1,0 +1,135 @@
+"""What an experiment consists of: cells, one for each variant of each method and each seed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from isogloss.errors import IsoglossError
+from isogloss.methods.method import Method
+from isogloss.methods.registry import find
+from isogloss.methods.settings import Settings
+from isogloss.preprocessing.templates import Template
+from isogloss.spec import OwnSeeds, Spec, check
+
+TRAINING = 2  # part of every fingerprint: raise it when the same spec would train to another result
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method with one setting and one seed: what is trained, stored and never trained twice."""
+
+    label: str  # the name in the spec, with a variant's settings behind it
+    method: Method[Any, Any]
+    settings: Settings
+    seed: int
+
+    def facts(self, common: dict[str, Any]) -> dict[str, Any]:
+        """All that decides the result, given what the whole experiment has in common."""
+        settings = self.settings.model_dump(mode="json")
+        if self.settings.head == "linear":  # what other cells' classes are called is not its business
+            common = {name: fact for name, fact in common.items() if name != "verbalizer"}
+        return {"training": TRAINING, **common, "method": self.method.name, "settings": settings, "seed": self.seed}
+
+
+def cells(spec: Spec) -> list[Cell]:
+    """Every cell of an experiment, in the order of the spec.
+
+    Raises:
+        IsoglossError: a method or setting is unknown or wrong, or two variants are the same.
+    """
+    found: list[Cell] = []
+    for name, raw in spec.methods.items():
+        own = check(OwnSeeds, raw, where=f"methods.{name}").seeds
+        seeds = dict.fromkeys(own or spec.seeds)
+        for label, method, settings in _variants(name, raw):
+            _agree(spec, name, settings)
+            if any(cell.label == label for cell in found):
+                raise IsoglossError(f"methods.{name}: the variant {label} comes twice")
+            found += [Cell(label, method, settings, seed) for seed in seeds]
+    return found
+
+
+def _agree(spec: Spec, name: str, settings: Settings) -> None:
+    """Whether the spec has what the settings point to."""
+    if settings.head == "linear":
+        return
+    if spec.verbalizer is None:
+        raise IsoglossError(
+            f"methods.{name}: `head: verbalizer` needs a `verbalizer` in the spec, a template and words"
+        )
+    if getattr(settings, "place", None) == "template" and not Template.parse(spec.verbalizer.template).prompted:
+        raise IsoglossError(f"methods.{name}: `place: template` needs {{prompt}} in {spec.verbalizer.template!r}")
+
+
+def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
+    """The spec's methods with every default filled in; lists that make variants stay lists."""
+    out = {}
+    for name, raw in spec.methods.items():
+        variants = _variants(name, raw)
+        given = {
+            key: value for key, value in raw.items() if key == "seeds" or _makes_variants(variants[0][2], key, value)
+        }
+        out[name] = {"method": raw.get("method", name), **variants[0][2].model_dump(mode="json"), **given}
+    return out
+
+
+def _variants(name: str, raw: dict[str, Any]) -> list[tuple[str, Method[Any, Any], Settings]]:
+    own = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
+    method = find(str(raw.get("method", name)))
+    where = f"methods.{name}"
+    # By name, so that a spec with its keys in another order means the same cells.
+    varied = {key: value for key, value in sorted(own.items()) if _makes_variants(method.settings, key, value)}
+    if any(len(values) == 0 for values in varied.values()):
+        raise IsoglossError(f"{where}: an empty list makes no variant")
+    out = []
+    for values in itertools.product(*varied.values()):
+        choice = dict(zip(varied, values, strict=True))
+        settings = check(method.settings, {**own, **choice}, where=where)
+        shown = ",".join(f"{key}={getattr(settings, key)}" for key in choice)
+        out.append((f"{name}[{shown}]" if shown else name, method, settings))
+    return out
+
+
+def _makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
+    """Whether a list was given where one value is expected."""
+    fields = type(settings).model_fields if isinstance(settings, Settings) else settings.model_fields
+    if not isinstance(value, list) or key not in fields:
+        return False
+    annotation = fields[key].annotation
+    return list not in {get_origin(annotation), *(get_origin(part) for part in get_args(annotation))}
+
+
+def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
+    """Cells that can train together: one method, a frozen backbone, and alike in what has to be.
+
+    Args:
+        todo: cells to train.
+        pooling: the backbone's own, for cells that leave it open.
+    """
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for position, cell in enumerate(todo):
+        alike = tuple(getattr(cell.settings, name) for name in cell.method.alike)
+        key = (
+            cell.method.name,
+            cell.settings.head,
+            cell.settings.pooling or pooling,
+            alike,
+            None if cell.method.frozen else position,
+        )
+        groups.setdefault(key, []).append(cell)
+    return list(groups.values())
+
+
+def in_order(methods: list[str], names: list[str]) -> list[str]:
+    """Methods as the spec has them, variants by their values: 8 before 16."""
+
+    def place(method: str) -> tuple[object, ...]:
+        name, _, variant = method.partition("[")
+        numbers = re.findall(r"=([-+.\de]+)(?=[],])", variant)
+        return names.index(name) if name in names else len(names), [float(number) for number in numbers], variant
+
+    return sorted(methods, key=place)

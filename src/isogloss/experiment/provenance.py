@@ -1,0 +1,181 @@
+"""What decides a result, and what it was made with: facts of a cell, the resolved spec, refusals of a mixture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import fingerprint as weights_fingerprint
+from isogloss.data.cards import CUSTOM
+from isogloss.errors import IsoglossError
+from isogloss.experiment.cells import Cell, resolved_methods
+from isogloss.experiment.data import ExperimentData
+from isogloss.experiment.encoded import subword
+from isogloss.languages.groups import is_group
+from isogloss.methods.registry import find
+from isogloss.runtime.environment import environment
+from isogloss.spec import Spec
+from isogloss.store import Finished, Store
+
+
+def fingerprint(facts: dict[str, Any]) -> str:
+    """sha256 of a cell's facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
+    """Stored facts, with settings that there were none of when they were stored at their defaults.
+
+    Settings that there are none of any more stay, and make a difference.
+    """
+    model, stored = find(facts["method"]).settings, facts["settings"]
+    try:
+        known = model.model_validate({name: value for name, value in stored.items() if name in model.model_fields})
+    except ValidationError:  # of a value that is none any more, the difference tells
+        return facts
+    return {**facts, "settings": {**stored, **known.model_dump(mode="json")}}
+
+
+def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What changed between two cells' facts, a line each: `settings.lr: 0.01 → 0.02`."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += difference(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} → {after}")
+    return lines
+
+
+def common_facts(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
+    """What decides the result of every cell alike."""
+    return {
+        "backbone": {
+            "weights": backbone.identity.weights,
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+            "pooling": backbone.pooling,
+        },
+        "task": data.dataset.card.name,
+        "kind": data.dataset.card.kind,
+        "metrics": data.dataset.card.metrics,
+        "labels": data.labels,
+        "source": str(data.source),
+        "train": data.train.fingerprint,
+        "dev": data.dev.fingerprint,
+        "subword": subword(data, backbone),
+        "longest": data.longest,
+        "shots": data.shots,
+    }
+
+
+def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
+    """What decides how classes are called, and by what head over the vocabulary they are scored."""
+    assert spec.verbalizer is not None
+    assert backbone.vocabulary is not None
+    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": weights_fingerprint(backbone.vocabulary)}
+
+
+def refuse_changes(
+    out: Path,
+    finished: Sequence[Finished],
+    wanted: Sequence[Cell],
+    common: Mapping[str, Any],
+    test_data: Mapping[str, str],
+) -> None:
+    """Old results stay as they are: a spec that would make them differently is refused, with the difference."""
+    by_key = {(cell.label, cell.seed): cell for cell in wanted}
+    by_label = {cell.label: cell for cell in wanted}
+    for cell in finished:
+        label, seed = cell.key
+        facts = with_defaults(cell.record["facts"])
+        if (now := by_key.get(cell.key)) is not None:
+            changes = difference(facts, now.facts(dict(common)))
+        elif (now := by_label.get(label)) is not None:  # another seed of the same method
+            changes = difference({**facts, "seed": None}, {**now.facts(dict(common)), "seed": None})
+        else:
+            # What words stand for classes matters to those alone whose classes are words.
+            own = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
+            changes = difference({name: facts.get(name) for name in own}, own)
+        scored = cell.record["test_data"]
+        changes += [
+            f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
+        ]
+        if changes:
+            raise IsoglossError(
+                f"{out} holds {label} seed {seed}, made differently ({'; '.join(changes)}); "
+                "set it back, give the method another name, or choose another --out"
+            )
+
+
+def resolved_spec(spec: Spec, data: ExperimentData, stored: Store) -> dict[str, Any]:
+    """The spec with every default filled in, together with what the directory already holds."""
+    resolved = spec.model_dump(mode="json")
+    if spec.data.path is not None:
+        resolved["data"]["path"] = str(spec.data.path.resolve())
+    if spec.data.train is not None and spec.data.train.path is not None:
+        resolved["data"]["train"]["path"] = str(spec.data.train.path.resolve())
+    if (folder := Path(spec.backbone).expanduser()).exists():
+        resolved["backbone"] = str(folder.resolve())
+    if spec.task == CUSTOM:  # the file beside the data may change
+        resolved["data"]["card"] = data.dataset.card.model_dump(mode="json", exclude_defaults=True)
+    resolved["source"] = str(data.source)
+    resolved["targets"] = [str(test.language) for test in data.tests if test.language != data.source]
+    named = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
+    resolved["groups"] = list(dict.fromkeys([*named, *spec.groups]))
+    resolved["methods"] = resolved_methods(spec)
+    if old := stored.spec():
+        resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
+        for name in resolved["methods"].keys() & old["methods"].keys() & spec.methods.keys():
+            now, before = resolved["methods"][name], old["methods"][name]
+            if "seeds" in now or "seeds" in before:
+                now["seeds"] = sorted({*before.get("seeds", old["seeds"]), *now.get("seeds", spec.seeds)})
+        resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
+        resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
+        resolved["verbalizer"] = resolved["verbalizer"] or old.get("verbalizer")
+        resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
+    return resolved
+
+
+def _with_old_variants(methods: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Methods with the variants that are stored beside those that are asked for now."""
+    return {
+        name: {
+            key: [*before, *(one for one in value if one not in before)]
+            if isinstance(value, list) and isinstance(before := old.get(name, {}).get(key), list)
+            else value
+            for key, value in settings.items()
+        }
+        for name, settings in methods.items()
+    }
+
+
+def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
+    """What the run was made with and from."""
+    card = data.dataset.card
+    return {
+        **environment(),
+        "backbone": {
+            "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
+            "revision": backbone.identity.revision, "device": str(backbone.device), "dtype": str(backbone.dtype),
+        },
+        "data": {
+            "task": card.name, "hub": card.hub.id if card.hub and data.dataset.path is None else None,
+            "revision": data.dataset.revision, "licence": card.licence,
+            "train": data.dataset.trainer
+            and {"task": data.dataset.trainer.card.name, "revision": data.dataset.trainer.revision},
+            "sha256": {
+                "train": data.train.fingerprint, "dev": data.dev.fingerprint, "test": data.test_data,
+            },
+            "dropped": {
+                "train": data.train.dropped, "dev": data.dev.dropped,
+                "test": {str(test.language): test.dropped for test in data.tests if test.dropped},
+            },
+        },
+    }  # fmt: skip

@@ -1,0 +1,76 @@
+"""Weights that compute in bf16 and learn in float32 (Micikevicius et al. 2018, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class MasterWeights(nn.Module):
+    """Float32 copies of a model's trainable weights, to learn in.
+
+    Where the model computes in float32 a master is the weight itself. Elsewhere it is a copy: each micro-batch's
+    gradient is added to it in float32, and the model takes over its value before the next forward pass.
+
+    Args:
+        model: the model that computes.
+        weights: those of its parameters that train, by name.
+    """
+
+    def __init__(self, model: nn.Module, weights: Mapping[str, nn.Parameter]) -> None:
+        super().__init__()
+        self._working = dict(weights)
+        self._seen = -1
+        self._stale = False  # whether a step may have followed a gradient; fused optimisers do not count as changes
+        for name, weight in weights.items():
+            weight.requires_grad_(True)
+            master = weight
+            if weight.dtype != torch.float32:
+                master = nn.Parameter(weight.detach().float())
+                weight.register_post_accumulate_grad_hook(self._adder(master))  # type: ignore[no-untyped-call]
+            self.register_parameter(_key(name), master)
+        model.register_forward_pre_hook(self._publish)
+
+    def named(self) -> dict[str, Tensor]:
+        """The masters by the names of the model's parameters."""
+        return {name: self.get_parameter(_key(name)).detach() for name in self._working}
+
+    def parameters_by_name(self) -> dict[str, nn.Parameter]:
+        """The masters themselves, by the names of the model's parameters."""
+        return {name: self.get_parameter(_key(name)) for name in self._working}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take these values over."""
+        with torch.no_grad():
+            for name in self._working:
+                self.get_parameter(_key(name)).copy_(tensors[name])
+
+    def _publish(self, *_: Any) -> None:
+        """Bring the working weights up to date if a master has changed since the last forward pass."""
+        now = sum(master._version for master in self.parameters())  # noqa: SLF001 - autograd's own count of changes
+        if now == self._seen and not self._stale:
+            return
+        with torch.no_grad():
+            for name, weight in self._working.items():
+                master = self.get_parameter(_key(name))
+                if master is not weight:
+                    weight.copy_(master)
+        self._seen, self._stale = now, False
+
+    def _adder(self, master: nn.Parameter) -> Any:
+        def add(weight: Tensor) -> None:
+            assert weight.grad is not None
+            gradient = weight.grad.float()
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            weight.grad = None
+            self._stale = True
+
+        return add
+
+
+def _key(name: str) -> str:
+    """A module's own parameter names may hold no dots."""
+    return name.replace(".", "/")

@@ -1,0 +1,83 @@
+"""Learning rates by group of weights and by phase of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from isogloss.optim.weight_places import WeightPlace, WeightSelection
+
+
+class Progress(NamedTuple):
+    """How far a training is; shares of all its updates."""
+
+    share: float  # done
+    onset: float | None  # when the source was learnt, if it is (`isogloss.optim.loss_trend`)
+
+
+Factor = Callable[[Progress], float]  # what a group's peak rate is multiplied by, beside warm-up and decay
+
+
+def always(_: Progress) -> float:
+    """No change."""
+    return 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class RateGroup:
+    """Weights that learn at one rate, which is not at all while the factor is 0.
+
+    Args:
+        parameters: the weights.
+        peak: their rate, but for warm-up and decay.
+        factor: what it is multiplied by as training goes on.
+        of: what they belong to; `method` is what a method adds to the backbone.
+        anchors: values that weight decay pulls towards, instead of 0; one a parameter.
+        pull: the strength of that.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    peak: float
+    factor: Factor = always
+    of: Literal["backbone", "method", "head"] = "method"
+    anchors: Sequence[Tensor] | None = None
+    pull: float = 0.0
+
+
+class RateTable:
+    """Factors by places and phases, multiplied where several hold.
+
+    Args:
+        rates: of places as `WeightSelection.parse` reads them: a factor, or one for each phase.
+        phases: shares of the updates at which the phases but the last end.
+    """
+
+    def __init__(self, rates: Mapping[str, float | Sequence[float]], phases: Sequence[float]) -> None:
+        self.phases = tuple(phases)
+        self.rules = [
+            (
+                WeightSelection.parse(text),
+                tuple(factor) if isinstance(factor, Sequence) else (factor,) * (len(phases) + 1),
+            )
+            for text, factor in rates.items()
+        ]
+
+    def factors(self, place: WeightPlace) -> tuple[float, ...]:
+        """The factor of a place in each phase."""
+        product = [1.0] * (len(self.phases) + 1)
+        for places, factors in self.rules:
+            if place in places:
+                product = [one * other for one, other in zip(product, factors, strict=True)]
+        return tuple(product)
+
+    def factor(self, place: WeightPlace) -> Factor:
+        """The factor of a place as training goes on."""
+        factors = self.factors(place)
+
+        def of(progress: Progress) -> float:
+            return factors[sum(progress.share >= end for end in self.phases)]
+
+        return of

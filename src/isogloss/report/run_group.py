@@ -1,0 +1,161 @@
+"""What a report is about: run directories of one task, and all that is known of them, from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isogloss.analysis.analysis import FOLDER
+from isogloss.analysis.run import fingerprint, kept
+from isogloss.analysis.significance import against
+from isogloss.errors import IsoglossError, unknown
+from isogloss.experiment.cells import in_order
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.languages.language import Language
+from isogloss.report.compare import together, unlike
+from isogloss.stats import aggregate
+
+OF_METHODS = ("method", "one", "other")  # columns that name methods
+
+
+@dataclass(frozen=True, eq=False)
+class RunGroup:
+    """Runs that were scored alike.
+
+    Args:
+        task: the data set.
+        metric: its first.
+        source: the language that was learnt from.
+        methods: labels in the order of the specs, with the run's name before them where there are several runs.
+        opened_runs: the run directories by name.
+        scores: test scores in that metric.
+        history: of all runs.
+        tables: of the analyses that were carried out, by title; those that name no methods have a column `run`.
+        records: of a cell of each method.
+        runs: the run of each method.
+        stale: tables that are of other scores than the run has now.
+        unlike: languages left out because their test examples differ between runs.
+    """
+
+    task: str
+    metric: str
+    source: Language
+    methods: list[str]
+    opened_runs: dict[str, OpenedRun]
+    scores: pl.DataFrame
+    history: pl.DataFrame
+    tables: dict[str, pl.DataFrame]
+    records: dict[str, dict[str, Any]]
+    runs: dict[str, str]
+    stale: list[str]
+    unlike: list[str]
+
+    @property
+    def targets(self) -> list[Language]:
+        """Every language but the source, by name."""
+        codes = set(self.scores["language"]) - {str(self.source)}
+        return sorted((Language.parse(code) for code in codes), key=lambda own: (own.name, own))
+
+    @cached_property
+    def by_language(self) -> pl.DataFrame:
+        """See `aggregate.by_language`."""
+        return aggregate.by_language(self.scores, str(self.source))
+
+    @cached_property
+    def common(self) -> list[str]:
+        """Targets that every run was scored in."""
+        return sorted(aggregate.everywhere(self.scores) - {str(self.source)})
+
+    def table(self, title: str) -> pl.DataFrame | None:
+        """The table of an analysis, if it was carried out and says anything."""
+        found = self.tables.get(title)
+        return None if found is None or not len(found) else found
+
+
+def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[RunGroup]:
+    """The run_groups of run directories: those of one task, metric and source together.
+
+    Args:
+        folders: run directories.
+        reference: the method that the others are held against; none, or in a run_group that lacks it: the first.
+
+    Raises:
+        IsoglossError: one is no run directory, nothing in it is finished, or no run_group has the reference.
+    """
+    opened_runs = [OpenedRun.of(folder) for folder in folders]
+    names = _names(opened_runs)
+    groups: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
+    for name, opened_run in zip(names, opened_runs, strict=True):
+        assert opened_run.spec.source is not None  # specs are stored as resolved
+        key = opened_run.stored.table("scores")["task"][0], opened_run.metric, opened_run.spec.source
+        groups.setdefault(key, {})[name] = opened_run
+    found = [_run_group(*key, own, reference, several=len(folders) > 1) for key, own in groups.items()]
+    methods = [method for run_group in found for method in run_group.methods]
+    if reference is not None and reference not in methods:
+        raise unknown("method to hold the others against", reference, methods)
+    return found
+
+
+def _names(opened_runs: Sequence[OpenedRun]) -> list[str]:
+    """The specs' names, or the folders' where those are alike, or the folders' paths."""
+    called = [one.spec.name for one in opened_runs], [one.stored.path.resolve().name for one in opened_runs]
+    whole = [str(one.stored.path) for one in opened_runs]
+    return next((names for names in called if len(set(names)) == len(names)), whole)
+
+
+def _run_group(
+    task: str, metric: str, source: str, opened_runs: dict[str, OpenedRun], reference: str | None, *, several: bool
+) -> RunGroup:
+    scores, history, stale = [], [], []
+    methods: list[str] = []
+    records: dict[str, dict[str, Any]] = {}
+    tables: dict[str, list[pl.DataFrame]] = {}
+    calls: dict[str, dict[str, str]] = {}
+    for name, opened_run in opened_runs.items():
+        own = opened_run.stored.table("scores").filter(split="test", metric=metric)
+        labels = in_order(own["method"].unique(maintain_order=True).to_list(), list(opened_run.spec.methods))
+        called = calls[name] = {label: f"{name}: {label}" if several else label for label in labels}
+        methods += called.values()
+        records |= {called[cell.label]: found.record for cell, found in opened_run.cells}
+        scores.append(_renamed(own, called))
+        history.append(_renamed(opened_run.stored.table("history"), called))
+        now = fingerprint(opened_run.stored)
+        for title, (_, before) in sorted(kept(opened_run.stored).items()):
+            file = opened_run.stored.path / FOLDER / f"{title}.parquet"
+            if file.is_file():  # else it is a figure
+                tables.setdefault(title, []).append(_renamed(pl.read_parquet(file), called, name))
+                if before != now:
+                    stale.append(f"{name}: {title}" if several else title)
+    found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
+    every, left_out = pl.concat(scores), sorted(unlike(opened_runs)) if len(opened_runs) > 1 else []
+    first = reference if reference in methods else methods[0]
+    if len(opened_runs) > 1:  # what was found of each alone is over its own languages
+        if source in left_out:
+            raise IsoglossError(
+                f"{', '.join(opened_runs)} were not scored on the same examples of {source}: there is nothing to "
+                "compare; score them with the same data and limits, or report them one by one"
+            )
+        every = every.filter(~pl.col("language").is_in(left_out))
+        alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
+        found = {title: table for title, table in found.items() if title not in alone}
+        found |= together(opened_runs, calls, every, first)
+    if "significance" in found:
+        found["significance-reference"] = against(found["significance"], first)
+    runs = {method: name for name, called in calls.items() for method in called.values()}
+    return RunGroup(
+        task, metric, Language.parse(source), methods, opened_runs, every, pl.concat(history), found, records, runs,
+        stale,
+        left_out,
+    )  # fmt: skip
+
+
+def _renamed(table: pl.DataFrame, called: dict[str, str], run: str | None = None) -> pl.DataFrame:
+    there = [name for name in OF_METHODS if name in table.columns]
+    if not there and run is not None:
+        return table.select(pl.lit(run).alias("run"), pl.all())
+    return table.with_columns(pl.col(name).replace(called) for name in there)

@@ -1,0 +1,172 @@
+"""The answer in words: what the tables say, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from isogloss.analysis.format import estimate, p_value
+from isogloss.languages.language import Language
+from isogloss.report.run_group import RunGroup
+
+BEYOND = 0.05  # p-values below it are called beyond chance
+NAMED = 3  # languages that are named at either end
+SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
+
+
+def answer(run_group: RunGroup) -> list[str]:
+    """Sentences, the most important first."""
+    return [
+        *_carried(run_group),
+        *_best(run_group),
+        *_against_next(run_group),
+        *_ends(run_group),
+        *_forecast(run_group),
+    ]
+
+
+def caveats(run_group: RunGroup) -> list[str]:
+    """What a reader has to know before trusting the numbers."""
+    found = []
+    seeds = run_group.scores.group_by("method", maintain_order=True).agg(pl.col("seed").n_unique())["seed"]
+    if min(seeds) == 1:
+        found.append("Some methods have one seed: their intervals cover other test examples, not another training.")
+    if len(set(seeds)) > 1:
+        found.append(f"The methods have {min(seeds)} to {max(seeds)} seeds.")
+    missing = len(set(run_group.scores["language"]) - set(run_group.common) - {str(run_group.source)})
+    if missing:
+        found.append(f"Not scored by every run, and left out of all means: {_languages(missing)}.")
+    if run_group.unlike:
+        found.append(
+            f"Left out, since their test examples are not the same in all runs: {', '.join(run_group.unlike)}."
+        )
+    for method, record in run_group.records.items():
+        if cut := record["truncated"]["test"]:
+            found.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
+    facts = {method: record["facts"] for method, record in run_group.records.items()}
+    unlike = {
+        key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS
+    }
+    unlike["backbone"] = {method: own["backbone"]["weights"][:8] for method, own in facts.items()}
+    unlike["training data"] = {method: str(own.get("train"))[:8] for method, own in facts.items()}
+    for what, values in unlike.items():
+        if said := differing(values):
+            found.append(f"The methods differ in {what}: {said}.")
+    if run_group.stale:
+        found.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
+    return found
+
+
+def differing(values: Mapping[str, object]) -> str:
+    """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same."""
+    having: dict[str, list[str]] = {}
+    for name, own in values.items():
+        having.setdefault(str(own), []).append(name)
+    if len(having) == 1:
+        return ""
+    groups = sorted(having.items(), key=lambda group: len(group[1]))
+    return "; ".join(f"{', '.join(names)} {own}" for own, names in groups)
+
+
+def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float, float] | None:
+    """A method's measure with its interval, from the table `gap-intervals`."""
+    table = run_group.table("gap-intervals")
+    if table is None:
+        return None
+    own = table.filter(method=method, measure=measure).drop_nulls("value")
+    return None if not len(own) else own.select("value", "low", "high").row(0)
+
+
+def ranked(run_group: RunGroup) -> list[str]:
+    """The methods by mean target score, the best first."""
+    means = {method: value(run_group, method, "target") for method in run_group.methods}
+    return sorted((name for name, own in means.items() if own), key=lambda name: -(means[name] or (0.0,))[0])
+
+
+def _carried(run_group: RunGroup) -> Iterator[str]:
+    if not run_group.common:
+        yield "No target language was scored by every run: there is no mean to compare."
+    for best in ranked(run_group)[:1]:
+        source, target, ratio = (value(run_group, best, name) for name in ("source", "target", "transfer-ratio"))
+        if source is None or target is None:
+            return
+        to, there = _languages(len(run_group.common)), f"{run_group.metric} {source[0]:.3f} in {run_group.source.name}"
+        on_average = f"{estimate(*target)} on average in the others"
+        if ratio is None:
+            yield f"{best} scores the highest in {to}: {there}, {on_average}."
+        else:
+            yield f"{best} carries {100 * ratio[0]:.0f} % of {run_group.source.name} to {to}: {there}, {on_average}."
+
+
+def _best(run_group: RunGroup) -> Iterator[str]:
+    means = run_group.by_language.filter(pl.col("language").is_in(run_group.common))
+    if len(run_group.methods) < 2 or not len(means):  # noqa: PLR2004
+        return
+    top = means.filter(pl.col("score") == pl.col("score").max().over("language"))
+    counts = dict.fromkeys(run_group.methods, 0) | dict(top.group_by("method").len().iter_rows())
+    ties = len(top) - top["language"].n_unique()
+    listed = ", ".join(
+        f"{name} in {count}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]) if count
+    )
+    total = _languages(means["language"].n_unique())
+    yield f"The highest score, of {total}: {listed}{' (ties count for each)' if ties else ''}."
+
+
+def _against_next(run_group: RunGroup) -> Iterator[str]:
+    table, order = run_group.table("significance"), ranked(run_group)
+    if table is None or len(order) < 2:  # noqa: PLR2004
+        return
+    best, second = order[:2]
+    for one, other, sign in ((best, second, 1), (second, best, -1)):
+        for row in table.filter(scope="target", one=one, other=other).drop_nulls("difference").iter_rows(named=True):
+            low, high = sorted(100 * sign * (row[name] or 0.0) for name in ("low", "high"))
+            bounds = "" if row["low"] is None else f" [{low:+.1f}, {high:+.1f}]"
+            apart = f"{best} is {abs(100 * row['difference']):.1f} points{bounds} above {second}, the next"
+            p = row["p_holm"]
+            if row["seeds"] == 1:
+                yield f"{apart}; with one seed in common nothing can be said about another training."
+            elif p is None:
+                yield f"{best} and {second}, the next, do not differ enough to be tested."
+            elif p < BEYOND:
+                yield f"{apart}: more than seeds and test examples explain (p {_p(p)}, corrected by Holm)."
+            else:
+                yield f"{apart}: not shown to be more than seeds and test examples explain (p {_p(p)}, by Holm)."
+
+
+def _ends(run_group: RunGroup) -> Iterator[str]:
+    order = ranked(run_group)
+    if not order:
+        return
+    own = run_group.by_language.filter(pl.col("method") == order[0], pl.col("language").is_in(run_group.common))
+    means = own.sort("score", "language", descending=[True, False]).select("language", "score")
+    if len(means) < 2 * NAMED:
+        return
+    rows = [(Language.parse(code).name, score) for code, score in means.iter_rows()]
+    yield f"With {order[0]}, the best are {_listed(rows[:NAMED])}; the worst {_listed(rows[-NAMED:][::-1])}."
+
+
+def _forecast(run_group: RunGroup) -> Iterator[str]:
+    error, order = run_group.table("forecast-error"), ranked(run_group)
+    if error is None:
+        return
+    for row in error.filter(pl.col("method").is_in(order[:1])).iter_rows(named=True):
+        judged = "and does better than" if row["better"] else "and is not shown to do better than"
+        yield (
+            f"A forecast for languages without labels misses by {100 * row['mae']:.1f} points on average, each scored "
+            f"language being left out in turn, {judged} the mean of the others, which misses by "
+            f"{100 * row['baseline_mae']:.1f}."
+        )
+
+
+def _listed(rows: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} ({score:.3f})" for name, score in rows)
+
+
+def _p(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _languages(count: int) -> str:
+    return f"{count} language" if count == 1 else f"{count} languages"

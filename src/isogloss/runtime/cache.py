@@ -1,0 +1,19 @@
+"""Where isogloss keeps what it made once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache: `$ISOGLOSS_CACHE`, else `isogloss` under `$XDG_CACHE_HOME`, `$HF_HOME` or `~/.cache`.
+
+    `$HF_HOME` is where a cluster's users keep large files, because their home holds none.
+    """
+    if own := os.environ.get("ISOGLOSS_CACHE"):
+        return Path(own).expanduser()
+    for variable in ("XDG_CACHE_HOME", "HF_HOME"):
+        if folder := os.environ.get(variable):
+            return Path(folder).expanduser() / "isogloss"
+    return Path.home() / ".cache" / "isogloss"

@@ -1,0 +1,86 @@
+"""The one console: what is running, how fast, and how long it still takes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+WIDE = 160  # columns of a table in a pipe or a file, where rich would assume 80
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False)
+LINE_EVERY = 20.0  # seconds between two lines where there is no terminal to draw a bar on
+
+
+class _Speed(ProgressColumn):
+    """Tokens of text a second, over the phase so far."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.fields.get("speed")
+        return Text(f"{speed:,.0f} tokens/s" if speed else "", style="progress.data.speed")
+
+
+class ProgressDisplay:
+    """Progress of a whole experiment, in units of work that take about equally long.
+
+    Args:
+        total: units in all.
+        progress: the bar to draw on; None where there is no terminal.
+    """
+
+    def __init__(self, total: float, progress: Progress | None) -> None:
+        self.total = total
+        self.done = 0.0
+        self.progress = progress
+        self.task = progress.add_task("", total=total) if progress else None
+        self.began = self.phase_began = self.last_line = time.monotonic()
+        self.tokens = 0
+        self.text = ""
+
+    def phase(self, text: str) -> None:
+        """Say what is running now."""
+        self.text, self.tokens, self.phase_began = text, 0, time.monotonic()
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, description=text, speed=None)
+        else:
+            self._line()
+
+    def advance(self, tokens: int, units: float) -> None:
+        """Say how much was done: tokens of text, and units of work."""
+        self.tokens += tokens
+        self.done += units
+        speed = self.tokens / max(time.monotonic() - self.phase_began, 1e-6)
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, completed=min(self.done, self.total), speed=speed)
+        elif time.monotonic() - self.last_line >= LINE_EVERY:
+            self._line(speed)
+
+    def _line(self, speed: float | None = None) -> None:
+        now = time.monotonic()
+        share = min(1.0, self.done / self.total) if self.total else 1.0
+        left = timedelta(seconds=round((now - self.began) * (1 - share) / share)) if share > 0.02 else None  # noqa: PLR2004
+        parts = [f"{share:4.0%}", self.text]
+        parts += [f"{speed:,.0f} tokens/s"] if speed else []
+        parts += [f"{left} left"] if left else []
+        err.print("  ".join(parts), markup=False, soft_wrap=True)
+        self.last_line = now
+
+
+@contextmanager
+def watching(total: float) -> Iterator[ProgressDisplay]:
+    """A bar on a terminal, a line now and then elsewhere."""
+    if not err.is_terminal:
+        yield ProgressDisplay(total, None)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"),
+        _Speed(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield ProgressDisplay(total, progress)

@@ -1,0 +1,63 @@
+"""`isogloss data`: samples, counts, and the problems of files as people have them."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from isogloss.cli.catalog import LISTS
+from isogloss.cli.inspect_data import look
+from isogloss.errors import IsoglossError
+from models import sib200
+
+
+def shown(*parts):
+    console = Console(width=120, file=io.StringIO(), record=True)
+    for part in parts:
+        console.print(part)
+    return console.export_text()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return sib200(tmp_path / "data")
+
+
+def test_a_look_shows_samples_and_counts(folder):
+    text = shown(*look("sib200", folder, None))
+    assert "English (eng-Latn)" in text
+    assert "licence:" in text
+    counts = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.split()[:1] != []}
+    assert counts["travel"] == ["3", "2", "3"]
+    assert counts["all"] == ["24", "14", "21"]
+
+
+def test_a_look_names_what_is_strange(folder):
+    test = folder / "deu_Latn" / "test.tsv"
+    text = test.read_text() + "90\ttravel\tthe same text\n91\tsports\tthe same text\n"
+    test.write_text(text)
+    (folder / "deu_Latn" / "train.tsv").write_text(text)
+    (folder / "deu_Latn" / "dev.tsv").write_text("index_id\tcategory\ttext\n1\ttravels\ta\n")
+    found = shown(*look("sib200", folder, "de"))
+    assert "test: 1 texts have more than one label, such as 'the same text'" in found
+    assert "texts are in both train and test" in found
+    assert "dev: " in found
+    assert "travels" in found
+
+
+def test_a_split_that_is_not_there_is_no_problem(folder):
+    (folder / "deu_Latn" / "train.tsv").unlink()
+    assert "train" not in shown(*look("sib200", folder, "de-DE"))
+    (folder / "deu_Latn" / "test.tsv").unlink()
+    with pytest.raises(IsoglossError, match="test.tsv could not be read"):
+        list(look("sib200", folder, "de"))
+
+
+@pytest.mark.parametrize("what", sorted(LISTS))
+def test_every_list_has_entries(what):
+    text = shown(LISTS[what]())
+    known = {
+        "tasks": "sib200", "methods": "deep-prompt", "backbones": "multilingual-e5-small", "presets": "demo",
+        "languages": "swh-Latn",
+    }  # fmt: skip
+    assert known[what] in text

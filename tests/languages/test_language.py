@@ -1,0 +1,75 @@
+import pytest
+
+from isogloss.data.cards import cards, find
+from isogloss.errors import IsoglossError
+from isogloss.languages.language import CHOICES, Language
+
+
+@pytest.mark.parametrize(
+    ("code", "canonical"),
+    [
+        ("en", "eng-Latn"), ("eng_Latn", "eng-Latn"), ("ENG-latn", "eng-Latn"),
+        ("zh", "zho-Hans"), ("zh-CN", "zho-Hans"), ("cmn", "zho-Hans"), ("zh-TW", "zho-Hant"), ("zho_Hant", "zho-Hant"),
+        ("yue", "yue-Hant"), ("zh-HK", "zho-Hant-HK"),
+        ("sr", "srp-Cyrl"), ("sr-Latn", "srp-Latn"), ("sr-RS", "srp-Cyrl"), ("sh", "srp-Latn"),
+        ("no", "nob-Latn"), ("nb", "nob-Latn"), ("nn", "nno-Latn"),
+        ("iw", "heb-Hebr"), ("he", "heb-Hebr"), ("in", "ind-Latn"), ("id", "ind-Latn"),
+        ("pt", "por-Latn"), ("pt-BR", "por-Latn-BR"), ("por-Latn-BR", "por-Latn-BR"),
+        ("ar", "arb-Arab"), ("arb_Arab", "arb-Arab"), ("sw", "swh-Latn"), ("et", "est-Latn"), ("ekk", "est-Latn"),
+        ("fa", "pes-Arab"), ("qu", "quy-Latn"), ("ace_Arab", "ace-Arab"),
+        ("ko", "kor-Hang"), ("kor_Hang", "kor-Hang"), ("ko-Kore", "kor-Hang"),
+    ],
+)  # fmt: skip
+def test_any_code_becomes_one_canonical_form(code, canonical):
+    assert str(Language.parse(code)) == canonical
+
+
+def test_the_canonical_form_parses_to_itself():
+    for card in cards().values():
+        for code in card.languages:
+            assert str(Language.parse(code)) == code
+
+
+def test_a_bare_code_is_the_language_that_a_data_set_has():
+    languages = [Language.parse(code) for code in cards()["sib200"].languages]
+    for language in languages:
+        if sum(other.iso == language.iso for other in languages) == 1:
+            assert Language.parse(language.iso) == language
+
+
+def test_every_choice_of_a_macrolanguage_is_final():
+    assert all(CHOICES.get(choice, choice) == choice for choice in CHOICES.values())
+
+
+def test_names():
+    assert Language.parse("de").name == "German"
+    assert Language.parse("sr-Latn").name == "Serbian (Latin)"
+    assert Language.parse("pt-BR").name == "Portuguese (Brazil)"
+    assert Language.parse("sw").name == "Swahili"
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [("xx", "did you mean"), ("French", "'fra-Latn'"), ("eng-Latin", "known:"), ("", "known:")]
+)
+def test_what_is_no_language_says_what_would_be(code, hint):
+    with pytest.raises(IsoglossError, match="unknown language") as error:
+        Language.parse(code)
+    assert hint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_languages_sort_with_and_without_a_region():
+    codes = [str(language) for language in sorted(map(Language.parse, ["pt-BR", "zh-TW", "pt", "zh"]))]
+    assert codes == ["por-Latn", "por-Latn-BR", "zho-Hans", "zho-Hant"]
+
+
+def test_a_region_matters_only_where_both_sides_name_one():
+    card = find("sib200").model_copy(
+        update={"languages": {"eng-Latn": "en", "por-Latn-BR": "pt-BR", "por-Latn-PT": "pt-PT", "spa-Latn-MX": "es-MX"}}
+    )
+    assert str(card.language("en-US")) == "eng-Latn"
+    assert str(card.language("es")) == "spa-Latn-MX"
+    assert str(card.language("pt-PT")) == "por-Latn-PT"
+    for code in ("pt", "es-ES", "fr"):
+        with pytest.raises(IsoglossError, match="unknown language of sib200"):
+            card.language(code)

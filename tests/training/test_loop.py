@@ -1,0 +1,116 @@
+"""The loop against rules written out by hand: rates, clipping, selection, order."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from isogloss.methods.registry import find
+from isogloss.preprocessing.features import Features
+from isogloss.tasks.heads import ClassificationHead
+from isogloss.training.stack import Run
+from isogloss.training.train_state import TrainState
+
+
+def features(count):
+    starts = np.arange(count + 1)
+    return Features(
+        tokens=np.zeros(count, dtype=np.int64), types=None, starts=starts, labels=np.zeros(count, dtype=np.int64)
+    )
+
+
+def made(count=10, **settings):
+    chosen = find("deep-prompt").settings(**{"batch_size": 4, "epochs": 4, "lr": 0.5, "head_lr": 0.25, **settings})
+    part = nn.ParameterDict({"matrix": nn.Parameter(torch.ones(2, 2)), "vector": nn.Parameter(torch.ones(2))})
+    run = Run(chosen, 0, part, ClassificationHead(3, 2, torch.Generator()))
+    return TrainState(run, features(count), features(3), "accuracy", lambda _: 0.0)
+
+
+def rates(train_state):
+    out = []
+    for _ in range(train_state.total):
+        for parameter in train_state.run.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        train_state.update(1.0)
+        out.append({group["rates"].peak: group["lr"] for group in train_state.optimizer.param_groups})
+    return out
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [
+        # 10 examples by 4 are 3 updates an epoch, 12 in all; a quarter of them, 3, warm up; 9 remain.
+        ("constant", [1 / 3, 2 / 3, 1] + [1] * 9),
+        ("linear", [1 / 3, 2 / 3, 1] + [1 - i / 9 for i in range(9)]),
+        ("cosine", [1 / 3, 2 / 3, 1] + [(1 + math.cos(math.pi * i / 9)) / 2 for i in range(9)]),
+    ],
+)
+def test_rates_warm_up_and_decay(decay, expected):
+    train_state = made(decay=decay, warmup=0.25)
+    assert train_state.total == 12
+    seen = rates(train_state)
+    assert [rate[0.5] for rate in seen] == pytest.approx([0.5 * factor for factor in expected])
+    assert [rate[0.25] for rate in seen] == pytest.approx([0.25 * factor for factor in expected])
+
+
+def test_gradients_are_clipped_by_their_common_norm():
+    train_state = made(clip=1.0, warmup=0)
+    for parameter in train_state.run.parameters():
+        parameter.grad = torch.full_like(parameter, 3.0)
+    kept = {}
+    train_state.optimizer.step = lambda: kept.update(
+        {i: p.grad.clone() for i, p in enumerate(train_state.run.parameters())}
+    )
+    train_state.update(1.0)
+    norm = math.sqrt(sum(float((grad**2).sum()) for grad in kept.values()))
+    assert norm == pytest.approx(1.0, abs=1e-4)
+
+
+def test_decay_of_weights_spares_vectors():
+    train_state = made(weight_decay=0.1, warmup=0, decay="constant")
+    before = train_state.run.state()
+    for parameter in train_state.run.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    train_state.update(1.0)
+    after = train_state.run.state()
+    for name, tensor in before.items():
+        rate = 0.5 if name.startswith("part") else 0.25
+        torch.testing.assert_close(after[name], tensor * (1 - rate * 0.1) if tensor.ndim > 1 else tensor)
+
+
+def test_an_update_with_an_infinite_gradient_is_skipped_and_counted():
+    train_state = made()
+    before = train_state.run.state()
+    for parameter in train_state.run.parameters():
+        parameter.grad = torch.full_like(parameter, torch.inf)
+    train_state.update(1.0)
+    assert (train_state.skipped, train_state.step) == (1, 1)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in train_state.run.state().items())
+    assert all(parameter.grad is None for parameter in train_state.run.parameters())
+
+
+@pytest.mark.parametrize(("select", "epoch"), [("best", 3), ("last", 4)])
+def test_the_best_epoch_is_kept_ties_by_loss(select, epoch):
+    train_state = made(select=select)
+    for number, (score, loss) in enumerate([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1)], start=1):
+        train_state.step = number * train_state.updates
+        nn.init.constant_(train_state.run.part["vector"], number)
+        train_state.keep(score, loss)
+    assert train_state.best_epoch == epoch
+    assert train_state.best_state["part.vector"].tolist() == [epoch] * 2
+
+
+def test_an_epoch_shows_every_example_once_in_an_order_of_its_own():
+    train_state = made()
+    orders = []
+    for epoch in range(2):
+        seen = []
+        for update in range(train_state.updates):
+            train_state.step = epoch * train_state.updates + update
+            seen.append(train_state.batch().tolist())
+        assert [len(batch) for batch in seen] == [4, 4, 2]
+        orders.append([example for batch in seen for example in batch])
+        assert sorted(orders[-1]) == list(range(10))
+    assert orders[0] != orders[1]
