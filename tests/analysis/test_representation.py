@@ -71,7 +71,7 @@ def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
             for row in range(SENTENCES):
                 batch = collate([Row(features, row, 0)], pad=1, device=torch.device("cpu"))
                 with torch.no_grad():
-                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, insert=None, front=None)
+                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, prompt=None, front=None)
                     made.append(torch.stack([layer[0].mean(dim=0) for layer in layers]))
             states[code] = torch.stack(made, dim=1)
         for depth in range(4):

@@ -63,8 +63,8 @@ def test_more_padding_changes_nothing(both, name):
     made = stack(model, name, length=4)
     few, many = [Row(features, i, 0) for i in (1, 2)], [Row(features, i, 0) for i in (1, 2, 11)]
     with torch.no_grad():
-        insert = made.insert(made.runs)
-        torch.testing.assert_close(made.inputs(few, insert), made.inputs(many, insert)[:2], rtol=1e-5, atol=1e-5)
+        prompt = made.prompt(made.runs)
+        torch.testing.assert_close(made.inputs(few, prompt), made.inputs(many, prompt)[:2], rtol=1e-5, atol=1e-5)
     assert (
         collate(many, pad=1, device=model.device).tokens.shape[1]
         > collate(few, pad=1, device=model.device).tokens.shape[1]

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from isogloss.errors import IsoglossError, MissingError
 
 
@@ -114,6 +112,8 @@ def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None
 
 def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
     """Parquet. Arguments and errors as in `read_tsv`; there is no header."""
+    import polars as pl  # not at the top: it alone takes as long as drafting a card of other files
+
     try:
         table = pl.read_parquet(path)
     except OSError as error:

@@ -147,7 +147,7 @@ class Laboratory:
         """The words that training shows; all of them where they are also what a verbalizer chooses from."""
         if cell.settings.head == "verbalizer":
             return None
-        room = self.backbone.room(cell.method.length(cell.settings))
+        room = self.backbone.room(cell.method.positions(cell.settings))
         return torch.from_numpy(np.unique(encoded.fit(encoded.train_dev(cell.seed).train, room).tokens))
 
     def _encoded(self, cell: Cell) -> EncodedData:
@@ -234,7 +234,7 @@ class Laboratory:
             "inputs": self.task.inputs(self.card.columns.second is not None),
             "labels": self.data.labels,
             "trainable_parameters": run.trainable(),
-            "backbone_parameters": sum(weight.numel() for weight in self.backbone.model.parameters()),
+            "backbone_parameters": sum(weight.numel() for weight in self.backbone.weights().values()),
             "selected_epoch": train_state.best_epoch,
             "updates": train_state.step,
             "skipped_updates": train_state.skipped,

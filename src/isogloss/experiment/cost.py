@@ -14,7 +14,7 @@ def updates(train_dev: TrainDev, cell: Cell) -> int:
 
 def one_pass(part: Features, cell: Cell) -> float:
     """One forward pass over a split."""
-    return float(part.lengths.sum() + cell.method.length(cell.settings) * len(part))
+    return float(part.lengths.sum() + cell.method.positions(cell.settings) * len(part))
 
 
 def training(train_dev: TrainDev, cell: Cell) -> float:

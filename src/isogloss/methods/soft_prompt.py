@@ -101,12 +101,12 @@ class SoftPrompt:
             start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
         return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
-    def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
+    def prompt(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
         """The prompts, stacked."""
         vectors, valid = stack_padded([part.vectors() for part in parts], axis=0)
         return InputPrompt(vectors, valid, settings[0].place)
 
-    def length(self, settings: SoftPromptSettings) -> int:
+    def positions(self, settings: SoftPromptSettings) -> int:
         """A position for each vector."""
         return settings.length
 

@@ -129,13 +129,13 @@ class VerbalizerHead(nn.Module):
     It has no weights of its own: what it computes with is frozen, or trains as the backbone's word embedding.
 
     Args:
-        vocabulary: the backbone's.
+        lm_head: the backbone's, over its vocabulary.
         verbalizer: the words.
     """
 
-    def __init__(self, vocabulary: LMHead, verbalizer: Verbalizer) -> None:
+    def __init__(self, lm_head: LMHead, verbalizer: Verbalizer) -> None:
         super().__init__()
-        self.vocabulary = [vocabulary]  # in a list: frozen, or trained as part of the backbone; never stored here
+        self.lm_head = [lm_head]  # in a list: frozen, or trained as part of the backbone; never stored here
         self.verbalizer = verbalizer
         self.classes = verbalizer.ids.shape[1]
         self.whole = verbalizer.loss == "vocabulary"
@@ -151,7 +151,7 @@ class VerbalizerHead(nn.Module):
             rest: whether another class stands behind them, never right, for all other words of the vocabulary
                 together; with it, cross-entropy over classes is cross-entropy over the vocabulary.
         """
-        head = self.vocabulary[0]
+        head = self.lm_head[0]
         compared = head.states(states)
         ids = self.verbalizer.ids.to(states.device)
         if rest and self.whole:
@@ -164,6 +164,6 @@ class VerbalizerHead(nn.Module):
         return head.logits(compared, asked).gather(1, place[wording])
 
     def _with_rest(self, states: Tensor, own: Tensor) -> Tensor:
-        everything = self.vocabulary[0].logits(states)
+        everything = self.lm_head[0].logits(states)
         others = everything.scatter(1, own, -torch.inf).logsumexp(dim=1, keepdim=True)
         return torch.cat([everything.gather(1, own), others], dim=1)

@@ -41,7 +41,7 @@ class Inputs:
         """Head inputs (units, H) of rows whose `run` counts in `runs`."""
         if all(id(row.features) in self.kept for row in rows):
             return torch.cat([self.kept[id(row.features)][row.features.units([row.row])] for row in rows])
-        return self.stack.inputs(rows, self.stack.insert(runs))
+        return self.stack.inputs(rows, self.stack.prompt(runs))
 
     @torch.no_grad()
     def logits(self, features: Features, run: Run, budget: int) -> Tensor:
@@ -126,8 +126,8 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
     first = np.concatenate([[0], np.cumsum([row.units for row in rows])])
     if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
         torch.manual_seed(derive("backbone", train_states[0].run.seed, train_states[0].step))
-    prompt = [stack.method.length(run.settings) for run in runs]
-    for some in passes([row.length + prompt[row.run] for row in rows], budget=budget):
+    positions = [stack.method.positions(run.settings) for run in runs]
+    for some in passes([row.length + positions[row.run] for row in rows], budget=budget):
         units = np.concatenate([np.arange(first[i], first[i + 1]) for i in some])
         states = inputs.rows([rows[i] for i in some], runs) * keep[units]
         wording = None if wordings_units is None else wordings_units[units]

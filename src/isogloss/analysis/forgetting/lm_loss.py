@@ -24,7 +24,7 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
         backbone: with its head over the vocabulary.
         memory: the sentences.
     """
-    assert backbone.vocabulary is not None
+    assert backbone.lm_head is not None
     features, size = memory.features, len(memory.features) // len(memory.languages)
     losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
     for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
@@ -41,7 +41,7 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
         asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
         own = torch.cat(
             [
-                cross_entropy(backbone.vocabulary.logits(backbone.vocabulary.states(states)), right, reduction="none")
+                cross_entropy(backbone.lm_head.logits(backbone.lm_head.states(states)), right, reduction="none")
                 for states, right in zip(*asked, strict=True)
             ]
         )
