@@ -29,7 +29,7 @@ def _codes(value: object) -> object:
     if isinstance(value, str):
         value = {code: code for code in value.split()}
     if isinstance(value, dict):
-        return {str(Language.parse(str(code))): own for code, own in value.items()}
+        return {str(Language.parse(str(code))): theirs for code, theirs in value.items()}
     return value
 
 
@@ -187,8 +187,8 @@ def read_card(raw: object, *, where: str) -> Card:
         return Card.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise IsoglossError(f"{where}: {place}: {first['msg']}" if place else f"{where}: {first['msg']}") from error
+        field = ".".join(map(str, first["loc"]))
+        raise IsoglossError(f"{where}: {field}: {first['msg']}" if field else f"{where}: {first['msg']}") from error
 
 
 def find(name: str) -> Card:

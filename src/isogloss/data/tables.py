@@ -8,11 +8,11 @@ import polars as pl
 
 from isogloss.data.bio_tags import annotated, tagged
 from isogloss.data.cards import Card
-from isogloss.data.readers import ID, Raw
+from isogloss.data.readers import ID, RawRow
 from isogloss.errors import IsoglossError
 
 
-def classification(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+def classification(rows: Sequence[RawRow], card: Card) -> pl.DataFrame:
     """The columns id, text, second (pairs only) and label."""
     columns = card.columns
     texts = {"text": columns.text} | ({"second": columns.second} if columns.second else {})
@@ -36,7 +36,7 @@ def classification(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
     return table
 
 
-def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+def tagging(rows: Sequence[RawRow], card: Card) -> pl.DataFrame:
     """The columns id, words and labels, the last two lists of the same length.
 
     Where one column is both, it holds texts with their slots in brackets: `wake me at [time : five am]`.
@@ -62,7 +62,7 @@ def tagging(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
     return pl.DataFrame(out, schema={"id": pl.String, "words": pl.List(pl.String), "labels": pl.List(pl.String)})
 
 
-def questions(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
+def questions(rows: Sequence[RawRow], card: Card) -> pl.DataFrame:
     """The columns id, question, passage, answers and starts, the last two lists of the same length.
 
     Where an answer does not stand where the file says (offsets counted in bytes, white space lost), the nearest place
@@ -71,8 +71,8 @@ def questions(rows: Sequence[Raw], card: Card) -> pl.DataFrame:
     out: dict[str, list[object]] = {"id": [], "question": [], "passage": [], "answers": [], "starts": []}
     for number, row in enumerate(rows):
         passage, question = (row.values[column] for column in (card.columns.text, card.columns.second or ""))
-        found = row.values[card.columns.label]
-        answers, starts = [str(text) for text in found["text"]], [int(start) for start in found["answer_start"]]
+        label = row.values[card.columns.label]  # as the hub has SQuAD's answers
+        answers, starts = [str(text) for text in label["text"]], [int(start) for start in label["answer_start"]]
         if not answers:
             raise IsoglossError(f"{row.where} has no answer; leave SQuAD 2.0's unanswerable questions out")
         if not question.strip() or not passage.strip() or not all(answer.strip() for answer in answers):
@@ -104,10 +104,10 @@ def renamed(label: str, card: Card) -> str:
     return label if alias is None else "O" if alias == "O" else f"{prefix}-{alias}"
 
 
-def _unknown_label(row: Raw, label: str, card: Card) -> IsoglossError:
+def _unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
     return IsoglossError(f"{row.where} has the label {label!r}; {card.name} has {', '.join(card.labels)}")
 
 
-TABLES: dict[str, Callable[[Sequence[Raw], Card], pl.DataFrame]] = {
+TABLES: dict[str, Callable[[Sequence[RawRow], Card], pl.DataFrame]] = {
     "classification": classification, "tagging": tagging, "qa": questions, "qa-mlqa": questions,
 }  # fmt: skip

@@ -63,14 +63,14 @@ class Uriel:
         first, second = (self.rows.get(DESCRIBED_AS.get(code, code)) for code in (one.iso, other.iso))
         if first is None or second is None:
             return dict.fromkeys(KINDS)
-        found = {"genetic": _angle(self.lineage[first], self.lineage[second], fewest=self.lineage.shape[1])}
-        if found["genetic"] is None and (self.lineage[[first, second]] >= 0).all():
-            found["genetic"] = float(first != second)
-        found["geographic"] = _angle(self.places[first], self.places[second], fewest=self.places.shape[1])
+        by_kind = {"genetic": _angle(self.lineage[first], self.lineage[second], fewest=self.lineage.shape[1])}
+        if by_kind["genetic"] is None and (self.lineage[[first, second]] >= 0).all():
+            by_kind["genetic"] = float(first != second)
+        by_kind["geographic"] = _angle(self.places[first], self.places[second], fewest=self.places.shape[1])
         for kind, prefix in TYPOLOGY.items():
-            own = np.array([name.startswith(prefix) for name in self.features])
-            found[kind] = _angle(self.typology[first, own], self.typology[second, own], fewest=FEWEST)
-        return {kind: found[kind] for kind in KINDS}
+            of_kind = np.array([name.startswith(prefix) for name in self.features])
+            by_kind[kind] = _angle(self.typology[first, of_kind], self.typology[second, of_kind], fewest=FEWEST)
+        return {kind: by_kind[kind] for kind in KINDS}
 
 
 def _angle(one: np.ndarray, other: np.ndarray, *, fewest: int) -> float | None:

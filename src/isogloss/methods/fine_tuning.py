@@ -78,7 +78,7 @@ def place_rates(settings: FineTuningSettings, layers: int) -> PlaceRates:
     """The rates that fine-tuning's settings set.
 
     Args:
-        settings: of the run.
+        settings: what the run is told.
         layers: of the model; the embeddings count as the layer below the first, a last norm and the head as the top.
     """
     table = RateTable(settings.rates, settings.phases)
@@ -174,9 +174,9 @@ class FineTuning:
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
         """Whether the model has the weights that rates are given for, and all of its weights have known places."""
         self._place_rates(backbone, settings)
-        there = {place(name) for name in backbone.weights()} | {HEAD}
+        known = {place(name) for name in backbone.weights()} | {HEAD}
         for text, (selection, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
-            if not any(where in selection for where in there):
+            if not any(where in selection for where in known):
                 raise IsoglossError(
                     f"rates.{text} is of no weights of {backbone.identity.name}, which has layers 0 to "
                     f"{backbone.shape.layers - 1}"

@@ -97,8 +97,13 @@ class PromptedFineTuning:
 
 
 def _model(settings: PromptedFineTuningSettings) -> FineTuningSettings:
-    own = {"lr": settings.backbone_lr, "embeddings": settings.embeddings, "backbone_dropout": settings.backbone_dropout}
-    return FineTuningSettings.model_validate(own)
+    """Those of the settings that are fine-tuning's."""
+    values = {
+        "lr": settings.backbone_lr,
+        "embeddings": settings.embeddings,
+        "backbone_dropout": settings.backbone_dropout,
+    }
+    return FineTuningSettings.model_validate(values)
 
 
 METHOD = PromptedFineTuning()

@@ -55,8 +55,8 @@ def policies(settings: SlowFastSettings, layers: int) -> RateTable:
     """The three policies that follow from the settings alone, as a table of rates by place and phase.
 
     Args:
-        settings: of the run.
-        layers: of the model.
+        settings: what the run is told.
+        layers: how many the model has.
     """
     rates: dict[str, float | list[float]] = {}
     phases: list[float] = []
@@ -78,8 +78,8 @@ def place_rates(settings: SlowFastSettings, layers: int) -> PlaceRates:
     """What fine-tuning's own settings say, times what the policies do.
 
     Args:
-        settings: of the run.
-        layers: of the model.
+        settings: what the run is told.
+        layers: how many the model has.
     """
     plain, table = fine_tuning.place_rates(settings, layers), policies(settings, layers)
 

@@ -93,8 +93,8 @@ class SoftPrompt:
             start = torch.rand(settings.length, width, generator=generator) - 0.5
         else:
             if settings.init == "words":
-                own = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
-                ids = torch.tensor([own[i % len(own)] for i in range(settings.length)])
+                given = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
+                ids = torch.tensor([given[i % len(given)] for i in range(settings.length)])
             else:
                 words = _words(backbone.tokenizer)
                 ids = words[torch.randint(len(words), (settings.length,), generator=generator)]

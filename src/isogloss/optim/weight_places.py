@@ -133,13 +133,13 @@ class WeightSelection:
         kinds = {str(kind): kind for kind in KINDS}
         if text == "backbone" or text in kinds:
             return cls(None, None, kinds.get(text))
-        found = _PATTERN.fullmatch(text)
-        if found is None or found[3] not in {None, *INSIDE} or (found[2] and int(found[2]) < int(found[1])):
+        match = _PATTERN.fullmatch(text)
+        if match is None or match[3] not in {None, *INSIDE} or (match[2] and int(match[2]) < int(match[1])):
             known = ", ".join(KINDS)
             raise ValueError(f"{text!r} names no weights; expected backbone, {known}, layers.0-5, layers.3.query-key")
-        first = 0 if found[1] is None else int(found[1])
-        last = None if found[1] is None else int(found[2] or found[1])
-        return cls(first, last, kinds.get(found[3] or ""))
+        first = 0 if match[1] is None else int(match[1])
+        last = None if match[1] is None else int(match[2] or match[1])
+        return cls(first, last, kinds.get(match[3] or ""))
 
     @property
     def by_place(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isogloss.preprocessing.batching import Row, passes
+from isogloss.preprocessing.batching import BatchRow, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
@@ -37,7 +37,7 @@ class Inputs:
                 if id(features) not in self.kept and room_for_states(features, width):
                     self.kept[id(features)] = stack.states(features, train_states[0].run, budget=budget)
 
-    def rows(self, rows: Sequence[Row], runs: Sequence[Run]) -> Tensor:
+    def rows(self, rows: Sequence[BatchRow], runs: Sequence[Run]) -> Tensor:
         """Head inputs (units, H) of rows whose `run` counts in `runs`."""
         if all(id(row.features) in self.kept for row in rows):
             return torch.cat([self.kept[id(row.features)][row.features.units([row.row])] for row in rows])
@@ -103,13 +103,13 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
     """One update of every train_state. Returns the tokens of text that were learnt from."""
     runs = [train_state.run for train_state in train_states]
     device, width = stack.backbone.device, stack.backbone.shape.width
-    rows: list[Row] = []
+    rows: list[BatchRow] = []
     gold, share, run_units, hidden_from_head, spoken = [], [], [], [], []  # of each unit, in the order of the rows
     for k, train_state in enumerate(train_states):
         train_state.run.part.train()
         batch = train_state.batch()
         units = train_state.train.units(batch)
-        rows += [Row(train_state.train, int(row), k) for row in batch]
+        rows += [BatchRow(train_state.train, int(row), k) for row in batch]
         gold.append(train_state.train.labels[units])
         share.append(
             np.full(len(units), 1 / (len(batch) if train_state.train.passages else len(units)), dtype=np.float32)
@@ -150,7 +150,7 @@ def evaluate(train_state: TrainState, inputs: Inputs, budget: int, source: str) 
     train_state.run.part.eval()
     scores = inputs.logits(train_state.dev, train_state.run, budget)
     gold = torch.from_numpy(train_state.dev.labels).to(scores.device)
-    rows = [Row(train_state.dev, row, 0) for row in range(len(train_state.dev))]
+    rows = [BatchRow(train_state.dev, row, 0) for row in range(len(train_state.dev))]
     loss = float(_losses(scores, gold, rows).sum()) / (len(rows) if train_state.dev.passages else len(gold))
     value = train_state.score(scores[:, : train_state.run.head.classes])
     train_state.history.append(_row(train_state, loss=loss, metric=train_state.metric, value=value, language=source))
@@ -180,7 +180,7 @@ def remember(train_state: TrainState, memory: ParallelStates, states: Tensor) ->
     ]
 
 
-def _losses(scores: Tensor, gold: Tensor, rows: Sequence[Row]) -> Tensor:
+def _losses(scores: Tensor, gold: Tensor, rows: Sequence[BatchRow]) -> Tensor:
     """Each unit's part of the loss, the units being those of `rows` in order."""
     if not rows[0].features.passages:
         return heads.losses(scores, gold)

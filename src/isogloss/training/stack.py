@@ -16,7 +16,7 @@ from isogloss.backbones.prompts import InputPrompt, Prompt
 from isogloss.methods.method import Method, Rated
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup
-from isogloss.preprocessing.batching import Batch, Row, collate, passes
+from isogloss.preprocessing.batching import Batch, BatchRow, collate, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
@@ -104,7 +104,7 @@ class Stack:
         """How many tokens of text fit beside the run's prompt."""
         return self.backbone.room(self.method.positions(run.settings))
 
-    def inputs(self, rows: Sequence[Row], prompt: Prompt | None) -> Float[Tensor, "units H"]:
+    def inputs(self, rows: Sequence[BatchRow], prompt: Prompt | None) -> Float[Tensor, "units H"]:
         """The head's inputs, row by row, by one forward pass."""
         batch = self._batch(rows)
         hidden = self.backbone.hidden(
@@ -113,7 +113,7 @@ class Stack:
         )  # fmt: skip
         return heads.inputs(hidden, batch, self.pooling)
 
-    def _batch(self, rows: Sequence[Row]) -> Batch:
+    def _batch(self, rows: Sequence[BatchRow]) -> Batch:
         pad = self.backbone.tokenizer.pad_token_id
         return collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
 
@@ -134,7 +134,7 @@ class Stack:
         prompt = self.prompt([run])
         extra = self.method.positions(run.settings)
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
-            made = self.inputs([Row(features, i, 0) for i in rows], prompt)
+            made = self.inputs([BatchRow(features, i, 0) for i in rows], prompt)
             yield features.units(rows), made, int(features.lengths[rows].sum())
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ class Stack:
         shape = self.backbone.shape
         out = torch.empty(shape.layers + 1, len(features), shape.width)
         for some in passes((features.lengths + extra).tolist(), budget=budget // TRACED):
-            batch = self._batch([Row(features, i, 0) for i in some])
+            batch = self._batch([BatchRow(features, i, 0) for i in some])
             states = self.backbone.trace(
                 batch.tokens, batch.mask, types=batch.types, run=batch.run, prompt=prompt, front=batch.front
             )

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.preprocessing.batching import Row, budgets, collate, passes
+from isogloss.preprocessing.batching import BatchRow, budgets, collate, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks.verbalizer import AT_ONCE
@@ -28,7 +28,7 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
     features, size = memory.features, len(memory.features) // len(memory.languages)
     losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
     for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
-        batch = collate([Row(features, row, 0) for row in some], pad=0, device=backbone.device)
+        batch = collate([BatchRow(features, row, 0) for row in some], pad=0, device=backbone.device)
         if backbone.causal:
             guessed = batch.mask.clone()
             guessed[:, 0] = False

@@ -16,7 +16,7 @@ from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.sparse_embedding import SparseEmbedding
 from isogloss.optim.weight_places import HEAD
 from isogloss.optim.weight_places import places as known_places
-from isogloss.preprocessing.batching import Row
+from isogloss.preprocessing.batching import BatchRow
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.seeding import derive
 from isogloss.store import Finished
@@ -106,7 +106,7 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
         for weight in weights.values():
             weight.grad = None
         for row in rows:  # windows of a passage one by one, since each has a span of its own in training
-            states = stack.inputs([Row(features, int(row), 0)], stack.prompt([run]))
+            states = stack.inputs([BatchRow(features, int(row), 0)], stack.prompt([run]))
             units = features.units([int(row)])
             of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
             scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
