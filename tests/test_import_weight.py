@@ -16,6 +16,7 @@ HEAVY = "torch transformers datasets polars numpy scipy sklearn pandas altair ma
         "isogloss.spec",
         "isogloss.cli.commands",
         "isogloss.data.cards",
+        "isogloss.data.kinds.registry",
         "isogloss.data.card_draft",
         "isogloss.languages.language",
         "isogloss.languages.groups",

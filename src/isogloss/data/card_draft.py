@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.data.cards import SPLITS
-from isogloss.data.readers import READERS, RawRow, read_text
+from isogloss.data.raw_row import RawRow
+from isogloss.data.readers import READERS, read_text
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml

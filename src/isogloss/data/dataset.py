@@ -14,8 +14,10 @@ import polars as pl
 
 from isogloss.data import split_slices
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
-from isogloss.data.readers import READERS, RawRow
-from isogloss.data.tables import TABLES, renamed
+from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.raw_row import RawRow
+from isogloss.data.readers import READERS
+from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -136,7 +138,7 @@ class DataSet:
         rows = self._part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, TABLES[self.card.kind](rows, self.card), origin, dropped)
+        return Examples(language, split, examples_table(rows, self.card), origin, dropped)
 
     def _rows(self, language: Language, split: Split) -> tuple[list[RawRow], str]:
         code = self.card.code(language)
@@ -256,8 +258,9 @@ def _opened(
 
 def _trainer(tested: Card, opened: DataSet) -> DataSet:
     card = opened.card
-    strange = {renamed(label, card) for label in card.labels} - set(tested.labels)
-    if strange or card.kind.partition("-")[0] != tested.kind.partition("-")[0]:
+    kind = data_kinds()[card.kind]
+    strange = {kind.renamed(label, card) for label in card.labels} - set(tested.labels)
+    if strange or kind.family != data_kinds()[tested.kind].family:
         raise IsoglossError(
             f"{card.name} cannot train for {tested.name}: it is {card.kind}"
             + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isogloss.data.cards import Card, Hub
-from isogloss.data.readers import RawRow
+from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 
 

@@ -9,19 +9,11 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isogloss.data.raw_row import SENTENCE_ID, RawRow
 from isogloss.errors import IsoglossError, MissingError
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """One row of a file."""
-
-    where: str  # file and line, for errors
-    values: dict[str, Any]  # texts; of tokens, a list of texts for each column
 
 
 def read_text(path: Path) -> str:
@@ -164,7 +156,9 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             if words:
                 of_column = dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
                 rows.append(
-                    RawRow(begin, {column: of_column[column] for column in columns} | ({ID: name} if name else {}))
+                    RawRow(
+                        begin, {column: of_column[column] for column in columns} | ({SENTENCE_ID: name} if name else {})
+                    )
                 )
             words, name = [], ""
         elif bare.startswith("#") and len(fields) != len(names):
@@ -205,9 +199,6 @@ def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None
     if rows:
         _check_columns(str(path), columns, list(rows[0].values))
     return rows
-
-
-ID = "sent_id"  # what a sentence is called, where its comments say so
 
 
 def _check_columns(where: str, wanted: Sequence[str], columns: Sequence[str]) -> None:

@@ -123,11 +123,11 @@ def _integrated() -> dict[str, np.ndarray]:
                 "in an environment that you may write to"
             ) from error
         knowledge.integrate_custom_databases(*DATABASES)
-    place = {str(code): row for row, code in enumerate(knowledge.langs[1])}
+    row_of = {str(code): row for row, code in enumerate(knowledge.langs[1])}
     folder = Path(str(package.__file__)).parent
     with (folder / "database" / "urielplus_csvs" / "uriel_glottocode_map.csv").open(encoding="utf-8") as stream:
         pairs = [(row["iso_code"].strip(), row["glottocode"].strip()) for row in csv.DictReader(stream)]
-    known = [(code, place[glottocode]) for code, glottocode in pairs if glottocode in place]
+    known = [(code, row_of[glottocode]) for code, glottocode in pairs if glottocode in row_of]
     return {
         "codes": np.array([code for code, _ in known]), "rows": np.array([row for _, row in known]),
         "features": knowledge.feats[1].astype(str), "typology": knowledge.data[1].max(axis=2).astype(np.int8),
