@@ -61,7 +61,7 @@ COLUMNS = {"columns": {"text": "a", "label": "b"}}
         ({"labels": ["O", "B-first name"]}, "tags hold no white space; came: 'B-first name'"),
         ({"labels": ["O"]}, "labels have to be at least two"),
         ({"kind": "qa"}, "columns.second is missing"),
-        ({"kind": "parsing"}, "there is no kind 'parsing'; known: classification, qa, qa-mlqa, tagging"),
+        ({"kind": "parsing"}, "there is no kind 'parsing'; known: classification"),
         ({"only": {"column": "lang"}}, "give `equals` or `begins`"),
     ],
 )
