@@ -1,6 +1,6 @@
 """What the rest of the house knows of a backbone: hidden states of the real tokens, and nothing of how it computes.
 
-Weights are seen by their names. Only a method that changes weights touches `model`, and only that of a copy of its own.
+Weights are seen by their names (`weights`). Only methods reach for `model`, and change only that of a copy (`copy`).
 """
 
 from __future__ import annotations

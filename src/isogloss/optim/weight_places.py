@@ -100,7 +100,7 @@ def places(names: Iterable[str], model: str) -> dict[str, WeightPlace]:
         if where.kind == "unknown":
             raise IsoglossError(
                 f"the weight {name} of {model} is of no known kind ({', '.join(KINDS[:-1])}), so nothing can be set by "
-                "places; add its name to isogloss/optim/weight_places.py"
+                "kinds of weights; treat all alike, or add its name to isogloss/optim/weight_places.py"
             )
     return by_name
 
