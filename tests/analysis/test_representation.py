@@ -10,7 +10,7 @@ from isogloss.analysis.representation import ANALYSIS, NAMES, SCHEMA, measures
 from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.preprocessing.batching import Row, collate
+from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.spec import Spec
 from isogloss.stats.similarity import linear_cka
 from models import checkpoint, sib200
@@ -69,9 +69,9 @@ def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
             features = opened_run.task.unlabelled([[text] for text in texts], model.tokenizer, last=False, longest=None)
             made = []
             for row in range(SENTENCES):
-                batch = collate([Row(features, row, 0)], pad=1, device=torch.device("cpu"))
+                batch = collate([BatchRow(features, row, 0)], pad=1, device=torch.device("cpu"))
                 with torch.no_grad():
-                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, insert=None, front=None)
+                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, prompt=None, front=None)
                     made.append(torch.stack([layer[0].mean(dim=0) for layer in layers]))
             states[code] = torch.stack(made, dim=1)
         for depth in range(4):

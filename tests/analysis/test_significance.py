@@ -12,13 +12,15 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.run import analyze
 from isogloss.analysis.significance import SCHEMA, against, forest, significance
 from isogloss.api import run
-from isogloss.data.cards import METRICS
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
 from isogloss.stats.permutation import Exchange, exchange, pairs
 from isogloss.tasks.registry import TASKS
 from models import checkpoint, sib200
+
+METRICS = {name: kind.metrics for name, kind in data_kinds().items()}
 
 COLUMNS = {"method": pl.String, "seed": pl.Int64} | dict.fromkeys(
     ("language", "split", "example", "gold", "predicted"), pl.String

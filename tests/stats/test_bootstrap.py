@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from isogloss.analysis.analysis import AnalysisOptions, answers_of
 from isogloss.api import run
-from isogloss.data.cards import METRICS
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import scores_table
 from isogloss.experiment.opened_run import OpenedRun
@@ -22,6 +22,8 @@ from isogloss.stats.bootstrap import MEASURES, Spread, bootstrap, resampled
 from isogloss.stats.intervals import combined, crossed, holm
 from isogloss.tasks.registry import TASKS
 from models import WORDS, checkpoint, sib200
+
+METRICS = {name: kind.metrics for name, kind in data_kinds().items()}
 
 SAID = {
     "classification": ["sport", "science/technology", "news"],

@@ -20,7 +20,7 @@ from isogloss.experiment.evaluate import predict as predict_scores
 from isogloss.experiment.predict import Model
 from isogloss.languages.language import Language
 from isogloss.methods.registry import find as find_method
-from isogloss.preprocessing.features import Features, Words
+from isogloss.preprocessing.features import Features, WordSpans
 from isogloss.preprocessing.tokenize import END, START, tokenise_passages
 from isogloss.preprocessing.truncate import fit, windows
 from isogloss.spec import Spec
@@ -108,7 +108,7 @@ def test_windows_hold_every_token_and_the_whole_question(sizes, room):
     lengths = [len(row) for row in tokens]
     whole = Features(
         tokens=np.concatenate(tokens), types=None, starts=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=np.asarray(labels), words=Words(np.asarray(counts), np.asarray(spans)), offsets=np.asarray(spans),
+        labels=np.asarray(labels), words=WordSpans(np.asarray(counts), np.asarray(spans)), offsets=np.asarray(spans),
     )  # fmt: skip
     cut = windows(whole, room)
     assert cut.lengths.max() <= room

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isogloss.data.cards import Card, Hub
-from isogloss.data.readers import Raw
+from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 
 
@@ -24,7 +24,9 @@ def newest(repository: str, revision: str | None) -> str | None:
         return revision
 
 
-def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
+def read_hub(
+    card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None
+) -> list[RawRow]:
     """One split in one language.
 
     Args:
@@ -33,7 +35,7 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
         code: the language, as the data set calls it.
         split: as the hub calls it.
         columns: those that have to be there; the card's group comes along where it is.
-        revision: the commit, the same for all splits and languages of an experiment.
+        revision: the commit; an experiment takes one for all splits and languages.
 
     Raises:
         IsoglossError: it cannot be fetched, or lacks a column.
@@ -59,7 +61,7 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
     names = {column: _names(feature) for column, feature in table.features.items()}
     wanted = [column for column in names if column in {*columns, card.columns.group}]
     return [
-        Raw(
+        RawRow(
             f"{hub.id} ({code}, {split}) row {number}",
             {column: _plain(value, names[column]) for column, value in row.items()},
         )

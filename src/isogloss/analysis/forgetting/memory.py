@@ -52,9 +52,7 @@ class Witness:
         self.sentences = len(parallel)
         self.memory = parallel_states(parallel, opened_run.backbone)
         self.before = list(self.memory.measures(self.memory.before))
-        self.losses = (
-            word_losses(opened_run.backbone, self.memory) if opened_run.backbone.vocabulary is not None else None
-        )
+        self.losses = word_losses(opened_run.backbone, self.memory) if opened_run.backbone.lm_head is not None else None
 
     def compare(self, cell: Cell, found: StoredCell) -> pl.DataFrame:
         """What a cell remembers.

@@ -14,8 +14,9 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.methods.fine_tuning import FineTuningSettings
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.sparse_embedding import SparseEmbedding
-from isogloss.optim.weight_places import HEAD, place
-from isogloss.preprocessing.batching import Row
+from isogloss.optim.weight_places import HEAD
+from isogloss.optim.weight_places import places as known_places
+from isogloss.preprocessing.batching import BatchRow
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.seeding import derive
 from isogloss.store import StoredCell
@@ -51,8 +52,9 @@ class Patient:
         self.tuned |= {f"head.{name}": value.clone() for name, value in self.run.head.state_dict().items()}
         self.start |= {f"head.{name}": value for name, value in fresh.state_dict().items()}
         self.groups: dict[Group, list[str]] = {}
+        places = known_places(self.masters.named(), opened_run.backbone.identity.name)
         for name in self.tuned:
-            where = HEAD if name.startswith("head.") else place(name.removeprefix("part."))
+            where = HEAD if name.startswith("head.") else places[name.removeprefix("part.")]
             self.groups.setdefault((where.layer, str(where.kind)), []).append(name)
         self.head = self.groups.get((HEAD.layer, HEAD.kind), [])  # a verbalizer has nothing of its own
 
@@ -104,7 +106,7 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
         for weight in weights.values():
             weight.grad = None
         for row in rows:  # windows of a passage one by one, since each has a span of its own in training
-            states = stack.inputs([Row(features, int(row), 0)], stack.insert([run]))
+            states = stack.inputs([BatchRow(features, int(row), 0)], stack.prompt([run]))
             units = features.units([int(row)])
             of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
             scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
@@ -120,7 +122,7 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
 
 def _pretrained(backbone: Backbone, tuned: Backbone, name: str) -> Tensor:
     """The value that a weight of a tuned model had before, by its name there."""
-    words = tuned.model.get_input_embeddings()  # type: ignore[operator]
-    if isinstance(words, SparseEmbedding) and tuned.model.get_parameter(name) is words.rows.weight:
+    words = tuned.word_embedding
+    if isinstance(words, SparseEmbedding) and tuned.weights()[name] is words.rows.weight:
         return words.table.weight.detach()[words.ids].float()
-    return backbone.model.get_parameter(name).detach().float()
+    return backbone.weights()[name].detach().float()
