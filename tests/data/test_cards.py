@@ -21,6 +21,7 @@ def test_a_card_is_sound(name):
     assert card.citation
     assert card.licence != "not stated"
     assert card.language(card.source)
+    assert str(Language.parse(card.source)) in card.languages
     assert set(METRICS[card.kind]) == set(TASKS[card.kind].metrics)
     assert card.kind in TABLES
     assert len(set(card.labels)) == len(card.labels) > 1

@@ -116,10 +116,12 @@ def test_windows_hold_every_token_and_the_whole_question(sizes, room):
     for number, rows in enumerate(cut.of_example):
         question, passage, at = sizes[number]
         seen, right = set(), 0
+        front = tokens[number][: 3 + question]
+        if len(front) > room // 2 and lengths[number] > room:  # the question alone is too long
+            front = [*front[: room // 2 - 2], 2, 2]
         for row in rows:
             ids = cut.tokens[cut.starts[row] : cut.starts[row + 1]].tolist()
-            front = tokens[number][: 3 + question]
-            assert ids[: len(front)] == front or cut.cut
+            assert ids[: len(front)] == front
             units = cut.units(np.asarray([row]))
             assert cut.words.spots[units[0]] == 0
             held = [ids[spot] for spot in cut.words.spots[units[1:]]]
