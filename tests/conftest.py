@@ -14,9 +14,14 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from unittest.mock import patch
 
+from hypothesis import settings
 from jaxtyping import _import_hook, install_import_hook
 
 assert "torch" not in sys.modules, "torch was imported before tests/conftest.py: its threads spin"
+
+# How long an example takes says more of the machine's other programs than of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def get_code(self, name):
