@@ -9,6 +9,7 @@ import os
 os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import gc
 import sys
 from functools import partial
 from importlib.machinery import SourceFileLoader
@@ -36,3 +37,8 @@ def get_code(self, name):
 _import_hook._JaxtypingLoader.get_code = get_code
 _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module
 install_import_hook("isogloss", "beartype.beartype")
+
+
+def pytest_collection_finish():
+    """What has been imported stays: a search for garbage need not look through all of it each time."""
+    gc.freeze()
