@@ -8,25 +8,31 @@ what they say of each scored language from all the others, beside saying the mea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_data, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_data,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.distance.coordinates import coordinates
-from isogloss.analysis.distance.correlations import short
 from isogloss.analysis.format import estimate
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method
+from isogloss.charts import forecast as drawn
+from isogloss.charts.chart import Chart
 from isogloss.data.parallel_text import read_parallel
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -43,7 +49,6 @@ SHOWN = 40  # languages without scores in the terminal
 CERTAIN = 0.05  # the p-value at which a forecast is called better than the mean
 PERMUTATIONS = 9999
 LEAST = 0.001  # p-value that is written out
-COLUMNS = 3  # panels in a row
 FORECAST: Any = {
     "method": pl.String, "language": pl.String, "expected": pl.Float64, "low": pl.Float64, "high": pl.Float64,
     "outside": pl.Int64,
@@ -82,7 +87,7 @@ def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `FORECAST`.
@@ -109,7 +114,7 @@ def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `CHECK`.
@@ -141,7 +146,7 @@ def errors(check: pl.DataFrame) -> pl.DataFrame:
         Rows of `ERROR`; `width` is the mean of the intervals.
     """
     rows: list[dict[str, Any]] = []
-    for method, own in by_method(check):
+    for (method,), own in check.group_by(["method"], maintain_order=True):
         score, expected, baseline = (own[name].to_numpy() for name in ("score", "expected", "baseline"))
         error, of_mean = np.abs(score - expected), np.abs(score - baseline)
         p = _smaller(error, of_mean)
@@ -171,37 +176,12 @@ def _predictors(own: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
     return own.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
 
 
-def expected_and_scored(check: pl.DataFrame) -> Figure:
-    """The score of every language against what the others had led to expect, with 90 % intervals.
-
-    Args:
-        check: of `checks`.
-    """
-    methods = by_method(check)
-    names = short(check["language"].unique().to_list())
-    columns = min(COLUMNS, len(methods))
-    rows = ceil(len(methods) / columns)
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * max(columns, 2) / COLUMNS, 0.3 + 3.0 * rows), layout="constrained")
-        places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
-        for place in places[len(methods) :]:
-            place.set_visible(False)
-        for number, (place, (method, own)) in enumerate(zip(places, methods, strict=False)):
-            expected = own["expected"].to_numpy()
-            bars = np.stack([expected - own["low"].to_numpy(), own["high"].to_numpy() - expected]).clip(min=0)
-            place.errorbar(
-                own["score"], expected, yerr=bars, fmt="o", markersize=3, linewidth=0.6, alpha=0.8,
-                color=COLOURS[number % len(COLOURS)],
-            )  # fmt: skip
-            for code, score, value in own.select("language", "score", "expected").iter_rows():
-                place.annotate(
-                    names[code], (score, value), (2, 2), textcoords="offset points", fontsize=5, color="#444444"
-                )
-            place.axline((0.5, 0.5), slope=1, color="#999999", linewidth=0.8, linestyle=":")
-            place.set(title=method, xlabel="score", ylabel="expected from the other languages")
-            place.label_outer()
-            place.grid(alpha=0.3)
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    made, checked = results.table("forecast"), results.table("forecast-check")
+    charts = {} if checked is None else {"forecast": drawn.check(checked, results.methods)}
+    if made is not None or checked is not None:
+        charts["forecast-languages"] = drawn.languages(made, checked, results.methods, metric=results.metric)
+    return charts
 
 
 def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -220,11 +200,7 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
         shown.append(_expected(found))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
-    return AnalysisResult(
-        {"forecast": found, "forecast-check": check, "forecast-error": error},
-        {"forecast": expected_and_scored(check)},
-        shown,
-    )
+    return AnalysisResult({"forecast": found, "forecast-check": check, "forecast-error": error}, shown)
 
 
 def _trusted(error: pl.DataFrame) -> Table:
@@ -247,7 +223,7 @@ def _verdict(error: pl.DataFrame) -> list[str]:
 
 
 def _expected(found: pl.DataFrame) -> Table:
-    methods = [method for method, _ in by_method(found)]
+    methods = found["method"].unique(maintain_order=True).to_list()
     order: Sequence[str] = (
         found.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
     )
@@ -265,4 +241,14 @@ def _expected(found: pl.DataFrame) -> Table:
     return shown
 
 
-ANALYSIS = Analysis("forecast", _forecast, computes=True)
+ANALYSIS = Analysis(
+    "forecast",
+    _forecast,
+    computes=True,
+    section=Section(
+        "Forecast",
+        "Expected scores with 90 % intervals. Scored languages (crosses) were left out one by one to judge it by.",
+        _charts,
+        titled({"forecast-error": "How far it misses"}),
+    ),
+)

@@ -42,7 +42,7 @@ def gap_intervals(answers: Answers, spreads: Mapping[str, Spread]) -> pl.DataFra
 
     Args:
         answers: of all runs.
-        spreads: of each measure over the languages that all runs have (`resampling.bootstrap`).
+        spreads: of each measure over the languages that all runs have (`bootstrap.bootstrap`).
 
     Returns:
         `method measure value low high seeds languages over`: 95 % intervals for new seeds and new examples of the same
@@ -64,7 +64,7 @@ def scores_intervals(answers: Answers, spreads: Mapping[str, Mapping[str, Spread
 
     Args:
         answers: of all runs.
-        spreads: by metric, of each language (`resampling.bootstrap`).
+        spreads: by metric, of each language (`bootstrap.bootstrap`).
 
     Returns:
         `method language metric value low high seeds n over`, as in `gap_intervals`; `n` counts examples, which are
@@ -114,7 +114,7 @@ def _gap(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
         bounds = (estimate(*row) for row in own.select("value", "low", "high").iter_rows())
         table.add_row(str(method), *bounds, str(own["seeds"][0]))
     tables = {"gap": every, "gap-intervals": found, "scores-intervals": scores_intervals(answers, languages)}
-    return AnalysisResult(tables, {}, [table])
+    return AnalysisResult(tables, [table])
 
 
 ANALYSIS = Analysis("gap", _gap)

@@ -17,19 +17,27 @@ import numpy as np
 import polars as pl
 import regex
 from jaxtyping import Int
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_sentences, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_sentences,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.format import estimate, p_value
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.charts.chart import Chart
+from isogloss.charts.covariates import against
 from isogloss.data.dataset import Examples
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.groups import LOW_RESOURCE, members
+from isogloss.languages.language import Language
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.stats.correlation import correlations, group_differences
 
@@ -183,40 +191,15 @@ def comparable(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.when("parallel").then("ratio").alias("ratio"))
 
 
-def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[str]) -> Figure:
-    """The gap of every target language against tokens a word and characters a token.
-
-    Args:
-        table: rows of `tokenization.SCHEMA`.
-        scores: of `findings.target_scores`.
-        low: languages of few resources, drawn hollow.
-    """
-    both = scores.join(table, on="language", maintain_order="left")
-    measures = [name for name in ("fertility", "characters") if both[name].is_not_null().any()]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 4.0), layout="constrained")
-        places: list[Axes] = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0].tolist()
-        for place, measure in zip(places, measures, strict=True):
-            for number, (method, own) in enumerate(by_method(both.drop_nulls(measure))):
-                colour = COLOURS[number % len(COLOURS)]
-                hollow = own["language"].is_in(list(low)).to_numpy()
-                place.scatter(
-                    own[measure], own["gap"], s=16, edgecolors=colour, linewidths=0.9, label=method,
-                    facecolors=np.where(hollow, "none", colour).tolist(),
-                )  # fmt: skip
-            tops = (
-                both.drop_nulls(measure)
-                .group_by("language", maintain_order=True)
-                .agg(pl.col("gap").max(), pl.col(measure).first())
-            )
-            for code, gap, value in tops.iter_rows():
-                place.annotate(code, (value, gap), (2, 3), textcoords="offset points", fontsize=5, color="#444444")
-            place.set_xlabel(MEASURES[measure])
-            place.grid(alpha=0.3)
-        places[0].set_ylabel("gap")
-        places[0].annotate(f"hollow: {LOW_RESOURCE}", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
-        legend(figure, places[-1])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("tokenization")
+    if table is None:
+        return {}
+    scored = results.scored(comparable(table))
+    languages = map(Language.parse, scored["language"].unique(maintain_order=True))
+    low = [str(language) for language in members(LOW_RESOURCE, languages)]
+    chart = against(scored, results.methods, MEASURES, label="measure", hollow=low, called=LOW_RESOURCE)
+    return {} if chart is None else {"tokenization": chart}
 
 
 def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -227,7 +210,6 @@ def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRe
     groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())
     return AnalysisResult(
         {"tokenization": table, "tokenization-correlation": related, "tokenization-groups": groups},
-        {"tokenization": gap_against_tokens(table, scores, low)},
         [*(shown for shown in (_related(related), _compared(groups)) if shown.row_count), *map(Text, _notes(table))],
     )
 
@@ -268,4 +250,19 @@ def _notes(table: pl.DataFrame) -> list[str]:
     return notes
 
 
-ANALYSIS = Analysis("tokenization", _tokenization, computes=True)
+ANALYSIS = Analysis(
+    "tokenization",
+    _tokenization,
+    computes=True,
+    section=Section(
+        "Tokenization",
+        "Measures of words are left out where neither the data nor spaces tell words apart.",
+        _charts,
+        titled(
+            {
+                "tokenization-correlation": "Correlation with score and gap", "tokenization": "By language",
+                "tokenization-groups": "Low-resource languages against the rest",
+            }
+        ),
+    ),
+)  # fmt: skip

@@ -116,15 +116,20 @@ def analyze(
     _traceback: Traceback = False,
 ) -> None:
     """Find out where the gap comes from: tables and figures in DIR/analysis."""
-    from isogloss.analysis.analysis import AnalysisOptions
+    from isogloss.analysis.analysis import FOLDER, AnalysisOptions
     from isogloss.analysis.run import analyze as look_into
     from isogloss.runtime.console import out as console
 
     options = AnalysisOptions(
         method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference
     )
-    for part in look_into(folder, names or [], options):
-        console.print(part, markup=False)  # a variant's brackets are no markup
+    for outcome in look_into(folder, names or [], options):
+        if outcome.result is None:
+            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim", markup=False)
+            continue
+        for part in outcome.result.shown:
+            console.print(part, markup=False)  # a variant's brackets are no markup
+    console.print(f"tables and figures in {folder / FOLDER}", markup=False)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.analysis.analysis import FOLDER
+from isogloss.analysis.analysis import FOLDER, Results
 from isogloss.analysis.run import fingerprint, kept
 from isogloss.analysis.significance import against
 from isogloss.errors import IsoglossError, unknown
@@ -32,20 +32,22 @@ class RunGroup:
         metric: its first.
         source: the language that was learnt from.
         methods: labels in the order of the specs, with the run's name before them where there are several runs.
+        reference: the method that the others are held against.
         opened_runs: the run directories by name.
         scores: test scores in that metric.
-        history: of all runs.
-        tables: of the analyses that were carried out, by title; those that name no methods have a column `run`.
-        records: of a cell of each method.
-        runs: the run of each method.
-        stale: tables that are of other scores than the run has now.
-        unlike: languages left out because their test examples differ between runs.
+        history: training losses and development scores of all of them.
+        tables: what analyses that were carried out found, by title; those that name no methods have a column `run`.
+        records: what `run.json` says of one cell of each method.
+        runs: the name of the run that each method is of.
+        stale: titles of tables that are of other scores than the run has now.
+        unlike: codes of languages left out because their test examples differ between runs.
     """
 
     task: str
     metric: str
     source: Language
     methods: list[str]
+    reference: str
     opened_runs: dict[str, OpenedRun]
     scores: pl.DataFrame
     history: pl.DataFrame
@@ -73,19 +75,25 @@ class RunGroup:
 
     def table(self, title: str) -> pl.DataFrame | None:
         """The table of an analysis, if it was carried out and says anything."""
-        found = self.tables.get(title)
-        return None if found is None or not len(found) else found
+        return self.results.table(title)
+
+    @cached_property
+    def results(self) -> Results:
+        """What the charts of analyses are drawn from."""
+        return Results(
+            self.methods, self.metric, str(self.source), self.reference, self.by_language, self.runs, self.tables
+        )
 
 
 def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[RunGroup]:
-    """The run_groups of run directories: those of one task, metric and source together.
+    """Groups of run directories: those of one task, metric and source together.
 
     Args:
         folders: run directories.
-        reference: the method that the others are held against; none, or in a run_group that lacks it: the first.
+        reference: the method that the others are held against; none, or in a group that lacks it: the first.
 
     Raises:
-        IsoglossError: one is no run directory, nothing in it is finished, or no run_group has the reference.
+        IsoglossError: one is no run directory, nothing in it is finished, or no group has the reference.
     """
     opened_runs = [OpenedRun.of(folder) for folder in folders]
     names = _names(opened_runs)
@@ -148,9 +156,8 @@ def _run_group(
         found["significance-reference"] = against(found["significance"], first)
     runs = {method: name for name, called in calls.items() for method in called.values()}
     return RunGroup(
-        task, metric, Language.parse(source), methods, opened_runs, every, pl.concat(history), found, records, runs,
-        stale,
-        left_out,
+        task, metric, Language.parse(source), methods, first, opened_runs, every, pl.concat(history), found, records,
+        runs, stale, left_out,
     )  # fmt: skip
 
 

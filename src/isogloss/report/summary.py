@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
+from isogloss.charts.differences import BEYOND
 from isogloss.languages.language import Language
 from isogloss.report.run_group import RunGroup
 
-BEYOND = 0.05  # p-values below it are called beyond chance
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
 

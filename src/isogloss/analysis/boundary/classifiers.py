@@ -24,9 +24,10 @@ from rich.text import Text
 from scipy.linalg import subspace_angles
 from sklearn.linear_model import LogisticRegression
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
 from isogloss.analysis.boundary.plane import Picture
-from isogloss.charts.boundary import boundaries, neighbours, plane
+from isogloss.charts import boundary as drawn
+from isogloss.charts.chart import Chart
 from isogloss.data.dataset import Examples
 from isogloss.data.subsample import spread
 from isogloss.errors import IsoglossError
@@ -268,17 +269,11 @@ def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     table = pl.DataFrame(rows, schema=SCHEMA)
     points, regions, planes = (pl.concat(parts) for parts in zip(*shown.values(), strict=True))
     source = str(opened_run.data.source)
-    figures = {
-        "boundary-pca": plane(points, regions, planes, witness.labels),
-        "boundary-tsne": neighbours(points, witness.labels),
-    }
-    if table["angle"].is_not_null().any():
-        figures["boundary"] = boundaries(table, source)
     tables = {"boundary": table, "boundary-points": points, "boundary-regions": regions, "boundary-planes": planes}
     said: list[RenderableType] = [_means(table, source)]
     if opened_run.data.dataset.card.parallel:
         said.append(Text("texts are parallel: source and target are fitted to the same items, the source's halves not"))
-    return AnalysisResult(tables, figures, said)
+    return AnalysisResult(tables, said)
 
 
 def _means(table: pl.DataFrame, source: str) -> Table:
@@ -303,4 +298,39 @@ def _means(table: pl.DataFrame, source: str) -> Table:
     return shown
 
 
-ANALYSIS = Analysis("boundary", _boundary, computes=True)
+def _charts(results: Results) -> dict[str, Chart]:
+    table, points = results.table("boundary"), results.table("boundary-points")
+    charts = {}
+    if table is not None and table["angle"].is_not_null().any():
+        numbers = pl.col("angle", "source_on_target", "target_on_target")
+        means = table.drop_nulls("angle").group_by("method", "language", maintain_order=True).agg(numbers.mean())
+        targets = means.filter(pl.col("language") != results.source)
+        charts["boundary"] = drawn.accuracies(targets, results.methods)
+        charts["boundary-angle"] = drawn.angles(means, results.methods, results.source)
+    if points is not None:
+        charts["boundary-pca"] = drawn.plane(
+            points, results.methods, axes=("pca_x", "pca_y"), regions=results.table("boundary-regions"),
+            planes=results.table("boundary-planes"),
+        )  # fmt: skip
+        if points["tsne_x"].is_not_null().any():
+            charts["boundary-tsne"] = drawn.plane(points, results.methods, axes=("tsne_x", "tsne_y"))
+    return charts
+
+
+ANALYSIS = Analysis(
+    "boundary",
+    _boundary,
+    computes=True,
+    section=Section(
+        "Decision boundary",
+        "States that enter the head, and regions where it gives each class; distances in t-SNE mean little.",
+        _charts,
+        titled(
+            {
+                "boundary": "A classifier of the source against one of the target",
+                "boundary-planes": "How much of the states the plane holds, and how often it gives the model's answer",
+            }
+        ),
+        small=True,
+    ),
+)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_data, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_data,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.distance.coordinates import DISTANCES, coordinates
 from isogloss.analysis.format import estimate, p_value
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.charts.chart import Chart
+from isogloss.charts.covariates import against
+from isogloss.charts.style import short_codes
 from isogloss.data.parallel_text import read_parallel
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import err
@@ -30,7 +36,6 @@ from isogloss.stats.intervals import CONFIDENCE, holm
 FEWEST = 5  # languages that a correlation is computed over
 CONTROLS = ("pretraining", "premium", "fertility")  # what is held fixed in partial correlations: the first that varies
 COEFFICIENTS = ("pearson", "spearman", "partial")
-COLUMNS = 4  # panels in a row
 FLAT = 1e-12  # a spread below this share of the values is none
 SCHEMA: Any = {
     "method": pl.String, "of": pl.String, "distance": pl.String, "coefficient": pl.String, "value": pl.Float64,
@@ -41,7 +46,7 @@ SCHEMA: Any = {
 def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     """Correlations of score and gap with every distance over target languages, method by method.
 
-    Pearson's with Fisher's interval, Spearman's (`covariates.spearman`), and Pearson's partial correlation given the
+    Pearson's with Fisher's interval, Spearman's (`correlation.spearman`), and Pearson's partial correlation given the
     first of `CONTROLS` that varies: text in pre-training, which distance and score both go with (Lauscher et al. 2020,
     arXiv 2005.00633, section 3). Null where languages are fewer than five or all alike in one of the two. P-values are
     Holm-corrected over the distances of a method, of score and gap and of each coefficient apart. Related languages
@@ -49,7 +54,7 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `SCHEMA`; `n` languages, `control` null but in partial correlations.
@@ -121,48 +126,12 @@ def pearson(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], *, held: int =
     return {"value": value, "low": float(low), "high": float(high), "p": float(p)}
 
 
-def short(codes: Sequence[str]) -> dict[str, str]:
-    """Languages without their script, where that still tells them apart."""
-    names = {code: code.split("-")[0] for code in codes}
-    every = list(names.values())
-    return {code: code if every.count(name) > 1 else name for code, name in names.items()}
-
-
-def gap_against_distance(table: pl.DataFrame, scores: pl.DataFrame) -> Figure:
-    """The gap of every target language against each of its distances, those that vary.
-
-    Args:
-        table: of `coordinates`.
-        scores: of `findings.target_scores`.
-    """
-    both = scores.join(table, on="language", maintain_order="left")
-    shown = [name for name in DISTANCES if _varies(table[name].drop_nulls().to_numpy())]
-    names = short(table["language"].to_list())
-    height = max(1, ceil(len(shown) / COLUMNS))
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 0.4 + 2.4 * height), layout="constrained")
-        grid = figure.subplots(height, COLUMNS, squeeze=False, sharey=True)
-        places: list[Axes] = grid.ravel().tolist()
-        for place in places[len(shown) :]:
-            place.set_visible(False)
-        for place, name in zip(places, shown, strict=False):
-            known = both.drop_nulls(name)
-            for number, (method, own) in enumerate(by_method(known)):
-                colour = COLOURS[number % len(COLOURS)]
-                place.scatter(own[name], own["gap"], s=9, color=colour, alpha=0.8, linewidths=0, label=method)
-            for code, value, gap in (
-                known.group_by("language", maintain_order=True).agg(pl.col(name).first(), pl.col("gap").max()).rows()
-            ):
-                place.annotate(
-                    names[code], (value, gap), (1, 2), textcoords="offset points", fontsize=5, color="#444444"
-                )
-            place.set_xlabel(DISTANCES[name])
-            place.grid(alpha=0.3)
-        for place in grid[:, 0]:
-            place.set_ylabel("gap")
-        if shown:
-            legend(figure, places[0])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("distance")
+    if table is None:
+        return {}
+    chart = against(results.scored(table), results.methods, DISTANCES, label="distance")
+    return {} if chart is None else {"distance": chart}
 
 
 def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -175,7 +144,6 @@ def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     found = correlations(table, scores)
     return AnalysisResult(
         {"distance": table, "distance-correlation": found},
-        {"distance": gap_against_distance(table, scores)},
         [_shown(found), *map(Text, [*notes, *_unknown(table)])],
     )
 
@@ -206,7 +174,7 @@ def _estimate(row: dict[str, Any]) -> str:
 
 def _unknown(table: pl.DataFrame) -> list[str]:
     """Which languages lack distances that others have."""
-    names = short(table["language"].to_list())
+    names = short_codes(table["language"].to_list())
     found = []
     for name, label in DISTANCES.items():
         lacking = table.filter(pl.col(name).is_null())["language"].to_list()
@@ -215,4 +183,15 @@ def _unknown(table: pl.DataFrame) -> list[str]:
     return found
 
 
-ANALYSIS = Analysis("distance", _distance, computes=True)
+ANALYSIS = Analysis(
+    "distance",
+    _distance,
+    computes=True,
+    section=Section(
+        "Distance",
+        "Linguists' distances (URIEL+), script, text in pre-training, tokens, and the model's own before training: one "
+        "less the mean cosine of parallel sentences, each language's mean taken off, and one less retrieval.",
+        _charts,
+        titled({"distance-correlation": "Correlation with score and gap", "distance": "Distances to the source"}),
+    ),
+)

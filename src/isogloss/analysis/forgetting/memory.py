@@ -11,17 +11,28 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells, parallel_sentences, wanted
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    cells,
+    parallel_sentences,
+    titled,
+    wanted,
+)
 from isogloss.analysis.dynamics import gap_curve
 from isogloss.analysis.forgetting.lm_loss import word_losses
-from isogloss.charts.plots import COLOURS, DASHES, STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.analysis.representation import means_by_depth
+from isogloss.charts import forgetting as drawn
+from isogloss.charts.chart import Chart
+from isogloss.charts.states import by_depth
 from isogloss.data.parallel_text import Parallel
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
@@ -158,55 +169,14 @@ def _correlation(runs: list[list[np.ndarray]]) -> dict[str, float | int | None]:
     }  # fmt: skip
 
 
-def memory_by_depth(table: pl.DataFrame) -> Figure:
-    """What is remembered at every depth, the mean over target languages and seeds; dotted, before training.
-
-    Args:
-        table: rows of `forgetting.SCHEMA`, of target languages.
-    """
-    inside = table.filter(pl.col("depth").is_not_null())
-    measures = [name for name in NAMES if name in set(inside["measure"])]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
-        for place, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
-            shown = inside.filter(measure=measure)
-            for number, (method, own) in enumerate(by_method(shown)):
-                means = own.group_by("seed", "depth").agg(pl.col("before", "after").mean())
-                depth, mean, half = over_seeds(means, "depth", "after")
-                band(place, number, method, depth, mean, half)
-                if measure == "retrieval" and number == 0:
-                    depth, mean, _ = over_seeds(means, "depth", "before")
-                    place.plot(depth, mean, ":", color="#444444", label="pre-trained")
-            place.set(title=NAMES[measure], xlabel="layer")
-            place.grid(alpha=0.3)
-            legend(figure, place)
-        return figure
-
-
-def gap_against_memory(table: pl.DataFrame) -> Figure:
-    """The gap at every checkpoint against what is forgotten by then, a line a run.
-
-    Args:
-        table: of `forgetting.checkpoints`.
-    """
-    known = table.drop_nulls("gap")
-    measures = [name for name in NAMES if name in set(known["measure"])]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
-        places = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
-        for place, measure in zip(places, measures, strict=True):
-            for number, (method, own) in enumerate(by_method(known.filter(measure=measure))):
-                for first, (_, run) in enumerate(own.group_by("seed", maintain_order=True)):
-                    place.plot(
-                        run["fallen"], run["gap"], marker="o", markersize=3, linewidth=0.8, alpha=0.8,
-                        color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number // len(COLOURS) % 3],
-                        label=None if first else method,
-                    )  # fmt: skip
-            place.set(xlabel=f"fall of {NAMES[measure]}")
-            place.grid(alpha=0.3)
-        places[0].set_ylabel("gap")
-        legend(figure, places[0])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table, points = results.table("forgetting"), results.table("forgetting-checkpoints")
+    charts = {}
+    if table is not None:
+        charts["forgetting"] = by_depth(means_by_depth(table, results.source), results.methods, NAMES)
+    if points is not None:
+        charts["forgetting-gap"] = drawn.gap(points, results.methods, NAMES)
+    return charts
 
 
 def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -220,7 +190,7 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
             parts.append(witness.compare(cell, found))
     every = pl.concat(parts)
     targets = every.filter(pl.col("language") != str(opened_run.data.source))
-    findings = AnalysisResult({"forgetting": every}, {"forgetting": memory_by_depth(targets)})
+    result = AnalysisResult({"forgetting": every})
     layers = targets.filter(pl.col("depth").is_null() | (pl.col("depth") > 0))
     means = layers.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
     table = Table(
@@ -229,20 +199,31 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     )  # fmt: skip
     for method, measure, before, after in means.iter_rows():
         table.add_row(method, measure, f"{before:.3f}", f"{after:.3f}")
-    findings.shown.append(table)
+    result.shown.append(table)
     points = checkpoints(wanted(opened_run.stored.table("history"), options), str(opened_run.data.source))
     if len(points.drop_nulls("gap")):
         correlation = against_gap(points)
-        findings.tables |= {"forgetting-checkpoints": points, "forgetting-gap": correlation}
-        findings.figures["forgetting-gap"] = gap_against_memory(points)
-        findings.shown += [
+        result.tables |= {"forgetting-checkpoints": points, "forgetting-gap": correlation}
+        result.shown += [
             Text(
                 f"Spearman's correlation of the gap with the fall of {row['measure']}: {row['correlation']:.2f} "
                 f"[{row['low']:.2f}, {row['high']:.2f}] over {row['checkpoints']} checkpoints of {row['runs']} runs"
             )
             for row in correlation.filter(pl.col("method").is_null(), pl.col("low").is_not_null()).iter_rows(named=True)
         ]
-    return findings
+    return result
 
 
-ANALYSIS = Analysis("forgetting", _forgetting, computes=True)
+ANALYSIS = Analysis(
+    "forgetting",
+    _forgetting,
+    computes=True,
+    section=Section(
+        "Forgetting",
+        "What is left of the pre-trained states and of translations at every layer, and the gap against it: a line is "
+        "a run, a point the end of an epoch.",
+        _charts,
+        titled({"forgetting-gap": "Correlation of the gap with what is forgotten"}),
+        small=True,
+    ),
+)

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
 from isogloss.analysis.importance.rewind import ALL, NONE, Patient, fisher, tunes_backbone
-from isogloss.charts.plots import OF, STYLE, WIDTH, by_method
+from isogloss.charts import importance as drawn
+from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
@@ -110,59 +107,16 @@ def effects(scores: pl.DataFrame, source: str) -> pl.DataFrame:
     return summarised(pl.concat(tables), ["method", "way", "layer", "weights", "of"], "effect")
 
 
-def grid(effect: pl.DataFrame) -> Float[np.ndarray, "kinds layers"]:
-    """Effects by kind of weights (`KINDS` without the embeddings) and layer; NaN where a group did not learn.
-
-    Args:
-        effect: rows of `effects` of one method, way and measure.
-    """
-    inside = effect.filter(pl.col("layer").is_not_null())
-    cells = np.full((len(INSIDE), 1 + int(inside["layer"].max() or 0) if len(inside) else 1), np.nan)  # type: ignore[arg-type]
-    for layer, kind, value in inside.select("layer", "weights", "effect").iter_rows():
-        cells[INSIDE.index(kind), layer] = value
-    return cells
-
-
-def importance_map(effects: pl.DataFrame, method: str) -> Figure:
-    """Effects of every group of weights of one method: layers across, kinds of weights down.
-
-    Args:
-        effects: of `importance.effects`.
-        method: whose.
-    """
-    own = effects.filter(method=method)
-    titles = {
-        "rewind": dict.fromkeys(OF, "lost when rewound") | {"gap": "closed when rewound"},
-        "transplant": dict.fromkeys(OF, "gained when transplanted") | {"gap": "opened when transplanted"},
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("importance-effects")
+    if table is None:
+        return {}
+    present = set(table["method"])
+    return {
+        f"importance-{safe_name(method)}": drawn.weights(table, method, INSIDE)
+        for method in results.methods
+        if method in present
     }
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 1.2, 4.4), layout="constrained")
-        panels: Any = figure.subfigures(2, 3)
-        for row, (way, title) in zip(panels, titles.items(), strict=True):
-            for panel, (of, name) in zip(row, OF.items(), strict=True):
-                _heat(panel, own.filter(way=way, of=of), f"{name}: {title[of]}")
-        figure.suptitle(method)
-        return figure
-
-
-def _heat(panel: Any, own: pl.DataFrame, title: str) -> None:
-    cells = grid(own)
-    alone = {row["weights"]: row["effect"] for row in own.filter(pl.col("layer").is_null()).iter_rows(named=True)}
-    sides = {"emb.": alone.get("embeddings"), "norm": alone.get("norms")}
-    there = {name: value for name, value in sides.items() if value is not None}
-    columns = [np.full((len(INSIDE), 1), value) for value in there.values()]
-    whole = np.concatenate([*columns, cells], axis=1)
-    limit = np.nanmax(np.abs(whole), initial=0.0) or 1.0
-    axes = panel.subplots()
-    image = axes.imshow(whole, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
-    labels = [*there, *map(str, range(1, cells.shape[1] + 1))]
-    axes.set_xticks(range(len(labels)), labels, fontsize=7)
-    axes.set_yticks(range(len(INSIDE)), INSIDE, fontsize=7)
-    head = alone.get("head")  # without it nothing is left of the task: on the same scale it would hide the rest
-    axes.set_title(title if head is None else f"{title} (head: {head:+.2f})", fontsize=8)
-    for place in range(len(there)):
-        axes.axvline(place + 0.5, color="white", linewidth=3)
-    panel.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
 
 
 def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -178,7 +132,6 @@ def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
             moved.append(distance)
     every = pl.concat(scores)
     effect = effects(every, str(opened_run.data.source))
-    maps = {f"importance-{safe_name(name)}": importance_map(effect, name) for name, _ in by_method(effect)}
     table = Table(
         "method", "weights", "source", "mean target", "gap", box=box.SIMPLE_HEAD,
         title="what is lost when one group is rewound: the five that matter most to the gap",
@@ -190,8 +143,18 @@ def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
             where = row["weights"] if row["layer"] is None else f"layer {row['layer'] + 1} {row['weights']}"
             table.add_row(str(method), where, *(f"{row[of]:+.3f}" for of in ("source", "target", "gap")))
     return AnalysisResult(
-        {"importance": every, "importance-effects": effect, "importance-moved": pl.concat(moved)}, maps, [table]
+        {"importance": every, "importance-effects": effect, "importance-moved": pl.concat(moved)}, [table]
     )
 
 
-ANALYSIS = Analysis("importance", _importance, computes=True)
+ANALYSIS = Analysis(
+    "importance",
+    _importance,
+    computes=True,
+    section=Section(
+        "Which weights",
+        "What one group of weights does: set back to its pre-trained values, or put alone into the pre-trained model.",
+        _charts,
+        titled({}),
+    ),
+)
