@@ -72,6 +72,7 @@ class Chart:
         note: what has to be known to read it.
         width: of a panel on paper, in pixels or a step for each value.
         height: of a panel.
+        page_height: of a view on the page, where it is another; 0: it is not.
         columns: panels side by side on paper.
         resolve: channels whose scales are `shared` or `independent` between panels on paper, against Vega's custom.
         extent: whether expressions of the view read the width of a panel, as `extent`.
@@ -85,6 +86,7 @@ class Chart:
     note: str = ""
     width: int | alt.Step = 300
     height: int | alt.Step = 240
+    page_height: int = 0
     columns: int = 3
     resolve: Mapping[str, Any] = field(default_factory=dict)
     extent: bool = False
@@ -99,13 +101,15 @@ class Chart:
             parameters = [menu.parameter(bound=True) for menu in (*menus, *self.menus)]
             if self.extent:
                 parameters.append(alt.param(name=EXTENT, expr="width"))
-            view = self.view.properties(data=_plain(table), width="container", height=self.height)
+            view = self.view.properties(data=_plain(table), width="container", height=self.page_height or self.height)
             for menu in menus:
                 view = view.transform_filter(f"datum.{menu.name} === {menu.name}")
             view = view.add_params(*parameters) if parameters else view
             if self.title:
                 text = alt.expr(_expression(self.title, values))
-                view = view.properties(title=alt.TitleParams(text, anchor="start", fontSize=12, fontWeight="normal"))
+                view = view.properties(
+                    title=alt.TitleParams(text, anchor="start", frame="group", fontSize=12, fontWeight="normal")
+                )
             views.append(view)
         return views
 
@@ -122,7 +126,7 @@ class Chart:
         if self.extent:
             parameters.append(alt.param(name=EXTENT, value=self.width))
         if parameters:
-            whole.params = parameters
+            whole.params = [parameter.param for parameter in parameters]
         return whole  # type: ignore[no-any-return]
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> Any:

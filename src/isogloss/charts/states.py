@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from isogloss.charts.chart import Chart, Split
-from isogloss.charts.style import GREY, banded, layered
+from isogloss.charts.style import GREY, banded, cut, layered
 
 
 def by_depth(table: pl.DataFrame, methods: Sequence[str], measures: Mapping[str, str]) -> Chart:
@@ -23,6 +23,8 @@ def by_depth(table: pl.DataFrame, methods: Sequence[str], measures: Mapping[str,
     before = before.encode(x="depth:Q", y="before:Q", detail="method:N")
     lines = banded(alt.Chart(), methods, x="depth", y="after", x_title="layer")
     return Chart(
-        layered(before, *lines), table, [Split("measure", list(measures), titles=measures)], title="{measure}",
-        height=220, width=260, note="The mean over target languages; dotted, before training.",
+        layered(*lines, before), cut(table, ["measure"], "after"),
+        [Split("measure", list(measures), titles=measures)], title="{measure}",
+        height=220, width=260, note="The mean over target languages; dotted, before training. Bands are 95 % intervals "
+        "over seeds, cut where they are wider than the range of the means.",
     )  # fmt: skip

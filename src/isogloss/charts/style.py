@@ -18,13 +18,14 @@ GREY = "#8C8C8C"
 SCHEME: Any = "viridis"
 DIVERGING: Any = "purpleorange"
 FREE = alt.Scale(zero=False)
+MARGIN = 0.1  # of the range of means, that is shown beyond them
 LABEL = 260  # pixels of a label, at most
 LABELLED = 40  # languages whose codes are written beside their points, at most
 PAPER: Any = {
     "view": {"stroke": "#dddddd"},
     "axis": {"titleFontWeight": "normal", "labelLimit": LABEL, "gridColor": "#e8e8e8"},
     "legend": {"orient": "bottom", "titleFontWeight": "normal", "labelLimit": 2 * LABEL},
-    "title": {"anchor": "start", "fontSize": 12, "fontWeight": "normal"},
+    "title": {"anchor": "start", "frame": "group", "fontSize": 12, "fontWeight": "normal"},
 }
 
 
@@ -64,7 +65,7 @@ def method_legend(methods: Sequence[str]) -> alt.Legend | None:
     """Below the chart; a single method needs none."""
     if len(methods) == 1:
         return None
-    return alt.Legend(orient="bottom", columns=2, labelLimit=2 * LABEL, title=None)
+    return alt.Legend(orient="bottom", columns=2, labelLimit=2 * LABEL, title=None, symbolOpacity=1)
 
 
 def method_axis(column: str, methods: Sequence[str]) -> alt.Y:
@@ -102,6 +103,25 @@ def banded(base: alt.Chart, methods: Sequence[str], *, x: str, y: str, x_title: 
         tooltip=["method:N", f"{x}:Q", *numbers([y, "low", "high"])],
     )  # fmt: skip
     return [area, line]
+
+
+def cut(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.DataFrame:
+    """Intervals no wider than the means in their panel: over two or three seeds they may be wider than all scores are.
+
+    Args:
+        table: the column, `low` and `high`.
+        keys: columns that tell panels apart.
+        column: of the means.
+    """
+    means = pl.col(column).fill_nan(None)
+    least, most = means.min().over(keys), means.max().over(keys)
+    margin = pl.when(most > least).then(MARGIN * (most - least)).otherwise(0.05)
+    low, high = pl.col("low").fill_nan(None), pl.col("high").fill_nan(None)
+    known = low.is_not_null()
+    return table.with_columns(
+        low=pl.when(known).then(pl.max_horizontal(low, least - margin)),
+        high=pl.when(known).then(pl.min_horizontal(high, most + margin)),
+    )
 
 
 def named(table: pl.DataFrame) -> pl.DataFrame:

@@ -8,10 +8,9 @@ import altair as alt
 import polars as pl
 
 from isogloss.charts.chart import Chart, Split
-from isogloss.charts.style import banded, layered, method_colour
+from isogloss.charts.style import banded, cut, layered, method_colour
 
 POINTS = 120  # of a curve, at most
-MARGIN = 0.1  # of the range of means, that is shown beyond them
 LOSS, SCORE = "training loss", "development split of the source"
 GAP = ("source", "target", "gap")
 
@@ -54,7 +53,7 @@ def gap(curves: pl.DataFrame, methods: Sequence[str], onsets: Mapping[str, int |
 
 def _curves(table: pl.DataFrame, methods: Sequence[str], splits: Sequence[Split], *above: alt.Chart) -> Chart:
     keep = pl.lit(value=False) if "onset" not in table.columns else pl.col("onset")
-    table = _cut(_thinned(table.sort("method", "curve", "step"), ["method", "curve"], keep))
+    table = cut(_thinned(table.sort("method", "curve", "step"), ["method", "curve"], keep), ["curve"], "value")
     lines = banded(alt.Chart(), methods, x="step", y="value", x_title="updates")
     return Chart(
         layered(*lines, *above), table, splits, title="{curve}", height=220, width=280,
@@ -67,17 +66,3 @@ def _thinned(table: pl.DataFrame, keys: Sequence[str], keep: pl.Expr) -> pl.Data
     number, size = pl.int_range(pl.len()).over(keys), pl.len().over(keys)
     step = (size + POINTS - 1) // POINTS
     return table.filter((number % step == 0) | (number == size - 1) | keep)
-
-
-def _cut(table: pl.DataFrame) -> pl.DataFrame:
-    """Intervals no wider than the means of all methods in a panel: over two or three seeds they may be wider than that.
-
-    Args:
-        table: `curve value low high`.
-    """
-    least, most = (getattr(pl.col("value").fill_nan(None), name)().over("curve") for name in ("min", "max"))
-    margin = pl.when(most > least).then(MARGIN * (most - least)).otherwise(0.05)
-    low = pl.max_horizontal(pl.col("low").fill_nan(None), least - margin)
-    high = pl.min_horizontal(pl.col("high").fill_nan(None), most + margin)
-    known = pl.col("low").fill_nan(None).is_not_null()
-    return table.with_columns(low=pl.when(known).then(low), high=pl.when(known).then(high))

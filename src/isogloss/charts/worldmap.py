@@ -22,6 +22,7 @@ VIEWS = {  # the middle, in degrees; the zoom in widths of the chart; the height
     "South and East Asia": {"east": 100, "north": 22, "zoom": 0.42, "row": 7.7},
 }
 SEAMS = {(view["east"] + 360) % 360 - 180 for view in VIEWS.values()}  # meridians at which a map is cut
+MIDDLE = 0.22  # of its width, that the middle of a map is below its top
 INSET = 0.02  # degrees that keep a stretch of land off a seam
 
 
@@ -101,12 +102,13 @@ def world(scores: pl.DataFrame, methods: Sequence[str], *, source: str) -> Chart
     projection = alt.Projection(
         type="equalEarth", scale=alt.expr(f"{EXTENT} * ({_by_view('zoom')})"),
         rotate=alt.expr(f"[-({_by_view('east')}), 0, 0]"), center=alt.expr(f"[0, {_by_view('north')}]"),
+        translate=alt.expr(f"[{EXTENT} / 2, {MIDDLE} * {EXTENT}]"),
     )  # fmt: skip
     return Chart(
         layered(ground, star, dots.encode(color=colour)).properties(projection=projection), table,
         [Split("method", methods, "method"), Split("outcome", ["score", "gap"], "show", ["score"])],
-        [Menu("region", list(VIEWS), "of")], title="{outcome} of {method}", width=760, height=400, columns=1,
-        extent=True,
+        [Menu("region", list(VIEWS), "of")], title="{outcome} of {method}", width=560, height=270, page_height=420,
+        columns=2, extent=True,
     )  # fmt: skip
 
 
