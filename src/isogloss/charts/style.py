@@ -23,6 +23,7 @@ LABEL = 260  # pixels of a label, at most
 LABELLED = 40  # languages whose codes are written beside their points, at most
 PAPER: Any = {
     "view": {"stroke": "#dddddd"},
+    "point": {"color": "#222222"},
     "axis": {"titleFontWeight": "normal", "labelLimit": LABEL, "gridColor": "#e8e8e8"},
     "legend": {"orient": "bottom", "titleFontWeight": "normal", "labelLimit": 2 * LABEL},
     "title": {"anchor": "start", "frame": "group", "fontSize": 12, "fontWeight": "normal"},

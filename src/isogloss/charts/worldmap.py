@@ -15,14 +15,15 @@ from isogloss.languages.language import Language
 
 CELL = 2.5  # degrees of a cell of land.txt
 NORTH = 83.75  # the middle of its first row
-VIEWS = {  # the middle, in degrees; the zoom in widths of the chart; the height of a row of land in pixels
-    "the world": {"east": 10, "north": 15, "zoom": 0.182, "row": 3.4},
-    "Europe": {"east": 20, "north": 53, "zoom": 0.6, "row": 9.5},
-    "Africa and West Asia": {"east": 30, "north": 15, "zoom": 0.42, "row": 7.7},
-    "South and East Asia": {"east": 100, "north": 22, "zoom": 0.42, "row": 7.7},
+VIEWS = {  # the middle, in degrees; the zoom in widths of the chart
+    "the world": {"east": 10, "north": 15, "zoom": 0.182},
+    "Europe": {"east": 20, "north": 53, "zoom": 0.6},
+    "Africa and West Asia": {"east": 30, "north": 15, "zoom": 0.42},
+    "South and East Asia": {"east": 100, "north": 22, "zoom": 0.42},
 }
 SEAMS = {(view["east"] + 360) % 360 - 180 for view in VIEWS.values()}  # meridians at which a map is cut
 MIDDLE = 0.22  # of its width, that the middle of a map is below its top
+THICKNESS = 0.032  # of a row of land, in parts of the globe's radius
 INSET = 0.02  # degrees that keep a stretch of land off a seam
 
 
@@ -97,7 +98,7 @@ def world(scores: pl.DataFrame, methods: Sequence[str], *, source: str) -> Chart
         size=110, opacity=1, stroke="white", strokeWidth=1, clip=True
     )
     star = base.transform_filter("datum.source").mark_point(
-        shape="diamond", size=140, strokeWidth=2.5, opacity=1, color="#222222", clip=True
+        shape="diamond", size=140, strokeWidth=2.5, opacity=1, clip=True
     )
     projection = alt.Projection(
         type="equalEarth", scale=alt.expr(f"{EXTENT} * ({_by_view('zoom')})"),
