@@ -25,6 +25,7 @@ from isogloss.analysis.boundary.classifiers import (
     taken,
 )
 from isogloss.analysis.boundary.plane import GRID, PLANE, POINT, POINTS, REGION
+from isogloss.analysis.run import charts_of
 from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -196,7 +197,7 @@ def found(opened_run):
     return ANALYSIS.find(opened_run, AnalysisOptions())
 
 
-def test_a_run_has_a_row_of_each_language(found):
+def test_a_run_has_a_row_of_each_language(found, opened_run):
     table = found.tables["boundary"]
     assert table.schema == pl.Schema(SCHEMA)
     assert len(table) == 4 * 8
@@ -207,7 +208,8 @@ def test_a_run_has_a_row_of_each_language(found):
     assert targets.null_count().sum_horizontal().item() == 0
     assert set(targets["classes"]) == {7}
     assert set(targets["n"]) == {7}  # 21 examples of 7 classes: of every three, one is held
-    assert set(found.figures) == {"boundary", "boundary-pca", "boundary-tsne"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"boundary", "boundary-angle", "boundary-pca", "boundary-tsne"}
 
 
 def test_halves_are_the_same_items_in_all_languages(opened_run):
@@ -288,7 +290,8 @@ def test_with_too_few_examples_all_is_null_and_nothing_breaks(opened_run):
     found = ANALYSIS.find(opened_run, AnalysisOptions(examples=1))
     assert found.tables["boundary"]["angle"].is_null().all()
     assert set(found.tables["boundary"]["classes"]) <= {0, 1}
-    assert set(found.figures) == {"boundary-pca", "boundary-tsne"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"boundary-pca", "boundary-tsne"}
     assert len(found.tables["boundary-points"]) <= 2 * 6 * min(POINTS, 7)
 
 

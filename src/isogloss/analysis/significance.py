@@ -130,8 +130,11 @@ def _charts(results: Results) -> dict[str, Chart]:
     table = results.table("significance")
     if table is None:
         return {}
-    pairs = pl.concat([against(table, method) for method in results.methods]).filter(scope="target")
-    charts = {"significance": differences.methods(pairs, results.methods, results.reference)}
+    pairs = pl.concat([against(table, method) for method in results.methods])
+    pairs = pairs.filter(scope="target").drop_nulls("difference")
+    charts = {}
+    if results.reference in set(pairs["other"]):
+        charts["significance"] = differences.methods(pairs, results.methods, results.reference)
     of_languages = table.filter(scope="language").drop_nulls("difference")
     if len(of_languages):
         turned = with_reference_last(of_languages, results.reference)
