@@ -29,7 +29,7 @@ def directory(
     known = {label: label if label in {"fine-tuning", "deep-prompt"} else "fine-tuning" for label in methods}
     spec = Spec(
         name="synthetic", backbone="embedded/multilingual-e5-small", task="sib200", source="eng-Latn",
-        methods={label: {"method": name} for label, name in known.items()}, seeds=list(range(seeds)),
+        methods={label.partition("[")[0]: {"method": name} for label, name in known.items()}, seeds=list(range(seeds)),
     )  # fmt: skip
     stored = Store(folder)
     stored.begin(spec.model_dump(mode="json"), {"python": "3", "packages": {}, "git": None})

@@ -72,7 +72,7 @@ class Chart:
         note: what has to be known to read it.
         width: of a panel on paper, in pixels or a step for each value.
         height: of a panel.
-        page_height: of a view on the page, where it is another; 0: it is not.
+        page_height: of a view on the page, where it is another; 0: it is not. A step is for paper alone.
         columns: panels side by side on paper.
         resolve: channels whose scales are `shared` or `independent` between panels on paper, against Vega's custom.
         extent: whether expressions of the view read the width of a panel, as `extent`.

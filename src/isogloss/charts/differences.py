@@ -13,6 +13,7 @@ from isogloss.charts.style import COLOURS, GREY, layered, method_axis, named, nu
 BEYOND = 0.05  # p-values below it are called beyond chance
 VERDICTS = [f"p < {BEYOND}", "not told apart", "not tested"]
 ROW = 34  # pixels of a method
+LINE = 15  # pixels of a language
 NUMBERS = ("difference", "low", "high", "p", "p_holm", "p_items", "p_items_holm")
 
 
@@ -36,7 +37,7 @@ def methods(pairs: pl.DataFrame, methods: Sequence[str], reference: str) -> Char
     text = base.mark_text(dy=-9, fontSize=9).encode(x="difference:Q", text="said:N")
     return Chart(
         layered(_zero(), rule, dot, text), table, [Split("other", others, menu="over", paper=[reference])],
-        title="over {other}", width=420, height=alt.Step(ROW),
+        title="over {other}", width=420, height=alt.Step(ROW), page_height=ROW * max(2, len(methods) - 1),
         note="p-values for new seeds and examples, corrected by Holm over the methods shown.",
     )  # fmt: skip
 
@@ -70,7 +71,7 @@ def languages(pairs: pl.DataFrame, methods: Sequence[str], reference: str) -> Ch
     )
     return Chart(
         layered(_zero(), rule, dot), table.drop("one", "other", "later"),
-        [Split("pair", values, "show", paper or None)], title="{pair}", height=alt.Step(15), width=260,
+        [Split("pair", values, "show", paper or None)], title="{pair}", height=alt.Step(LINE), page_height=LINE * max(4, table["name"].n_unique()), width=260,
     )  # fmt: skip
 
 

@@ -19,6 +19,10 @@ KINDS = ("svg", "pdf", "png")
 VERSION = alt.VEGALITE_VERSION.rpartition(".")[0]
 LINE = 110  # characters of a note
 SCALE = 2  # pixels of a PNG for one of the figure's
+_TAG = re.compile(r"<[^<>]*>")
+_REFERENCE = re.compile(
+    r'(?P<before> (?:id|fill|stroke|clip-path)="(?:url\(#)?)(?P<kind>gradient_?|clip_?)(?P<number>\d+)(?P<after>\)?")'
+)
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML cannot hold
 
 
@@ -35,7 +39,7 @@ def svg(chart: Chart) -> str:
     if chart.note:
         specification = _noted(specification, chart.note)
     drawn: str = vl_convert.vegalite_to_svg(specification, vl_version=VERSION, config=PAPER, allowed_base_urls=[])
-    return drawn
+    return _numbered(drawn)
 
 
 def save(chart: Chart, stem: Path) -> None:
@@ -50,6 +54,17 @@ def save(chart: Chart, stem: Path) -> None:
     for kind in KINDS:
         with atomic_file(stem.with_name(f"{stem.name}.{kind}")) as file:
             file.write_bytes(contents[kind])
+
+
+def _numbered(drawn: str) -> str:
+    """With gradients and clips numbered from the first on, which a process counts over all that it draws."""
+    numbers: dict[str, str] = {}
+
+    def renamed(reference: re.Match[str]) -> str:
+        kind, number = reference["kind"], reference["number"]
+        return f"{reference['before']}{kind}{numbers.setdefault(kind + number, str(len(numbers)))}{reference['after']}"
+
+    return _TAG.sub(lambda tag: _REFERENCE.sub(renamed, tag[0]), drawn)
 
 
 def _noted(specification: dict[str, Any], note: str) -> dict[str, Any]:

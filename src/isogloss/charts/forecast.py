@@ -10,6 +10,7 @@ import polars as pl
 from isogloss.charts.chart import Chart, Split
 from isogloss.charts.style import COLOURS, GREY, code_labels, layered, named, numbers, with_codes
 
+LINE = 15  # pixels of a language
 SCORED, UNSCORED = "scored, left out of the fit", "without labels"
 BOUNDS = ("expected", "low", "high", "score")
 
@@ -60,6 +61,7 @@ def languages(made: pl.DataFrame | None, checked: pl.DataFrame | None, methods: 
         table = table.with_columns(pl.lit(None, pl.Float64).alias("score"))
     table = named(table.select("method", "language", *BOUNDS, "kind"))
     base = alt.Chart().encode(y=alt.Y("name:N", sort=alt.EncodingSortField("expected", order="descending"), title=None))
+    most = max(part["name"].n_unique() for part in table.partition_by("kind"))
     tips = ["name:N", "language:N", *numbers(BOUNDS, ".3f")]
     rule = base.mark_rule(strokeWidth=2, opacity=0.6, color=COLOURS[0])
     rule = rule.encode(x=alt.X("low:Q", title=metric), x2="high:Q")
@@ -69,6 +71,6 @@ def languages(made: pl.DataFrame | None, checked: pl.DataFrame | None, methods: 
     return Chart(
         view, table.drop("family", "script"),
         [Split("method", methods, "method"), Split("kind", [UNSCORED, SCORED], "languages")],
-        title="{method}: languages {kind}", height=alt.Step(15), width=260, columns=2,
+        title="{method}: languages {kind}", height=alt.Step(LINE), page_height=LINE * max(4, most), width=260, columns=2,
         note="Dots are forecasts with 90 % intervals, crosses scores.",
     )  # fmt: skip

@@ -83,7 +83,7 @@ def world(scores: pl.DataFrame, methods: Sequence[str], *, source: str) -> Chart
     if not len(table):
         return None
     ground = alt.Chart(land()).mark_rule(
-        strokeWidth=alt.expr(_by_view("row")), opacity=0.35, color="#888888", clip=True
+        strokeWidth=alt.expr(f"{EXTENT} * {THICKNESS} * ({_by_view('zoom')})"), opacity=0.35, color="#888888", clip=True
     )
     ground = ground.encode(latitude="latitude:Q", longitude="west:Q", latitude2="latitude:Q", longitude2="east:Q")
     base = alt.Chart().encode(

@@ -38,7 +38,7 @@ def latex(table: ShownTable) -> str:
         for column in range(len(table.columns))
     ]
     return environment.from_string(source).render(
-        title=" ".join(table.title.split()).replace("%", "%%"), heads=table.columns,
+        title=" ".join(table.title.split()), heads=table.columns,
         alignment="".join("r" if one else "l" for one in numeric),
         rows=[_row(row) for row in table.rows], summary=[_row(row) for row in table.summary],
     )  # fmt: skip
