@@ -11,6 +11,7 @@ import polars as pl
 from isogloss.charts.chart import Chart, Split
 from isogloss.charts.style import (
     CLASSES,
+    FREE,
     GREY,
     LABEL,
     SHAPES,
@@ -62,11 +63,11 @@ def angles(table: pl.DataFrame, methods: Sequence[str], source: str) -> Chart:
         kind=pl.when(is_source).then(pl.lit("source")).otherwise(pl.lit("target"))
     )
     points = with_codes(points, ["kind"], "source_on_target")
-    x = alt.X("angle:Q", title="angle between the two, in degrees")
+    x = alt.X("angle:Q", title="angle between the two, in degrees", scale=FREE)
     colour = method_colour(methods)
     base = alt.Chart().transform_filter(alt.datum.kind == "target")
     dots = base.mark_circle(size=45, opacity=0.85).encode(
-        x=x, y=alt.Y("source_on_target:Q", title="accuracy in the target of the source's boundary"), color=colour,
+        x=x, y=alt.Y("source_on_target:Q", title="accuracy in the target of the source's boundary", scale=FREE), color=colour,
         tooltip=["name:N", "language:N", "method:N", *numbers(ACCURACIES)],
     )  # fmt: skip
     halves = alt.Chart().transform_filter(alt.datum.kind == "source").mark_rule(strokeDash=[2, 3])
@@ -113,7 +114,8 @@ def plane(
         "name:N", scale=alt.Scale(domain=languages, range=SHAPES),
         legend=alt.Legend(orient="bottom", columns=3, title="language", labelLimit=LABEL),
     )  # fmt: skip
-    across, up = (alt.X("x:Q", title=None, axis=BARE), alt.Y("y:Q", title=None, axis=BARE))
+    close = alt.Scale(zero=False, nice=False, padding=12 if regions is None else 0)
+    across, up = (alt.X("x:Q", title=None, axis=BARE, scale=close), alt.Y("y:Q", title=None, axis=BARE, scale=close))
     examples = alt.Chart().transform_filter(alt.datum.kind == "example").mark_point(filled=True, size=45, opacity=0.85)
     examples = examples.encode(
         x=across, y=up, color=colour, shape=shape, tooltip=["name:N", "gold:N", "predicted:N", "example:N"]

@@ -71,7 +71,8 @@ def languages(pairs: pl.DataFrame, methods: Sequence[str], reference: str) -> Ch
     )
     return Chart(
         layered(_zero(), rule, dot), table.drop("one", "other", "later"),
-        [Split("pair", values, "show", paper or None)], title="{pair}", height=alt.Step(LINE), page_height=LINE * max(4, table["name"].n_unique()), width=260,
+        [Split("pair", values, "show", paper or None)], title="{pair}", height=alt.Step(LINE),
+        page_height=LINE * max(4, table["name"].n_unique()), width=260,
     )  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def languages(made: pl.DataFrame | None, checked: pl.DataFrame | None, methods: 
     return Chart(
         view, table.drop("family", "script"),
         [Split("method", methods, "method"), Split("kind", [UNSCORED, SCORED], "languages")],
-        title="{method}: languages {kind}", height=alt.Step(LINE), page_height=LINE * max(4, most), width=260, columns=2,
+        title="{method}: languages {kind}", height=alt.Step(LINE), page_height=LINE * max(4, most),
+        width=260, columns=2,
         note="Dots are forecasts with 90 % intervals, crosses scores.",
     )  # fmt: skip

@@ -24,7 +24,7 @@ from isogloss.training.monitor import parallel_states
 # Columns, in this order; all grow with the distance from the source.
 DISTANCES = {
     **{kind: f"{kind} (URIEL+)" for kind in KINDS}, "script": "another script",
-    "pretraining": "less text in CC-100 (log₁₀)", "fertility": "tokens a word, to the source's",
+    "pretraining": "less text in CC-100 (log10)", "fertility": "tokens a word, to the source's",
     "premium": "tokens a sentence, to the source's", "model": "1 - cosine in the model",
     "retrieval": "1 - retrieval in the model",
 }  # fmt: skip
