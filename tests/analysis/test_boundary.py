@@ -13,9 +13,9 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.boundary.classifiers import (
     ANALYSIS,
     SCHEMA,
-    Divided,
-    Half,
-    Witness,
+    SplitStates,
+    LabelledStates,
+    HeadStates,
     angle,
     classifier,
     compare,
@@ -41,13 +41,13 @@ def cloud(seed, classes=3, each=8, width=6, spread=0.6):
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(classes, width))
     gold = np.repeat(np.arange(classes), each)
-    return Half(centres[gold] + spread * generator.normal(size=(len(gold), width)), gold)
+    return LabelledStates(centres[gold] + spread * generator.normal(size=(len(gold), width)), gold)
 
 
 def divided(seed, **sizes):
     half = cloud(seed, each=12, **sizes)
     even = np.arange(len(half.gold)) % 2 == 0
-    return Divided(Half(half.states[even], half.gold[even]), Half(half.states[~even], half.gold[~even]))
+    return SplitStates(LabelledStates(half.states[even], half.gold[even]), LabelledStates(half.states[~even], half.gold[~even]))
 
 
 def turn(seed, width=6):
@@ -55,7 +55,7 @@ def turn(seed, width=6):
 
 
 def turned(given, by):
-    return Divided(*(Half(half.states @ by, half.gold) for half in (given.fitting, given.held)))
+    return SplitStates(*(LabelledStates(half.states @ by, half.gold) for half in (given.fitting, given.held)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -154,16 +154,16 @@ def test_what_compare_gives_is_that_of_loops(seed):
 
 def test_classes_without_examples_enough_are_left_out():
     source, target = divided(0, classes=4), divided(1, classes=4)
-    fewer = Divided(target.fitting.only([1, 2, 3]), target.held)
+    fewer = SplitStates(target.fitting.only([1, 2, 3]), target.held)
     single = [*np.flatnonzero(fewer.fitting.gold != 3).tolist(), int(np.flatnonzero(fewer.fitting.gold == 3)[0])]
-    fewer = Divided(Half(fewer.fitting.states[single], fewer.fitting.gold[single]), fewer.held)
+    fewer = SplitStates(LabelledStates(fewer.fitting.states[single], fewer.fitting.gold[single]), fewer.held)
     fitted = {}
     row = compare(source, fewer, fitted)
     assert (row["classes"], row["n"], list(fitted)) == (2, 12, [(1, 2)])
     assert 0 <= row["angle"] <= 90
-    alone = compare(source, Divided(target.fitting.only([2]), target.held), fitted)
+    alone = compare(source, SplitStates(target.fitting.only([2]), target.held), fitted)
     assert alone == {"classes": 1, "n": 6}
-    nobody = compare(source, Divided(target.fitting, target.held.only([])), {})
+    nobody = compare(source, SplitStates(target.fitting, target.held.only([])), {})
     assert (nobody["agreement"], nobody["source_on_target"], nobody["n"]) == (None, None, 0)
     assert nobody["angle"] is not None
 
@@ -213,13 +213,13 @@ def test_a_run_has_a_row_of_each_language(found, opened_run):
 
 
 def test_halves_are_the_same_items_in_all_languages(opened_run):
-    witness = Witness(opened_run, 32)
+    examples_ = HeadStates(opened_run, 32)
     names = [
         {name for name, fits in zip(part.table["id"], fitting, strict=True) if fits}
-        for part, fitting in zip(witness.parts, witness.fitting, strict=True)
+        for part, fitting in zip(examples_.parts, examples_.fitting, strict=True)
     ]
     assert all(own == names[0] for own in names)
-    assert [len(part) for part in Witness(opened_run, 2).parts] == [14] * 8
+    assert [len(part) for part in HeadStates(opened_run, 2).parts] == [14] * 8
 
 
 def test_points_are_answered_as_the_model_answers_them(found, opened_run):
@@ -253,10 +253,10 @@ def test_the_plane_is_that_of_the_principal_components(found, opened_run):
     points, regions, planes = (found.tables[f"boundary-{name}"] for name in ("points", "regions", "planes"))
     assert regions.schema == pl.Schema(REGION)
     assert planes.schema == pl.Schema(PLANE)
-    witness = Witness(opened_run, 32)
+    examples_ = HeadStates(opened_run, 32)
     cell, stored = next(pair for pair in opened_run.cells if pair[0].label == "deep-prompt")
     stack = opened_run.stack(cell, stored)
-    by_code = dict(zip((str(part.language) for part in witness.parts), witness.states(stack), strict=True))
+    by_code = dict(zip((str(part.language) for part in examples_.parts), examples_.states(stack), strict=True))
     own = points.filter(method="deep-prompt")
     states = np.concatenate([by_code[code] for code in own["language"].unique(maintain_order=True)])
     mean = states.mean(axis=0)

@@ -17,7 +17,7 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment.run import run
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
-from isogloss.stats.permutation import Exchange, exchange, pairs
+from isogloss.stats.permutation import ExchangedDifference, exchange, pairs
 from isogloss.tasks.registry import TASKS
 from models import checkpoint, sib200
 
@@ -64,7 +64,7 @@ def three():
 
 @pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, names in METRICS.items() for metric in names])
 def test_an_exchange_is_one_of_answers(kind, metric):
-    """AnswerSums moved between methods give what the metric says of answers that are exchanged before."""
+    """ScoreTerms moved between methods give what the metric says of answers that are exchanged before."""
     generator = np.random.default_rng(1)
     labels = {"classification": ["x", "y", "z"], "tagging": ["O", "B-PER", "I-PER", "B-LOC"]}.get(
         kind, ["a b", "b", "c"]
@@ -87,7 +87,7 @@ def test_an_exchange_is_one_of_answers(kind, metric):
     exchanged = generator.integers(0, 2, (20, 8)).astype(float)
     (pair,) = pairs(found, ["a", "b"])
     assert (pair.one, pair.other, pair.runs, pair.others) == ("b", "a", [2, 3], [0, 1])
-    drawn = Exchange(found.sums("eng-Latn", metric), pair).differences(exchanged)
+    drawn = ExchangedDifference(found.sums("eng-Latn", metric), pair).differences(exchanged)
     score = TASKS[kind].metrics[metric]
     for row, value in zip(exchanged, drawn, strict=True):
         differences = []

@@ -13,7 +13,7 @@ from isogloss.analysis.format import estimate
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.stats.answers import Answers
-from isogloss.stats.bootstrap import Spread, bootstrap
+from isogloss.stats.bootstrap import BootstrapEstimate, bootstrap
 from isogloss.stats.intervals import Estimate
 
 BOUNDS = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "seeds": pl.Int64}
@@ -35,7 +35,7 @@ def gaps(scores: pl.DataFrame, source: str, metric: str) -> pl.DataFrame:
     return by_seed(test, source, targets).with_columns(pl.lit(len(targets), pl.Int64).alias("targets"))
 
 
-def gap_intervals(answers: Answers, spreads: Mapping[str, Spread]) -> pl.DataFrame:
+def gap_intervals(answers: Answers, spreads: Mapping[str, BootstrapEstimate]) -> pl.DataFrame:
     """Source, mean target, gap, gap relative to the source and target relative to it, of every method.
 
     Means over seeds; of a ratio, over the ratios of the seeds.
@@ -59,7 +59,7 @@ def gap_intervals(answers: Answers, spreads: Mapping[str, Spread]) -> pl.DataFra
     return pl.DataFrame(rows, schema=schema)
 
 
-def scores_intervals(answers: Answers, spreads: Mapping[str, Mapping[str, Spread]]) -> pl.DataFrame:
+def scores_intervals(answers: Answers, spreads: Mapping[str, Mapping[str, BootstrapEstimate]]) -> pl.DataFrame:
     """Scores of every method and language, means over the seeds that have it.
 
     Args:

@@ -58,7 +58,7 @@ SCHEMA: Any = {
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedTexts:
     """Texts of one language as the model reads them, without special tokens.
 
     Args:
@@ -83,7 +83,7 @@ def spaceless(texts: Sequence[str]) -> bool:
     return 2 * sum(len(SPACELESS.findall(text)) for text in texts) > letters
 
 
-def encode(table: pl.DataFrame, tokenizer: Any) -> Encoded:
+def encode(table: pl.DataFrame, tokenizer: Any) -> EncodedTexts:
     """Examples of one language, encoded.
 
     Args:
@@ -95,13 +95,13 @@ def encode(table: pl.DataFrame, tokenizer: Any) -> Encoded:
         ids, spans = _words(sentences, tokenizer)
         ends = np.cumsum([0, *map(len, sentences)])
         tokens = [[token for word in ids[begin:end] for token in word] for begin, end in pairwise(ends)]
-        return Encoded(tokens, _characters([word for own in sentences for word in own]), spans)
+        return EncodedTexts(tokens, _characters([word for own in sentences for word in own]), spans)
     columns = [table[name].to_list() for name in TEXTS if name in table.columns]
     texts = [text for column in columns for text in column]
     own = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
     tokens = [[token for part in own[row :: len(table)] for token in part] for row in range(len(table))]
     words = None if spaceless(texts) else _words([text.split() for text in texts], tokenizer)[1]
-    return Encoded(tokens, _characters(texts), words)
+    return EncodedTexts(tokens, _characters(texts), words)
 
 
 def _words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[list[int]], Int[np.ndarray, "words"]]:
@@ -116,7 +116,7 @@ def _characters(texts: Sequence[str]) -> int:
     return sum(len("".join(text.split())) for text in texts)
 
 
-def measured(encoded: Encoded, tokenizer: Any) -> dict[str, float | int | None]:
+def measured(encoded: EncodedTexts, tokenizer: Any) -> dict[str, float | int | None]:
     """All measures of one language but the ratio (columns of `SCHEMA`).
 
     Words are null where nothing tells them apart; the share of unknown tokens is 0 where a tokenizer has none such.
@@ -133,7 +133,7 @@ def measured(encoded: Encoded, tokenizer: Any) -> dict[str, float | int | None]:
     }  # fmt: skip
 
 
-def ratios(tests: Sequence[Examples], encoded: Sequence[Encoded], *, parallel: bool) -> dict[str, float]:
+def ratios(tests: Sequence[Examples], encoded: Sequence[EncodedTexts], *, parallel: bool) -> dict[str, float]:
     """How many tokens each language takes for one of the source, the first.
 
     Args:

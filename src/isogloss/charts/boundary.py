@@ -67,7 +67,8 @@ def angles(table: pl.DataFrame, methods: Sequence[str], source: str) -> Chart:
     colour = method_colour(methods)
     base = alt.Chart().transform_filter(alt.datum.kind == "target")
     dots = base.mark_circle(size=45, opacity=0.85).encode(
-        x=x, y=alt.Y("source_on_target:Q", title="accuracy in the target of the source's boundary", scale=FREE), color=colour,
+        x=x, y=alt.Y("source_on_target:Q", title="accuracy in the target of the source's boundary", scale=FREE),
+        color=colour,
         tooltip=["name:N", "language:N", "method:N", *numbers(ACCURACIES)],
     )  # fmt: skip
     halves = alt.Chart().transform_filter(alt.datum.kind == "source").mark_rule(strokeDash=[2, 3])

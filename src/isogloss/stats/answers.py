@@ -23,7 +23,7 @@ from isogloss.tasks.registry import TASKS
 
 
 @dataclass(frozen=True, eq=False)
-class AnswerSums:
+class ScoreTerms:
     """What each example adds to every run's score in one language.
 
     Args:
@@ -113,7 +113,7 @@ class Answers:
             return language, len(self.examples[language]), list(range(len(self.examples[language])))
         return "parallel", len(self._places), [self._places[name] for name in self.examples[language]]
 
-    def sums(self, language: str, metric: str) -> AnswerSums:
+    def sums(self, language: str, metric: str) -> ScoreTerms:
         """What each example of a language adds to a metric.
 
         Raises:
@@ -141,7 +141,7 @@ class Answers:
             found = (_of_classes if metric == "macro-f1" else _of_labels)(part)
         classes, run, kind, item, above, below = found
         shape, places = (len(runs) * classes, len(examples)), (run * classes + kind, item)
-        return AnswerSums(runs, classes, *(coo_array((own, places), shape=shape).tocsr() for own in (above, below)))
+        return ScoreTerms(runs, classes, *(coo_array((own, places), shape=shape).tocsr() for own in (above, below)))
 
     @cached_property
     def _places(self) -> dict[str, int]:

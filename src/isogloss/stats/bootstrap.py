@@ -23,7 +23,7 @@ MEASURES = ("source", "target", "gap", "relative-gap", "transfer-ratio")
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class BootstrapEstimate:
     """A measure of every run, and how it would vary with the examples.
 
     Args:
@@ -39,7 +39,7 @@ class Spread:
     freedom: int
 
     @classmethod
-    def of(cls, drawn: Float[np.ndarray, "runs draws"], examples: int, freedom: int) -> Spread:
+    def of(cls, drawn: Float[np.ndarray, "runs draws"], examples: int, freedom: int) -> BootstrapEstimate:
         """From the measure on the examples as they are, and then on each draw."""
         with np.errstate(invalid="ignore"):  # a ratio to a score of 0
             return cls(drawn[:, 0], np.cov(drawn[:, 1:]).reshape(len(drawn), len(drawn)), examples, freedom)
@@ -88,7 +88,7 @@ def resampled(answers: Answers, language: str, metric: str, draws: int) -> Float
 
 def bootstrap(
     answers: Answers, metric: str, together: Iterable[frozenset[str]] = (), *, draws: int = RESAMPLES
-) -> tuple[dict[str, Spread], dict[frozenset[str], dict[str, Spread]]]:
+) -> tuple[dict[str, BootstrapEstimate], dict[frozenset[str], dict[str, BootstrapEstimate]]]:
     """How scores would vary with the examples.
 
     Args:
@@ -106,7 +106,7 @@ def bootstrap(
     languages = {}
     for code in answers.languages:
         drawn, examples = resampled(answers, code, metric, draws), len(answers.examples[code])
-        languages[code] = Spread.of(drawn, examples, examples - 1)
+        languages[code] = BootstrapEstimate.of(drawn, examples, examples - 1)
         for codes in sources:
             if code == answers.source and code in codes:
                 sources[codes] = drawn
@@ -120,7 +120,7 @@ def bootstrap(
         sizes = {name: counts(answers, targets if name == "target" else sorted(codes)) for name in MEASURES}
         if answers.source in codes:
             sizes["source"] = counts(answers, [answers.source])
-        overall[codes] = {name: Spread.of(found[name], *sizes[name]) for name in MEASURES}
+        overall[codes] = {name: BootstrapEstimate.of(found[name], *sizes[name]) for name in MEASURES}
     return languages, overall
 
 

@@ -40,7 +40,7 @@ VARIANCES: dict[str, Any] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class BalancedScores:
     """Scores of target languages, as far as every method has every seed and language.
 
     Args:
@@ -56,7 +56,7 @@ class Cells:
     scores: Float[np.ndarray, "methods seeds languages"]
 
 
-def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[str]) -> Cells:
+def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[str]) -> BalancedScores:
     """The cells of a run directory.
 
     Args:
@@ -72,7 +72,7 @@ def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[s
         code for code in {code for *_, code in values} if all((m, s, code) in values for m in methods for s in seeds)
     )
     table = [[[values[method, seed, code] for code in languages] for seed in seeds] for method in methods]
-    return Cells(list(methods), seeds, languages, np.array(table).reshape(len(methods), len(seeds), len(languages)))
+    return BalancedScores(list(methods), seeds, languages, np.array(table).reshape(len(methods), len(seeds), len(languages)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def _effect(values: np.ndarray, term: tuple[int, ...]) -> np.ndarray:
     return np.asarray(sum(parts))
 
 
-def mixed(cells: Cells) -> tuple[pl.DataFrame, pl.DataFrame]:
+def mixed(cells: BalancedScores) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What each method has over the first, and how much scores vary with what.
 
     Returns:

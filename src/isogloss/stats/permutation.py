@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from isogloss.runtime.seeding import derive
-from isogloss.stats.answers import Answers, AnswerSums
+from isogloss.stats.answers import Answers, ScoreTerms
 
 PERMUTATIONS = 2000  # at the least
 FOR_EACH = 50  # p-value of a family, so that the smallest there can be survives the correction
@@ -57,7 +57,7 @@ def pairs(answers: Answers, methods: Sequence[str]) -> list[Pair]:
     return sorted(found, key=lambda pair: methods.index(pair.other))
 
 
-class Exchange:
+class ExchangedDifference:
     """The mean difference of two methods in a language, when answers are exchanged.
 
     Args:
@@ -65,7 +65,7 @@ class Exchange:
         pair: which has the language.
     """
 
-    def __init__(self, sums: AnswerSums, pair: Pair) -> None:
+    def __init__(self, sums: ScoreTerms, pair: Pair) -> None:
         self.sums = sums
         one, other = sums.rows(pair.runs), sums.rows(pair.others)
         self.totals = [(sums.above[rows].sum(axis=1), sums.below[rows].sum(axis=1)) for rows in (one, other)]
@@ -104,7 +104,7 @@ def exchange(
     of_language = {}
     for code in answers.languages:
         sums = answers.sums(code, metric)
-        there = {place: Exchange(sums, pair) for place, pair in enumerate(chosen) if code in pair.languages}
+        there = {place: ExchangedDifference(sums, pair) for place, pair in enumerate(chosen) if code in pair.languages}
         name, examples, own = answers.drawn_from(code)
         generator = np.random.default_rng(derive("exchange", name))
         found = {place: [one.differences(np.zeros((1, len(own))))] for place, one in there.items()}

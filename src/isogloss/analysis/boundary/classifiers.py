@@ -25,7 +25,7 @@ from scipy.linalg import subspace_angles
 from sklearn.linear_model import LogisticRegression
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
-from isogloss.analysis.boundary.plane import Picture
+from isogloss.analysis.boundary.plane import Projection
 from isogloss.charts import boundary as drawn
 from isogloss.charts.chart import Chart
 from isogloss.data.dataset import Examples
@@ -53,16 +53,16 @@ SCHEMA: Any = {
 
 
 @dataclass(frozen=True)
-class Half:
+class LabelledStates:
     """States with their classes."""
 
     states: Float[np.ndarray, "N H"]
     gold: Int[np.ndarray, "N"]
 
-    def only(self, classes: Sequence[int]) -> Half:
+    def only(self, classes: Sequence[int]) -> LabelledStates:
         """Those of some classes."""
         taken = np.isin(self.gold, classes)
-        return Half(self.states[taken], self.gold[taken])
+        return LabelledStates(self.states[taken], self.gold[taken])
 
     def centroids(self, classes: Sequence[int]) -> Float[np.ndarray, "C H"]:
         """The mean state of each class."""
@@ -70,15 +70,15 @@ class Half:
 
 
 @dataclass(frozen=True)
-class Divided:
+class SplitStates:
     """The examples of one language: those to fit on, and those to be scored on."""
 
-    fitting: Half
-    held: Half
+    fitting: LabelledStates
+    held: LabelledStates
 
-    def only(self, classes: Sequence[int]) -> Divided:
+    def only(self, classes: Sequence[int]) -> SplitStates:
         """Those of some classes."""
-        return Divided(self.fitting.only(classes), self.held.only(classes))
+        return SplitStates(self.fitting.only(classes), self.held.only(classes))
 
 
 def division(names: Sequence[str], labels: Sequence[str]) -> dict[str, bool]:
@@ -93,7 +93,7 @@ def division(names: Sequence[str], labels: Sequence[str]) -> dict[str, bool]:
     return found
 
 
-def classifier(half: Half) -> LogisticRegression:
+def classifier(half: LabelledStates) -> LogisticRegression:
     """Multinomial logistic regression with an L2 penalty, to convergence: the same for the same states."""
     return LogisticRegression(C=1.0, max_iter=ITERATIONS).fit(half.states, half.gold)
 
@@ -119,7 +119,7 @@ def cosine(one: Float[np.ndarray, "C H"], other: Float[np.ndarray, "C H"]) -> fl
     return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
-def compare(source: Divided, target: Divided, fitted: dict[tuple[int, ...], LogisticRegression]) -> dict[str, Any]:
+def compare(source: SplitStates, target: SplitStates, fitted: dict[tuple[int, ...], LogisticRegression]) -> dict[str, Any]:
     """How a boundary that is fitted to the source's states does in a target, and one that is fitted to the target's.
 
     Over the classes of which both languages have examples enough; all null where these are fewer than two.
@@ -165,7 +165,7 @@ def compare(source: Divided, target: Divided, fitted: dict[tuple[int, ...], Logi
     }  # fmt: skip
 
 
-def _answers(model: LogisticRegression, half: Half) -> Int[np.ndarray, "N"]:
+def _answers(model: LogisticRegression, half: LabelledStates) -> Int[np.ndarray, "N"]:
     return np.asarray(model.predict(half.states) if len(half.gold) else half.gold)
 
 
@@ -182,7 +182,7 @@ def taken(tests: Sequence[Examples], most: int, *, parallel: bool) -> list[Examp
     return [test.taken([i for i, name in enumerate(test.table["id"]) if name in wanted]) for test in tests]
 
 
-class Witness:
+class HeadStates:
     """The test examples of all languages, and what each cell makes of them.
 
     Args:
@@ -228,10 +228,10 @@ class Witness:
         divided = []
         for own, gold, fitting in zip(states, self.gold, self.fitting, strict=True):
             moved = (own - centre) / scale
-            divided.append(Divided(Half(moved[fitting], gold[fitting]), Half(moved[~fitting], gold[~fitting])))
+            divided.append(SplitStates(LabelledStates(moved[fitting], gold[fitting]), LabelledStates(moved[~fitting], gold[~fitting])))
         source, *targets = divided
         fitted: dict[tuple[int, ...], LogisticRegression] = {}
-        itself = compare(source, Divided(source.held, source.fitting), fitted)
+        itself = compare(source, SplitStates(source.held, source.fitting), fitted)
         honest = ("angle", "cosine", "source_on_source", "centroid", "classes")
         yield str(self.parts[0].language), {name: value for name, value in itself.items() if name in honest}
         for part, target in zip(self.parts[1:], targets, strict=True):
@@ -256,16 +256,16 @@ def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     chosen = linear_cells(opened_run, options)
     rows, shown = [], {}
     with err.status("boundary: reading the examples") as status:
-        witness = Witness(opened_run, options.examples)
-        picture = Picture.of(opened_run, [cell.label for cell, _ in chosen], witness.parts, witness.gold)
+        examples_ = HeadStates(opened_run, options.examples)
+        picture = Projection.of(opened_run, [cell.label for cell, _ in chosen], examples_.parts, examples_.gold)
         for number, (cell, found) in enumerate(chosen, start=1):
             status.update(f"boundary: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
             stack = opened_run.stack(cell, found)
-            states = witness.states(stack)
+            states = examples_.states(stack)
             common = {"method": cell.label, "seed": cell.seed}
-            rows += [{**common, "language": code, **row} for code, row in witness.compare(states)]
+            rows += [{**common, "language": code, **row} for code, row in examples_.compare(states)]
             if cell.label not in shown:
-                shown[cell.label] = picture.drawn(cell, stack.runs[0], states, witness.labels)
+                shown[cell.label] = picture.drawn(cell, stack.runs[0], states, examples_.labels)
     table = pl.DataFrame(rows, schema=SCHEMA)
     points, regions, planes = (pl.concat(parts) for parts in zip(*shown.values(), strict=True))
     source = str(opened_run.data.source)

@@ -34,7 +34,7 @@ PLANE: Any = {"method": pl.String, "seed": pl.Int64, "variance": pl.Float64, "fa
 
 
 @dataclass(frozen=True)
-class Picture:
+class Projection:
     """Which examples are shown: the same for all methods.
 
     Args:
@@ -54,7 +54,7 @@ class Picture:
         methods: Sequence[str],
         parts: Sequence[Examples],
         gold: Sequence[Int[np.ndarray, "_"]],
-    ) -> Picture:
+    ) -> Projection:
         """The source, the targets with the best and the worst mean score of these methods, and some between them.
 
         Of more classes than can be told apart by colour, those that these languages have most examples of.

@@ -50,7 +50,7 @@ SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Witness:
+class PretrainedReference:
     """What the pre-trained model makes of parallel sentences, to hold every cell against.
 
     Args:
@@ -184,10 +184,10 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     parts = []
     chosen = cells(opened_run, options)
     with err.status("forgetting: before training") as status:
-        witness = Witness(opened_run, parallel)
+        reference = PretrainedReference(opened_run, parallel)
         for number, (cell, found) in enumerate(chosen, start=1):
             status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            parts.append(witness.compare(cell, found))
+            parts.append(reference.compare(cell, found))
     every = pl.concat(parts)
     targets = every.filter(pl.col("language") != str(opened_run.data.source))
     result = AnalysisResult({"forgetting": every})

@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
-from isogloss.analysis.importance.rewind import ALL, NONE, Patient, fisher, tunes_backbone
+from isogloss.analysis.importance.rewind import ALL, NONE, RewindableModel, fisher, tunes_backbone
 from isogloss.charts import importance as drawn
 from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError
@@ -51,20 +51,20 @@ def importance(
     Returns:
         Rows of `SCHEMA`, and rows of `MOVED`.
     """
-    patient = Patient(opened_run, cell, found)
+    rewindable = RewindableModel(opened_run, cell, found)
     test = opened_run.sample(cell, found, opened_run.data.tests, examples)
     tables = []
-    for way, (layer, weights), tuned in patient.states():
-        patient.set(tuned)
+    for way, (layer, weights), tuned in rewindable.states():
+        rewindable.set(tuned)
         about = {"method": cell.label, "seed": cell.seed, "way": way, "layer": layer, "weights": weights}
-        scores = opened_run.scores(patient.stack, cell, test)
+        scores = opened_run.scores(rewindable.stack, cell, test)
         tables.append(scores.with_columns(pl.lit(value).alias(name) for name, value in about.items()))
-    patient.set(patient.tuned)
-    information = fisher(patient, opened_run.sample(cell, found, [opened_run.data.dev], FISHER_EXAMPLES))
+    rewindable.set(rewindable.tuned)
+    information = fisher(rewindable, opened_run.sample(cell, found, [opened_run.data.dev], FISHER_EXAMPLES))
     rows = []
-    for (layer, weights), names in patient.groups.items():
-        difference = torch.cat([(patient.tuned[name] - patient.start[name]).flatten().double() for name in names])
-        before = torch.cat([patient.start[name].flatten().double() for name in names])
+    for (layer, weights), names in rewindable.groups.items():
+        difference = torch.cat([(rewindable.tuned[name] - rewindable.start[name]).flatten().double() for name in names])
+        before = torch.cat([rewindable.start[name].flatten().double() for name in names])
         rows.append(
             {
                 "method": cell.label, "seed": cell.seed, "layer": layer, "weights": weights,
