@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.boundary.boundary import ANALYSIS
 from isogloss.analysis.boundary.classifiers import (
-    ANALYSIS,
     SCHEMA,
-    SplitStates,
-    LabelledStates,
     HeadStates,
+    LabelledStates,
+    SplitStates,
     angle,
     classifier,
     compare,
@@ -47,7 +47,8 @@ def cloud(seed, classes=3, each=8, width=6, spread=0.6):
 def divided(seed, **sizes):
     half = cloud(seed, each=12, **sizes)
     even = np.arange(len(half.gold)) % 2 == 0
-    return SplitStates(LabelledStates(half.states[even], half.gold[even]), LabelledStates(half.states[~even], half.gold[~even]))
+    parts = (LabelledStates(half.states[some], half.gold[some]) for some in (even, ~even))
+    return SplitStates(*parts)
 
 
 def turn(seed, width=6):
@@ -213,10 +214,10 @@ def test_a_run_has_a_row_of_each_language(found, opened_run):
 
 
 def test_halves_are_the_same_items_in_all_languages(opened_run):
-    examples_ = HeadStates(opened_run, 32)
+    head_states = HeadStates(opened_run, 32)
     names = [
         {name for name, fits in zip(part.table["id"], fitting, strict=True) if fits}
-        for part, fitting in zip(examples_.parts, examples_.fitting, strict=True)
+        for part, fitting in zip(head_states.parts, head_states.fitting, strict=True)
     ]
     assert all(own == names[0] for own in names)
     assert [len(part) for part in HeadStates(opened_run, 2).parts] == [14] * 8
@@ -253,10 +254,10 @@ def test_the_plane_is_that_of_the_principal_components(found, opened_run):
     points, regions, planes = (found.tables[f"boundary-{name}"] for name in ("points", "regions", "planes"))
     assert regions.schema == pl.Schema(REGION)
     assert planes.schema == pl.Schema(PLANE)
-    examples_ = HeadStates(opened_run, 32)
+    head_states = HeadStates(opened_run, 32)
     cell, stored = next(pair for pair in opened_run.cells if pair[0].label == "deep-prompt")
     stack = opened_run.stack(cell, stored)
-    by_code = dict(zip((str(part.language) for part in examples_.parts), examples_.states(stack), strict=True))
+    by_code = dict(zip((str(part.language) for part in head_states.parts), head_states.states(stack), strict=True))
     own = points.filter(method="deep-prompt")
     states = np.concatenate([by_code[code] for code in own["language"].unique(maintain_order=True)])
     mean = states.mean(axis=0)

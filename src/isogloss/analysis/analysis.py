@@ -145,7 +145,7 @@ class Analysis:
 
 def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, Finished]]:
     """The cells of the methods that are analysed."""
-    return [(cell, found) for cell, found in opened_run.cells if not options.methods or cell.label in options.methods]
+    return [(cell, stored) for cell, stored in opened_run.cells if not options.methods or cell.label in options.methods]
 
 
 def wanted(table: pl.DataFrame, options: AnalysisOptions) -> pl.DataFrame:

@@ -44,8 +44,8 @@ class Onset:
 
 def observations(history: pl.DataFrame) -> pl.DataFrame:
     """The rows of a history that looking on wrote: scores of the task without a loss."""
-    own = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
-    return own.filter(~pl.col("metric").is_in(MEASURES))
+    scores = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
+    return scores.filter(~pl.col("metric").is_in(MEASURES))
 
 
 def gap_curve(history: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -110,17 +110,17 @@ def onsets(curve: pl.DataFrame) -> pl.DataFrame:
         `method onset learnt growth seeds`
     """
     rows = []
-    for (method,), own in curve.group_by(["method"], maintain_order=True):
-        by_seed = [part.sort("step") for _, part in own.group_by(["seed"], maintain_order=True)]
+    for (method,), of_method in curve.group_by(["method"], maintain_order=True):
+        by_seed = [part.sort("step") for _, part in of_method.group_by(["seed"], maintain_order=True)]
         steps = sorted(set.intersection(*(set(part["step"]) for part in by_seed)))
         gaps, source = (
             np.array([part.filter(pl.col("step").is_in(steps))[name].to_list() for part in by_seed])
             for name in ("gap", "source")
         )
-        found = onset(gaps, source, steps)
+        opening = onset(gaps, source, steps)
         rows.append(
             {
-                "method": method, "onset": found.step, "learnt": found.learnt, "growth": found.growth,
+                "method": method, "onset": opening.step, "learnt": opening.learnt, "growth": opening.growth,
                 "seeds": len(by_seed),
             }
         )  # fmt: skip

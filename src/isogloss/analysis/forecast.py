@@ -94,15 +94,15 @@ def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     """
     others = table.drop_nulls(FROM_SENTENCES).filter(~pl.col("language").is_in(scores["language"].unique().implode()))
     parts = []
-    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
-        known, asked = _predictors(own), _predictors(others)
-        found = forecast(known, own["score"].to_numpy(), asked)
+    for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        known, asked = _predictors(learnt), _predictors(others)
+        made = forecast(known, learnt["score"].to_numpy(), asked)
         least, most = (np.where(np.isfinite(known), known, sign * np.inf) for sign in (1, -1))
         beyond = (asked < least.min(axis=0)) | (asked > most.max(axis=0))
         parts.append(
             others.select(
-                pl.lit(method).alias("method"), "language", pl.Series("expected", found.expected),
-                pl.Series("low", found.low), pl.Series("high", found.high),
+                pl.lit(method).alias("method"), "language", pl.Series("expected", made.expected),
+                pl.Series("low", made.low), pl.Series("high", made.high),
                 pl.Series("outside", beyond.sum(axis=1).astype(np.int64)),
             )
         )  # fmt: skip
@@ -120,13 +120,13 @@ def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
         Rows of `CHECK`.
     """
     parts = []
-    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
-        score = own["score"].to_numpy()
-        found = left_out(_predictors(own), score)
+    for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        score = learnt["score"].to_numpy()
+        made = left_out(_predictors(learnt), score)
         parts.append(
-            own.select(
-                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", found.expected),
-                pl.Series("low", found.low), pl.Series("high", found.high),
+            learnt.select(
+                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", made.expected),
+                pl.Series("low", made.low), pl.Series("high", made.high),
                 pl.Series("baseline", (score.sum() - score) / (len(score) - 1)),
             )
         )  # fmt: skip
@@ -146,16 +146,16 @@ def errors(check: pl.DataFrame) -> pl.DataFrame:
         Rows of `ERROR`; `width` is the mean of the intervals.
     """
     rows: list[dict[str, Any]] = []
-    for (method,), own in check.group_by(["method"], maintain_order=True):
-        score, expected, baseline = (own[name].to_numpy() for name in ("score", "expected", "baseline"))
+    for (method,), checked in check.group_by(["method"], maintain_order=True):
+        score, expected, baseline = (checked[name].to_numpy() for name in ("score", "expected", "baseline"))
         error, of_mean = np.abs(score - expected), np.abs(score - baseline)
         p = _smaller(error, of_mean)
         rows.append(
             {
                 "method": method, "mae": float(error.mean()), "baseline_mae": float(of_mean.mean()), "p": p,
                 "better": p is not None and p < CERTAIN,
-                "coverage": float(own.select(pl.col("score").is_between("low", "high").mean()).item()),
-                "width": float((own["high"] - own["low"]).to_numpy().mean()), "languages": len(own),
+                "coverage": float(checked.select(pl.col("score").is_between("low", "high").mean()).item()),
+                "width": float((checked["high"] - checked["low"]).to_numpy().mean()), "languages": len(checked),
             }
         )  # fmt: skip
     return pl.DataFrame(rows, schema=ERROR)
@@ -172,8 +172,8 @@ def _smaller(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> floa
     return float(test.pvalue)
 
 
-def _predictors(own: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
-    return own.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
+def _predictors(languages: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
+    return languages.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
 
 
 def _charts(results: Results) -> dict[str, Chart]:
@@ -194,13 +194,13 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     with err.status(f"forecast: {len(languages)} languages"):
         table, notes = coordinates(opened_run, languages, parallel)
         check = checks(table, scores)
-    found, error = forecasts(table, scores), errors(check)
+    made, error = forecasts(table, scores), errors(check)
     shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
-    if len(found):
-        shown.append(_expected(found))
+    if len(made):
+        shown.append(_expected(made))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
-    return AnalysisResult({"forecast": found, "forecast-check": check, "forecast-error": error}, shown)
+    return AnalysisResult({"forecast": made, "forecast-check": check, "forecast-error": error}, shown)
 
 
 def _trusted(error: pl.DataFrame) -> Table:
@@ -222,17 +222,17 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(found: pl.DataFrame) -> Table:
-    methods = found["method"].unique(maintain_order=True).to_list()
+def _expected(made: pl.DataFrame) -> Table:
+    methods = made["method"].unique(maintain_order=True).to_list()
     order: Sequence[str] = (
-        found.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
+        made.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
     )
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
         title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
     shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
     for code in order[:SHOWN]:
-        rows = {row["method"]: row for row in found.filter(pl.col("language") == code).iter_rows(named=True)}
+        rows = {row["method"]: row for row in made.filter(pl.col("language") == code).iter_rows(named=True)}
         beyond = max(row["outside"] for row in rows.values())
         shown.add_row(
             f"{code} (unlike any scored: {beyond} of {len(PREDICTORS)})" if beyond else code,

@@ -57,13 +57,13 @@ def measures(states: Float[Tensor, "depths rows H"], languages: list[str]) -> It
     """
     for depth, layer in enumerate(states):
         source, *_ = sentences = layer.split(len(layer) // len(languages))
-        for language, own in zip(languages, sentences, strict=True):
-            yield depth, language, "isotropy", isotropy(own)
-            if own is source:
+        for language, states_of in zip(languages, sentences, strict=True):
+            yield depth, language, "isotropy", isotropy(states_of)
+            if states_of is source:
                 continue
-            yield depth, language, "cka", linear_cka(source, own)
-            yield depth, language, "retrieval", retrieval(source, own)
-            same, others = cosines(source, own)
+            yield depth, language, "cka", linear_cka(source, states_of)
+            yield depth, language, "retrieval", retrieval(source, states_of)
+            same, others = cosines(source, states_of)
             for measure, value in (("cosine", same), ("cosine-others", others), ("margin", same - others)):
                 yield depth, language, measure, value
 
@@ -98,9 +98,9 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
     with err.status("representation: before training") as status:
         memory = parallel_states(parallel, opened_run.backbone)
         before = list(measures(memory.before, memory.languages))
-        for number, (cell, found) in enumerate(chosen, start=1):
+        for number, (cell, stored) in enumerate(chosen, start=1):
             status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            states = opened_run.trace(opened_run.stack(cell, found), memory)
+            states = opened_run.trace(opened_run.stack(cell, stored), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [
                 (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))
@@ -113,10 +113,10 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
         title=f"source and {len(parallel.languages) - 1} targets, {len(parallel)} sentences; the mean over layers",
     )  # fmt: skip
     last = targets.filter(pl.col("depth") == targets["depth"].max())
-    for (method, measure), own in targets.filter(pl.col("depth") > 0).group_by(
+    for (method, measure), rows_of in targets.filter(pl.col("depth") > 0).group_by(
         "method", "measure", maintain_order=True
     ):
-        parts = own, last.filter(method=method, measure=measure)
+        parts = rows_of, last.filter(method=method, measure=measure)
         shown = [f"{part[when].to_numpy().mean():.3f}" for part in parts for when in ("before", "after")]
         table.add_row(Text(str(method)), NAMES[str(measure)], *shown)
     return AnalysisResult({"representation": every}, [table])

@@ -61,19 +61,19 @@ def significance(answers: Answers, metric: str, chosen: Sequence[Pair]) -> pl.Da
     by_language, overall = bootstrap(answers, metric, {pair.languages for pair in chosen})
     p_language, p_overall = exchange(answers, metric, chosen)
     rows = []
-    for place, pair in enumerate(chosen):
+    for number, pair in enumerate(chosen):
         names = {"one": pair.one, "other": pair.other}
-        for code, spread in by_language.items():
+        for code, estimated in by_language.items():
             if code in pair.languages and code != answers.source:
-                found = spread.difference(pair.runs, pair.others)
-                about = {"scope": "language", "language": code, "p_items": p_language[place, code]}
-                rows.append(names | about | _columns(found) | {"n": spread.examples})
+                difference = estimated.difference(pair.runs, pair.others)
+                about = {"scope": "language", "language": code, "p_items": p_language[number, code]}
+                rows.append(names | about | _columns(difference) | {"n": estimated.examples})
         for scope in OVERALL:
-            spread = overall[pair.languages][scope]
-            found = spread.difference(pair.runs, pair.others)
+            estimated = overall[pair.languages][scope]
+            difference = estimated.difference(pair.runs, pair.others)
             about = {"scope": scope, "language": answers.source if scope == "source" else None}
-            about["p_items"] = p_overall.get((place, scope))
-            rows.append(names | about | _columns(found) | {"n": spread.examples})
+            about["p_items"] = p_overall.get((number, scope))
+            rows.append(names | about | _columns(difference) | {"n": estimated.examples})
     table = pl.DataFrame(rows, schema=SCHEMA)
     of_one = pl.col("scope") == "language"
     families = [
@@ -83,8 +83,14 @@ def significance(answers: Answers, metric: str, chosen: Sequence[Pair]) -> pl.Da
     return pl.concat([_corrected(family) for family in families]) if families else table
 
 
-def _columns(found: Estimate) -> dict[str, float | int | None]:
-    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p, "seeds": found.seeds}
+def _columns(difference: Estimate) -> dict[str, float | int | None]:
+    return {
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "p": difference.p,
+        "seeds": difference.seeds,
+    }
 
 
 def _corrected(family: pl.DataFrame) -> pl.DataFrame:
@@ -121,9 +127,9 @@ def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
     Returns:
         The rows of it that are of means, corrected by Holm over these alone, scope by scope.
     """
-    own = both_ways(table).filter(pl.col("other") == reference, pl.col("scope") != "language")
-    families = own.partition_by("scope", maintain_order=True)
-    return pl.concat([_corrected(family) for family in families]) if families else own
+    held = both_ways(table).filter(pl.col("other") == reference, pl.col("scope") != "language")
+    families = held.partition_by("scope", maintain_order=True)
+    return pl.concat([_corrected(family) for family in families]) if families else held
 
 
 def _charts(results: Results) -> dict[str, Chart]:

@@ -138,19 +138,21 @@ def ratios(tests: Sequence[Examples], encoded: Sequence[EncodedTexts], *, parall
 
     Args:
         tests: the examples of each language.
-        encoded: the same, encoded.
+        encoded: their tokens.
         parallel: whether an id means the same text in every language: then it is over the texts that both have, else
             of the mean lengths of texts.
     """
-    found, of_source = {}, dict(zip(tests[0].table["id"], encoded[0].lengths.tolist(), strict=True))
-    for test, own in zip(tests, encoded, strict=True):
-        lengths = dict(zip(test.table["id"], own.lengths.tolist(), strict=True))
+    ratio_of, of_source = {}, dict(zip(tests[0].table["id"], encoded[0].lengths.tolist(), strict=True))
+    for test, texts in zip(tests, encoded, strict=True):
+        lengths = dict(zip(test.table["id"], texts.lengths.tolist(), strict=True))
         common = lengths.keys() & of_source.keys()
         if not parallel:
-            found[str(test.language)] = float(own.lengths.mean() / encoded[0].lengths.mean())
+            ratio_of[str(test.language)] = float(texts.lengths.mean() / encoded[0].lengths.mean())
         elif common:
-            found[str(test.language)] = sum(map(lengths.__getitem__, common)) / sum(map(of_source.__getitem__, common))
-    return found
+            ratio_of[str(test.language)] = sum(map(lengths.__getitem__, common)) / sum(
+                map(of_source.__getitem__, common)
+            )
+    return ratio_of
 
 
 def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
@@ -173,13 +175,15 @@ def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFram
             sum(map(len, tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
             for texts in given.texts
         ]
-        found = {str(language): own / tokens[0] for language, own in zip(given.languages, tokens, strict=True)}
-        ratio, honest = ratio | found, set(found)
+        ratio_of = {
+            str(language): tokens_of / tokens[0] for language, tokens_of in zip(given.languages, tokens, strict=True)
+        }
+        ratio, honest = ratio | ratio_of, set(ratio_of)
     rows = []
-    for test, own in zip(data.tests, encoded, strict=True):
+    for test, tokens_of in zip(data.tests, encoded, strict=True):
         code = str(test.language)
         rows.append(
-            {"language": code, **measured(own, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
+            {"language": code, **measured(tokens_of, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
         )
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -220,8 +224,8 @@ def _related(related: pl.DataFrame) -> Table:
         title="the gap of a language and what the tokenizer makes of it",
     )  # fmt: skip
     for row in related.filter(pl.col("of") == "gap", pl.col("spearman").is_not_null()).iter_rows(named=True):
-        own = estimate(row["spearman"], row["low"], row["high"], places=2, sign=True)
-        shown.add_row(Text(row["method"]), MEASURES[row["measure"]], own, p_value(row["p_holm"]), str(row["n"]))
+        interval = estimate(row["spearman"], row["low"], row["high"], places=2, sign=True)
+        shown.add_row(Text(row["method"]), MEASURES[row["measure"]], interval, p_value(row["p_holm"]), str(row["n"]))
     return shown
 
 

@@ -55,12 +55,12 @@ def placed(languages: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
     places = {code: Language.parse(code).place for code in languages}
     seen: dict[tuple[float, float], int] = {}
     rows = []
-    for code, place in places.items():
-        if place is not None:  # languages of one place (scripts and regions of one language) stand side by side
-            rows.append((code, place[0], place[1] + CELL * seen.get(place, 0)))
-            seen[place] = seen.get(place, 0) + 1
+    for code, home in places.items():
+        if home is not None:  # languages of one place (scripts and regions of one language) stand side by side
+            rows.append((code, home[0], home[1] + CELL * seen.get(home, 0)))
+            seen[home] = seen.get(home, 0) + 1
     schema = {"language": pl.String, "latitude": pl.Float64, "longitude": pl.Float64}
-    missing = [Language.parse(code).name for code, place in places.items() if place is None]
+    missing = [Language.parse(code).name for code, home in places.items() if home is None]
     return pl.DataFrame(rows, schema=schema, orient="row"), missing
 
 

@@ -61,7 +61,7 @@ class RunGroup:
     def targets(self) -> list[Language]:
         """Every language but the source, by name."""
         codes = set(self.scores["language"]) - {str(self.source)}
-        return sorted((Language.parse(code) for code in codes), key=lambda own: (own.name, own))
+        return sorted((Language.parse(code) for code in codes), key=lambda language: (language.name, language))
 
     @cached_property
     def by_language(self) -> pl.DataFrame:
@@ -97,16 +97,16 @@ def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[Ru
     """
     opened_runs = [OpenedRun.of(folder) for folder in folders]
     names = _names(opened_runs)
-    groups: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
+    alike: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
     for name, opened_run in zip(names, opened_runs, strict=True):
         assert opened_run.spec.source is not None  # specs are stored as resolved
         key = opened_run.stored.table("scores")["task"][0], opened_run.metric, opened_run.spec.source
-        groups.setdefault(key, {})[name] = opened_run
-    found = [_run_group(*key, own, reference, several=len(folders) > 1) for key, own in groups.items()]
-    methods = [method for run_group in found for method in run_group.methods]
+        alike.setdefault(key, {})[name] = opened_run
+    groups = [_run_group(*key, of_group, reference, several=len(folders) > 1) for key, of_group in alike.items()]
+    methods = [method for run_group in groups for method in run_group.methods]
     if reference is not None and reference not in methods:
         raise unknown("method to hold the others against", reference, methods)
-    return found
+    return groups
 
 
 def _names(opened_runs: Sequence[OpenedRun]) -> list[str]:
@@ -125,12 +125,12 @@ def _run_group(
     tables: dict[str, list[pl.DataFrame]] = {}
     calls: dict[str, dict[str, str]] = {}
     for name, opened_run in opened_runs.items():
-        own = opened_run.stored.table("scores").filter(split="test", metric=metric)
-        labels = in_order(own["method"].unique(maintain_order=True).to_list(), list(opened_run.spec.methods))
+        scored = opened_run.stored.table("scores").filter(split="test", metric=metric)
+        labels = in_order(scored["method"].unique(maintain_order=True).to_list(), list(opened_run.spec.methods))
         called = calls[name] = {label: f"{name}: {label}" if several else label for label in labels}
         methods += called.values()
-        records |= {called[cell.label]: found.record for cell, found in opened_run.cells}
-        scores.append(_renamed(own, called))
+        records |= {called[cell.label]: stored.record for cell, stored in opened_run.cells}
+        scores.append(_renamed(scored, called))
         history.append(_renamed(opened_run.stored.table("history"), called))
         now = fingerprint(opened_run.stored)
         for title, (_, before) in sorted(kept(opened_run.stored).items()):
@@ -139,7 +139,7 @@ def _run_group(
                 tables.setdefault(title, []).append(_renamed(pl.read_parquet(file), called, name))
                 if before != now:
                     stale.append(f"{name}: {title}" if several else title)
-    found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
+    gathered = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
     every, left_out = pl.concat(scores), sorted(unlike(opened_runs)) if len(opened_runs) > 1 else []
     first = reference if reference in methods else methods[0]
     if len(opened_runs) > 1:  # what was found of each alone is over its own languages
@@ -149,20 +149,20 @@ def _run_group(
                 "compare; score them with the same data and limits, or report them one by one"
             )
         every = every.filter(~pl.col("language").is_in(left_out))
-        alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
-        found = {title: table for title, table in found.items() if title not in alone}
-        found |= together(opened_runs, calls, every, first)
-    if "significance" in found:
-        found["significance-reference"] = against(found["significance"], first)
+        alone = [title for title in gathered if title.startswith(("gap", "significance", "scores"))]
+        gathered = {title: table for title, table in gathered.items() if title not in alone}
+        gathered |= together(opened_runs, calls, every, first)
+    if "significance" in gathered:
+        gathered["significance-reference"] = against(gathered["significance"], first)
     runs = {method: name for name, called in calls.items() for method in called.values()}
     return RunGroup(
-        task, metric, Language.parse(source), methods, first, opened_runs, every, pl.concat(history), found, records,
+        task, metric, Language.parse(source), methods, first, opened_runs, every, pl.concat(history), gathered, records,
         runs, stale, left_out,
     )  # fmt: skip
 
 
 def _renamed(table: pl.DataFrame, called: dict[str, str], run: str | None = None) -> pl.DataFrame:
-    there = [name for name in OF_METHODS if name in table.columns]
-    if not there and run is not None:
+    present = [name for name in OF_METHODS if name in table.columns]
+    if not present and run is not None:
         return table.select(pl.lit(run).alias("run"), pl.all())
-    return table.with_columns(pl.col(name).replace(called) for name in there)
+    return table.with_columns(pl.col(name).replace(called) for name in present)

@@ -33,8 +33,8 @@ class RidgeFit:
         level: what is expected at the centre.
         slopes: a spread's worth of each predictor.
         scale: `plain` or `logit`.
-        least: of each predictor that it was fitted to.
-        most: likewise.
+        least: the least value of each predictor that it was fitted to.
+        most: the greatest value of each.
     """
 
     centre: Float[np.ndarray, "predictors"]
@@ -137,9 +137,9 @@ def forecast(
         others: predictors of the others.
     """
     keep = ~np.eye(len(scores), dtype=bool)
-    fits = [fit(predictors[own], scores[own]) for own in keep]
-    own = np.stack([found.both(row[None])[:, 0] for found, row in zip(fits, predictors, strict=True)])
-    low, high = _bounds(np.stack([found.both(others) for found in fits]), np.abs(scores[:, None] - own))
+    fits = [fit(predictors[rest], scores[rest]) for rest in keep]
+    unseen = np.stack([left.both(row[None])[:, 0] for left, row in zip(fits, predictors, strict=True)])
+    low, high = _bounds(np.stack([left.both(others) for left in fits]), np.abs(scores[:, None] - unseen))
     return Forecast(fit(predictors, scores).expected(others), low, high)
 
 

@@ -60,8 +60,8 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
         Rows of `SCHEMA`; `n` languages, `control` null but in partial correlations.
     """
     rows: list[dict[str, Any]] = []
-    for (method,), own in scores.group_by(["method"], maintain_order=True):
-        both = own.join(table, on="language", maintain_order="left")
+    for (method,), of_method in scores.group_by(["method"], maintain_order=True):
+        both = of_method.join(table, on="language", maintain_order="left")
         control = next((name for name in CONTROLS if _varies(both[name].drop_nulls().to_numpy())), None)
         for of in OF:
             for coefficient in COEFFICIENTS:
@@ -82,18 +82,18 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 def _correlation(both: pl.DataFrame, of: str, distance: str, coefficient: str, control: str | None) -> dict[str, Any]:
     held = [control] if coefficient == "partial" and control is not None else []
     known = both.select(of, distance, *(name for name in held if name != distance)).drop_nulls()
-    found: dict[str, Any] = {"n": len(known), "control": held[0] if held else None}
+    about: dict[str, Any] = {"n": len(known), "control": held[0] if held else None}
     x, y = known[distance].to_numpy(), known[of].to_numpy()
     if not (_varies(x) and _varies(y)) or (coefficient == "partial" and held in ([], [distance])):
-        return found
+        return about
     if coefficient == "spearman":
-        own = spearman(x, y)
-        return found | {"value": own["spearman"], **{name: own[name] for name in ("low", "high", "p")}}
+        ranks = spearman(x, y)
+        return about | {"value": ranks["spearman"], **{name: ranks[name] for name in ("low", "high", "p")}}
     if held:
         x, y = (_without(values, known[held[0]].to_numpy()) for values in (x, y))
         if not (_varies(x) and _varies(y)):
-            return found
-    return found | pearson(x, y, held=len(held))
+            return about
+    return about | pearson(x, y, held=len(held))
 
 
 def _varies(values: Float[np.ndarray, "n"]) -> bool:
@@ -141,23 +141,23 @@ def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     with err.status("distance"):
         table, notes = coordinates(opened_run, targets, parallel)
     scores = target_scores(opened_run, options)
-    found = correlations(table, scores)
+    related = correlations(table, scores)
     return AnalysisResult(
-        {"distance": table, "distance-correlation": found},
-        [_shown(found), *map(Text, [*notes, *_unknown(table)])],
+        {"distance": table, "distance-correlation": related},
+        [_shown(related), *map(Text, [*notes, *_unknown(table)])],
     )
 
 
-def _shown(found: pl.DataFrame) -> Table:
-    partial = found.filter(pl.col("control").is_not_null())["control"]
+def _shown(related: pl.DataFrame) -> Table:
+    partial = related.filter(pl.col("control").is_not_null())["control"]
     given = f"given {DISTANCES[partial[0]]}" if len(partial) else "partial"
     shown = Table(
         "method", "distance", "Pearson's r", "Spearman's rho", given, "p (Holm)", "languages", box=box.SIMPLE_HEAD,
         title="the gap of a language and its distance from the source",
     )  # fmt: skip
-    of_gap = found.filter(pl.col("of") == "gap")
-    for (method, distance), own in of_gap.group_by(["method", "distance"], maintain_order=True):
-        by = {row["coefficient"]: row for row in own.iter_rows(named=True)}
+    of_gap = related.filter(pl.col("of") == "gap")
+    for (method, distance), rows in of_gap.group_by(["method", "distance"], maintain_order=True):
+        by = {row["coefficient"]: row for row in rows.iter_rows(named=True)}
         if by["pearson"]["value"] is None:
             continue
         p = by["spearman"]["p_holm"]
@@ -175,12 +175,12 @@ def _estimate(row: dict[str, Any]) -> str:
 def _unknown(table: pl.DataFrame) -> list[str]:
     """Which languages lack distances that others have."""
     names = short_codes(table["language"].to_list())
-    found = []
+    notes = []
     for name, label in DISTANCES.items():
         lacking = table.filter(pl.col(name).is_null())["language"].to_list()
         if 0 < len(lacking) < len(table):
-            found.append(f"{label} not known of {', '.join(names[code] for code in lacking)}")
-    return found
+            notes.append(f"{label} not known of {', '.join(names[code] for code in lacking)}")
+    return notes
 
 
 ANALYSIS = Analysis(

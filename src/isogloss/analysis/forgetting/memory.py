@@ -67,17 +67,17 @@ class PretrainedReference:
             word_losses(opened_run.backbone, self.memory) if opened_run.backbone.vocabulary is not None else None
         )
 
-    def compare(self, cell: Cell, found: Finished) -> pl.DataFrame:
+    def compare(self, cell: Cell, stored: Finished) -> pl.DataFrame:
         """What a cell remembers.
 
         Args:
             cell: one of the directory's.
-            found: where it is stored.
+            stored: where it is stored.
 
         Returns:
             Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
         """
-        stack, memory = self.opened_run.stack(cell, found), self.memory
+        stack, memory = self.opened_run.stack(cell, stored), self.memory
         states = self.opened_run.trace(stack, memory)
         after = self.before if states is memory.before else memory.measures(states)
         common = {"method": cell.label, "seed": cell.seed, "sentences": self.sentences}
@@ -132,9 +132,9 @@ def against_gap(table: pl.DataFrame) -> pl.DataFrame:
     rows = []
     known = table.drop_nulls("gap")
     methods: list[str | None] = [None, *known["method"].unique(maintain_order=True)]
-    for (measure,), own in known.group_by(["measure"], maintain_order=True):
+    for (measure,), of_measure in known.group_by(["measure"], maintain_order=True):
         for method in methods:
-            part = own if method is None else own.filter(pl.col("method") == method)
+            part = of_measure if method is None else of_measure.filter(pl.col("method") == method)
             runs = [
                 [run.select("fallen", "gap").to_numpy() for _, run in of_method.group_by("seed", maintain_order=True)]
                 for _, of_method in part.group_by("method", maintain_order=True)
@@ -185,9 +185,9 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     chosen = cells(opened_run, options)
     with err.status("forgetting: before training") as status:
         reference = PretrainedReference(opened_run, parallel)
-        for number, (cell, found) in enumerate(chosen, start=1):
+        for number, (cell, stored) in enumerate(chosen, start=1):
             status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            parts.append(reference.compare(cell, found))
+            parts.append(reference.compare(cell, stored))
     every = pl.concat(parts)
     targets = every.filter(pl.col("language") != str(opened_run.data.source))
     result = AnalysisResult({"forgetting": every})

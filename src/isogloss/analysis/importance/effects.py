@@ -38,21 +38,21 @@ MOVED: Any = {
 
 
 def importance(
-    opened_run: OpenedRun, cell: Cell, found: Finished, *, examples: int
+    opened_run: OpenedRun, cell: Cell, stored: Finished, *, examples: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Scores of a model with groups of its weights set back, and how far each has moved.
 
     Args:
         opened_run: a run directory.
         cell: one of its cells, of a method that tunes the backbone.
-        found: where it is stored.
+        stored: where it is stored.
         examples: of each target's test split, evenly spread, and as many of the source's as of all targets'.
 
     Returns:
         Rows of `SCHEMA`, and rows of `MOVED`.
     """
-    rewindable = RewindableModel(opened_run, cell, found)
-    test = opened_run.sample(cell, found, opened_run.data.tests, examples)
+    rewindable = RewindableModel(opened_run, cell, stored)
+    test = opened_run.sample(cell, stored, opened_run.data.tests, examples)
     tables = []
     for way, (layer, weights), tuned in rewindable.states():
         rewindable.set(tuned)
@@ -60,7 +60,7 @@ def importance(
         scores = opened_run.scores(rewindable.stack, cell, test)
         tables.append(scores.with_columns(pl.lit(value).alias(name) for name, value in about.items()))
     rewindable.set(rewindable.tuned)
-    information = fisher(rewindable, opened_run.sample(cell, found, [opened_run.data.dev], FISHER_EXAMPLES))
+    information = fisher(rewindable, opened_run.sample(cell, stored, [opened_run.data.dev], FISHER_EXAMPLES))
     rows = []
     for (layer, weights), names in rewindable.groups.items():
         difference = torch.cat([(rewindable.tuned[name] - rewindable.start[name]).flatten().double() for name in names])
@@ -102,8 +102,10 @@ def effects(scores: pl.DataFrame, source: str) -> pl.DataFrame:
         reference = long.filter(way=other, weights=weights).select(
             "method", "seed", "of", pl.col("value").alias("than")
         )
-        own = long.filter(pl.col("way") == way, pl.col("weights") != NONE).join(reference, on=["method", "seed", "of"])
-        tables.append(own.with_columns((sign * (pl.col("value") - pl.col("than"))).alias("effect")))
+        changed = long.filter(pl.col("way") == way, pl.col("weights") != NONE).join(
+            reference, on=["method", "seed", "of"]
+        )
+        tables.append(changed.with_columns((sign * (pl.col("value") - pl.col("than"))).alias("effect")))
     return summarised(pl.concat(tables), ["method", "way", "layer", "weights", "of"], "effect")
 
 
@@ -120,15 +122,15 @@ def _charts(results: Results) -> dict[str, Chart]:
 
 
 def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
-    chosen = [(cell, found) for cell, found in cells(opened_run, options) if tunes_backbone(cell)]
+    chosen = [(cell, stored) for cell, stored in cells(opened_run, options) if tunes_backbone(cell)]
     if not chosen:
         raise IsoglossError("no method of this run tunes the backbone itself")
     scores, moved = [], []
     with err.status("") as status:
-        for number, (cell, found) in enumerate(chosen, start=1):
+        for number, (cell, stored) in enumerate(chosen, start=1):
             status.update(f"importance: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            own, distance = importance(opened_run, cell, found, examples=options.examples)
-            scores.append(own)
+            scored, distance = importance(opened_run, cell, stored, examples=options.examples)
+            scores.append(scored)
             moved.append(distance)
     every = pl.concat(scores)
     effect = effects(every, str(opened_run.data.source))
@@ -138,8 +140,8 @@ def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     )  # fmt: skip
     rewound = effect.filter(pl.col("way") == "rewind", pl.col("weights") != ALL)
     wide = rewound.pivot(on="of", index=["method", "layer", "weights"], values="effect")
-    for (method,), own in wide.group_by(["method"], maintain_order=True):
-        for row in own.sort(pl.col("gap").abs(), descending=True).head(5).iter_rows(named=True):
+    for (method,), scored in wide.group_by(["method"], maintain_order=True):
+        for row in scored.sort(pl.col("gap").abs(), descending=True).head(5).iter_rows(named=True):
             where = row["weights"] if row["layer"] is None else f"layer {row['layer'] + 1} {row['weights']}"
             table.add_row(str(method), where, *(f"{row[of]:+.3f}" for of in ("source", "target", "gap")))
     return AnalysisResult(

@@ -35,8 +35,8 @@ class RewindableModel:
         found: where its weights are.
     """
 
-    def __init__(self, opened_run: OpenedRun, cell: Cell, found: Finished) -> None:
-        self.stack = opened_run.stack(cell, found)
+    def __init__(self, opened_run: OpenedRun, cell: Cell, stored: Finished) -> None:
+        self.stack = opened_run.stack(cell, stored)
         self.run = self.stack.runs[0]
         self.masters = masters_of(self.run)
         self.tuned = {f"part.{name}": value.clone() for name, value in self.masters.named().items()}
@@ -45,7 +45,7 @@ class RewindableModel:
         }
         fresh = new_head(
             opened_run.backbone, cell.settings, classes=len(opened_run.data.labels),
-            verbalizer=opened_run.verbalizer(cell, found),
+            verbalizer=opened_run.verbalizer(cell, stored),
             generator=torch.Generator().manual_seed(derive("init", cell.seed)),
         )  # fmt: skip
         self.tuned |= {f"head.{name}": value.clone() for name, value in self.run.head.state_dict().items()}
@@ -70,12 +70,12 @@ class RewindableModel:
         names, head = list(self.tuned), self.head
         yield "tuned", (None, NONE), names
         yield "rewind", (None, ALL), []
-        for group, own in self.groups.items():
-            yield "rewind", group, [name for name in names if name not in own]
+        for group, members in self.groups.items():
+            yield "rewind", group, [name for name in names if name not in members]
         yield "transplant", (None, NONE), head
-        for group, own in self.groups.items():
-            if own is not head:
-                yield "transplant", group, [*own, *head]
+        for group, members in self.groups.items():
+            if members is not head:
+                yield "transplant", group, [*members, *head]
 
 
 def masters_of(run: Run) -> MasterWeights:
