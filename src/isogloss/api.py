@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -139,6 +139,7 @@ def analyze(
     parallel: Path_ | None = None,
     sentences: int = 100,
     reference: str | None = None,
+    show: Callable[[AnalysisOutcome], None] | None = None,
 ) -> dict[str, AnalysisResult]:
     """Find out where the gap comes from: tables and charts, kept in the run directory too.
 
@@ -150,6 +151,7 @@ def analyze(
         parallel: a folder of parallel sentences in SIB-200's layout; None: what the spec names, or the run's own data.
         sentences: of them, of each language.
         reference: the method that others are held against; None: the first.
+        show: is given each analysis's outcome as soon as it is there, and why one was left out.
 
     Returns:
         What each analysis found, by its name.
@@ -161,7 +163,13 @@ def analyze(
         list(methods), examples=examples, parallel=None if parallel is None else Path(parallel), sentences=sentences,
         reference=reference,
     )  # fmt: skip
-    raise NotImplementedError(options)
+    results = {}
+    for outcome in carry_out_analyses(Path(folder), names, options):
+        if show is not None:
+            show(outcome)
+        if outcome.result is not None:
+            results[outcome.name] = outcome.result
+    return results
 
 
 def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, reference: str | None = None) -> Path:

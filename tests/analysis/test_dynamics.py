@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isogloss.analysis.dynamics import gap_curve, gap_curves, onset, onsets
+from isogloss.analysis.dynamics import gap_chart, gap_curve, onset, onsets
+from isogloss.charts.export import svg
 
 
 def learnt(observations=25, at=4.0):
@@ -71,11 +72,12 @@ def test_curves_are_drawn_around_their_means_however_wide_the_intervals():
     curve = pl.DataFrame(rows, schema=["method", "seed", "step", "source", "target"], orient="row")
     curve = curve.with_columns((pl.col("source") - pl.col("target")).alias("gap"))
     opened = pl.DataFrame({"method": ["a"], "onset": [None]}, schema={"method": pl.String, "onset": pl.Int64})
-    drawn = gap_curves(curve, opened)
-    assert [words.get_text() for words in drawn.axes[2].texts] == ["no lasting growth beyond noise"]
-    at_20 = gap_curves(curve, opened.with_columns(pl.lit(20).alias("onset")))
-    assert [words.get_text() for words in at_20.axes[2].texts] == ["● onset of growth beyond noise"]
-    source, target, gap = (axes.get_ylim() for axes in drawn.axes)
-    assert source == pytest.approx((0.55, 0.675))  # all means are 0.6: the interval is 2.5 to either side
-    assert target == pytest.approx((0.208, 0.233))
-    assert gap == pytest.approx((0.368, 0.393))
+    drawn = gap_chart(curve, opened, ["a"])
+    assert ">gap (no lasting growth beyond noise)</text>" in svg(drawn)
+    at_20 = gap_chart(curve, opened.with_columns(pl.lit(20).alias("onset")), ["a"])
+    assert ">gap (● growth beyond noise begins)</text>" in svg(at_20)
+    assert at_20.table.filter("onset").select("curve", "step").rows() == [("gap", 20)]
+    bounds = {name: (part["low"].min(), part["high"].max()) for (name,), part in drawn.table.group_by("curve")}
+    assert bounds["source"] == pytest.approx((0.55, 0.65))  # all means are 0.6: the interval is 2.5 to either side
+    assert bounds["target"] == pytest.approx((0.21, 0.23))  # there the seeds do not differ
+    assert bounds["gap"] == pytest.approx((0.368, 0.392))

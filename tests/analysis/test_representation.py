@@ -7,6 +7,7 @@ import torch
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.representation import ANALYSIS, NAMES, SCHEMA, measures
+from isogloss.analysis.run import charts_of
 from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -40,7 +41,7 @@ def found(opened_run):
     return ANALYSIS.find(opened_run, AnalysisOptions(sentences=SENTENCES))
 
 
-def test_only_what_a_head_stands_on_stays(found):
+def test_only_what_a_head_stands_on_stays(found, opened_run):
     table = found.tables["representation"]
     assert table.schema == pl.Schema(SCHEMA)
     assert set(table["sentences"]) == {SENTENCES}
@@ -53,7 +54,8 @@ def test_only_what_a_head_stands_on_stays(found):
         assert (own["before"] == own["after"]).all() == (method == "linear-probe"), method
     for _, own in cka.group_by("depth", "language"):
         assert own["before"].n_unique() == 1  # of the same pre-trained model
-    assert set(found.figures) == {"representation"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"representation"}
 
 
 def test_values_are_those_of_states_taken_one_by_one(opened_run, found):

@@ -5,6 +5,7 @@ import pytest
 
 from decoders import byte_tokenizer
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.run import charts_of
 from isogloss.analysis.tokenization import ANALYSIS, SCHEMA, comparable, encode, measured, ratios, spaceless
 from isogloss.api import run
 from isogloss.data.dataset import Examples, open_data
@@ -137,7 +138,9 @@ def opened_run(tmp_path_factory):
 def test_a_run_has_tables_of_its_tokens(opened_run):
     found = ANALYSIS.find(opened_run, AnalysisOptions())
     table, related, groups = found.tables.values()
-    assert set(found.figures) == {"tokenization"}
+    chart = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)["tokenization"]
+    hollow = chart.table.filter("hollow")["language"].unique().to_list()
+    assert sorted(hollow) == ["lim-Latn", "vec-Latn"]
     assert table.schema == pl.Schema(SCHEMA)
     assert table["language"][0] == "eng-Latn"
     assert table["parallel"].all()

@@ -18,7 +18,7 @@ from isogloss.experiment.evaluate import scores_table
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
-from isogloss.stats.bootstrap import MEASURES, Spread, bootstrap, resampled
+from isogloss.stats.bootstrap import MEASURES, BootstrapEstimate, bootstrap, resampled
 from isogloss.stats.intervals import combined, crossed, holm
 from isogloss.tasks.registry import TASKS
 from models import WORDS, checkpoint, sib200
@@ -314,7 +314,7 @@ def spread_of(right, parallel):
     else:
         covariance = sum(map(np.cov, right)) / examples / languages**2
         freedom = languages * (examples - 1)
-    return Spread(right.mean(axis=(0, 2)), covariance, examples, freedom)
+    return BootstrapEstimate(right.mean(axis=(0, 2)), covariance, examples, freedom)
 
 
 def test_a_bootstrap_of_many_draws_is_what_simulations_take_it_for():

@@ -38,9 +38,15 @@ def read_hub(
         revision: the commit; an experiment takes one for all splits and languages.
 
     Raises:
-        IsoglossError: it cannot be fetched, or lacks a column.
+        IsoglossError: the package `datasets` is not installed, or the split cannot be fetched or lacks a column.
     """
-    import datasets
+    try:
+        import datasets
+    except ImportError:
+        raise IsoglossError(
+            f"{card.name} ({code}, {split}) lies on the hub, and to read it takes the package datasets, which is not "
+            "installed; pip install 'isogloss[hub]', or set data.path to a local copy"
+        ) from None
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     refusals = (HfHubHTTPError, OfflineModeIsEnabled)

@@ -39,14 +39,14 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
             tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
             hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
         asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
-        own = torch.cat(
+        lost = torch.cat(
             [
                 cross_entropy(backbone.lm_head.logits(backbone.lm_head.states(states)), right, reduction="none")
                 for states, right in zip(*asked, strict=True)
             ]
         )
-        for place, part in zip(some, torch.split(own, guessed.sum(dim=1).tolist()), strict=True):
-            losses[place] = float(part.sum()), len(part)
+        for row, part in zip(some, torch.split(lost, guessed.sum(dim=1).tolist()), strict=True):
+            losses[row] = float(part.sum()), len(part)
     return {
         code: float(part[:, 0].sum() / part[:, 1].sum())
         for code, part in zip(memory.languages, np.split(losses, np.arange(size, len(losses), size)), strict=True)
