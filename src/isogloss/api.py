@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 
 from isogloss.analysis.analysis import AnalysisOptions, AnalysisResult
+from isogloss.analysis.run import AnalysisOutcome
+from isogloss.analysis.run import analyze as carry_out_analyses
 from isogloss.errors import IsoglossError
 from isogloss.executors.registry import find as find_executor
 from isogloss.experiment.frames import Frames, stored_frames
