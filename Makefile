@@ -12,7 +12,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 demo: $(VENV)/.demo
 	$(BIN)/isogloss run demo --out runs/demo
-	$(BIN)/isogloss analyze runs/demo tokenization
+	$(BIN)/isogloss analyze runs/demo tokenization --quiet
 	$(BIN)/isogloss report runs/demo
 
 test: $(VENV)/.test

@@ -174,13 +174,20 @@ def analyze(
     return results
 
 
-def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, reference: str | None = None) -> Path:
+def report(
+    folders: Path_ | Sequence[Path_],
+    out: Path_ | None = None,
+    *,
+    reference: str | None = None,
+    show: Callable[[str], None] | None = None,
+) -> Path:
     """Write one HTML page that tells what came out of one run or several, and its tables and figures beside it.
 
     Args:
         folders: a run directory, or several to be compared.
         out: the page; None: `report.html` in the directory, or `comparison.html` in the first of several.
         reference: the method that others are held against, as the page calls it; None: the first.
+        show: is given the answer in one sentence, for each task.
 
     Returns:
         The page.
@@ -191,7 +198,8 @@ def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, refere
     from isogloss.report.report import report as write_report
 
     several = [folders] if isinstance(folders, str | PathLike) else list(folders)
-    return write_report([Path(folder) for folder in several], None if out is None else Path(out), reference=reference)
+    target = None if out is None else Path(out)
+    return write_report([Path(folder) for folder in several], target, reference=reference, show=show)
 
 
 def _spec(spec: Spec | Mapping[str, Any] | Path_) -> Spec:

@@ -119,6 +119,7 @@ def analyze(
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say no more than where tables and figures lie.")] = False,
     _traceback: Traceback = False,
 ) -> None:
     """Find out where the gap comes from: tables and figures in DIR/analysis."""
@@ -131,7 +132,7 @@ def analyze(
         if outcome.result is None:
             console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim", markup=False)
             return
-        for part in outcome.result.shown:
+        for part in outcome.result.shown if not quiet else []:
             console.print(part, markup=False)  # a variant's brackets are no markup
 
     api.analyze(
@@ -155,7 +156,8 @@ def report(
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss import api
 
-    typer.echo(api.report(folders, out, reference=reference))
+    page = api.report(folders, out, reference=reference, show=typer.echo)
+    typer.echo(page)
 
 
 @app.command("list")

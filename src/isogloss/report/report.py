@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isogloss.analysis.analysis import AnalysisOptions
@@ -14,11 +14,18 @@ from isogloss.report.figures import figures
 from isogloss.report.files import write_figures, write_tables
 from isogloss.report.page import analysis_charts, page
 from isogloss.report.run_group import run_groups
+from isogloss.report.summary import answer
 from isogloss.runtime.files import atomic_file
 from isogloss.store import safe_name
 
 
-def report(folders: Sequence[Path], out: Path | None = None, *, reference: str | None = None) -> Path:
+def report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    reference: str | None = None,
+    show: Callable[[str], None] | None = None,
+) -> Path:
     """Write the report of run directories.
 
     Analyses that only read tables are carried out; those that run models are shown where `isogloss analyze` has left
@@ -29,6 +36,7 @@ def report(folders: Sequence[Path], out: Path | None = None, *, reference: str |
         out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
             figures go to a folder of that name without `.html`.
         reference: the method that the others are held against, as the page calls it; none: the first.
+        show: is given the answer in one sentence, for each task.
 
     Returns:
         The page.
@@ -58,4 +66,7 @@ def report(folders: Sequence[Path], out: Path | None = None, *, reference: str |
             write_figures(analysis_charts(run_group), beside, before)
     with atomic_file(target) as file:
         file.write_text(page(groups, " · ".join(names), command, missing), encoding="utf-8")
+    if show is not None:
+        for run_group in groups:
+            show(next(iter(answer(run_group)), "Nothing can be said of these scores."))
     return target
