@@ -17,7 +17,6 @@ from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
-from isogloss.report.report import report as write_report
 from isogloss.report.score_table import ScoreTable
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
@@ -179,6 +178,8 @@ def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, refere
     Raises:
         IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
     """
+    from isogloss.report.report import report as write_report
+
     several = [folders] if isinstance(folders, str | PathLike) else list(folders)
     return write_report([Path(folder) for folder in several], None if out is None else Path(out), reference=reference)
 

@@ -33,12 +33,18 @@ def test_noise_opens_no_gap(seeds):
     assert alarms < 0.09  # 5 % where the last observation is independent of the rest
 
 
-def test_a_gap_that_rises_with_the_source_does_not_open():
+def test_of_a_gap_that_rises_with_the_source_only_what_follows_learning_is_growth():
     """Both scores come from chance: that the gap grows with them is no news."""
     generator = np.random.default_rng(0)
     source = learnt(at=3.0)
-    found = onset(0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape), source, list(range(25)))
-    assert found.step is None or found.growth < 0.03
+    gap = 0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape)
+    found = onset(gap, source, list(range(25)))
+    assert found.learnt == 7
+    assert found.growth < 0.03  # of a gap of 0.25, the tenth that the source still gains
+    assert found.step > found.learnt
+    from_the_start = onset(gap, np.full_like(source, 0.9), list(range(25)))
+    assert from_the_start.learnt == 0
+    assert from_the_start.growth > 0.15
 
 
 def test_the_gap_curve_is_made_of_what_looking_on_wrote():

@@ -157,7 +157,6 @@ def test_the_table_has_each_pair_and_scope_once(three):
     assert clear["p_items"].item() == pytest.approx(1 / 2001)
 
 
-@pytest.mark.slow
 def test_families_are_corrected_each_for_itself(three):
     table = significance(three, "accuracy", pairs(three, ["a", "b", "c"]))
     families = [

@@ -29,6 +29,7 @@ def test_a_card_is_sound(name):
     assert card.citation
     assert card.licence != "not stated"
     assert card.language(card.source)
+    assert str(Language.parse(card.source)) in card.languages
     assert len(set(card.labels)) == len(card.labels) > 1
     assert set(card.aliases.values()) <= {*card.labels, *(label.partition("-")[2] for label in card.labels)}
     assert card.local or card.hub or card.generator

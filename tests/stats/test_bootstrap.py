@@ -279,7 +279,6 @@ def test_p_and_interval_agree(value, share, few, many):
     assert 0 < combined(1e9, share, 1 - share, few, many, few + 1).p < 1e-3
 
 
-@pytest.mark.slow  # statsmodels collects garbage at each call
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
 @settings(deadline=None, max_examples=20)
 def test_holm_is_statsmodels_and_leaves_out_what_is_not_known(values):
