@@ -165,7 +165,7 @@ def test_a_tagger_from_files_to_predictions(tmp_path):
     )
     assert probe["n"][0] == english["gold"].str.split(" ").list.len().sum()
     record = json.loads((tmp_path / "run/weights/linear-probe/0/run.json").read_text())
-    assert record.truncated == {"train": 0, "dev": 0, "test": 0}
+    assert record["truncated"] == {"train": 0, "dev": 0, "test": 0}
     first = (tmp_path / "data/test-en.tsv").read_text().split("\n\n")[0].split("\n")
     words = [line.split("\t")[0] for line in first]
     (answer,) = Model.load(tmp_path / "run", method="linear-probe", seed=0).predict([" ".join(words)])
