@@ -1,6 +1,7 @@
 """Pages of reference that are made from the program itself, so that they cannot say anything else than it does.
 
-Directives, each without contents: `spec`, `methods`, `commands`, and `catalog` with the name of a list.
+Directives, each without contents: `model` with a pydantic model's place, `methods`, `commands`, `catalog` with the name
+of a list, and `source` with the place of a class.
 """
 
 from __future__ import annotations
@@ -44,15 +45,20 @@ class Generated(SphinxDirective):
         return made.children
 
 
-class Spec(Generated):
-    """Every key of a spec, and of the parts of it that have keys of their own."""
+class Model(Generated):
+    """Every key of a pydantic model, and of the parts of it that have keys of their own."""
+
+    required_arguments = 1  # package.module:Model
+    optional_arguments = 0
 
     def lines(self) -> Iterator[str]:
         """The keys at the top, then a section for each part."""
-        spec = importlib.import_module("isogloss.spec").Spec
-        yield from entries(spec)
-        for prefix, model in parts(spec):
-            yield from ["", f"(spec-{prefix.replace('.', '-')})=", f"## `{prefix}`", "", first(model.__doc__), ""]
+        module, _, name = self.arguments[0].partition(":")
+        whole = getattr(importlib.import_module(module), name)
+        yield from entries(whole)
+        for prefix, model in parts(whole):
+            anchor = f"{name.lower()}-{prefix.replace('.', '-')}"
+            yield from ["", f"({anchor})=", f"## `{prefix}`", "", first(model.__doc__), ""]
             yield from entries(model, prefix=f"{prefix}.")
 
 
@@ -140,6 +146,19 @@ def declared(function: Any) -> Iterator[tuple[str, Any, ArgumentInfo | OptionInf
         annotation, *told = get_args(hints[name])
         info = next(one for one in told if isinstance(one, (ArgumentInfo, OptionInfo)))
         yield name, annotation, info, parameter.default
+
+
+class Source(Generated):
+    """A class or function as it is written in the source; the argument is its module and name."""
+
+    required_arguments = 1  # package.module:Name
+    optional_arguments = 0
+
+    def lines(self) -> Iterator[str]:
+        """The source, as code."""
+        module, _, name = self.arguments[0].partition(":")
+        text = inspect.getsource(getattr(importlib.import_module(module), name))
+        yield from ["```python", f"# src/{module.replace('.', '/')}.py", text.rstrip(), "```"]
 
 
 class Catalog(Generated):
@@ -327,6 +346,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
-    for name, directive in {"spec": Spec, "methods": Methods, "commands": Commands, "catalog": Catalog}.items():
+    for name, directive in {
+        "model": Model,
+        "methods": Methods,
+        "commands": Commands,
+        "catalog": Catalog,
+        "source": Source,
+    }.items():
         app.add_directive(name, directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
