@@ -26,7 +26,7 @@ lint: $(VENV)/.lint
 
 # The site, in docs/_build/html; a warning is an error.
 docs: $(VENV)/.docs
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going -b html docs docs/_build/html
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"isogloss needs Python 3.11 or newer, this is {sys.version.split()[0]}; try make PYTHON=python3.12")'

@@ -20,6 +20,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!isogloss\.(run|open_run|load|analyze|repo
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # quotes in descriptions are YAML
 default_role = "code"  # docstrings write `name`
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

@@ -1,7 +1,7 @@
 """Pages of reference that are made from the program itself, so that they cannot say anything else than it does.
 
-Directives, each without contents: `model` with a pydantic model's place, `methods`, `commands`, `catalog` with the name
-of a list, and `source` with the place of a class.
+On a page stands, as a block of code, `{generated}` and what is wanted: `model` or `source` with `package.module:Name`,
+`methods`, `commands`, `tasks`, `presets`, `backbones`, `languages`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from docutils import nodes
-from docutils.statemachine import StringList
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 from typer.models import ArgumentInfo, OptionInfo
 
 WORDS = {
@@ -28,69 +26,72 @@ WORDS = {
 }  # fmt: skip
 
 
-class Generated(SphinxDirective):
-    """What all of these directives do: write MyST, which is read as if it stood on the page."""
+def generated(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """Put what a program says in the place of each marker on a page, before the page is read.
 
-    optional_arguments = 1
-
-    def lines(self) -> Iterator[str]:
-        """The text, line by line."""
-        raise NotImplementedError
-
-    def run(self) -> list[nodes.Node]:
-        """The nodes of the text."""
-        made = nodes.section()
-        text = StringList("\n".join(self.lines()).splitlines(), source=self.get_source_info()[0])
-        self.state.nested_parse(text, self.content_offset, made, match_titles=True)
-        return made.children
+    Args:
+        _app: of Sphinx.
+        _page: its name.
+        source: the page's text, in a list of one.
+    """
+    source[0] = MARKER.sub(lambda found: "\n".join(PARTS[found[1]](*found[2].split())), source[0])
 
 
-class Model(Generated):
-    """Every key of a pydantic model, and of the parts of it that have keys of their own."""
+def model(where: str) -> Iterator[str]:
+    """Every key of a pydantic model, and a section for each of its parts that have keys of their own.
 
-    required_arguments = 1  # package.module:Model
-    optional_arguments = 0
-
-    def lines(self) -> Iterator[str]:
-        """The keys at the top, then a section for each part."""
-        module, _, name = self.arguments[0].partition(":")
-        whole = getattr(importlib.import_module(module), name)
-        yield from entries(whole)
-        for prefix, model in parts(whole):
-            anchor = f"{name.lower()}-{prefix.replace('.', '-')}"
-            yield from ["", f"({anchor})=", f"## `{prefix}`", "", first(model.__doc__), ""]
-            yield from entries(model, prefix=f"{prefix}.")
+    Args:
+        where: `package.module:Model`.
+    """
+    whole = found(where)
+    name = whole.__name__.lower()
+    yield from entries(whole, anchor=f"{name}-")
+    for prefix, part in parts(whole):
+        anchor = f"{name}-{prefix.replace('.', '-')}"
+        yield from ["", f"({anchor})=", f"## `{prefix}`", "", first(part.__doc__), ""]
+        yield from entries(part, prefix=f"{prefix}.", anchor=f"{anchor}-")
 
 
-class Methods(Generated):
-    """Every method with its settings, and what all have in common."""
-
-    def lines(self) -> Iterator[str]:
-        """A section a method."""
-        common = importlib.import_module("isogloss.methods.settings").Settings
-        yield from ["", "(all-methods)=", "## All methods", "", first(common.__doc__), "", *entries(common)]
-        for name, module in sorted(
-            (module.METHOD.name, module) for module in modules("isogloss.methods") if hasattr(module, "METHOD")
-        ):
-            settings = module.METHOD.settings
+def methods() -> Iterator[str]:
+    """What all methods have in common, and a section for each with what is its own."""
+    common = found("isogloss.methods.settings:Settings")
+    yield from [
+        "",
+        "(all-methods)=",
+        "## All methods",
+        "",
+        first(common.__doc__),
+        "",
+        *entries(common, required="each method has its own"),
+    ]
+    for module in modules("isogloss.methods"):
+        if hasattr(module, "METHOD"):
+            name = module.METHOD.name
             yield from ["", f"(method-{name})=", f"## `{name}`", "", *str(module.__doc__).splitlines(), ""]
-            yield from entries(settings, but=common)
+            yield from entries(module.METHOD.settings, but=common)
 
 
-class Commands(Generated):
-    """Every command with its arguments and options, from the signatures that typer reads."""
+def commands() -> Iterator[str]:
+    """A section for each command, from the signatures that typer reads."""
+    for command in found("isogloss.cli.commands:app").registered_commands:
+        function: Any = command.callback
+        name = command.name or function.__name__.replace("_", "-")
+        parameters = [Parameter(*one) for one in declared(function)]
+        arguments = " ".join(one.usage for one in parameters if one.argument)
+        yield from ["", f"(command-{name})=", f"## `isogloss {name}`", "", str(function.__doc__), ""]
+        yield from ["```text", f"isogloss {name} [OPTIONS] {arguments}".strip(), "```", ""]
+        for one in parameters:
+            yield from definition(one.term, one.info.help or "")
 
-    def lines(self) -> Iterator[str]:
-        """A section a command."""
-        for command in importlib.import_module("isogloss.cli.commands").app.registered_commands:
-            function: Any = command.callback
-            name = command.name or function.__name__.replace("_", "-")
-            parameters = [Parameter(*one) for one in declared(function)]
-            arguments = " ".join(one.usage for one in parameters if one.argument)
-            yield from ["", f"(command-{name})=", f"## `isogloss {name}`", "", str(function.__doc__), ""]
-            yield from ["```", f"isogloss {name} [OPTIONS] {arguments}".strip(), "```", ""]
-            for one in parameters:
-                yield from definition(one.term, one.info.help or "")
+
+def source(where: str) -> Iterator[str]:
+    """A class or function as it is written.
+
+    Args:
+        where: `package.module:Name`.
+    """
+    text = inspect.getsource(found(where)).rstrip()
+    yield from ["```python", f"# src/{where.partition(':')[0].replace('.', '/')}.py", text, "```"]
 
 
 @dataclass(frozen=True)
@@ -148,80 +149,70 @@ def declared(function: Any) -> Iterator[tuple[str, Any, ArgumentInfo | OptionInf
         yield name, annotation, info, parameter.default
 
 
-class Source(Generated):
-    """A class or function as it is written in the source; the argument is its module and name."""
+def tasks() -> Iterator[str]:
+    """Every data set that has a card."""
+    for name, card in found("isogloss.data.cards:cards")().items():
+        yield from [f"(task-{name})=", f"## `{name}`", "", f"{card.title}.", ""]
+        yield from definition("Kind", card.kind)
+        yield from definition("Languages", f"{len(card.languages)}, usually trained in `{card.source}`")
+        yield from definition("Scores", ", ".join(card.metrics))
+        if card.train:
+            yield from definition("Trains on", f"[`{card.train}`](#task-{card.train})")
+        yield from definition("Comes from", "; ".join(origins(card)))
+        yield from definition("Licence", card.licence)
+        if card.citation:
+            yield from definition("Paper", card.citation)
 
-    required_arguments = 1  # package.module:Name
-    optional_arguments = 0
 
-    def lines(self) -> Iterator[str]:
-        """The source, as code."""
-        module, _, name = self.arguments[0].partition(":")
-        text = inspect.getsource(getattr(importlib.import_module(module), name))
-        yield from ["```python", f"# src/{module.replace('.', '/')}.py", text.rstrip(), "```"]
+def presets() -> Iterator[str]:
+    """Every packaged experiment."""
+    spec, yaml = importlib.import_module("isogloss.spec"), importlib.import_module("isogloss.runtime.yaml")
+    rows = []
+    for name, path in spec.presets().items():
+        raw = yaml.load(path)
+        backbone = raw.get("backbone", spec.Spec.model_fields["backbone"].default)
+        methods = ", ".join(f"`{method}`" for method in raw["methods"])
+        rows.append((f"`{name}`", f"[`{raw['task']}`](#task-{raw['task']})", f"`{backbone}`", methods))
+    return table(("preset", "task", "backbone", "methods"), rows)
 
 
-class Catalog(Generated):
-    """What `isogloss list` lists."""
+def backbones() -> Iterator[str]:
+    """What is embedded, and the families that load."""
+    loading = importlib.import_module("isogloss.backbones.loading")
+    rows = [(f"`{name}`", first(module.__doc__), f"`{module.EXTRA}`") for name, module in loading.EMBEDDED.items()]
+    yield from table(("embedded backbone", "what it is", "extra"), rows)
+    families: dict[str, tuple[str, list[str], bool]] = {}
+    for module in modules("isogloss.backbones.families"):
+        if hasattr(module, "FAMILY"):
+            family = module.FAMILY
+            families[module.__name__] = (first(module.__doc__), sorted(family.model_types), family.causal)
+    yield ""
+    yield from table(
+        ("family", "reads", "`model_type` in `config.json`"),
+        [
+            (doc, "left to right" if causal else "both ways", ", ".join(f"`{kind}`" for kind in kinds))
+            for doc, kinds, causal in families.values()
+        ],
+    )
 
-    required_arguments = 1
-    optional_arguments = 0
 
-    def lines(self) -> Iterator[str]:
-        """One of the lists."""
-        return getattr(self, f"_{self.arguments[0]}")()
+def languages() -> Iterator[str]:
+    """Every language of any data set."""
+    language = found("isogloss.languages.language:Language")
+    where: dict[str, list[str]] = {}
+    for card in found("isogloss.data.cards:cards")().values():
+        for code in card.languages:
+            where.setdefault(code, []).append(card.name)
+    return table(
+        ("code", "language", "data sets"),
+        [(f"`{code}`", language.parse(code).name, ", ".join(names)) for code, names in sorted(where.items())],
+    )
 
-    def _tasks(self) -> Iterator[str]:
-        for name, card in importlib.import_module("isogloss.data.cards").cards().items():
-            yield from [f"(task-{name})=", f"## `{name}`", "", f"{card.title}.", ""]
-            yield from definition("Kind", card.kind)
-            yield from definition("Languages", f"{len(card.languages)}, usually trained in `{card.source}`")
-            yield from definition("Scores", ", ".join(card.metrics))
-            if card.train:
-                yield from definition("Trains on", f"[`{card.train}`](#task-{card.train})")
-            yield from definition("Comes from", "; ".join(origins(card)))
-            yield from definition("Licence", card.licence)
-            if card.citation:
-                yield from definition("Paper", card.citation)
 
-    def _presets(self) -> Iterator[str]:
-        spec, yaml = importlib.import_module("isogloss.spec"), importlib.import_module("isogloss.runtime.yaml")
-        rows = []
-        for name, path in spec.presets().items():
-            raw = yaml.load(path)
-            backbone = raw.get("backbone", spec.Spec.model_fields["backbone"].default)
-            methods = ", ".join(f"`{method}`" for method in raw["methods"])
-            rows.append((f"`{name}`", f"[`{raw['task']}`](#task-{raw['task']})", f"`{backbone}`", methods))
-        return table(("preset", "task", "backbone", "methods"), rows)
-
-    def _backbones(self) -> Iterator[str]:
-        loading = importlib.import_module("isogloss.backbones.loading")
-        rows = [(f"`{name}`", first(module.__doc__), f"`{module.EXTRA}`") for name, module in loading.EMBEDDED.items()]
-        yield from table(("embedded backbone", "what it is", "extra"), rows)
-        families: dict[str, tuple[str, list[str], bool]] = {}
-        for module in modules("isogloss.backbones.families"):
-            if hasattr(module, "FAMILY"):
-                family = module.FAMILY
-                families[module.__name__] = (first(module.__doc__), sorted(family.model_types), family.causal)
-        yield ""
-        yield from table(
-            ("family", "reads", "`model_type` in `config.json`"),
-            [
-                (doc, "left to right" if causal else "both ways", ", ".join(f"`{kind}`" for kind in kinds))
-                for doc, kinds, causal in families.values()
-            ],
-        )
-
-    def _languages(self) -> Iterator[str]:
-        language = importlib.import_module("isogloss.languages.language").Language
-        where: dict[str, list[str]] = {}
-        for card in importlib.import_module("isogloss.data.cards").cards().values():
-            for code in card.languages:
-                where.setdefault(code, []).append(card.name)
-        return table(
-            ("code", "language", "data sets"),
-            [(f"`{code}`", language.parse(code).name, ", ".join(names)) for code, names in sorted(where.items())],
-        )
+def found(where: str) -> Any:
+    """What stands at `package.module:Name`."""
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def modules(package: str) -> list[ModuleType]:
@@ -255,19 +246,29 @@ def models(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) if part is not annotation for model in models(part)]
 
 
-def entries(model: type[BaseModel], *, prefix: str = "", but: type[BaseModel] | None = None) -> Iterator[str]:
+def entries(
+    model: type[BaseModel],
+    *,
+    prefix: str = "",
+    anchor: str = "",
+    but: type[BaseModel] | None = None,
+    required: str = "**required**",
+) -> Iterator[str]:
     """A model's fields: what each is called, takes, is when left out, and says.
 
     Args:
         model: of pydantic.
         prefix: what stands before the names.
+        anchor: what stands before the names of fields that have a section of their own, in its anchor.
         but: a model whose fields are left out where they are no different.
+        required: what is said of fields without a default.
     """
     for name, field in model.model_fields.items():
         if but is not None and name in but.model_fields and same(field, but.model_fields[name]):
             continue
-        shown = takes(field)
-        yield from [f"`{prefix}{name}` · {shown}{left_out(field)}", f": {said(field.description)}", ""]
+        shown = f"[keys of its own](#{anchor}{name})" if models(field.annotation) else takes(field)
+        usual = f" · {required}" if field.is_required() else left_out(field)
+        yield from [f"`{prefix}{name}` · {shown}{usual}", f": {said(field.description)}", ""]
 
 
 def same(one: FieldInfo, other: FieldInfo) -> bool:
@@ -277,8 +278,6 @@ def same(one: FieldInfo, other: FieldInfo) -> bool:
 
 def left_out(field: FieldInfo) -> str:
     """What a field is where it is not given."""
-    if field.is_required():
-        return " · **required**"
     if field.default_factory is not None or field.default in (None, "", [], {}):
         return ""
     value = str(field.default).lower() if isinstance(field.default, bool) else field.default
@@ -296,7 +295,7 @@ def takes(field: FieldInfo) -> str:
     return " ".join([kind(field.annotation), ", ".join(bounds)]).strip()
 
 
-def kind(annotation: Any) -> str:  # noqa: PLR0911 - a kind a line
+def kind(annotation: Any) -> str:
     """A type in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -310,8 +309,6 @@ def kind(annotation: Any) -> str:  # noqa: PLR0911 - a kind a line
     if origin is dict:
         inner = kind(arguments[1])
         return "keys and values" if inner in ("anything", "text", "keys and values") else f"keys, each with {inner}"
-    if models(annotation):
-        return "keys of its own"
     return WORDS.get(getattr(annotation, "__name__", str(annotation)), f"`{annotation}`")
 
 
@@ -323,7 +320,8 @@ def plural(words: str) -> str:
 def said(description: str | None) -> str:
     """A description as a sentence."""
     text = description or ""
-    return f"{text[:1].upper()}{text[1:]}." if text else "Not described."
+    plain = re.match(r"[a-z]+(?![\w/.`-])", text)  # a word, and no name of something
+    return f"{text[:1].upper() if plain else text[:1]}{text[1:]}." if text else "Not described."
 
 
 def first(doc: str | None) -> str:
@@ -344,14 +342,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
     yield ""
 
 
+PARTS: dict[str, Callable[..., Iterator[str]]] = {
+    "model": model, "methods": methods, "commands": commands, "source": source, "tasks": tasks, "presets": presets,
+    "backbones": backbones, "languages": languages,
+}  # fmt: skip
+MARKER = re.compile(rf"^```\{{generated\}} ({'|'.join(PARTS)})([^\n]*)\n```$", re.MULTILINE)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directives."""
-    for name, directive in {
-        "model": Model,
-        "methods": Methods,
-        "commands": Commands,
-        "catalog": Catalog,
-        "source": Source,
-    }.items():
-        app.add_directive(name, directive)
+    """Have pages completed as they are read."""
+    app.connect("source-read", generated)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
