@@ -98,7 +98,7 @@ class Isogloss(Contestant):
         return seconds(work), [row["loss"] for row in self.train_states[0].history[before:]]
 
     def predict(self) -> None:
-        predict(self.stack, self.stack.runs, self.test, budget=self.eval_budget)
+        list(predict(self.stack, self.stack.runs, self.test))
 
 
 class Stopwatch(transformers.TrainerCallback):

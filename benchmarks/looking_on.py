@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from isogloss.executors.serial import EXECUTOR
 from isogloss.experiment.run import run
 from isogloss.spec import Spec, check
 from isogloss.training.loop import train
@@ -37,8 +38,8 @@ def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
         "methods": {method: METHODS[method]},
         "dynamics": dynamics,
     }
-    with mock.patch("isogloss.executors.serial.train", clocked):
-        run(check(Spec, spec, where="looking_on"), folder)
+    with mock.patch("isogloss.experiment.run_job.train", clocked):
+        run(check(Spec, spec, where="looking_on"), folder, EXECUTOR)
     return taken[0]
 
 

@@ -6,11 +6,28 @@ import torch
 
 from isogloss.languages.language import Language, facts
 from isogloss.methods.registry import find
-from isogloss.spec import Spec
-from isogloss.store import HISTORY, Store
+from isogloss.spec import ResolvedSpec
+from isogloss.store import HISTORY, FinishedCell, RunRecord, Store
 
 NO_SCRIPT = {"bbj", "kea", "kmb"}  # no usual script is known of these
 LABELS = ["geography", "politics", "sports"]
+
+
+RECORD = {  # of a cell of which nothing is known but that it is one
+    "method": "one", "seed": 0, "kind": "classification", "labels": LABELS, "inputs": ["text"], "facts": {},
+    "test_data": {}, "trainable_parameters": 1000, "backbone_parameters": 10**6, "selected_epoch": 1, "updates": 20,
+    "skipped_updates": 0, "source_learnt": None, "observed": None, "truncated": {"train": 0, "dev": 0, "test": 0},
+    "environment": {},
+}  # fmt: skip
+
+
+def resolved(**changes):
+    """A spec as a run directory has it."""
+    spec = {
+        "name": "synthetic", "backbone": "embedded/multilingual-e5-small", "task": "sib200", "source": "eng-Latn",
+        "targets": [],
+    }  # fmt: skip
+    return ResolvedSpec.model_validate({**spec, **changes})
 
 
 def languages(count: int) -> list[str]:
@@ -27,12 +44,12 @@ def directory(
     generator = np.random.default_rng(seed)
     codes = languages(targets)
     known = {label: label if label in {"fine-tuning", "deep-prompt"} else "fine-tuning" for label in methods}
-    spec = Spec(
-        name="synthetic", backbone="embedded/multilingual-e5-small", task="sib200", source="eng-Latn",
-        methods={label: {"method": name} for label, name in known.items()}, seeds=list(range(seeds)),
-    )  # fmt: skip
+    methods_of_spec = {label: {"method": name} for label, name in known.items()}
     stored = Store(folder)
-    stored.begin(spec.model_dump(mode="json"), {"python": "3", "packages": {}, "git": None})
+    stored.begin(
+        resolved(methods=methods_of_spec, targets=codes[1:], seeds=list(range(seeds))),
+        {"python": "3", "packages": {}, "git": None},
+    )
     ease = dict(zip(codes, [0.95, *generator.uniform(0.3, 0.9, len(codes) - 1)], strict=True))
     for number, label in enumerate(methods):
         settings = find(known[label]).settings.model_validate({})
@@ -40,17 +57,14 @@ def directory(
             noise = generator.normal(0, 0.02)
             tables = _tables(generator, codes, ease, labels, examples, label, own, 0.02 * number + noise)
             record = {
-                "method": label, "seed": own, "kind": "classification", "labels": list(labels), "inputs": ["text"],
+                **RECORD, "method": label, "seed": own, "labels": list(labels), "test_data": dict.fromkeys(codes, data),
                 "facts": {
                     "method": known[label], "settings": settings.model_dump(mode="json"), "metrics": ["accuracy"],
                     "backbone": {"weights": "0" * 12, "dtype": "float32"},
                 },
-                "test_data": dict.fromkeys(codes, data), "trainable_parameters": 1000 * (number + 1),
-                "backbone_parameters": 10**6, "selected_epoch": 1, "updates": 20, "skipped_updates": 0,
-                "source_learnt": None, "observed": None, "truncated": {"train": 0, "dev": 0, "test": 0},
-                "environment": {},
+                "trainable_parameters": 1000 * (number + 1),
             }  # fmt: skip
-            stored.finish(record, {"head.weight": torch.zeros(1)}, tables)
+            stored.put(FinishedCell(RunRecord(**record), {"head.weight": torch.zeros(1)}, tables))
     stored.gather()
     return folder
 

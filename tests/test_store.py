@@ -1,12 +1,15 @@
 """The run directory, without any training."""
 
+import shutil
+
 import polars as pl
 import pytest
 from rich.console import Console
 
-from isogloss.cli.score_table import score_tables
 from isogloss.errors import IsoglossError
-from isogloss.store import HISTORY, PREDICTIONS, SCORES, Finished, Store, rows, safe_name
+from isogloss.report.score_table import score_tables
+from isogloss.store import HISTORY, PREDICTIONS, SCORES, FinishedCell, RunRecord, Store, in_order, rows, safe_name
+from synthetic import RECORD, resolved
 
 COMMON = {"backbone": "b", "task": "t", "source": "eng-Latn"}
 BY_HAND = {  # method: seed: language: test accuracy
@@ -28,14 +31,15 @@ def finish(store, method, seed, values):
         "predictions": rows(PREDICTIONS, predictions),
         "history": rows(HISTORY, []),
     }
-    record = {**named, "test_data": dict.fromkeys(values, "x"), "trainable_parameters": 5, "backbone_parameters": 1000}
-    store.finish(record, {}, tables)
+    counts = {"trainable_parameters": 5, "backbone_parameters": 1000}
+    record = RunRecord(**{**RECORD, **named, **counts, "test_data": dict.fromkeys(values, "x")})
+    store.put(FinishedCell(record, {}, tables))
 
 
 @pytest.fixture
 def stored(tmp_path):
     store = Store(tmp_path / "run")
-    store.begin({"methods": {"two": {}, "one": {}}}, {})
+    store.begin(resolved(methods={"two": {}, "one": {}}), {})
     for method, seeds in BY_HAND.items():
         for seed, values in seeds.items():
             finish(store, method, seed, values)
@@ -84,9 +88,8 @@ def test_what_does_not_fit_a_line_stands_in_a_table_below(stored):
 
 
 def test_groups_have_averages_of_their_own(stored):
-    stored.begin(
-        {"methods": {"two": {}, "one": {}}, "groups": ["script:Latn", "family:Sino-Tibetan", "low-resource"]}, {}
-    )
+    groups = ["script:Latn", "family:Sino-Tibetan", "low-resource"]
+    stored.begin(resolved(methods={"two": {}, "one": {}}, groups=groups), {})
     found = shown(*score_tables(stored))
     assert found["mean of 1 script:Latn"] == ["0.500", "0.600 ± 0.283"]  # German; French is not common to all
     assert found["mean of 1 family:Sino-Tibetan"] == ["0.100", "0.300 ± 0.141"]
@@ -114,9 +117,9 @@ def test_languages_whose_scoring_was_cut_off_are_written_once(stored):
     pl.concat([cell.table("scores"), half]).write_parquet(cell.folder / "scores.parquet")
     stored.gather()
     assert "fra-Latn" not in stored.table("scores").filter(method="one")["language"]
-    record = {**cell.record, "test_data": {**cell.record["test_data"], "fra-Latn": "x"}}
+    record = cell.record.model_copy(update={"test_data": {"fra-Latn": "x"}, "truncated": {"test": 1}})
     predictions = cell.table("predictions").filter(language="deu-Latn").with_columns(language=pl.lit("fra-Latn"))
-    stored.extend(cell, record, new, predictions)
+    stored.put(FinishedCell(record, None, {"scores": new, "predictions": predictions}))
     stored.gather()
     assert stored.table("scores").filter(method="one", language="fra-Latn")["value"].to_list() == new["value"].to_list()
 
@@ -144,7 +147,45 @@ def test_a_second_process_that_begins_keeps_the_first_ones_methods():
 
 
 def test_what_is_no_run_json_is_named(stored):
-    cell: Finished = stored.finished()[0]
+    cell = stored.finished()[0]
     (cell.folder / "run.json").write_text("[]")
     with pytest.raises(IsoglossError, match=r"run\.json is not what isogloss writes there"):
         stored.finished()
+
+
+def record(label, **settings):
+    return RunRecord(**{**RECORD, "method": label, "facts": {"settings": settings}})
+
+
+def test_variants_stand_in_the_order_of_their_values():
+    records = [
+        record("a[length=16,lr=0.001]", length=16, lr=0.001), record("a[length=16,lr=1e-05]", length=16, lr=1e-5),
+        record("a[length=8,lr=0.1]", length=8, lr=0.1), record("b[init=words]", init="words"), record("a"), record("b"),
+    ]  # fmt: skip
+    assert in_order(records, ["b", "a"]) == [
+        "b", "b[init=words]", "a", "a[length=8,lr=0.1]", "a[length=16,lr=1e-05]", "a[length=16,lr=0.001]",
+    ]  # fmt: skip
+
+
+def test_a_record_of_before_names_and_variants_has_them_from_its_label():
+    old = record("deep[length=16,lr=0.01]", length=16, lr=0.01, epochs=3)
+    assert (old.name, old.variant) == ("deep", {"length": 16, "lr": 0.01})
+    assert record("deep-prompt").variant == {}
+
+
+def test_a_second_identical_cell_is_dropped_and_another_one_refused(stored):
+    cell = next(cell for cell in stored.finished() if cell.key == ("one", 0))
+    before = {path: path.read_bytes() for path in cell.folder.iterdir()}
+    finish(stored, "one", 0, {"eng-Latn": 0.1})
+    assert {path: path.read_bytes() for path in cell.folder.iterdir()} == before
+    other = cell.record.model_copy(update={"facts": {"settings": {"lr": 1}}})
+    with pytest.raises(IsoglossError, match="made differently meanwhile"):
+        stored.put(FinishedCell(other, {}, {}))
+    assert {path: path.read_bytes() for path in cell.folder.iterdir()} == before
+
+
+def test_languages_cannot_be_added_to_a_cell_that_is_gone(stored):
+    cell = stored.finished()[0]
+    shutil.rmtree(cell.folder)
+    with pytest.raises(IsoglossError, match="is gone"):
+        stored.put(FinishedCell(cell.record, None, {}))

@@ -166,6 +166,8 @@ class OwnSeeds(BaseModel):
 class Spec(_Strict):
     """One experiment."""
 
+    version: Literal[1] = Field(1, description="of the form that a spec has; 1 is the only one so far")
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(description="names the run directory")
     backbone: str = Field(
         "embedded/multilingual-e5-small",
@@ -199,6 +201,13 @@ class Spec(_Strict):
         False, description="compute states again in the backward pass instead of keeping them: less memory, more time"
     )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
+
+
+class ResolvedSpec(Spec):
+    """A spec as a run directory keeps it: every default filled in, the source and the targets named."""
+
+    source: Code
+    targets: list[Code]
 
 
 def read_spec(name: str, overrides: list[str] | None = None) -> Spec:

@@ -13,10 +13,10 @@ from isogloss.analysis.forgetting.memory import against_gap, checkpoints
 from isogloss.analysis.importance.effects import effects, importance
 from isogloss.analysis.importance.rewind import NONE, Patient, fisher, masters_of
 from isogloss.analysis.run import analyze
+from isogloss.api import run
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.spec import Spec
 from isogloss.stats.intervals import half_width, summarised
 from isogloss.training.monitor import MEASURES

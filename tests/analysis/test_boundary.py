@@ -25,10 +25,10 @@ from isogloss.analysis.boundary.classifiers import (
     taken,
 )
 from isogloss.analysis.boundary.plane import GRID, PLANE, POINT, POINTS, REGION
+from isogloss.api import run
 from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import LABELS, checkpoint, sib200

@@ -13,10 +13,10 @@ from isogloss.analysis.distance import correlations as distance_module
 from isogloss.analysis.distance.coordinates import DISTANCES, SCHEMA, coordinates, of_model
 from isogloss.analysis.distance.correlations import correlations, gap_against_distance, short
 from isogloss.analysis.run import analyze
+from isogloss.api import run
 from isogloss.data.parallel_text import Parallel
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import backbone, checkpoint, sib200

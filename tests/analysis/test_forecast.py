@@ -10,9 +10,9 @@ from isogloss.analysis.distance import coordinates as module
 from isogloss.analysis.distance.coordinates import SCHEMA
 from isogloss.analysis.forecast import PREDICTORS, checks, errors, expected_and_scored, forecasts
 from isogloss.analysis.run import analyze
+from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.languages.language import facts
 from isogloss.spec import Spec
 from isogloss.stats import jackknife

@@ -7,9 +7,9 @@ import torch
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.representation import ANALYSIS, NAMES, SCHEMA, measures
+from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.preprocessing.batching import Row, collate
 from isogloss.spec import Spec
 from isogloss.stats.similarity import linear_cka

@@ -11,9 +11,9 @@ from statsmodels.stats.multitest import multipletests
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.run import analyze
 from isogloss.analysis.significance import SCHEMA, against, forest, significance
+from isogloss.api import run
 from isogloss.data.cards import METRICS
 from isogloss.errors import IsoglossError
-from isogloss.experiment.run import run
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
 from isogloss.stats.permutation import Exchange, exchange, pairs

@@ -6,11 +6,11 @@ import pytest
 from decoders import byte_tokenizer
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.tokenization import ANALYSIS, SCHEMA, comparable, encode, measured, ratios, spaceless
+from isogloss.api import run
 from isogloss.backbones import loading
 from isogloss.backbones.packaged import e5
 from isogloss.data.dataset import Examples, open_data
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.languages.language import Language
 from isogloss.spec import Spec
 from models import bert_tokenizer, checkpoint, sib200, tokenizer

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from decoders import whole
-from isogloss.experiment import run as experiment
+from isogloss import api
 from isogloss.spec import Spec
 from isogloss.store import Store
 from models import LABELS, WORDS, sib200
@@ -39,8 +39,8 @@ def spec(tmp_path_factory):
 def start(spec, out):
     """The experiment in a process of its own, forked from a server that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isogloss.experiment.run"])
-    process = context.Process(target=experiment.run, args=(spec, out))
+    context.set_forkserver_preload(["isogloss.api"])
+    process = context.Process(target=api.run, args=(spec, out))
     process.start()
     return process
 

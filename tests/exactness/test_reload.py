@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from isogloss.experiment.predict import predict
-from isogloss.experiment.run import run
+from isogloss.api import run
+from isogloss.experiment.predict import Model
 from isogloss.methods.registry import methods
 from isogloss.spec import Spec
 from models import checkpoint, sib200
@@ -17,12 +17,12 @@ def test_a_reloaded_run_predicts_the_same(tmp_path, dtype):
         data={"path": sib200(tmp_path / "data")}, methods={name: {"epochs": 2} for name in methods()}, seeds=[0],
         dtype=dtype, device="cpu",
     )  # fmt: skip
-    stored = run(spec, tmp_path / "run")
+    stored = run(spec, tmp_path / "run").store
     predictions = pl.read_parquet(tmp_path / "run" / "predictions.parquet")
     texts = pl.read_csv(tmp_path / "data/deu_Latn/test.tsv", separator="\t")["text"].to_list()
     for cell in stored.finished():
         old = predictions.filter(method=cell.key[0], seed=cell.key[1], language="deu-Latn")
-        new = list(predict(tmp_path / "run", texts, method=cell.key[0], seed=cell.key[1], language=None))
+        new = Model.load(tmp_path / "run", method=cell.key[0], seed=cell.key[1]).predict(texts)
         assert [answer["label"] for answer in new] == old["predicted"].to_list()
         # predict rounds to four digits
         assert [answer["score"] for answer in new] == pytest.approx(old["score"].to_list(), abs=1e-4)

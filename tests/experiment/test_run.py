@@ -50,7 +50,7 @@ def command(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def done(home):
-    from isogloss.experiment.run import run
+    from isogloss.api import run
     from isogloss.spec import read_spec
 
     run(read_spec(str(home / "spec.yaml")), home / "run")
@@ -96,15 +96,6 @@ def test_the_table_shows_every_language_method_and_gap(done, home, command):
     columns = ("linear-probe", "fine-tuning", "soft-prompt", "deep[length=2]", "deep[length=4]")
     assert list(columns) == sorted(columns, key=shown.index)  # as the spec has them
     assert shown.index("English") < shown.index("Chinese") < shown.index("German")
-
-
-def test_variants_stand_in_the_order_of_their_values():
-    from isogloss.experiment.cells import in_order
-
-    methods = ["a[length=16,lr=0.001]", "a[length=16,lr=1e-05]", "a[length=8,lr=0.1]", "b[init=words]", "a", "b"]
-    assert in_order(methods, ["b", "a"]) == [
-        "b", "b[init=words]", "a", "a[length=8,lr=0.1]", "a[length=16,lr=1e-05]", "a[length=16,lr=0.001]",
-    ]  # fmt: skip
 
 
 def test_a_finished_run_is_not_trained_again(done, home, command):
@@ -329,7 +320,7 @@ def test_a_relative_backbone_is_found_from_anywhere(home, tmp_path, command, mon
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
     """The first signal waits for the update that runs; going on ends as if nothing had happened."""
-    from isogloss.experiment.run import run
+    from isogloss.api import run
     from isogloss.spec import read_spec
     from isogloss.training import loop as train
     from isogloss.training.checkpoint import Checkpoints
@@ -337,7 +328,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
     spec = read_spec(
         str(home / "spec.yaml"), ["methods={deep-prompt: {epochs: 3, batch_size: 4, length: 2}}", "seeds=[0]"]
     )
-    whole = run(spec, tmp_path / "whole").table("history")
+    whole = run(spec, tmp_path / "whole").store.table("history")
     plain, calls, saved = train.update, [], []
     before = signal.signal(number, signal.default_int_handler)
 
@@ -357,17 +348,17 @@ def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
         with pytest.raises(KeyboardInterrupt):
             run(spec, tmp_path / "run")
     assert (len(calls), len(saved)) == (6, 1)
-    history = run(spec, tmp_path / "run").table("history")
+    history = run(spec, tmp_path / "run").store.table("history")
     polars.testing.assert_frame_equal(whole, history)
     assert signal.signal(number, before) is signal.default_int_handler
 
 
 def test_ctrl_c_says_how_to_go_on(home, tmp_path, command, monkeypatch):
-    from isogloss.experiment import run as experiment
+    from isogloss import api
 
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "run", stopped)
+    monkeypatch.setattr(api, "run", stopped)
     shown = command("run", home / "spec.yaml", "--out", tmp_path / "run", code=130)
     assert shown.err == "isogloss: stopped; run the same command again to go on\n"

@@ -8,7 +8,7 @@ import pytest
 from browsing import Visit
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.run import analyze
-from isogloss.experiment.run import run
+from isogloss.api import run
 from isogloss.report.report import report
 from isogloss.spec import read_spec
 
@@ -34,7 +34,7 @@ RUNS = {
 def test_the_report_of_a_real_run_opens(preset, tmp_path, browser):
     if preset != "demo" and not (DATA / preset).is_dir():
         pytest.skip(f"no {preset} in ISOGLOSS_TEST_DATA")
-    stored = run(read_spec(preset, [PROBE, "seeds=[0, 1]", *RUNS[preset]]), tmp_path / "run")
+    stored = run(read_spec(preset, [PROBE, "seeds=[0, 1]", *RUNS[preset]]), tmp_path / "run").store
     cheap = ["tokenization", *(["boundary", "representation", "distance"] if preset == "sib200" else [])]
     list(analyze(stored.path, cheap, AnalysisOptions(examples=4, sentences=12)))
     visit = Visit(browser, report([stored.path]))

@@ -11,11 +11,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from isogloss.analysis.analysis import AnalysisOptions, answers_of
+from isogloss.api import run
 from isogloss.data.cards import METRICS
 from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import scores_table
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.experiment.run import run
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
 from isogloss.stats.bootstrap import MEASURES, Spread, bootstrap, resampled

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from isogloss.api import run
 from isogloss.backbones import loading
 from isogloss.backbones.packaged import e5
 from isogloss.data.cards import find
 from isogloss.data.dataset import open_data
 from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import predict as predict_scores
-from isogloss.experiment.predict import predict
-from isogloss.experiment.run import run
+from isogloss.experiment.predict import Model
 from isogloss.languages.language import Language
 from isogloss.methods.registry import find as find_method
 from isogloss.preprocessing.features import Features, Words
@@ -242,7 +242,7 @@ def test_from_files_to_answers(tmp_path):
             "deep-prompt": {"epochs": 1, "length": [2, 4], "batch_size": 4},
         },
     )  # fmt: skip
-    stored = run(spec, tmp_path / "run")
+    stored = run(spec, tmp_path / "run").store
     predictions = stored.table("predictions")
     assert len(predictions) == 5 * 2 * 2 * 2 * 3
     assert set(predictions["example"]) == {f"{article}-{i}" for article in (6, 7) for i in range(3)}
@@ -257,10 +257,10 @@ def test_from_files_to_answers(tmp_path):
     )
     joined = exact.join(scores.filter(metric="exact-match"), on=["method", "seed", "language"])
     assert joined["v"].to_list() == pytest.approx(joined["value"].to_list())
-    (answer,) = predict(tmp_path / "run", ["where\tthe cat sat on a mat"], method=None, seed=None, language=None)
+    (answer,) = Model.load(tmp_path / "run").predict(["where\tthe cat sat on a mat"])
     assert answer["answer"] in "the cat sat on a mat"
     with pytest.raises(IsoglossError, match="text 2 is not a question and a passage with a tab between: 'no passage'"):
-        list(predict(tmp_path / "run", ["a\tb", "no passage"], method=None, seed=None, language=None))
+        Model.load(tmp_path / "run").predict(["a\tb", "no passage"])
 
 
 def test_prompts_do_not_shift_the_answer(tmp_path):

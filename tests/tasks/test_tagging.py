@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModel
 
+from isogloss.api import run
 from isogloss.backbones import loading
 from isogloss.backbones.packaged import e5
-from isogloss.experiment.predict import predict
-from isogloss.experiment.run import run
+from isogloss.experiment.predict import Model
 from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.tokenize import tokenise_words
@@ -157,7 +157,7 @@ def test_a_tagger_from_files_to_predictions(tmp_path):
         name="small", backbone=str(readable(tmp_path / "model")), task="udpos",
         data={"path": udpos(tmp_path / "data")}, methods=methods, seeds=[0, 1], dtype="float32", device="cpu",
     )  # fmt: skip
-    stored = run(spec, tmp_path / "run")
+    stored = run(spec, tmp_path / "run").store
     predictions = stored.table("predictions")
     assert len(predictions) == 5 * 2 * 2 * 20
     counts = predictions.select(pl.col("^gold|predicted$").str.split(" ").list.len())
@@ -173,10 +173,10 @@ def test_a_tagger_from_files_to_predictions(tmp_path):
     )
     assert probe["n"][0] == english["gold"].str.split(" ").list.len().sum()
     record = json.loads((tmp_path / "run/weights/linear-probe/0/run.json").read_text())
-    assert record["truncated"] == {"train": 0, "dev": 0, "test": 0}
+    assert record.truncated == {"train": 0, "dev": 0, "test": 0}
     first = (tmp_path / "data/test-en.tsv").read_text().split("\n\n")[0].split("\n")
     words = [line.split("\t")[0] for line in first]
-    (answer,) = predict(tmp_path / "run", [" ".join(words)], method="linear-probe", seed=0, language=None)
+    (answer,) = Model.load(tmp_path / "run", method="linear-probe", seed=0).predict([" ".join(words)])
     assert answer["words"] == words
     assert " ".join(answer["labels"]) == english["predicted"][0]
 

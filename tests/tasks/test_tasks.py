@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
+from isogloss.api import run
 from isogloss.data.dataset import open_data
 from isogloss.experiment.data import open_spec
-from isogloss.experiment.run import run
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
 from isogloss.spec import Spec
@@ -34,7 +34,7 @@ def small(tmp_path, **keys):
 def test_pairs_train_on_a_part_of_dev(tmp_path):
     parts = {"train": "dev[:80%]", "dev": "dev[80%:]"}
     spec = small(tmp_path, task="xnli", data={"path": xnli(tmp_path / "data"), "splits": parts})
-    stored = run(spec, tmp_path / "run")
+    stored = run(spec, tmp_path / "run").store
     scores = stored.table("scores")
     assert set(scores["language"]) == {"eng-Latn", "swh-Latn"}
     assert scores.filter(split="dev")["n"].unique().to_list() == [6]
@@ -54,7 +54,7 @@ def test_your_own_files_keep_their_card_in_the_run(tmp_path):
         "columns": {"text": "review", "label": "stars"}, "local": {"path": "{code}/{split}.csv", "format": "csv"},
     }  # fmt: skip
     (folder / "card.yaml").write_text(yaml.dumps(card))
-    stored = run(small(tmp_path, task="custom", data={"path": folder}), tmp_path / "run")
+    stored = run(small(tmp_path, task="custom", data={"path": folder}), tmp_path / "run").store
     assert set(stored.table("scores")["task"]) == {"reviews"}
     (folder / "card.yaml").unlink()
     again = Spec.model_validate(yaml.load(tmp_path / "run" / "spec.yaml"))

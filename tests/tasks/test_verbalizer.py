@@ -6,10 +6,10 @@ import polars.testing
 import pytest
 
 from decoders import backbone, byte_tokenizer, whole
+from isogloss.api import run
 from isogloss.data.few_shot import draw
 from isogloss.errors import IsoglossError
-from isogloss.experiment.predict import predict
-from isogloss.experiment.run import run
+from isogloss.experiment.predict import Model
 from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.truncate import fit
@@ -139,9 +139,9 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
         "verbalizer": {"template": "{text}{prompt} {answer}", "words": words()}, "device": "cpu", "dtype": "float32",
     }  # fmt: skip
     (tmp_path / "spec.yaml").write_text(yaml.dumps(spec), encoding="utf-8")
-    stored = run(read_spec(str(tmp_path / "spec.yaml")), tmp_path / "run")
+    stored = run(read_spec(str(tmp_path / "spec.yaml")), tmp_path / "run").store
     cells = stored.finished()
-    assert {cell.record["method"] for cell in cells} == {"prompt[length=2]", "prompt[length=5]", *ARMS} - {"prompt"}
+    assert {cell.record.method for cell in cells} == {"prompt[length=2]", "prompt[length=5]", *ARMS} - {"prompt"}
     for cell in cells:
         predictions = cell.table("predictions")
         dev = cell.table("scores").filter(split="dev")
@@ -149,11 +149,11 @@ def test_every_arm_runs_is_stored_and_predicts(family, tmp_path):
         assert set(predictions["predicted"]) <= set(LABELS)
         eng = predictions.filter(language="eng-Latn")
         texts = [line.split("\t")[2] for line in (tmp_path / "data/eng_Latn/test.tsv").read_text().splitlines()[1:]]
-        method, seed = cell.record["method"], cell.record["seed"]
-        said = list(predict(tmp_path / "run", texts, method=method, seed=seed, language="en"))
+        method, seed = cell.record.method, cell.record.seed
+        said = Model.load(tmp_path / "run", method=method, seed=seed).predict(texts, language="en")
         assert [one["label"] for one in said] == eng["predicted"].to_list()
         np.testing.assert_allclose([one["score"] for one in said], eng["score"], atol=1e-3)
-        facts = cell.record["facts"]
+        facts = cell.record.facts
         assert ("verbalizer" in facts) == (facts["settings"]["head"] == "verbalizer")
         assert facts["shots"] == 2
     linear = "methods={deep: {method: deep-prompt, length: 3, epochs: 1}, probe: {method: linear-probe, epochs: 1}}"
@@ -200,7 +200,7 @@ def test_a_language_may_have_words_of_its_own_and_be_added_later(tmp_path):
     texts = [line.split("\t")[2] for line in (tmp_path / "data/deu_Latn/test.tsv").read_text().splitlines()[1:]]
     order = german.with_columns(pl.col("example").cast(pl.Int64)).sort("example")["predicted"].to_list()
     said = {
-        code: [one["label"] for one in predict(tmp_path / "grown", texts, method=None, seed=None, language=code)]
+        code: [one["label"] for one in Model.load(tmp_path / "grown").predict(texts, language=code)]
         for code in ("de", "en")
     }
     assert said["de"] == order

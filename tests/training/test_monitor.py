@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from isogloss.analysis.dynamics import gap_curve, observations
+from isogloss.api import run
 from isogloss.data.subsample import spread
-from isogloss.experiment.run import run
 from isogloss.spec import Spec
 from isogloss.training.monitor import interval
 from isogloss.training.stack import Stack
@@ -36,7 +36,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def watched(home):
-    return run(spec(home, home / "data", dynamics={"every": 3, "examples": 5}), home / "watched")
+    return run(spec(home, home / "data", dynamics={"every": 3, "examples": 5}), home / "watched").store
 
 
 def weights(stored):
@@ -44,7 +44,7 @@ def weights(stored):
 
 
 def test_looking_on_changes_nothing(home, watched):
-    plain = run(spec(home, home / "data"), home / "plain")
+    plain = run(spec(home, home / "data"), home / "plain").store
     ours, theirs = weights(watched), weights(plain)
     assert ours.keys() == theirs.keys()
     for key, tensor in ours.items():
@@ -70,7 +70,7 @@ def test_target_development_data_decides_nothing(home, watched, tmp_path):
         turned = [line.split("\t") for line in lines]
         rows = ["\t".join([row[0], LABELS[(LABELS.index(row[1]) + 1) % 7], row[2]]) for row in turned]
         file.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    turned = run(spec(home, other, dynamics={"every": 3, "examples": 5}), tmp_path / "run")
+    turned = run(spec(home, other, dynamics={"every": 3, "examples": 5}), tmp_path / "run").store
     ours, theirs = weights(watched), weights(turned)
     for key, tensor in ours.items():
         assert torch.equal(tensor, theirs[key]), key
@@ -82,7 +82,7 @@ def test_where_there_is_no_target_development_data_the_test_split_gives_some(hom
     data = sib200(tmp_path / "data")
     for code in ("deu_Latn", "zho_Hans"):
         (data / code / "dev.tsv").unlink()
-    stored = run(spec(home, data, dynamics={"examples": 5, "cost": None}), tmp_path / "run")
+    stored = run(spec(home, data, dynamics={"examples": 5, "cost": None}), tmp_path / "run").store
     scores = pl.read_parquet(stored.path / "scores.parquet").filter(split="test", metric="accuracy")
     counts = dict(zip(scores["language"], scores["n"], strict=True))
     assert counts == {"eng-Latn": 16, "deu-Latn": 16, "zho-Hans": 16}
@@ -93,7 +93,7 @@ def test_where_there_is_no_target_development_data_the_test_split_gives_some(hom
 def test_where_one_of_each_target_costs_too_much_there_are_fewer_looks(home, tmp_path):
     steps = {}
     for cost in (None, 0.15, 0.001):
-        stored = run(spec(home, home / "data", dynamics={"examples": 1, "cost": cost}), tmp_path / str(cost))
+        stored = run(spec(home, home / "data", dynamics={"examples": 1, "cost": cost}), tmp_path / str(cost)).store
         steps[cost] = sorted(set(observations(pl.read_parquet(stored.path / "history.parquet"))["step"]))
     assert len(steps[None]) > len(steps[0.15]) > len(steps[0.001])
     history = pl.read_parquet(stored.path / "history.parquet")
@@ -116,10 +116,10 @@ def test_looking_on_costs_no_more_than_was_said(home, monkeypatch):
         made = spec(home, home / "data", dynamics=watching)
         methods = {"fine-tuning": {"epochs": 30, "batch_size": 2}}
         read.clear()
-        stored = run(made.model_copy(update={"methods": methods, "seeds": [0]}), home / f"cost-{cost}")
+        stored = run(made.model_copy(update={"methods": methods, "seeds": [0]}), home / f"cost-{cost}").store
         taken[cost] = sum(read)
         if cost:
-            counts = stored.finished()[0].record["observed"]
+            counts = stored.finished()[0].record.observed
             assert counts["eng-Latn"] == 2 * counts["deu-Latn"] == 2 * counts["zho-Hans"]
     learnt = stored.finished()[0].table("history")["tokens"].max()
     for cost in (0.15, 0.5):
@@ -129,7 +129,7 @@ def test_looking_on_costs_no_more_than_was_said(home, monkeypatch):
 def test_where_splits_are_parallel_all_languages_lose_the_same_items(home, tmp_path):
     data = sib200(tmp_path / "data")
     (data / "deu_Latn" / "dev.tsv").unlink()
-    stored = run(spec(home, data, dynamics={"examples": 5}), tmp_path / "run")
+    stored = run(spec(home, data, dynamics={"examples": 5}), tmp_path / "run").store
     predictions = pl.read_parquet(stored.path / "predictions.parquet").filter(method="fine-tuning", seed=0)
     items = [set(part["example"]) for _, part in predictions.group_by("language")]
     assert items[0] == items[1] == items[2]

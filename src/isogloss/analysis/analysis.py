@@ -18,7 +18,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.stats.aggregate import by_language
 from isogloss.stats.answers import Answers
-from isogloss.store import Finished
+from isogloss.store import StoredCell
 
 FOLDER = "analysis"  # of a run directory, where all this lies
 
@@ -66,7 +66,7 @@ class Analysis:
     computes: bool = False
 
 
-def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, Finished]]:
+def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
     """The cells of the methods that are analysed."""
     return [(cell, found) for cell, found in opened_run.cells if not options.methods or cell.label in options.methods]
 
@@ -92,7 +92,7 @@ def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
         wanted(opened_run.stored.table("predictions"), options), [(cell.label, cell.seed) for cell, _ in chosen],
-        spec.source, chosen[0][1].record["kind"],
+        spec.source, chosen[0][1].record.kind,
         parallel=bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel,
     )  # fmt: skip
 

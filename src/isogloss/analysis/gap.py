@@ -103,7 +103,7 @@ def _gap(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     answers = answers_of(opened_run, options)
     by_language, overall = bootstrap(answers, opened_run.metric, [answers.everywhere])
     found = gap_intervals(answers, overall[answers.everywhere])
-    others = opened_run.cells[0][1].record["facts"]["metrics"][1:]
+    others = opened_run.cells[0][1].record.facts["metrics"][1:]
     languages = {opened_run.metric: by_language} | {metric: bootstrap(answers, metric)[0] for metric in others}
     shown = found.filter(pl.col("measure") != "transfer-ratio")
     table = Table(

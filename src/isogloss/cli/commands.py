@@ -14,6 +14,7 @@ import typer
 
 import isogloss
 from isogloss.errors import IsoglossError, unknown
+from isogloss.runtime.environment import COMMAND
 
 app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
@@ -51,6 +52,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
+    executor: Annotated[str, typer.Option(help="What carries out the jobs.")] = "serial",
     _traceback: Traceback = False,
 ) -> None:
     """Train, evaluate, store, and print the table."""
@@ -63,17 +65,15 @@ def run(
 
         describe(read, folder)
         return
-    from isogloss.cli.score_table import score_tables
-    from isogloss.experiment.run import run as carry_out
+    from isogloss import api
     from isogloss.runtime.console import out as console
 
     try:
-        stored = carry_out(read, folder)
+        results = api.run(read, folder, executor=executor)
     except KeyboardInterrupt:
         _fail("stopped; run the same command again to go on", None, code=130)
-    for table in score_tables(stored, console.width):
-        console.print(table)
-    console.print(f"stored in {stored.path}", markup=False)
+    console.print(results.table())
+    console.print(f"stored in {results.path}", markup=False)
 
 
 @app.command()
@@ -81,19 +81,25 @@ def predict(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     file: Annotated[Path | None, typer.Argument(help="Texts, one a line; left out: standard input.")] = None,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Left out: likewise.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Label new text with a stored run: JSON lines out."""
     from isogloss.data.readers import decode_text, read_text
+    from isogloss.languages.language import Language
 
     raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
     # Not splitlines: it also cuts at characters that stand within a text, such as U+2028.
     texts = [line.removesuffix("\r") for line in raw.removesuffix("\n").split("\n")] if raw else []
-    from isogloss.experiment.predict import predict as label
+    if (empty := next((number for number, text in enumerate(texts, start=1) if not text.strip()), None)) is not None:
+        raise IsoglossError(f"text {empty} is empty; every line holds one text")
+    if language is not None:
+        Language.parse(language)
+    from isogloss import api
 
-    for answer in label(folder, texts, method=method, seed=seed, language=language):
+    model = api.load(folder, method=method, seed=seed)
+    for answer in model.predict(texts, language):
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
@@ -191,6 +197,7 @@ def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
     # What stops a job on a cluster is treated like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    COMMAND.set([Path(sys.argv[0]).name, *sys.argv[1:]])
     try:
         app()
     except IsoglossError as error:

@@ -40,7 +40,7 @@ def describe(spec: Spec, folder: Path) -> None:
         if (given := looks.parallel) is not None:
             parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
-    for name, group in groupby(wanted, key=lambda cell: cell.label.partition("[")[0]):
+    for name, group in groupby(wanted, key=lambda cell: cell.name):
         own = list(group)
         labels = list(dict.fromkeys(cell.label for cell in own))
         left = sum(cell.label in labels for cell in missing)

@@ -57,7 +57,7 @@ def draft(folder: Path) -> Path:
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name),
         "kind": kind,
         "source": "eng-Latn" if "eng-Latn" in parsed else parsed[0],
-        **_scored(kind, [row.values[columns["label"]] for rows in by_file for row in rows]),
+        **label_facts(kind, [row.values[columns["label"]] for rows in by_file for row in rows]),
         "columns": columns,
         "local": {
             "path": pattern, "format": form, **({"header": header} if header else {}),
@@ -120,7 +120,7 @@ def _kind(form: str, rows: list[Raw]) -> tuple[str, dict[str, str]]:
     return "tagging", {"text": words, "label": tags}
 
 
-def _scored(kind: str, labels: list[Any]) -> dict[str, Any]:
+def label_facts(kind: str, labels: list[Any]) -> dict[str, Any]:
     """The labels, and what tells best how well they are predicted."""
     if kind == "qa":
         return {"metrics": ["f1", "exact-match"]}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -14,25 +13,61 @@ from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
 from isogloss.preprocessing.templates import Template
 from isogloss.spec import OwnSeeds, Spec, check
+from isogloss.store import RunRecord, label_of
 
 TRAINING = 2  # part of every fingerprint: raise it when the same spec would train to another result
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method with one setting and one seed: what is trained, stored and never trained twice."""
+    """One method with one setting and one seed: what is trained, stored and never trained twice.
 
-    label: str  # the name in the spec, with a variant's settings behind it
-    method: Method[Any, Any]
+    Args:
+        name: what the spec calls the method.
+        variant: the settings that tell it from others of that name, as pairs; none where there is one alone.
+        method_name: which method it is, as `isogloss list methods` has it.
+        settings: of the method.
+        seed: decides all that is drawn.
+    """
+
+    name: str
+    variant: tuple[tuple[str, Any], ...]
+    method_name: str
     settings: Settings
     seed: int
 
-    def facts(self, common: dict[str, Any]) -> dict[str, Any]:
+    @property
+    def label(self) -> str:
+        """What tables call it: the name, with the variant's settings behind it."""
+        return label_of(self.name, self.variant)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Label and seed, which no two cells of an experiment have in common."""
+        return self.label, self.seed
+
+    @property
+    def method(self) -> Method[Any, Any]:
+        """What trains."""
+        return find(self.method_name)
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Cell:
+        """The cell that a record is of.
+
+        Raises:
+            IsoglossError: its method or one of its settings is none any more.
+        """
+        method = find(record.facts["method"])
+        settings = check(method.settings, record.facts["settings"], where=f"{record.method} seed {record.seed}")
+        return cls(record.name, tuple(record.variant.items()), method.name, settings, record.seed)
+
+    def facts(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """All that decides the result, given what the whole experiment has in common."""
         settings = self.settings.model_dump(mode="json")
         if self.settings.head == "linear":  # what other cells' classes are called is not its business
             common = {name: fact for name, fact in common.items() if name != "verbalizer"}
-        return {"training": TRAINING, **common, "method": self.method.name, "settings": settings, "seed": self.seed}
+        return {"training": TRAINING, **common, "method": self.method_name, "settings": settings, "seed": self.seed}
 
 
 def cells(spec: Spec) -> list[Cell]:
@@ -45,11 +80,12 @@ def cells(spec: Spec) -> list[Cell]:
     for name, raw in spec.methods.items():
         own = check(OwnSeeds, raw, where=f"methods.{name}").seeds
         seeds = dict.fromkeys(own or spec.seeds)
-        for label, method, settings in _variants(name, raw):
+        for variant, method, settings in _variants(name, raw):
             _agree(spec, name, settings)
-            if any(cell.label == label for cell in found):
-                raise IsoglossError(f"methods.{name}: the variant {label} comes twice")
-            found += [Cell(label, method, settings, seed) for seed in seeds]
+            made = [Cell(name, variant, method, settings, seed) for seed in seeds]
+            if any(cell.label == made[0].label for cell in found):
+                raise IsoglossError(f"methods.{name}: the variant {made[0].label} comes twice")
+            found += made
     return found
 
 
@@ -77,21 +113,21 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _variants(name: str, raw: dict[str, Any]) -> list[tuple[str, Method[Any, Any], Settings]]:
-    own = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
+def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any], ...], str, Settings]]:
+    """The settings that tell each variant from the others, the method's name, and all of its settings."""
+    given = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
     method = find(str(raw.get("method", name)))
     where = f"methods.{name}"
     # By name, so that a spec with its keys in another order means the same cells.
-    varied = {key: value for key, value in sorted(own.items()) if _makes_variants(method.settings, key, value)}
+    varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):
         raise IsoglossError(f"{where}: an empty list makes no variant")
-    out = []
+    variants = []
     for values in itertools.product(*varied.values()):
         choice = dict(zip(varied, values, strict=True))
-        settings = check(method.settings, {**own, **choice}, where=where)
-        shown = ",".join(f"{key}={getattr(settings, key)}" for key in choice)
-        out.append((f"{name}[{shown}]" if shown else name, method, settings))
-    return out
+        settings = check(method.settings, {**given, **choice}, where=where)
+        variants.append((tuple((key, getattr(settings, key)) for key in choice), method.name, settings))
+    return variants
 
 
 def _makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
@@ -122,14 +158,3 @@ def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
         )
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
-
-
-def in_order(methods: list[str], names: list[str]) -> list[str]:
-    """Methods as the spec has them, variants by their values: 8 before 16."""
-
-    def place(method: str) -> tuple[object, ...]:
-        name, _, variant = method.partition("[")
-        numbers = re.findall(r"=([-+.\de]+)(?=[],])", variant)
-        return names.index(name) if name in names else len(names), [float(number) for number in numbers], variant
-
-    return sorted(methods, key=place)

@@ -2,24 +2,77 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from isogloss.experiment.cells import Cell
-from isogloss.experiment.encoded import TrainDev
+from isogloss.experiment.workspace import Workspace
 from isogloss.preprocessing.features import Features
+from isogloss.training.monitor import interval
+from isogloss.training.train_state import updates_an_epoch
 
 
-def updates(train_dev: TrainDev, cell: Cell) -> int:
+@dataclass(frozen=True)
+class MonitorPlan:
+    """How much is looked at in training.
+
+    Args:
+        examples: of each target; as many in all cells of an experiment, so that their curves compare.
+        every: updates between two observations, for each cell by label and seed.
+    """
+
+    examples: int
+    every: Mapping[tuple[str, int], int]
+
+
+def updates(workspace: Workspace, cell: Cell) -> int:
     """Updates of a training."""
-    return cell.settings.epochs * -(-len(train_dev.train.of_example) // cell.settings.batch_size)
+    train = workspace.encoded(cell).train_dev(cell.seed).train
+    return cell.settings.epochs * updates_an_epoch(train, cell.settings.batch_size)
 
 
-def one_pass(part: Features, cell: Cell) -> float:
-    """One forward pass over a split."""
-    return float(part.lengths.sum() + cell.method.length(cell.settings) * len(part))
+def one_pass(features: Features, cell: Cell) -> float:
+    """Tokens of one forward pass over a split."""
+    return float(features.lengths.sum() + cell.method.length(cell.settings) * len(features))
 
 
-def training(train_dev: TrainDev, cell: Cell) -> float:
-    """All of a training."""
+def training(workspace: Workspace, cell: Cell) -> float:
+    """Tokens of all forward passes that a training is worth."""
+    train_dev = workspace.encoded(cell).train_dev(cell.seed)
     epochs, passes = cell.settings.epochs, cell.method.passes
     if passes == 0:  # states are computed once
         return one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell)
     return epochs * (passes * one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell))
+
+
+def scoring(workspace: Workspace, cell: Cell) -> float:
+    """Tokens of one forward pass over all test splits."""
+    return one_pass(workspace.encoded(cell).test.features, cell)
+
+
+def monitor_plan(workspace: Workspace) -> MonitorPlan | None:
+    """How much the cells of an experiment may be looked at in training; None where nothing is to be."""
+    data = workspace.data
+    if not data.watched:
+        return None
+    every = {cell.key: _every(workspace, cell) for cell in workspace.cells}
+    wanted = max(len(part) for part in data.watched[1:] or data.watched)
+    affordable = [wanted]
+    for cell in workspace.cells:
+        if data.cost is not None and cell.method.passes:
+            looks = updates(workspace, cell) // every[cell.key] + cell.settings.epochs
+            whole = looks * one_pass(workspace.encoded(cell).watched.features, cell)  # of all that may be looked at
+            affordable.append(int(wanted * data.cost * training(workspace, cell) / whole))
+    return MonitorPlan(max(1, min(affordable)), every)
+
+
+def _every(workspace: Workspace, cell: Cell) -> int:
+    """Updates between two looks: more than usual where the least that can be looked at costs too much as often."""
+    data, total = workspace.data, updates(workspace, cell)
+    every = interval(total, data.every)
+    if data.every is not None or data.cost is None or not cell.method.passes:
+        return every  # as the user says; or a head alone, which costs next to nothing, the states being kept
+    least = one_pass(workspace.encoded(cell).fewer(1).features, cell)
+    looks = int(data.cost * training(workspace, cell) / least) - cell.settings.epochs  # each epoch ends in one
+    return max(every, math.ceil(total / looks)) if looks > 0 else total

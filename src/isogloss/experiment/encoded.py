@@ -13,7 +13,7 @@ from isogloss.data.subsample import sample
 from isogloss.experiment.data import ExperimentData
 from isogloss.experiment.evaluate import TestSet
 from isogloss.preprocessing.features import Features
-from isogloss.preprocessing.truncate import fit
+from isogloss.preprocessing.truncate import fit, text_room
 from isogloss.tasks.classification import Classification
 from isogloss.tasks.task import Task
 from isogloss.tasks.verbalizer import Verbalizer
@@ -50,6 +50,7 @@ class EncodedData:
         self.verbalizer = verbalizer
         self._train_dev: dict[int | None, TrainDev] = {}
         self._fewer: dict[int, TestSet] = {}
+        self._languages: dict[tuple[str, ...], TestSet] = {}
         self._fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
 
     @cached_property
@@ -75,6 +76,13 @@ class EncodedData:
         """The test splits of some languages."""
         return TestSet(tests, Features.joined([self._tokenised(part) for part in tests]))
 
+    def languages(self, codes: Sequence[str]) -> TestSet:
+        """The test splits of these languages, tokenised once for all cells that lack them."""
+        wanted = tuple(codes)
+        if wanted not in self._languages:
+            self._languages[wanted] = self.test_set([part for part in self.data.tests if str(part.language) in wanted])
+        return self._languages[wanted]
+
     def train_dev(self, seed: int) -> TrainDev:
         """The source's training and development examples: all of them, or the shots that a seed draws."""
         data, shots = self.data, self.data.shots
@@ -94,7 +102,7 @@ class EncodedData:
 
     def fit(self, features: Features, room: int) -> Features:
         """Cut to fit, once for all methods with the same room."""
-        key = (id(features), min(room, features.longest or room))
+        key = (id(features), text_room(room, features.longest))
         if key not in self._fitted:  # kept together, so that the identity stays theirs
             self._fitted[key] = features, fit(features, room, self.backbone.tokenizer)
         return self._fitted[key][1]

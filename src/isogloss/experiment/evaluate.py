@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from isogloss import store
 from isogloss.data.dataset import Examples
+from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.truncate import fit
 from isogloss.tasks.task import Task
 from isogloss.training.stack import Run, Stack
 
@@ -39,21 +41,29 @@ def predict(
     runs: Sequence[Run],
     features: Features,
     *,
-    budget: int,
+    fitted: Callable[[Features, int], Features] | None = None,
+    budget: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
-) -> list[Predicted]:
-    """Each run's scores of every unit.
+) -> Iterator[Predicted]:
+    """Each run's scores of every unit, one run after the other.
 
     Args:
         stack: the runs' backbone and method.
         runs: those to predict with.
-        features: cut to fit (`isogloss.preprocessing.truncate.fit`).
-        budget: most tokens of one forward pass.
+        features: as tokenised; they are cut here to the room that each run leaves.
+        fitted: does the cutting, where what was cut is kept for others too.
+        budget: most tokens of one forward pass; None: as many as suit the device.
         advance: called with the tokens done.
     """
+    tokenizer, budget = stack.backbone.tokenizer, budget or budgets(stack.backbone.device)[1]
+    cut = fitted or (lambda whole, room: fit(whole, room, tokenizer))
     for run in runs:
         run.part.eval()
-    return [Predicted(features, scores) for scores in stack.logits(features, runs, budget=budget, advance=advance)]
+    # Where nothing is inserted into the backbone, one pass serves all runs.
+    for group in [list(runs)] if stack.head_only else [[run] for run in runs]:
+        part = cut(features, stack.room(group[0]))
+        for scores in stack.logits(part, group, budget=budget, advance=advance):
+            yield Predicted(part, scores)
 
 
 def predictions_table(

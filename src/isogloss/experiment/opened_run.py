@@ -19,11 +19,11 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet, predict, predictions_table, scores_table
-from isogloss.experiment.restore import cell_of, load_backbone, restore
+from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
-from isogloss.spec import Spec, check
-from isogloss.store import Finished, Store
+from isogloss.spec import ResolvedSpec
+from isogloss.store import Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.task import Task
 from isogloss.tasks.verbalizer import Verbalizer
@@ -42,7 +42,7 @@ class OpenedRun:
     """
 
     stored: Store
-    spec: Spec
+    spec: ResolvedSpec
 
     @classmethod
     def of(cls, folder: Path) -> OpenedRun:
@@ -52,29 +52,30 @@ class OpenedRun:
             IsoglossError: it is none, or nothing in it is finished.
         """
         stored = Store(folder)
-        if not (folder / "spec.yaml").is_file() or not stored.finished():
+        spec = stored.spec()
+        if spec is None or not stored.finished():
             raise IsoglossError(f"{folder} holds no finished run; `isogloss run` makes one")
-        return cls(stored, check(Spec, stored.spec(), where=str(folder / "spec.yaml")))
+        return cls(stored, spec)
 
     @cached_property
-    def cells(self) -> list[tuple[Cell, Finished]]:
+    def cells(self) -> list[tuple[Cell, StoredCell]]:
         """All that is finished, in the order of the spec."""
-        order = list(self.spec.methods)
-        found = [(cell_of(one), one) for one in self.stored.finished()]
-        return sorted(found, key=lambda pair: (order.index(pair[0].label.split("[")[0]), pair[0].label, pair[0].seed))
+        names, finished = list(self.spec.methods), self.stored.finished()
+        finished.sort(key=lambda stored: ([*names, stored.record.name].index(stored.record.name), stored.key))
+        return [(Cell.of(stored.record), stored) for stored in finished]
 
     @cached_property
     def backbone(self) -> Backbone:
         """As it was pre-trained; checked to be that of all cells."""
-        found = [found for _, found in self.cells]
-        return load_backbone(self.stored, found, words=None, dtype=found[0].record["facts"]["backbone"]["dtype"])
+        stored = [stored for _, stored in self.cells]
+        return load_backbone(self.stored, stored, words=None, dtype=stored[0].record.facts["backbone"]["dtype"])
 
     @cached_property
     def data(self) -> ExperimentData:
         """The data, checked to be what the cells were scored on."""
         data = read_data(self.spec)
-        for cell, found in self.cells:
-            scored = found.record["test_data"]
+        for cell, stored in self.cells:
+            scored = stored.record.test_data
             if changed := [code for code, now in data.test_data.items() if scored.get(code, now) != now]:
                 raise IsoglossError(f"the test data of {', '.join(changed)} is not what {cell.label} was scored on")
         return data
@@ -87,37 +88,32 @@ class OpenedRun:
     @property
     def metric(self) -> str:
         """The first metric of the data set."""
-        name: str = self.cells[0][1].record["facts"]["metrics"][0]
+        name: str = self.cells[0][1].record.facts["metrics"][0]
         return name
 
-    def verbalizer(self, cell: Cell, found: Finished) -> Verbalizer | None:
+    def verbalizer(self, cell: Cell, stored: StoredCell) -> Verbalizer | None:
         """The words that are a cell's classes, if any."""
-        if cell.settings.head == "linear":
-            return None
-        return Verbalizer.of(
-            self.backbone, self.data.labels, found.record["facts"]["verbalizer"], source=str(self.data.source),
-            inputs=found.record["inputs"],
-        )  # fmt: skip
+        return verbalizer_of(self.backbone, stored.record.facts, stored.record.inputs)
 
-    def stack(self, cell: Cell, found: Finished) -> Stack:
+    def stack(self, cell: Cell, stored: StoredCell) -> Stack:
         """A cell as it was when its training had ended."""
-        return restore(self.backbone, cell, found, self.verbalizer(cell, found))
+        return restore(self.backbone, stored.record, stored.weights(), self.verbalizer(cell, stored))
 
-    def trace(self, stack: Stack, memory: ParallelStates) -> Float[Tensor, "depths rows H"]:
+    def trace(self, stack: Stack, parallel: ParallelStates) -> Float[Tensor, "depths rows H"]:
         """The states of parallel sentences in a stack of one; where nothing but a head was trained, those of before."""
         (run,) = stack.runs
-        cut = fit(memory.features, stack.room(run), self.backbone.tokenizer)
-        return states_of(replace(memory, features=cut), stack, run, budgets(self.backbone.device)[1])
+        cut = fit(parallel.features, stack.room(run), self.backbone.tokenizer)
+        return states_of(replace(parallel, features=cut), stack, run, budgets(self.backbone.device)[1])
 
-    def sample(self, cell: Cell, found: Finished, parts: Sequence[Examples], examples: int) -> TestSet:
+    def sample(self, cell: Cell, stored: StoredCell, parts: Sequence[Examples], examples: int) -> TestSet:
         """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
         wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
         taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
-        return EncodedData(self.data, self.task, self.backbone, self.verbalizer(cell, found)).test_set(taken)
+        return EncodedData(self.data, self.task, self.backbone, self.verbalizer(cell, stored)).test_set(taken)
 
     def scores(self, stack: Stack, cell: Cell, test: TestSet) -> pl.DataFrame:
         """Scores of a stack of one on a test set by language, in the first metric."""
-        features = fit(test.features, stack.room(stack.runs[0]), self.backbone.tokenizer)
-        (made,) = predict(stack, stack.runs, features, budget=budgets(self.backbone.device)[1])
-        predictions = predictions_table(test, self.task, made, self.data.labels, method=cell.label, seed=cell.seed)
+        (predicted,) = predict(stack, stack.runs, test.features)
+        labels = self.data.labels
+        predictions = predictions_table(test, self.task, predicted, labels, method=cell.label, seed=cell.seed)
         return scores_table(predictions, self.task, [self.metric], {}).select("language", "metric", "value", "n")

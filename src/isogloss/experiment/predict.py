@@ -1,95 +1,132 @@
-"""Label new text with a stored run."""
+"""A stored model that stays in memory and labels new texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isogloss.errors import IsoglossError, unknown
-from isogloss.experiment.evaluate import predict as predict_features
-from isogloss.experiment.restore import cell_of, load_backbone, restore
+from isogloss.experiment.evaluate import predict
+from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
 from isogloss.languages.language import Language
-from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.fill_template import tokenise_filled
-from isogloss.preprocessing.truncate import fit
+from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
-from isogloss.store import Finished, Store
+from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
+from isogloss.training.stack import Stack
 
 
-def predict(
-    folder: Path, texts: Sequence[str], *, method: str | None, seed: int | None, language: str | None
-) -> Iterator[dict[str, Any]]:
-    """A label and its probability for every text.
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One trained cell of a run directory, ready to predict.
 
     Args:
-        folder: a run directory.
-        texts: one text each.
-        method: which method's; left out: the one with the best source dev score.
-        seed: which seed's; left out: likewise.
-        language: written into the answers; chooses the words of a verbalizer that has some for it.
-
-    Raises:
-        IsoglossError: nothing such is stored, a text is empty, or the backbone is not the one of the run.
+        record: what is known of it.
+        stack: the cell, alone on its backbone.
+        verbalizer: the words that are its classes, if any.
     """
-    code = None if language is None else str(Language.parse(language))
-    for number, text in enumerate(texts, start=1):
-        if not text.strip():
-            raise IsoglossError(f"text {number} is empty; every line holds one text")
-    if not folder.is_dir():
-        raise IsoglossError(f"{folder} does not exist; expected a run directory")
-    stored = Store(folder)
-    found = choose(stored, method, seed)
-    facts, cell = found.record["facts"], cell_of(found)
-    words = cell.settings.head == "verbalizer"
-    backbone = load_backbone(stored, [found], words=words)
-    if not texts:
-        return
-    task, inputs, labels = TASKS[found.record["kind"]], found.record["inputs"], found.record["labels"]
-    parts = [_parts(text, number, inputs) for number, text in enumerate(texts, start=1)]
-    verbalizer = None
-    if words:
-        verbalizer = Verbalizer.of(backbone, labels, facts["verbalizer"], source=facts["source"], inputs=inputs)
-        features = tokenise_filled(
-            verbalizer.template, tuple(zip(*parts, strict=True)), [0] * len(parts), backbone.tokenizer,
-            causal=backbone.causal, wording=verbalizer.wording(code), longest=facts["longest"],
+
+    record: RunRecord
+    stack: Stack
+    verbalizer: Verbalizer | None
+
+    @classmethod
+    def load(cls, folder: Path, *, method: str | None = None, seed: int | None = None) -> Model:
+        """The model that was asked for, or the best on the source's development data.
+
+        Args:
+            folder: a run directory.
+            method: a label of its methods; None: any.
+            seed: of its seeds; None: any.
+
+        Raises:
+            IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
+        """
+        if not folder.is_dir():
+            raise IsoglossError(f"{folder} does not exist; expected a run directory")
+        stored = Store(folder)
+        cell = choose(stored, method, seed)
+        record = cell.record
+        backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
+        verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
+        return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer)
+
+    def predict(
+        self, texts: Sequence[str] | Sequence[Sequence[str]], language: str | None = None, *, batch_size: int = 256
+    ) -> list[dict[str, Any]]:
+        """A label and its probability for every text.
+
+        Args:
+            texts: one text each; of pairs and of questions the two texts, with a tab between or as a pair.
+            language: any code of it: written into the answers, and chooses the words of a verbalizer that has some
+                for it.
+            batch_size: texts that are prepared and held at one time; how many tokens go through the model at once
+                does not depend on it.
+
+        Returns:
+            In the order of the texts: the text, `label` (of tagging `labels`, of questions `answer`) and `score`.
+
+        Raises:
+            IsoglossError: a text is empty or has not the parts that the data set's examples have.
+        """
+        code = None if language is None else str(Language.parse(language))
+        parts = [_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1)]
+        answers: list[dict[str, Any]] = []
+        for first in range(0, len(parts), batch_size):
+            answers += self._labelled(parts[first : first + batch_size], code)
+        return answers
+
+    def _labelled(self, parts: Sequence[Sequence[str]], code: str | None) -> list[dict[str, Any]]:
+        task = TASKS[self.record.kind]
+        (predicted,) = predict(self.stack, self.stack.runs, self._features(parts, code))
+        if cut := predicted.features.cut:
+            most = text_room(self.stack.room(self.stack.runs[0]), self.record.facts["longest"])
+            err.print(f"{cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
+        labels, scores = task.predicted(predicted.features, predicted.scores, self.record.labels)
+        named = {} if code is None else {"language": code}
+        return [
+            {**task.shown(part, label), "score": round(score, 4), **named}
+            for part, label, score in zip(parts, labels, scores, strict=True)
+        ]
+
+    def _features(self, parts: Sequence[Sequence[str]], code: str | None) -> Features:
+        facts, backbone = self.record.facts, self.stack.backbone
+        if self.verbalizer is None:
+            last = facts["subword"] == "last"
+            task = TASKS[self.record.kind]
+            return task.unlabelled(parts, backbone.tokenizer, last=last, longest=facts["longest"])
+        return tokenise_filled(
+            self.verbalizer.template, tuple(zip(*parts, strict=True)), [0] * len(parts), backbone.tokenizer,
+            causal=backbone.causal, wording=self.verbalizer.wording(code), longest=facts["longest"],
         )  # fmt: skip
-    else:
-        features = task.unlabelled(parts, backbone.tokenizer, last=facts["subword"] == "last", longest=facts["longest"])
-    stack = restore(backbone, cell, found, verbalizer)
-    room = stack.room(stack.runs[0])
-    cut = fit(features, room, backbone.tokenizer)
-    if cut.cut:
-        most = min(room, facts["longest"] or room)
-        err.print(f"{cut.cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
-    (made,) = predict_features(stack, stack.runs, cut, budget=budgets(backbone.device)[1])
-    answers, scores = task.predicted(made.features, made.scores, labels)
-    for part, label, score in zip(parts, answers, scores, strict=True):
-        answer = {**task.shown(part, label), "score": round(score, 4)}
-        yield answer if code is None else {**answer, "language": code}
 
 
-def _parts(text: str, number: int, inputs: Sequence[str]) -> list[str]:
-    """The parts of a line, where an example has more than one."""
-    parts = text.split("\t") if len(inputs) > 1 else [text]
+def _parts(text: str | Sequence[str], number: int, inputs: Sequence[str]) -> list[str]:
+    """The parts of an example, each with something in it."""
+    parts = list(text) if not isinstance(text, str) else text.split("\t") if len(inputs) > 1 else [text]
+    if parts and not any(part.strip() for part in parts):
+        raise IsoglossError(f"text {number} is empty; every line holds one text")
     if len(parts) != len(inputs) or not all(part.strip() for part in parts):
-        raise IsoglossError(f"text {number} is not a {' and a '.join(inputs)} with a tab between: {text[:60]!r}")
+        raise IsoglossError(f"text {number} is not a {' and a '.join(inputs)} with a tab between: {str(text)[:60]!r}")
     return parts
 
 
-def choose(stored: Store, method: str | None, seed: int | None) -> Finished:
+def choose(stored: Store, method: str | None, seed: int | None) -> StoredCell:
     """The stored cell that was asked for, or the best on the source's development data."""
     cells = stored.finished()
     if not cells:
         raise IsoglossError(f"{stored.path} holds no finished run; `isogloss run` makes one")
-    if method is not None and method not in {cell.record["method"] for cell in cells}:
-        raise unknown("method of this run", method, {cell.record["method"] for cell in cells})
-    fitting = [
-        cell for cell in cells if method in {None, cell.record["method"]} and seed in {None, cell.record["seed"]}
-    ]
+    labels = {cell.record.method for cell in cells}
+    if method is not None and method not in labels:
+        raise unknown("method of this run", method, labels)
+    of_method = [cell for cell in cells if method in {None, cell.record.method}]
+    fitting = [cell for cell in of_method if seed in {None, cell.record.seed}]
     if not fitting:
-        seeds = sorted({cell.record["seed"] for cell in cells if method in {None, cell.record["method"]}})
+        seeds = sorted({cell.record.seed for cell in of_method})
         raise IsoglossError(f"{stored.path} has no seed {seed}; it has {', '.join(map(str, seeds))}")
     return max(fitting, key=lambda cell: cell.table("scores").filter(split="dev")["value"][0])

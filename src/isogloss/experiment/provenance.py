@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,8 @@ from isogloss.experiment.encoded import subword
 from isogloss.languages.groups import is_group
 from isogloss.methods.registry import find
 from isogloss.runtime.environment import environment
-from isogloss.spec import Spec
-from isogloss.store import Finished, Store
-
-
-def fingerprint(facts: dict[str, Any]) -> str:
-    """sha256 of a cell's facts."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+from isogloss.spec import ResolvedSpec, Spec
+from isogloss.store import StoredCell
 
 
 def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
@@ -84,26 +77,37 @@ def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
 
 def refuse_changes(
     out: Path,
-    finished: Sequence[Finished],
+    finished: Sequence[StoredCell],
     wanted: Sequence[Cell],
     common: Mapping[str, Any],
     test_data: Mapping[str, str],
 ) -> None:
-    """Old results stay as they are: a spec that would make them differently is refused, with the difference."""
-    by_key = {(cell.label, cell.seed): cell for cell in wanted}
+    """Old results stay as they are: a spec that would make them differently is refused, with the difference.
+
+    Args:
+        out: the run directory.
+        finished: its cells.
+        wanted: the cells of the spec.
+        common: the facts that all of these share.
+        test_data: the fingerprint of each language's test split.
+
+    Raises:
+        IsoglossError: a stored cell would be made differently.
+    """
+    by_key = {cell.key: cell for cell in wanted}
     by_label = {cell.label: cell for cell in wanted}
-    for cell in finished:
-        label, seed = cell.key
-        facts = with_defaults(cell.record["facts"])
-        if (now := by_key.get(cell.key)) is not None:
-            changes = difference(facts, now.facts(dict(common)))
+    for stored in finished:
+        label, seed = stored.key
+        facts = with_defaults(stored.record.facts)
+        if (now := by_key.get(stored.key)) is not None:
+            changes = difference(facts, now.facts(common))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
-            changes = difference({**facts, "seed": None}, {**now.facts(dict(common)), "seed": None})
+            changes = difference({**facts, "seed": None}, {**now.facts(common), "seed": None})
         else:
             # What words stand for classes matters to those alone whose classes are words.
-            own = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
-            changes = difference({name: facts.get(name) for name in own}, own)
-        scored = cell.record["test_data"]
+            shared = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
+            changes = difference({name: facts.get(name) for name in shared}, shared)
+        scored = stored.record.test_data
         changes += [
             f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
         ]
@@ -114,8 +118,8 @@ def refuse_changes(
             )
 
 
-def resolved_spec(spec: Spec, data: ExperimentData, stored: Store) -> dict[str, Any]:
-    """The spec with every default filled in, together with what the directory already holds."""
+def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
+    """The spec with every default filled in, every path absolute, and its languages named."""
     resolved = spec.model_dump(mode="json")
     if spec.data.path is not None:
         resolved["data"]["path"] = str(spec.data.path.resolve())
@@ -127,20 +131,29 @@ def resolved_spec(spec: Spec, data: ExperimentData, stored: Store) -> dict[str, 
         resolved["data"]["card"] = data.dataset.card.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(data.source)
     resolved["targets"] = [str(test.language) for test in data.tests if test.language != data.source]
-    named = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
-    resolved["groups"] = list(dict.fromkeys([*named, *spec.groups]))
+    groups = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
+    resolved["groups"] = list(dict.fromkeys([*groups, *spec.groups]))
     resolved["methods"] = resolved_methods(spec)
-    if old := stored.spec():
-        resolved["methods"] = {**old["methods"], **_with_old_variants(resolved["methods"], old["methods"])}
-        for name in resolved["methods"].keys() & old["methods"].keys() & spec.methods.keys():
-            now, before = resolved["methods"][name], old["methods"][name]
-            if "seeds" in now or "seeds" in before:
-                now["seeds"] = sorted({*before.get("seeds", old["seeds"]), *now.get("seeds", spec.seeds)})
-        resolved["targets"] = sorted({*old["targets"], *resolved["targets"]})
-        resolved["groups"] = list(dict.fromkeys([*old.get("groups", []), *resolved["groups"]]))
-        resolved["verbalizer"] = resolved["verbalizer"] or old.get("verbalizer")
-        resolved["seeds"] = sorted({*old["seeds"], *resolved["seeds"]})
-    return resolved
+    return ResolvedSpec.model_validate(resolved)
+
+
+def merged_spec(spec: ResolvedSpec, stored: ResolvedSpec | None) -> ResolvedSpec:
+    """A spec together with the one that a run directory holds already."""
+    if stored is None:
+        return spec
+    methods = {**stored.methods, **_with_old_variants(spec.methods, stored.methods)}
+    for name in spec.methods.keys() & stored.methods.keys():
+        now, before = methods[name], stored.methods[name]
+        if "seeds" in now or "seeds" in before:
+            now["seeds"] = sorted({*before.get("seeds", stored.seeds), *now.get("seeds", spec.seeds)})
+    changes = {
+        "methods": methods,
+        "targets": sorted({*stored.targets, *spec.targets}),
+        "groups": list(dict.fromkeys([*stored.groups, *spec.groups])),
+        "verbalizer": spec.verbalizer or stored.verbalizer,
+        "seeds": sorted({*stored.seeds, *spec.seeds}),
+    }
+    return spec.model_copy(update=changes)
 
 
 def _with_old_variants(methods: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,23 +12,26 @@ from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import fingerprint, load
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
-from isogloss.methods.registry import find
-from isogloss.spec import check
-from isogloss.store import Finished, Store
+from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
 
 
-def cell_of(found: Finished) -> Cell:
-    """Which cell it is that is stored."""
-    facts = found.record["facts"]
-    method = find(facts["method"])
-    settings = check(method.settings, facts["settings"], where=str(found.folder))
-    return Cell(found.record["method"], method, settings, found.record["seed"])
+def verbalizer_of(backbone: Backbone, facts: Mapping[str, Any], inputs: Sequence[str]) -> Verbalizer | None:
+    """The words that are the classes of cells with these facts; None where classes are numbers.
+
+    Args:
+        backbone: loaded with its head over the vocabulary.
+        facts: of a cell or of all cells: `labels`, `source` and, where there is one, `verbalizer`.
+        inputs: what an example consists of.
+    """
+    if facts.get("verbalizer") is None:
+        return None
+    return Verbalizer.of(backbone, facts["labels"], facts["verbalizer"], source=facts["source"], inputs=inputs)
 
 
 def load_backbone(
-    stored: Store, cells: Sequence[Finished], *, words: bool | None, dtype: str | None = None
+    stored: Store, cells: Sequence[StoredCell], *, words: bool | None, dtype: str | None = None
 ) -> Backbone:
     """The backbone of stored cells, on whatever device there is here.
 
@@ -41,10 +45,11 @@ def load_backbone(
         IsoglossError: the backbone is not the one they were trained on.
     """
     spec = stored.spec()
-    name = spec["backbone"]
-    backbone = load(name, dtype=dtype or spec["dtype"], words=words)
+    assert spec is not None  # there are cells
+    name = spec.backbone
+    backbone = load(name, dtype=dtype or spec.dtype, words=words)
     for cell in cells:
-        facts = cell.record["facts"]
+        facts = cell.record.facts
         if backbone.identity.weights != facts["backbone"]["weights"]:
             raise IsoglossError(
                 f"{name} has other weights now than when {stored.path} was made "
@@ -63,21 +68,24 @@ def weights(cell: Cell, run: Run) -> dict[str, Tensor]:
     return tensors | {f"head.{name}": tensor for name, tensor in run.head.state_dict().items()}
 
 
-def restore(backbone: Backbone, cell: Cell, found: Finished, verbalizer: Verbalizer | None) -> Stack:
-    """A stored cell, ready to predict: a stack of one.
+def restore(
+    backbone: Backbone, record: RunRecord, tensors: Mapping[str, Tensor], verbalizer: Verbalizer | None
+) -> Stack:
+    """A trained cell, ready to predict: a stack of one.
 
     Args:
         backbone: the one it was trained on.
-        cell: which it is.
-        found: where it is stored.
+        record: of the cell.
+        tensors: its weights, as `weights` gave them.
         verbalizer: the one it was trained with, if any.
     """
-    own = backbone if cell.method.frozen else backbone.copy()
-    tensors = found.weights()
+    cell = Cell.of(record)
+    trained = backbone if cell.method.frozen else backbone.copy()
     part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
-    head = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    classes = len(found.record["labels"])
-    made = new_head(own, cell.settings, classes=classes, verbalizer=verbalizer, generator=torch.Generator())
-    made.load_state_dict(head)
-    restored = cell.method.restore(own, cell.settings, part).to(own.device).eval()
-    return Stack(own, cell.method, [Run(cell.settings, cell.seed, restored, made.to(own.device))])
+    head_state = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
+    head = new_head(
+        trained, cell.settings, classes=len(record.labels), verbalizer=verbalizer, generator=torch.Generator()
+    )
+    head.load_state_dict(head_state)
+    restored = cell.method.restore(trained, cell.settings, part).to(trained.device).eval()
+    return Stack(trained, cell.method, [Run(cell.settings, cell.seed, restored, head.to(trained.device))])

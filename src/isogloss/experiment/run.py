@@ -2,68 +2,83 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from isogloss.backbones.loading import load
 from isogloss.errors import IsoglossError
-from isogloss.executors.serial import Laboratory
-from isogloss.experiment.cells import cells
-from isogloss.experiment.data import read_data
-from isogloss.experiment.provenance import common_facts, refuse_changes, resolved_spec, surroundings, verbalizer_facts
-from isogloss.runtime.console import err
+from isogloss.experiment import cost
+from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.job import Executor, FailedJob, Job
+from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
+from isogloss.experiment.workspace import Workspace
 from isogloss.spec import Spec
 from isogloss.store import Store
-from isogloss.tasks.registry import TASKS
-from isogloss.tasks.verbalizer import Verbalizer
+
+GATHERING = 0.05  # share of the time that may go into putting tables together
 
 
-def run(spec: Spec, out: Path) -> Store:
+def run(spec: Spec, out: Path, executor: Executor) -> Store:
     """Train, evaluate and store what is missing of an experiment.
 
     Args:
         spec: the experiment.
         out: the run directory; new, or holding results of the same cells.
+        executor: carries out the jobs.
 
     Raises:
-        IsoglossError: the spec cannot be carried out, or what is stored was made by another one.
+        IsoglossError: the spec cannot be carried out, what is stored was made by another one, or a job failed; what
+            the other jobs have finished is stored.
     """
-    wanted = cells(spec)
-    stored = Store(out)
-    data = read_data(spec)
-    words = any(cell.settings.head == "verbalizer" for cell in wanted)
-    if words and data.dataset.card.kind != "classification":
-        raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
-    with err.status("loading the backbone"):
-        backbone = load(
-            spec.backbone, device=spec.device, dtype=spec.dtype, words=words, checkpointing=spec.gradient_checkpointing
+    store = Store(out)
+    workspace = Workspace.open(spec)
+    refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
+    resolved = resolved_spec(spec, workspace.data)
+    with store.lock:  # others may add methods to the same spec meanwhile
+        store.begin(merged_spec(resolved, store.spec()), workspace.environment)
+    jobs = list(_jobs(resolved, workspace, store))
+    failed = _carry_out(jobs, workspace, store, executor) if jobs else []
+    store.gather()
+    if failed:
+        others = f" ({len(failed)} of {len(jobs)} jobs failed; the others are stored)" if len(jobs) > 1 else ""
+        raise IsoglossError(f"{failed[0].error}{others}") from failed[0].error
+    return store
+
+
+def _carry_out(jobs: list[Job], workspace: Workspace, store: Store, executor: Executor) -> list[FailedJob]:
+    failed, gathered, gathering = [], time.monotonic(), 0.0
+    for outcome in executor.carry_out(jobs, workspace):
+        if isinstance(outcome, FailedJob):
+            failed.append(outcome)
+            continue
+        store.put(outcome)
+        if gathering <= GATHERING * (time.monotonic() - gathered):
+            begin = time.monotonic()
+            store.gather()
+            gathered = time.monotonic()
+            gathering = gathered - begin
+    return failed
+
+
+def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
+    """What is missing: cells to train, in stacks, and cells that lack languages."""
+    stored = {cell.key: cell for cell in store.finished()}
+    missing = [cell for cell in workspace.cells if cell.key not in stored]
+    monitor = cost.monitor_plan(workspace) if missing else None
+
+    def job(*cells: Cell, work: float, **extra: Any) -> Job:
+        return Job(spec, cells, tuple(cell.facts(workspace.facts) for cell in cells), work, **extra)
+
+    for stack in stacks(missing, workspace.backbone.pooling):
+        work = sum(cost.training(workspace, cell) + cost.scoring(workspace, cell) for cell in stack)
+        checkpoints = tuple(store.checkpoint(*cell.key) for cell in stack)
+        yield job(*stack, work=work, monitor=monitor, checkpoints=checkpoints)
+    for cell in workspace.cells:
+        found = stored.get(cell.key)
+        languages = (
+            tuple(code for code in workspace.data.test_data if code not in found.record.test_data) if found else ()
         )
-    for cell in wanted:
-        cell.method.check(backbone, cell.settings)
-    common = common_facts(data, backbone)
-    verbalizer = None
-    if words:
-        common["verbalizer"] = verbalizer_facts(spec, backbone)
-        verbalizer = Verbalizer.of(
-            backbone, data.labels, common["verbalizer"], source=str(data.source),
-            inputs=TASKS[data.dataset.card.kind].inputs(data.dataset.card.columns.second is not None),
-        )  # fmt: skip
-    finished = stored.finished()
-    refuse_changes(out, finished, wanted, common, data.test_data)
-    made_with = surroundings(data, backbone)
-    stored.begin(resolved_spec(spec, data, stored), made_with)
-    found = {cell.key: cell for cell in stored.finished()}
-    todo = [cell for cell in wanted if (cell.label, cell.seed) not in found]
-    short = [
-        (cell, found[cell.label, cell.seed])
-        for cell in wanted
-        if (cell.label, cell.seed) in found
-        and data.test_data.keys() - found[cell.label, cell.seed].record["test_data"].keys()
-    ]
-    if todo or short:
-        laboratory = Laboratory(
-            data, backbone, stored, common, made_with, checkpoint_minutes=spec.checkpoint_minutes,
-            verbalizer=verbalizer, cells=wanted,
-        )  # fmt: skip
-        laboratory.carry_out(todo, short)
-    stored.gather()
-    return stored
+        if found and languages:
+            work = cost.scoring(workspace, cell)
+            yield job(cell, work=work, trained=(found.record, found.weights()), languages=languages)

@@ -14,6 +14,16 @@ from isogloss.preprocessing.tokenize import END, START
 OVERLAP = 128  # tokens that two neighbouring windows of a passage share: `stride`, as tokenizers understand it
 
 
+def text_room(room: int, longest: int | None) -> int:
+    """The most tokens that a row may have.
+
+    Args:
+        room: tokens that the model takes beside the prompt.
+        longest: the most that the user wants; None: as many as there is room for.
+    """
+    return min(room, longest or room)
+
+
 def fit(features: Features, room: int, tokenizer: Any) -> Features:
     """Features of which no row is longer than `room` tokens.
 
@@ -25,7 +35,7 @@ def fit(features: Features, room: int, tokenizer: Any) -> Features:
         room: tokens that the model takes beside the prompt.
         tokenizer: the one that they came from.
     """
-    room = min(room, features.longest or room)
+    room = text_room(room, features.longest)
     if features.passages:
         return windows(features, room)
     long = np.flatnonzero(features.lengths > room)

@@ -21,7 +21,7 @@ def unlike(opened_runs: Mapping[str, OpenedRun]) -> set[str]:
     seen: dict[str, set[str]] = {}
     for opened_run in opened_runs.values():
         for _, found in opened_run.cells:
-            for code, fingerprint in found.record["test_data"].items():
+            for code, fingerprint in found.record.test_data.items():
                 seen.setdefault(code, set()).add(fingerprint)
     return {code for code, fingerprints in seen.items() if len(fingerprints) > 1}
 

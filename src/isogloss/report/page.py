@@ -89,9 +89,11 @@ def _part(run_group: RunGroup) -> Part:
     named = f"{run_group.task}: {run_group.source.name} to {count} {'language' if count == 1 else 'languages'}"
     provenance = []
     for name, opened_run in run_group.opened_runs.items():
-        environment = json.loads((opened_run.stored.path / "environment.json").read_text(encoding="utf-8"))
+        environment = opened_run.stored.environment()
         command = shlex.join(environment.get("command") or [])
-        provenance.append((name, command, yaml.dumps(opened_run.stored.spec()), json.dumps(environment, indent=2)))
+        provenance.append(
+            (name, command, yaml.dumps(opened_run.spec.model_dump(mode="json")), json.dumps(environment, indent=2))
+        )
     sections = [made for build in SECTIONS if (made := build(run_group)) is not None]
     return Part(named, summary.answer(run_group), summary.caveats(run_group), sections, provenance)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -14,11 +13,11 @@ from isogloss.analysis.analysis import FOLDER
 from isogloss.analysis.run import fingerprint, kept
 from isogloss.analysis.significance import against
 from isogloss.errors import IsoglossError, unknown
-from isogloss.experiment.cells import in_order
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import Language
 from isogloss.report.compare import together, unlike
 from isogloss.stats import aggregate
+from isogloss.store import RunRecord
 
 OF_METHODS = ("method", "one", "other")  # columns that name methods
 
@@ -50,7 +49,7 @@ class RunGroup:
     scores: pl.DataFrame
     history: pl.DataFrame
     tables: dict[str, pl.DataFrame]
-    records: dict[str, dict[str, Any]]
+    records: dict[str, RunRecord]
     runs: dict[str, str]
     stale: list[str]
     unlike: list[str]
@@ -113,12 +112,12 @@ def _run_group(
 ) -> RunGroup:
     scores, history, stale = [], [], []
     methods: list[str] = []
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[str, RunRecord] = {}
     tables: dict[str, list[pl.DataFrame]] = {}
     calls: dict[str, dict[str, str]] = {}
     for name, opened_run in opened_runs.items():
         own = opened_run.stored.table("scores").filter(split="test", metric=metric)
-        labels = in_order(own["method"].unique(maintain_order=True).to_list(), list(opened_run.spec.methods))
+        labels = [label for label in opened_run.stored.labels() if label in set(own["method"])]
         called = calls[name] = {label: f"{name}: {label}" if several else label for label in labels}
         methods += called.values()
         records |= {called[cell.label]: found.record for cell, found in opened_run.cells}

@@ -42,9 +42,9 @@ def caveats(run_group: RunGroup) -> list[str]:
             f"Left out, since their test examples are not the same in all runs: {', '.join(run_group.unlike)}."
         )
     for method, record in run_group.records.items():
-        if cut := record["truncated"]["test"]:
+        if cut := record.truncated["test"]:
             found.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
-    facts = {method: record["facts"] for method, record in run_group.records.items()}
+    facts = {method: record.facts for method, record in run_group.records.items()}
     unlike = {
         key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS
     }

@@ -81,7 +81,7 @@ def overview(run_group: RunGroup) -> pl.DataFrame:
             row |= {title: found.get("value"), f"{title} low": found.get("low"), f"{title} high": found.get("high")}
         row |= {
             "seeds": len(set(run_group.scores.filter(method=method)["seed"])),
-            "trainable parameters": record["trainable_parameters"],
+            "trainable parameters": record.trainable_parameters,
         }
         rows.append(row)
     return pl.DataFrame(rows)

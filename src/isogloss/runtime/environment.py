@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
+from contextvars import ContextVar
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import isogloss
 
@@ -19,8 +17,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
+COMMAND: ContextVar[list[str] | None] = ContextVar("command", default=None)  # none where isogloss is called from Python
+
+
 def environment() -> dict[str, Any]:
     """Everything outside the spec that may bear on a number."""
+    import torch
+
     return {
         "isogloss": isogloss.__version__,
         "git": _git_revision(),
@@ -32,7 +35,7 @@ def environment() -> dict[str, Any]:
             "capability": torch.backends.cpu.get_cpu_capability(),
         },
         "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        **({"command": command} if (command := COMMAND.get()) else {}),
     }  # fmt: skip
 
 

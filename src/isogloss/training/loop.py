@@ -74,19 +74,21 @@ def train(
     """
     inputs = Inputs(stack, train_states, eval_budget)
     for train_state in train_states:
-        if train_state.memory is not None and train_state.step == 0:
-            remember(train_state, train_state.memory, train_state.memory.before)
+        if train_state.parallel is not None and train_state.step == 0:
+            record_parallel(train_state, train_state.parallel, train_state.parallel.before)
     while active := [train_state for train_state in train_states if train_state.step < train_state.total]:
         tokens = update(stack, active, inputs, budget)
         for train_state in active:
             epoch_is_over = train_state.step % train_state.updates == 0
             if train_state.sample is not None and (epoch_is_over or train_state.step % train_state.sample.every == 0):
-                observe(train_state, train_state.sample, inputs, eval_budget)
+                record_sample(train_state, train_state.sample, inputs, eval_budget)
             if (
-                train_state.memory is not None and epoch_is_over
+                train_state.parallel is not None and epoch_is_over
             ):  # of the same weights as are observed, not of their mean
-                remember(
-                    train_state, train_state.memory, states_of(train_state.memory, stack, train_state.run, eval_budget)
+                record_parallel(
+                    train_state,
+                    train_state.parallel,
+                    states_of(train_state.parallel, stack, train_state.run, eval_budget),
                 )
             if epoch_is_over:
                 evaluate(train_state, inputs, eval_budget, source)
@@ -157,7 +159,7 @@ def evaluate(train_state: TrainState, inputs: Inputs, budget: int, source: str) 
     train_state.keep(value, loss)
 
 
-def observe(train_state: TrainState, sample: MonitorSample, inputs: Inputs, budget: int) -> None:
+def record_sample(train_state: TrainState, sample: MonitorSample, inputs: Inputs, budget: int) -> None:
     """Write a train_state's scores on what is looked at into its history, and do nothing else with them."""
     train_state.run.part.eval()
     scores = inputs.logits(sample.features, train_state.run, budget)[:, : train_state.run.head.classes]
@@ -167,16 +169,16 @@ def observe(train_state: TrainState, sample: MonitorSample, inputs: Inputs, budg
     ]
 
 
-def states_of(memory: ParallelStates, stack: Stack, run: Run, budget: int) -> Tensor:
+def states_of(parallel: ParallelStates, stack: Stack, run: Run, budget: int) -> Tensor:
     """The states of parallel sentences at every depth; as they were where a method changes nothing but the head."""
-    return memory.before if stack.head_only else stack.trace(memory.features, run, budget=budget)
+    return parallel.before if stack.head_only else stack.trace(parallel.features, run, budget=budget)
 
 
-def remember(train_state: TrainState, memory: ParallelStates, states: Tensor) -> None:
+def record_parallel(train_state: TrainState, parallel: ParallelStates, states: Tensor) -> None:
     """Write what a train_state keeps of its backbone's knowledge into its history, and do nothing else with it."""
     train_state.history += [
         _row(train_state, metric=measure, value=value, language=language)
-        for language, measure, value in memory.means(states)
+        for language, measure, value in parallel.means(states)
     ]
 
 

@@ -19,6 +19,11 @@ from isogloss.training.monitor import MonitorSample, ParallelStates
 from isogloss.training.stack import Run
 
 
+def updates_an_epoch(train: Features, batch_size: int) -> int:
+    """How many updates see every example once; the last one may see fewer."""
+    return math.ceil(len(train.of_example) / batch_size)
+
+
 @dataclass(eq=False)
 class TrainState:
     """One run's own way through training.
@@ -26,11 +31,11 @@ class TrainState:
     Args:
         run: what learns.
         train: the source's training examples, truncated to this run's room.
-        dev: its development examples, likewise; the only data that selection sees.
+        dev: the source's development examples, truncated to this run's room; the only data that selection sees.
         metric: what is selected on.
         score: that metric, from the scores (units, C) of `dev`.
         sample: what is looked at in training, if anything; never selected on.
-        memory: parallel sentences to look at after each epoch, likewise.
+        parallel: parallel sentences to look at after each epoch; never selected on.
     """
 
     run: Run
@@ -39,7 +44,7 @@ class TrainState:
     metric: str
     score: Callable[[Tensor], float]
     sample: MonitorSample | None = None
-    memory: ParallelStates | None = None
+    parallel: ParallelStates | None = None
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
     skipped: int = 0  # updates left out because a gradient was not finite
@@ -51,7 +56,7 @@ class TrainState:
 
     def __post_init__(self) -> None:
         settings = self.run.settings
-        self.updates = math.ceil(len(self.train.of_example) / settings.batch_size)  # an epoch
+        self.updates = updates_an_epoch(self.train, settings.batch_size)
         self.total = self.updates * settings.epochs
         # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
         groups = []

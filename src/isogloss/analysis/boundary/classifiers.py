@@ -38,7 +38,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.console import err
 from isogloss.runtime.seeding import derive
-from isogloss.store import Finished
+from isogloss.store import StoredCell
 from isogloss.training.stack import Stack
 
 FEWEST = 2  # examples of a class in each half to fit on; classes with fewer are left out
@@ -237,7 +237,7 @@ class Witness:
             yield str(part.language), compare(source, target, fitted)
 
 
-def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, Finished]]:
+def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
     """The cells whose head is linear over one state a text.
 
     Raises:

@@ -28,7 +28,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import err
 from isogloss.runtime.seeding import derive
 from isogloss.stats.intervals import CONFIDENCE
-from isogloss.store import Finished
+from isogloss.store import StoredCell
 from isogloss.training.monitor import MEASURES, parallel_states
 
 RESAMPLES = 2000
@@ -56,7 +56,7 @@ class Witness:
             word_losses(opened_run.backbone, self.memory) if opened_run.backbone.vocabulary is not None else None
         )
 
-    def compare(self, cell: Cell, found: Finished) -> pl.DataFrame:
+    def compare(self, cell: Cell, found: StoredCell) -> pl.DataFrame:
         """What a cell remembers.
 
         Args:

@@ -27,7 +27,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.optim.weight_places import INSIDE
 from isogloss.runtime.console import err
 from isogloss.stats.intervals import summarised
-from isogloss.store import Finished, safe_name
+from isogloss.store import StoredCell, safe_name
 
 FISHER_EXAMPLES = 64
 SCHEMA: Any = {
@@ -41,7 +41,7 @@ MOVED: Any = {
 
 
 def importance(
-    opened_run: OpenedRun, cell: Cell, found: Finished, *, examples: int
+    opened_run: OpenedRun, cell: Cell, found: StoredCell, *, examples: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Scores of a model with groups of its weights set back, and how far each has moved.
 

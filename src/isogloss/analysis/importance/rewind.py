@@ -18,7 +18,7 @@ from isogloss.optim.weight_places import HEAD, place
 from isogloss.preprocessing.batching import Row
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.seeding import derive
-from isogloss.store import Finished
+from isogloss.store import StoredCell
 from isogloss.tasks import heads
 from isogloss.training.stack import Run, new_head, wordings
 
@@ -35,7 +35,7 @@ class Patient:
         found: where its weights are.
     """
 
-    def __init__(self, opened_run: OpenedRun, cell: Cell, found: Finished) -> None:
+    def __init__(self, opened_run: OpenedRun, cell: Cell, found: StoredCell) -> None:
         self.stack = opened_run.stack(cell, found)
         self.run = self.stack.runs[0]
         self.masters = masters_of(self.run)

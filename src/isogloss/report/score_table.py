@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import polars as pl
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.jupyter import JupyterMixin
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.experiment.cells import in_order
 from isogloss.languages.groups import members
 from isogloss.languages.language import Language
+from isogloss.runtime.console import WIDE
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.store import Store
 
@@ -31,6 +33,26 @@ class Row(NamedTuple):
     last: bool = False  # of a section
 
 
+class ScoreTable(JupyterMixin):
+    """The table of a run directory: prints on a console of rich's, as text by `print`, and shows in a notebook.
+
+    Args:
+        stored: the run directory.
+    """
+
+    def __init__(self, stored: Store) -> None:
+        self.stored = stored
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As many tables as the width asks for."""
+        yield from score_tables(self.stored, options.max_width)
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        Console(width=WIDE, highlight=False, file=text).print(self)
+        return text.getvalue()
+
+
 def score_tables(stored: Store, width: int | None = None) -> list[Table]:
     """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone.
 
@@ -41,7 +63,7 @@ def score_tables(stored: Store, width: int | None = None) -> list[Table]:
     scores = stored.table("scores")
     metric = scores.filter(split="dev")["metric"][0]
     test = scores.filter(split="test", metric=metric)
-    methods = in_order(test["method"].unique(maintain_order=True).to_list(), list(stored.spec()["methods"]))
+    methods = [label for label in stored.labels() if label in set(test["method"])]
     rows = list(_rows(stored, test, methods))
     blocks: list[list[str]] = [[]]
     for method in methods:
@@ -76,16 +98,17 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
     averages = by_seed(test, source, common)
     for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
         yield Row(title, "", {method: _spread(averages, method, column) for method in methods}, bold=True)
-    for group in stored.spec().get("groups", []):
+    spec = stored.spec()
+    for group in spec.groups if spec else []:
         inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
         means = by_seed(test, source, sorted(inside))
         yield Row(
             f"mean of {len(inside)} {group}", "", {method: _spread(means, method, "target") for method in methods}
         )
-    records = {cell.record["method"]: cell.record for cell in stored.finished()}
-    trained = {method: records[method]["trainable_parameters"] for method in methods}
+    records = {cell.record.method: cell.record for cell in stored.finished()}
+    trained = {method: records[method].trainable_parameters for method in methods}
     yield Row("trainable parameters", "", {method: f"{count:,}" for method, count in trained.items()})
-    shares = {method: trained[method] / records[method]["backbone_parameters"] for method in methods}
+    shares = {method: trained[method] / records[method].backbone_parameters for method in methods}
     yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
 
 

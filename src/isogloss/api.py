@@ -1,0 +1,193 @@
+"""What can be done from Python; the command line is built on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isogloss.analysis.analysis import AnalysisOptions, AnalysisResult
+from isogloss.errors import IsoglossError
+from isogloss.executors.registry import find as find_executor
+from isogloss.experiment.frames import Frames, stored_frames
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.predict import Model
+from isogloss.experiment.run import run as carry_out
+from isogloss.report.report import report as write_report
+from isogloss.report.score_table import ScoreTable
+from isogloss.spec import Spec, check, read_spec
+from isogloss.store import Store
+
+Path_ = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run directory holds.
+
+    Args:
+        store: the directory.
+    """
+
+    store: Store
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.store.path
+
+    @property
+    def spec(self) -> Spec:
+        """The experiment, resolved."""
+        return OpenedRun.of(self.path).spec
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """`backbone task method seed source language split metric value n`; scores are fractions from 0 to 1."""
+        return self.store.table("scores")
+
+    @property
+    def predictions(self) -> pl.DataFrame:
+        """`method seed language split example gold predicted score`."""
+        return self.store.table("predictions")
+
+    @property
+    def history(self) -> pl.DataFrame:
+        """`method seed step epoch tokens loss learning_rate metric value language`."""
+        return self.store.table("history")
+
+    def table(self) -> ScoreTable:
+        """Test scores of every language and method, and the gap below; shows in a notebook, and `print` prints it."""
+        return ScoreTable(self.store)
+
+    def report(self, out: Path_ | None = None, *, reference: str | None = None) -> Path:
+        """Write one HTML page that tells what came out. See `isogloss.report`."""
+        return report(self.path, out=out, reference=reference)
+
+    def analyze(self, *names: str, **options: Any) -> dict[str, AnalysisResult]:
+        """Find out where the gap comes from. See `isogloss.analyze`."""
+        return analyze(self.path, *names, **options)
+
+    def load(self, method: str | None = None, seed: int | None = None) -> Model:
+        """A trained model, in memory. See `isogloss.load`."""
+        return load(self.path, method=method, seed=seed)
+
+    def _repr_mimebundle_(self, include: Sequence[str], exclude: Sequence[str], **options: Any) -> dict[str, str]:
+        """What a notebook shows of it: the table."""
+        return self.table()._repr_mimebundle_(include, exclude, **options)  # noqa: SLF001 - the notebook's protocol
+
+
+def run(
+    spec: Spec | Mapping[str, Any] | Path_,
+    out: Path_ | None = None,
+    *,
+    data: Frames | None = None,
+    executor: str = "serial",
+) -> Results:
+    """Train, evaluate and store what is missing of an experiment.
+
+    Args:
+        spec: a spec, its keys and values, a YAML file, or the name of a preset.
+        out: the run directory; None: `runs/NAME`.
+        data: examples by split and language, as in `{"train": {"en": frame}, "test": {"en": frame, "sw": frame}}`:
+            frames of polars or pandas, `datasets.Dataset`s or lists of dictionaries, with the columns `text` (and
+            `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
+            `answers`. The spec's task is then `custom` and needs no card, or the data set whose files these could be.
+        executor: what carries out the jobs, by name.
+
+    Raises:
+        IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
+    """
+    checked = _spec(spec)
+    if data is not None:
+        checked = stored_frames(checked, data)
+    folder = Path("runs") / checked.name if out is None else Path(out)
+    return Results(carry_out(checked, folder, find_executor(executor)))
+
+
+def open_run(folder: Path_) -> Results:
+    """The results in a run directory; nothing is trained.
+
+    Raises:
+        IsoglossError: it is none, or nothing in it is finished.
+    """
+    return Results(OpenedRun.of(Path(folder)).stored)
+
+
+def load(folder: Path_, method: str | None = None, seed: int | None = None) -> Model:
+    """A trained model of a run directory, which stays in memory.
+
+    Args:
+        folder: a run directory.
+        method: the label of one of its methods; None: the one with the best score on source development data.
+        seed: one of its seeds; None: the best of the method's.
+
+    Raises:
+        IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
+    """
+    return Model.load(Path(folder), method=method, seed=seed)
+
+
+def analyze(
+    folder: Path_,
+    *names: str,
+    methods: Sequence[str] = (),
+    examples: int = 32,
+    parallel: Path_ | None = None,
+    sentences: int = 100,
+    reference: str | None = None,
+) -> dict[str, AnalysisResult]:
+    """Find out where the gap comes from: tables and charts, kept in the run directory too.
+
+    Args:
+        folder: a run directory.
+        names: of analyses, such as `gap` or `distance`; none: all that the directory has the data for.
+        methods: labels of the methods that are analysed; none: all.
+        examples: of each target, where models are run many times.
+        parallel: a folder of parallel sentences in SIB-200's layout; None: what the spec names, or the run's own data.
+        sentences: of them, of each language.
+        reference: the method that others are held against; None: the first.
+
+    Returns:
+        What each analysis found, by its name.
+
+    Raises:
+        IsoglossError: the directory lacks what an analysis that was asked for needs.
+    """
+    options = AnalysisOptions(
+        list(methods), examples=examples, parallel=None if parallel is None else Path(parallel), sentences=sentences,
+        reference=reference,
+    )  # fmt: skip
+    raise NotImplementedError(options)
+
+
+def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, reference: str | None = None) -> Path:
+    """Write one HTML page that tells what came out of one run or several, and its tables and figures beside it.
+
+    Args:
+        folders: a run directory, or several to be compared.
+        out: the page; None: `report.html` in the directory, or `comparison.html` in the first of several.
+        reference: the method that others are held against, as the page calls it; None: the first.
+
+    Returns:
+        The page.
+
+    Raises:
+        IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
+    """
+    several = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    return write_report([Path(folder) for folder in several], None if out is None else Path(out), reference=reference)
+
+
+def _spec(spec: Spec | Mapping[str, Any] | Path_) -> Spec:
+    if isinstance(spec, Spec):
+        return spec
+    if isinstance(spec, Mapping):
+        return check(Spec, dict(spec), where="spec")
+    if isinstance(spec, str | PathLike):
+        return read_spec(str(spec))
+    raise IsoglossError(f"spec is {type(spec).__name__}; expected a Spec, a mapping, a file, or the name of a preset")

@@ -1,0 +1,97 @@
+"""A job: one stack of cells to be trained, or one stored cell to be scored in more languages; and who carries it out.
+
+A job is plain data that can be sent: `isogloss.experiment.run_job` needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from isogloss.errors import IsoglossError
+from isogloss.experiment.cells import Cell
+from isogloss.experiment.cost import MonitorPlan
+from isogloss.experiment.workspace import Workspace
+from isogloss.spec import Spec
+from isogloss.store import FinishedCell, RunRecord
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker carries out, and all that it needs for it.
+
+    Args:
+        spec: of the experiment, resolved.
+        cells: alike enough to train in one stack.
+        facts: what has to decide each cell's result where the job is carried out, in the order of the cells.
+        cost: in tokens of a forward pass.
+        monitor: how much is looked at in training; None: nothing.
+        checkpoints: a file for each cell where a long training may keep how far it is; none: nowhere.
+        trained: the record and weights of the one cell, where it is stored and only lacks languages.
+        languages: those that it lacks.
+    """
+
+    spec: Spec
+    cells: tuple[Cell, ...]
+    facts: tuple[dict[str, Any], ...]
+    cost: float
+    monitor: MonitorPlan | None = None
+    checkpoints: tuple[Path, ...] = ()
+    trained: tuple[RunRecord, Mapping[str, Tensor]] | None = None
+    languages: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The job in words."""
+        labels = dict.fromkeys(cell.label for cell in self.cells)
+        seeds = dict.fromkeys(cell.seed for cell in self.cells)
+        few = 2  # labels that a line has room for
+        name = ", ".join(labels) if len(labels) <= few else f"{next(iter(labels))} and {len(labels) - 1} more"
+        return f"{name} · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job that could not be carried out.
+
+    Args:
+        job: which.
+        error: why.
+    """
+
+    job: Job
+    error: IsoglossError
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Carries out jobs, here or elsewhere. One file in `executors/`, with an instance of this in `EXECUTOR`."""
+
+    name: str
+
+    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Iterator[FinishedCell | FailedJob]:
+        """Every cell as soon as it is finished, in any order, and every job that failed.
+
+        Args:
+            jobs: of one experiment; none depends on another.
+            workspace: the experiment's data and backbone in this process, for jobs that are carried out in it.
+        """
+        ...
+
+
+class JobObserver:
+    """Is told how far a job is, and may ask it to stop. This one does neither."""
+
+    def phase(self, text: str) -> None:
+        """What begins now."""
+
+    def advance(self, tokens: int, cost: float) -> None:
+        """What was done: tokens of text, and its share of the job's cost."""
+
+    def stopping(self) -> bool:
+        """Whether the job is to stop as soon as nothing is half done."""
+        return False

@@ -1,0 +1,247 @@
+"""Carries out a job: trains a stack of cells, scores each in every language, and hands each back as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from isogloss import store
+from isogloss.data.subsample import split_by_language
+from isogloss.errors import IsoglossError
+from isogloss.experiment import cost
+from isogloss.experiment.cells import Cell
+from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
+from isogloss.experiment.job import Job, JobObserver
+from isogloss.experiment.provenance import difference
+from isogloss.experiment.restore import restore, weights
+from isogloss.experiment.workspace import Workspace
+from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.truncate import text_room
+from isogloss.runtime.console import err
+from isogloss.store import FinishedCell, RunRecord, fingerprint
+from isogloss.training.checkpoint import Checkpoints
+from isogloss.training.loop import train
+from isogloss.training.monitor import MonitorSample
+from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.train_state import TrainState
+
+
+def run_job(
+    job: Job, workspace: Workspace | None = None, observer: JobObserver | None = None
+) -> Iterator[FinishedCell]:
+    """Carry out a job: every cell as soon as it is finished.
+
+    Args:
+        job: it needs nothing else.
+        workspace: of its experiment, where it is open in this process; None: it is opened.
+        observer: of the progress.
+
+    Raises:
+        IsoglossError: the cells cannot be trained, or would not be those that the job says.
+        KeyboardInterrupt: the observer asked to stop; a training has written its checkpoints.
+    """
+    workspace, observer = workspace or Workspace.open(job.spec), observer or JobObserver()
+    for cell, facts in zip(job.cells, job.facts, strict=True):
+        if changes := difference(facts, cell.facts(workspace.facts)):
+            raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
+    if job.trained is None:
+        yield from _Training(job, workspace, observer).finished()
+    else:
+        yield _scored(job, workspace, observer, *job.trained)
+
+
+class _Training:
+    """A stack of cells in training."""
+
+    def __init__(self, job: Job, workspace: Workspace, observer: JobObserver) -> None:
+        self.job, self.workspace, self.observer = job, workspace, observer
+        first = job.cells[0]
+        self.method, self.encoded = first.method, workspace.encoded(first)
+        shared = workspace.backbone
+        self.backbone = shared if self.method.frozen else shared.copy(_seen(workspace, first))
+        self.runs = [
+            new_run(
+                self.method, self.backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
+                verbalizer=workspace.verbalizer,
+            )
+            for cell in job.cells
+        ]  # fmt: skip
+        self.stack = Stack(self.backbone, self.method, self.runs)
+
+    def finished(self) -> Iterator[FinishedCell]:
+        """Train all cells, then score one after the other."""
+        job, test = self.job, self.encoded.test
+        for cell in {self.workspace.room(cell): cell for cell in job.cells}.values():
+            read = {id(part): part for part in map(self.encoded.train_dev, dict.fromkeys(c.seed for c in job.cells))}
+            splits = [split for part in read.values() for split in (part.train, part.dev)]
+            _report_cut(job, self.workspace, cell, *splits, test.features)
+        states = self._train()
+        self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
+        advance = _advancer(test.features, job.cells[0], self.observer)
+        scored = predict(self.stack, self.runs, test.features, fitted=self.encoded.fit, advance=advance)
+        for cell, state, predicted in zip(job.cells, states, scored, strict=True):
+            yield self._finished(cell, state, predicted)
+
+    def _train(self) -> list[TrainState]:
+        job, observer, workspace = self.job, self.observer, self.workspace
+        states = [self._train_state(cell, run) for cell, run in zip(job.cells, self.runs, strict=True)]
+        prints = [fingerprint(facts) for facts in job.facts]
+        checkpoints = Checkpoints(job.checkpoints, prints, minutes=job.spec.checkpoint_minutes)
+        checkpoints.load(states)
+        observer.phase(f"{job.title}: training")
+        a_update = sum(cost.training(workspace, cell) for cell in job.cells) / sum(state.total for state in states)
+        observer.advance(0, a_update * sum(state.step for state in states))
+
+        def after_update(tokens: int, updates: int) -> None:
+            observer.advance(tokens, a_update * updates)
+            if observer.stopping():  # only here, between two updates, is every state whole
+                checkpoints.save(states)
+                raise KeyboardInterrupt
+            checkpoints.maybe_save(states)
+
+        budget, eval_budget = budgets(self.backbone.device)
+        train(
+            self.stack, states, budget=budget, eval_budget=eval_budget, source=str(workspace.data.source),
+            after_update=after_update,
+        )  # fmt: skip
+        if checkpoints.overdue:
+            checkpoints.save(states)  # scoring many languages may take long as well
+        return states
+
+    def _train_state(self, cell: Cell, run: Run) -> TrainState:
+        workspace = self.workspace
+        data, task, metric = workspace.data, workspace.task, workspace.card.metrics[0]
+        split = self.encoded.train_dev(run.seed)
+        dev, gold = workspace.fitted(cell, split.dev), split.gold
+
+        def score(scores: Tensor) -> float:
+            answers, _ = task.predicted(dev, scores.cpu(), data.labels)
+            return task.metrics[metric](gold, answers, str(data.source))
+
+        state = TrainState(run, workspace.fitted(cell, split.train), dev, metric, score)
+        state.sample = self._monitor_sample(cell)
+        if (parallel := workspace.parallel_states) is not None:
+            state.parallel = replace(parallel, features=workspace.fitted(cell, parallel.features))
+        return state
+
+    def _monitor_sample(self, cell: Cell) -> MonitorSample | None:
+        if (plan := self.job.monitor) is None:
+            return None
+        workspace = self.workspace
+        sample = self.encoded.fewer(plan.examples)
+        parts, features = sample.examples, workspace.fitted(cell, sample.features)
+        gold = [answer for part in parts for answer in workspace.task.gold(part.table)]
+        metric = workspace.task.metrics[workspace.card.metrics[0]]
+
+        def score(scores: Tensor) -> dict[str, float]:
+            answers, _ = workspace.task.predicted(features, scores.cpu(), workspace.data.labels)
+            right = split_by_language(parts, gold)
+            return {
+                language: metric(right[language], predicted, language)
+                for language, predicted in split_by_language(parts, answers).items()
+            }
+
+        counts = {str(part.language): len(part) for part in parts}
+        return MonitorSample(features, score, plan.every[cell.key], counts)
+
+    def _finished(self, cell: Cell, state: TrainState, predicted: Predicted) -> FinishedCell:
+        workspace, data = self.workspace, self.workspace.data
+        named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
+        dev = {
+            **columns, "language": str(data.source), "split": "dev", "metric": state.metric, "value": state.best[0],
+            "n": workspace.task.count(self.encoded.train_dev(cell.seed).gold),
+        }  # fmt: skip
+        predictions, scores = _tables(workspace, cell, self.encoded.test, predicted)
+        tables = {
+            "scores": pl.concat([store.rows(store.SCORES, [dev]), scores]),
+            "predictions": predictions,
+            "history": store.rows(store.HISTORY, [{**named, **row} for row in state.history]),
+        }
+        record = RunRecord(
+            **named,
+            name=cell.name,
+            variant=dict(cell.variant),
+            facts=cell.facts(workspace.facts),
+            test_data=data.test_data,
+            kind=workspace.card.kind,
+            inputs=list(workspace.inputs),
+            labels=data.labels,
+            trainable_parameters=state.run.trainable(),
+            backbone_parameters=sum(weight.numel() for weight in workspace.backbone.model.parameters()),
+            selected_epoch=state.best_epoch,
+            updates=state.step,
+            skipped_updates=state.skipped,
+            source_learnt=state.trend.onset,
+            observed=None if state.sample is None else state.sample.counts,
+            truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
+            environment=workspace.environment,
+        )
+        return FinishedCell(record, weights(cell, state.run), tables)
+
+
+def _scored(
+    job: Job, workspace: Workspace, observer: JobObserver, record: RunRecord, tensors: Mapping[str, Tensor]
+) -> FinishedCell:
+    """A trained cell's rows of the languages that it lacks."""
+    (cell,) = job.cells
+    observer.phase(f"{job.title}: scoring {len(job.languages)} more languages")
+    test = workspace.encoded(cell).languages(job.languages)
+    cut = _report_cut(job, workspace, cell, test.features)
+    stack = restore(workspace.backbone, record, tensors, workspace.verbalizer)
+    advance = _advancer(test.features, cell, observer)
+    (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
+    predictions, scores = _tables(workspace, cell, test, predicted)
+    changes = {
+        "test_data": {code: workspace.data.test_data[code] for code in job.languages},
+        "truncated": {"test": cut},
+    }
+    return FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
+
+
+def _seen(workspace: Workspace, cell: Cell) -> Tensor | None:
+    """The words that training shows; None, for all, where they are also what a verbalizer chooses from."""
+    if cell.settings.head == "verbalizer":
+        return None
+    train_features = workspace.encoded(cell).train_dev(cell.seed).train
+    return torch.from_numpy(np.unique(workspace.fitted(cell, train_features).tokens))
+
+
+def _tables(workspace: Workspace, cell: Cell, test: TestSet, predicted: Predicted) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Predictions, and the scores that they make."""
+    labels = workspace.data.labels
+    predictions = predictions_table(test, workspace.task, predicted, labels, method=cell.label, seed=cell.seed)
+    return predictions, scores_table(predictions, workspace.task, workspace.card.metrics, _columns(workspace, cell))
+
+
+def _columns(workspace: Workspace, cell: Cell) -> dict[str, Any]:
+    return {
+        "backbone": workspace.backbone.identity.name, "task": workspace.card.name, "method": cell.label,
+        "seed": cell.seed, "source": str(workspace.data.source),
+    }  # fmt: skip
+
+
+def _report_cut(job: Job, workspace: Workspace, cell: Cell, *splits: Features) -> int:
+    """How many texts are cut to fit beside a cell's prompt."""
+    cut = sum(workspace.fitted(cell, features).cut for features in splits)
+    if cut:
+        most = text_room(workspace.room(cell), workspace.data.longest)
+        err.print(f"{job.title}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
+    return cut
+
+
+def _advancer(features: Features, cell: Cell, observer: JobObserver) -> Callable[[int], None]:
+    ratio = cost.one_pass(features, cell) / float(features.lengths.sum())
+
+    def advance(tokens: int) -> None:
+        observer.advance(tokens, tokens * ratio)
+        if observer.stopping():
+            raise KeyboardInterrupt
+
+    return advance

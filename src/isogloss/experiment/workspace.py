@@ -1,0 +1,117 @@
+"""What all jobs of one experiment share: its data, its backbone, and texts as features. Opened once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.loading import load
+from isogloss.data.cards import Card
+from isogloss.errors import IsoglossError
+from isogloss.experiment.cells import Cell, cells
+from isogloss.experiment.data import ExperimentData, read_data
+from isogloss.experiment.encoded import EncodedData
+from isogloss.experiment.provenance import common_facts, surroundings, verbalizer_facts
+from isogloss.experiment.restore import verbalizer_of
+from isogloss.preprocessing.features import Features
+from isogloss.runtime.console import err
+from isogloss.spec import Spec
+from isogloss.tasks.registry import TASKS
+from isogloss.tasks.task import Task
+from isogloss.tasks.verbalizer import Verbalizer
+from isogloss.training.monitor import ParallelStates, parallel_states
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """An experiment's data and backbone.
+
+    Args:
+        spec: of the experiment.
+        cells: all that it consists of.
+        data: read and checked.
+        backbone: frozen; methods that change it get a copy.
+        facts: what decides the result of every cell alike.
+        verbalizer: the words that are the classes, where a cell asks for some.
+    """
+
+    spec: Spec
+    cells: Sequence[Cell]
+    data: ExperimentData
+    backbone: Backbone
+    facts: dict[str, Any]
+    verbalizer: Verbalizer | None
+
+    @classmethod
+    def open(cls, spec: Spec) -> Workspace:
+        """Read the data and load the backbone of a spec.
+
+        Raises:
+            IsoglossError: something is missing or wrong, or a method does not go with the backbone.
+        """
+        wanted = cells(spec)
+        data = read_data(spec)
+        words = any(cell.settings.head == "verbalizer" for cell in wanted)
+        if words and data.dataset.card.kind != "classification":
+            raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
+        with err.status("loading the backbone"):
+            backbone = load(
+                spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
+                checkpointing=spec.gradient_checkpointing,
+            )  # fmt: skip
+        for cell in wanted:
+            cell.method.check(backbone, cell.settings)
+        facts = common_facts(data, backbone)
+        if words:
+            facts["verbalizer"] = verbalizer_facts(spec, backbone)
+        card = data.dataset.card
+        inputs = TASKS[card.kind].inputs(card.columns.second is not None)
+        return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs))
+
+    @property
+    def card(self) -> Card:
+        """Of the data set."""
+        return self.data.dataset.card
+
+    @property
+    def task(self) -> Task:
+        """The kind of task."""
+        return TASKS[self.card.kind]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What an example consists of, for people."""
+        return self.task.inputs(self.card.columns.second is not None)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the cells are made with, for the record."""
+        return surroundings(self.data, self.backbone)
+
+    @cached_property
+    def parallel_states(self) -> ParallelStates | None:
+        """Parallel sentences, and what the backbone makes of them before anything is trained."""
+        return None if self.data.parallel is None else parallel_states(self.data.parallel, self.backbone)
+
+    @cached_property
+    def _encoded(self) -> dict[str, EncodedData]:
+        verbalizers = {"linear": None, "verbalizer": self.verbalizer}
+        return {
+            head: EncodedData(self.data, self.task, self.backbone, verbalizer)
+            for head, verbalizer in verbalizers.items()
+        }
+
+    def encoded(self, cell: Cell) -> EncodedData:
+        """The data as a cell's head reads them."""
+        return self._encoded[cell.settings.head]
+
+    def room(self, cell: Cell) -> int:
+        """Tokens of text that fit beside a cell's prompt."""
+        return self.backbone.room(cell.method.length(cell.settings))
+
+    def fitted(self, cell: Cell, features: Features) -> Features:
+        """Features cut to the room that a cell leaves."""
+        return self.encoded(cell).fit(features, self.room(cell))
