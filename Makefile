@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Processes that share the tests, each with one thread; a thread that waits leaves its core to the other.
+WORKERS ?= 2
 # PEP 517: older versions of pip cannot build seqeval, which has no wheel, in any other way.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt
 
@@ -10,11 +12,11 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 demo: $(VENV)/.demo
 	$(BIN)/isogloss run demo --out runs/demo
-	$(BIN)/isogloss analyze runs/demo tokenization
+	$(BIN)/isogloss analyze runs/demo tokenization --quiet
 	$(BIN)/isogloss report runs/demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: lint test
 

@@ -95,7 +95,7 @@ def attention(backbone: Backbone, folder: Path, *, training: bool) -> tuple[floa
 
     def ours() -> None:
         valid = torch.ones(1, PROMPT, dtype=torch.bool)
-        states = backbone.hidden(tokens, mask, insert=AttentionPrefix(vectors, valid))
+        states = backbone.hidden(tokens, mask, prompt=AttentionPrefix(vectors, valid))
         if training:
             torch.autograd.grad(states[mask].float().square().mean(), vectors)
 
@@ -110,8 +110,8 @@ def prompt(backbone: Backbone) -> tuple[float, float]:
     ready = backbone.prepared(InputPrompt(vectors, valid, "before"))
     anew, front = InputPrompt(vectors, valid, "template"), torch.zeros(ROWS, dtype=torch.long)
     return milliseconds(
-        lambda: backbone.hidden(tokens, mask, insert=anew, front=front),
-        lambda: backbone.hidden(tokens, mask, insert=ready),
+        lambda: backbone.hidden(tokens, mask, prompt=anew, front=front),
+        lambda: backbone.hidden(tokens, mask, prompt=ready),
     )
 
 

@@ -48,7 +48,7 @@ def main() -> None:
             update(inputs.stack, [train_state], inputs, BUDGET)
             taken[name].append(time.perf_counter() - begin)
     median = {name: statistics.median(times[2:]) for name, times in taken.items()}
-    print(f"{len(seen):,} of {backbone.model.get_input_embeddings().weight.shape[0]:,} rows occur")  # type: ignore[operator]
+    print(f"{len(seen):,} of {backbone.word_embedding.get_parameter('weight').shape[0]:,} rows occur")
     for name, (run, _, _) in cases.items():
         print(f"{name}: {median[name] / median['none']:.2f} of an update's time, {run.trainable():,} numbers learn")
 

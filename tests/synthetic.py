@@ -44,7 +44,7 @@ def directory(
     generator = np.random.default_rng(seed)
     codes = languages(targets)
     known = {label: label if label in {"fine-tuning", "deep-prompt"} else "fine-tuning" for label in methods}
-    methods_of_spec = {label: {"method": name} for label, name in known.items()}
+    methods_of_spec = {label.partition("[")[0]: {"method": name} for label, name in known.items()}
     stored = Store(folder)
     stored.begin(
         resolved(methods=methods_of_spec, targets=codes[1:], seeds=list(range(seeds))),

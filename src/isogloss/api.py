@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import polars as pl
 
 from isogloss.analysis.analysis import AnalysisOptions, AnalysisResult
+from isogloss.analysis.run import AnalysisOutcome
+from isogloss.analysis.run import analyze as carry_out_analyses
 from isogloss.errors import IsoglossError
 from isogloss.executors.registry import find as find_executor
 from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
-from isogloss.report.report import report as write_report
 from isogloss.report.score_table import ScoreTable
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
@@ -78,7 +79,7 @@ class Results:
 
     def _repr_mimebundle_(self, include: Sequence[str], exclude: Sequence[str], **options: Any) -> dict[str, str]:
         """What a notebook shows of it: the table."""
-        return self.table()._repr_mimebundle_(include, exclude, **options)  # noqa: SLF001 - the notebook's protocol
+        return self.table()._repr_mimebundle_(include, exclude, **options)
 
 
 def run(
@@ -140,6 +141,7 @@ def analyze(
     parallel: Path_ | None = None,
     sentences: int = 100,
     reference: str | None = None,
+    show: Callable[[AnalysisOutcome], None] | None = None,
 ) -> dict[str, AnalysisResult]:
     """Find out where the gap comes from: tables and charts, kept in the run directory too.
 
@@ -151,6 +153,7 @@ def analyze(
         parallel: a folder of parallel sentences in SIB-200's layout; None: what the spec names, or the run's own data.
         sentences: of them, of each language.
         reference: the method that others are held against; None: the first.
+        show: is given each analysis's outcome as soon as it is there, and why one was left out.
 
     Returns:
         What each analysis found, by its name.
@@ -162,16 +165,29 @@ def analyze(
         list(methods), examples=examples, parallel=None if parallel is None else Path(parallel), sentences=sentences,
         reference=reference,
     )  # fmt: skip
-    raise NotImplementedError(options)
+    results = {}
+    for outcome in carry_out_analyses(Path(folder), names, options):
+        if show is not None:
+            show(outcome)
+        if outcome.result is not None:
+            results[outcome.name] = outcome.result
+    return results
 
 
-def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, reference: str | None = None) -> Path:
+def report(
+    folders: Path_ | Sequence[Path_],
+    out: Path_ | None = None,
+    *,
+    reference: str | None = None,
+    show: Callable[[str], None] | None = None,
+) -> Path:
     """Write one HTML page that tells what came out of one run or several, and its tables and figures beside it.
 
     Args:
         folders: a run directory, or several to be compared.
         out: the page; None: `report.html` in the directory, or `comparison.html` in the first of several.
         reference: the method that others are held against, as the page calls it; None: the first.
+        show: is given the answer in one sentence, for each task.
 
     Returns:
         The page.
@@ -179,8 +195,11 @@ def report(folders: Path_ | Sequence[Path_], out: Path_ | None = None, *, refere
     Raises:
         IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
     """
+    from isogloss.report.report import report as write_report
+
     several = [folders] if isinstance(folders, str | PathLike) else list(folders)
-    return write_report([Path(folder) for folder in several], None if out is None else Path(out), reference=reference)
+    target = None if out is None else Path(out)
+    return write_report([Path(folder) for folder in several], target, reference=reference, show=show)
 
 
 def _spec(spec: Spec | Mapping[str, Any] | Path_) -> Spec:

@@ -11,7 +11,7 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.forgetting.lm_loss import word_losses
 from isogloss.analysis.forgetting.memory import against_gap, checkpoints
 from isogloss.analysis.importance.effects import effects, importance
-from isogloss.analysis.importance.rewind import NONE, Patient, fisher, masters_of
+from isogloss.analysis.importance.rewind import NONE, RewindableModel, fisher, masters_of
 from isogloss.analysis.run import analyze
 from isogloss.api import run
 from isogloss.cli.commands import app
@@ -62,32 +62,32 @@ def test_the_history_holds_what_is_remembered(opened_run):
 
 @pytest.mark.parametrize("method", ["fine-tuning", "slow-fast"])
 def test_a_rewind_of_all_is_the_pretrained_model(opened_run, method):
-    patient = Patient(opened_run, *cell(opened_run, method))
+    rewindable = RewindableModel(opened_run, *cell(opened_run, method))
     sample = opened_run.sample(*cell(opened_run, method), opened_run.data.tests, 4).features
     tokens = torch.from_numpy(sample.tokens[: sample.starts[1]])[None]
     mask = torch.ones_like(tokens, dtype=torch.bool)
-    tuned = patient.stack.backbone.hidden(tokens, mask)
-    patient.set([])
-    assert patient.stack.backbone.hidden(tokens, mask).equal(opened_run.backbone.hidden(tokens, mask))
+    tuned = rewindable.stack.backbone.hidden(tokens, mask)
+    rewindable.set([])
+    assert rewindable.stack.backbone.hidden(tokens, mask).equal(opened_run.backbone.hidden(tokens, mask))
     assert not tuned.equal(opened_run.backbone.hidden(tokens, mask))
-    patient.set(patient.tuned)
-    assert patient.stack.backbone.hidden(tokens, mask).equal(tuned)
+    rewindable.set(rewindable.tuned)
+    assert rewindable.stack.backbone.hidden(tokens, mask).equal(tuned)
 
 
 def test_each_state_changes_exactly_its_group(opened_run):
-    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
-    tuned, start = patient.tuned, patient.start
-    for way, group, names in patient.states():
-        patient.set(names)
-        now = {f"part.{name}": value for name, value in masters_of(patient.run).named().items()}
-        now |= {f"head.{name}": value for name, value in patient.run.head.state_dict().items()}
+    rewindable = RewindableModel(opened_run, *cell(opened_run, "fine-tuning"))
+    tuned, start = rewindable.tuned, rewindable.start
+    for way, group, names in rewindable.states():
+        rewindable.set(names)
+        now = {f"part.{name}": value for name, value in masters_of(rewindable.run).named().items()}
+        now |= {f"head.{name}": value for name, value in rewindable.run.head.state_dict().items()}
         for name, value in now.items():
-            of_group = name in patient.groups.get(group, [])
+            of_group = name in rewindable.groups.get(group, [])
             as_tuned = {"tuned": True, "rewind": group != (None, "all") and not of_group}.get(
                 way, of_group or name.startswith("head.")
             )
             assert value.equal(tuned[name] if as_tuned else start[name]), (way, group, name)
-    assert {kind for _, kind in patient.groups} == {
+    assert {kind for _, kind in rewindable.groups} == {
         "embeddings", "query-key", "value-output", "feed-forward", "norms", "head",
     }  # fmt: skip
 
@@ -96,15 +96,15 @@ def test_each_state_changes_exactly_its_group(opened_run):
 def test_distance_and_effects_add_up(opened_run):
     tables = [importance(opened_run, *cell(opened_run, "fine-tuning", seed), examples=4) for seed in (0, 1, 2)]
     scores, moved = (pl.concat(part) for part in zip(*tables, strict=True))
-    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
+    rewindable = RewindableModel(opened_run, *cell(opened_run, "fine-tuning"))
     own = moved.filter(seed=0)
     expected = {
-        group: np.sqrt(sum(float((patient.tuned[n] - patient.start[n]).square().sum()) for n in names))
-        for group, names in patient.groups.items()
+        group: np.sqrt(sum(float((rewindable.tuned[n] - rewindable.start[n]).square().sum()) for n in names))
+        for group, names in rewindable.groups.items()
     }
     for row in own.iter_rows(named=True):
         assert row["distance"] == pytest.approx(expected[row["layer"], row["weights"]], rel=1e-5)
-    assert own["parameters"].sum() == sum(value.numel() for value in patient.tuned.values())
+    assert own["parameters"].sum() == sum(value.numel() for value in rewindable.tuned.values())
     effect = effects(scores, "eng-Latn")
     for of in ("source", "target", "gap"):
         row = effect.filter(way="rewind", weights="feed-forward", of=of, layer=1)
@@ -126,13 +126,13 @@ def test_distance_and_effects_add_up(opened_run):
 
 def test_fisher_information_is_that_of_a_linear_model_in_closed_form(opened_run):
     """Of the head's bias alone: the mean trace of the covariance of the model's answers."""
-    patient = Patient(opened_run, *cell(opened_run, "fine-tuning"))
+    rewindable = RewindableModel(opened_run, *cell(opened_run, "fine-tuning"))
     sample = opened_run.sample(*cell(opened_run, "fine-tuning"), [opened_run.data.dev], 20)
-    bias = patient.run.head.bias
-    patient.run.head.weight.requires_grad_(requires_grad=False)
-    found = fisher(patient, sample)
-    patient.run.head.weight.requires_grad_(requires_grad=True)
-    (scores,) = patient.stack.logits(sample.features, [patient.run], budget=1000)
+    bias = rewindable.run.head.bias
+    rewindable.run.head.weight.requires_grad_(requires_grad=False)
+    found = fisher(rewindable, sample)
+    rewindable.run.head.weight.requires_grad_(requires_grad=True)
+    (scores,) = rewindable.stack.logits(sample.features, [rewindable.run], budget=1000)
     chances = scores.softmax(dim=1)
     expected = float((1 - chances.square().sum(dim=1)).mean())
     assert found[None, "head"] == pytest.approx(expected, rel=0.3)  # one draw an example
@@ -198,7 +198,7 @@ def test_analyses_are_stored_and_said(opened_run):
         assert said in " ".join(result.output.split()), said
     made = {file.name for file in (folder / "analysis").iterdir()}
     for name in ("dynamics", "importance-fine-tuning", "forgetting", "forgetting-gap"):
-        assert {f"{name}.svg", f"{name}.pdf"} <= made
+        assert {f"{name}.svg", f"{name}.pdf", f"{name}.png"} <= made
     assert {"importance.parquet", "importance-moved.parquet", "forgetting-checkpoints.parquet"} <= made
     first = (folder / "analysis" / "dynamics.svg").read_bytes()
     assert b"<text" in first
@@ -239,8 +239,9 @@ def test_verbalizers_prompts_in_templates_and_losses_of_words(tmp_path):
         dynamics={"examples": 3, "parallel": {"path": data, "sentences": 5}},
     )  # fmt: skip
     run(spec, tmp_path / "out")
-    said = list(analyze(tmp_path / "out", [], AnalysisOptions(examples=3, sentences=5)))
-    assert said
+    outcomes = {one.name: one for one in analyze(tmp_path / "out", [], AnalysisOptions(examples=3, sentences=5))}
+    assert {"gap", "forgetting", "importance", "dynamics"} <= {name for name, one in outcomes.items() if one.result}
+    assert "a forecast" in outcomes["forecast"].reason or "target languages" in outcomes["forecast"].reason
     table = pl.read_parquet(tmp_path / "out/analysis/forgetting.parquet")
     losses = table.filter(measure="loss")
     assert set(losses["method"]) == {"words", "linear"}

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.boundary.boundary import ANALYSIS
 from isogloss.analysis.boundary.classifiers import (
-    ANALYSIS,
     SCHEMA,
-    Divided,
-    Half,
-    Witness,
+    HeadStates,
+    LabelledStates,
+    SplitStates,
     angle,
     classifier,
     compare,
@@ -25,6 +25,7 @@ from isogloss.analysis.boundary.classifiers import (
     taken,
 )
 from isogloss.analysis.boundary.plane import GRID, PLANE, POINT, POINTS, REGION
+from isogloss.analysis.run import charts_of
 from isogloss.api import run
 from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
@@ -40,13 +41,14 @@ def cloud(seed, classes=3, each=8, width=6, spread=0.6):
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(classes, width))
     gold = np.repeat(np.arange(classes), each)
-    return Half(centres[gold] + spread * generator.normal(size=(len(gold), width)), gold)
+    return LabelledStates(centres[gold] + spread * generator.normal(size=(len(gold), width)), gold)
 
 
 def divided(seed, **sizes):
     half = cloud(seed, each=12, **sizes)
     even = np.arange(len(half.gold)) % 2 == 0
-    return Divided(Half(half.states[even], half.gold[even]), Half(half.states[~even], half.gold[~even]))
+    parts = (LabelledStates(half.states[some], half.gold[some]) for some in (even, ~even))
+    return SplitStates(*parts)
 
 
 def turn(seed, width=6):
@@ -54,7 +56,7 @@ def turn(seed, width=6):
 
 
 def turned(given, by):
-    return Divided(*(Half(half.states @ by, half.gold) for half in (given.fitting, given.held)))
+    return SplitStates(*(LabelledStates(half.states @ by, half.gold) for half in (given.fitting, given.held)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -153,16 +155,16 @@ def test_what_compare_gives_is_that_of_loops(seed):
 
 def test_classes_without_examples_enough_are_left_out():
     source, target = divided(0, classes=4), divided(1, classes=4)
-    fewer = Divided(target.fitting.only([1, 2, 3]), target.held)
+    fewer = SplitStates(target.fitting.only([1, 2, 3]), target.held)
     single = [*np.flatnonzero(fewer.fitting.gold != 3).tolist(), int(np.flatnonzero(fewer.fitting.gold == 3)[0])]
-    fewer = Divided(Half(fewer.fitting.states[single], fewer.fitting.gold[single]), fewer.held)
+    fewer = SplitStates(LabelledStates(fewer.fitting.states[single], fewer.fitting.gold[single]), fewer.held)
     fitted = {}
     row = compare(source, fewer, fitted)
     assert (row["classes"], row["n"], list(fitted)) == (2, 12, [(1, 2)])
     assert 0 <= row["angle"] <= 90
-    alone = compare(source, Divided(target.fitting.only([2]), target.held), fitted)
+    alone = compare(source, SplitStates(target.fitting.only([2]), target.held), fitted)
     assert alone == {"classes": 1, "n": 6}
-    nobody = compare(source, Divided(target.fitting, target.held.only([])), {})
+    nobody = compare(source, SplitStates(target.fitting, target.held.only([])), {})
     assert (nobody["agreement"], nobody["source_on_target"], nobody["n"]) == (None, None, 0)
     assert nobody["angle"] is not None
 
@@ -196,7 +198,7 @@ def found(opened_run):
     return ANALYSIS.find(opened_run, AnalysisOptions())
 
 
-def test_a_run_has_a_row_of_each_language(found):
+def test_a_run_has_a_row_of_each_language(found, opened_run):
     table = found.tables["boundary"]
     assert table.schema == pl.Schema(SCHEMA)
     assert len(table) == 4 * 8
@@ -207,17 +209,18 @@ def test_a_run_has_a_row_of_each_language(found):
     assert targets.null_count().sum_horizontal().item() == 0
     assert set(targets["classes"]) == {7}
     assert set(targets["n"]) == {7}  # 21 examples of 7 classes: of every three, one is held
-    assert set(found.figures) == {"boundary", "boundary-pca", "boundary-tsne"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"boundary", "boundary-angle", "boundary-pca", "boundary-tsne"}
 
 
 def test_halves_are_the_same_items_in_all_languages(opened_run):
-    witness = Witness(opened_run, 32)
+    head_states = HeadStates(opened_run, 32)
     names = [
         {name for name, fits in zip(part.table["id"], fitting, strict=True) if fits}
-        for part, fitting in zip(witness.parts, witness.fitting, strict=True)
+        for part, fitting in zip(head_states.parts, head_states.fitting, strict=True)
     ]
     assert all(own == names[0] for own in names)
-    assert [len(part) for part in Witness(opened_run, 2).parts] == [14] * 8
+    assert [len(part) for part in HeadStates(opened_run, 2).parts] == [14] * 8
 
 
 def test_points_are_answered_as_the_model_answers_them(found, opened_run):
@@ -251,10 +254,10 @@ def test_the_plane_is_that_of_the_principal_components(found, opened_run):
     points, regions, planes = (found.tables[f"boundary-{name}"] for name in ("points", "regions", "planes"))
     assert regions.schema == pl.Schema(REGION)
     assert planes.schema == pl.Schema(PLANE)
-    witness = Witness(opened_run, 32)
+    head_states = HeadStates(opened_run, 32)
     cell, stored = next(pair for pair in opened_run.cells if pair[0].label == "deep-prompt")
     stack = opened_run.stack(cell, stored)
-    by_code = dict(zip((str(part.language) for part in witness.parts), witness.states(stack), strict=True))
+    by_code = dict(zip((str(part.language) for part in head_states.parts), head_states.states(stack), strict=True))
     own = points.filter(method="deep-prompt")
     states = np.concatenate([by_code[code] for code in own["language"].unique(maintain_order=True)])
     mean = states.mean(axis=0)
@@ -288,7 +291,8 @@ def test_with_too_few_examples_all_is_null_and_nothing_breaks(opened_run):
     found = ANALYSIS.find(opened_run, AnalysisOptions(examples=1))
     assert found.tables["boundary"]["angle"].is_null().all()
     assert set(found.tables["boundary"]["classes"]) <= {0, 1}
-    assert set(found.figures) == {"boundary-pca", "boundary-tsne"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"boundary-pca", "boundary-tsne"}
     assert len(found.tables["boundary-points"]) <= 2 * 6 * min(POINTS, 7)
 
 

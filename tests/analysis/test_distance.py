@@ -11,9 +11,12 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.distance import coordinates as module
 from isogloss.analysis.distance import correlations as distance_module
 from isogloss.analysis.distance.coordinates import DISTANCES, SCHEMA, coordinates, of_model
-from isogloss.analysis.distance.correlations import correlations, gap_against_distance, short
+from isogloss.analysis.distance.correlations import correlations
 from isogloss.analysis.run import analyze
 from isogloss.api import run
+from isogloss.charts.covariates import against
+from isogloss.charts.export import svg
+from isogloss.charts.style import short_codes
 from isogloss.data.parallel_text import Parallel
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -110,13 +113,15 @@ def test_too_few_languages_and_what_never_differs_give_null():
 
 def test_the_figure_has_a_panel_for_each_distance_that_varies():
     table, scores = world(model=drawn(1), syntactic=drawn(2), genetic=[1.0] * 9)
-    figure = gap_against_distance(table, scores)
-    labels = [place.get_xlabel() for place in figure.axes if place.get_visible()]
-    assert labels == [DISTANCES["syntactic"], DISTANCES["model"]]
-    written = {text.get_text() for text in figure.axes[0].texts}
-    assert {"deu", "por-Latn", "por-Latn-BR"} <= written
-    gap_against_distance(world()[0], scores)  # none at all
-    assert short(["zho-Hans", "zho-Hant", "deu-Latn"])["deu-Latn"] == "deu"
+    chart = against(scores.join(table, on="language"), ["a", "b"], DISTANCES, label="distance")
+    drawn_ = svg(chart)
+    for name in ("syntactic", "model"):
+        assert f">gap against {DISTANCES[name]}</text>" in drawn_
+    assert drawn_.count(">gap against ") == 2
+    for code in ("deu", "por-Latn", "por-Latn-BR"):
+        assert f">{code}</text>" in drawn_
+    assert against(scores.join(world()[0], on="language"), ["a"], DISTANCES, label="distance") is None
+    assert short_codes(["zho-Hans", "zho-Hant", "deu-Latn"])["deu-Latn"] == "deu"
 
 
 def test_the_models_distance_is_numpys_whatever_the_chunks(tmp_path, monkeypatch):
@@ -195,7 +200,8 @@ def test_what_is_missing_is_said_and_the_rest_computed(opened_run, monkeypatch):
         raise IsoglossError("URIEL+ is not installed; pip install 'isogloss[uriel]'")
 
     monkeypatch.setattr(module, "load", missing)
-    said = " ".join(str(one) for one in analyze(opened_run.stored.path, ["distance"], AnalysisOptions(sentences=5)))
+    (outcome,) = analyze(opened_run.stored.path, ["distance"], AnalysisOptions(sentences=5))
+    said = " ".join(map(str, outcome.result.shown))
     assert "no distances by linguists: URIEL+ is not installed" in said
     folder = opened_run.stored.path / "analysis"
     table, found = (pl.read_parquet(folder / f"{name}.parquet") for name in ("distance", "distance-correlation"))

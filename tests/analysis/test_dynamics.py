@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isogloss.analysis.dynamics import gap_curve, gap_curves, onset, onsets
+from isogloss.analysis.dynamics import gap_chart, gap_curve, onset, onsets
+from isogloss.charts.export import svg
 
 
 def learnt(observations=25, at=4.0):
@@ -33,12 +34,18 @@ def test_noise_opens_no_gap(seeds):
     assert alarms < 0.09  # 5 % where the last observation is independent of the rest
 
 
-def test_a_gap_that_rises_with_the_source_does_not_open():
+def test_of_a_gap_that_rises_with_the_source_only_what_follows_learning_is_growth():
     """Both scores come from chance: that the gap grows with them is no news."""
     generator = np.random.default_rng(0)
     source = learnt(at=3.0)
-    found = onset(0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape), source, list(range(25)))
-    assert found.step is None or found.growth < 0.03
+    gap = 0.25 * source / 0.9 + generator.normal(0, 0.01, source.shape)
+    found = onset(gap, source, list(range(25)))
+    assert found.learnt == 7
+    assert found.growth < 0.03  # of a gap of 0.25, the tenth that the source still gains
+    assert found.step > found.learnt
+    from_the_start = onset(gap, np.full_like(source, 0.9), list(range(25)))
+    assert from_the_start.learnt == 0
+    assert from_the_start.growth > 0.15
 
 
 def test_the_gap_curve_is_made_of_what_looking_on_wrote():
@@ -65,11 +72,12 @@ def test_curves_are_drawn_around_their_means_however_wide_the_intervals():
     curve = pl.DataFrame(rows, schema=["method", "seed", "step", "source", "target"], orient="row")
     curve = curve.with_columns((pl.col("source") - pl.col("target")).alias("gap"))
     opened = pl.DataFrame({"method": ["a"], "onset": [None]}, schema={"method": pl.String, "onset": pl.Int64})
-    drawn = gap_curves(curve, opened)
-    assert [words.get_text() for words in drawn.axes[2].texts] == ["no lasting growth beyond noise"]
-    at_20 = gap_curves(curve, opened.with_columns(pl.lit(20).alias("onset")))
-    assert [words.get_text() for words in at_20.axes[2].texts] == ["● onset of growth beyond noise"]
-    source, target, gap = (axes.get_ylim() for axes in drawn.axes)
-    assert source == pytest.approx((0.55, 0.675))  # all means are 0.6: the interval is 2.5 to either side
-    assert target == pytest.approx((0.208, 0.233))
-    assert gap == pytest.approx((0.368, 0.393))
+    drawn = gap_chart(curve, opened, ["a"])
+    assert ">gap (no lasting growth beyond noise)</text>" in svg(drawn)
+    at_20 = gap_chart(curve, opened.with_columns(pl.lit(20).alias("onset")), ["a"])
+    assert ">gap (● growth beyond noise begins)</text>" in svg(at_20)
+    assert at_20.table.filter("onset").select("curve", "step").rows() == [("gap", 20)]
+    bounds = {name: (part["low"].min(), part["high"].max()) for (name,), part in drawn.table.group_by("curve")}
+    assert bounds["source"] == pytest.approx((0.55, 0.65))  # all means are 0.6: the interval is 2.5 to either side
+    assert bounds["target"] == pytest.approx((0.21, 0.23))  # there the seeds do not differ
+    assert bounds["gap"] == pytest.approx((0.368, 0.392))

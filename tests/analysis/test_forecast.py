@@ -8,9 +8,10 @@ from scipy.special import expit, logit
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.distance import coordinates as module
 from isogloss.analysis.distance.coordinates import SCHEMA
-from isogloss.analysis.forecast import PREDICTORS, checks, errors, expected_and_scored, forecasts
+from isogloss.analysis.forecast import PREDICTORS, checks, errors, forecasts
 from isogloss.analysis.run import analyze
 from isogloss.api import run
+from isogloss.charts import forecast as charts
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import facts
@@ -199,7 +200,14 @@ def test_a_right_forecast_is_better_than_the_mean_and_noise_is_not():
     assert not error["better"]
     assert error["coverage"] >= 0.75
     assert len(forecasts(table, scores)) == 0
-    expected_and_scored(check)
+    chart = charts.check(check, ["a"])
+    points = chart.table.filter(kind="language")
+    assert points.select("score", "expected", "low", "high").equals(check.select("score", "expected", "low", "high"))
+    both = charts.languages(found, check, ["a"], metric="accuracy")
+    assert [chart.title for chart in both.paper().concat] == [
+        {"text": "a: languages without labels"},
+        {"text": "a: languages scored, left out of the fit"},
+    ]
 
 
 def test_a_mean_is_no_better_than_itself():
@@ -248,7 +256,8 @@ def test_a_run_is_forecast_where_it_has_no_scores(tmp_path, monkeypatch):
         targets=languages.replace("_", "-").split()[1:9], methods={"linear-probe": {"epochs": 1}},
     )  # fmt: skip
     run(spec, tmp_path / "out")
-    said = " ".join(str(one) for one in analyze(tmp_path / "out", ["forecast"], AnalysisOptions(sentences=8)))
+    (outcome,) = analyze(tmp_path / "out", ["forecast"], AnalysisOptions(sentences=8))
+    said = " ".join(map(str, outcome.result.shown))
     assert "no distances by linguists" in said
     folder = tmp_path / "out" / "analysis"
     found = pl.read_parquet(folder / "forecast.parquet")

@@ -7,10 +7,11 @@ import torch
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.representation import ANALYSIS, NAMES, SCHEMA, measures
+from isogloss.analysis.run import charts_of
 from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.preprocessing.batching import Row, collate
+from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.spec import Spec
 from isogloss.stats.similarity import linear_cka
 from models import checkpoint, sib200
@@ -40,7 +41,7 @@ def found(opened_run):
     return ANALYSIS.find(opened_run, AnalysisOptions(sentences=SENTENCES))
 
 
-def test_only_what_a_head_stands_on_stays(found):
+def test_only_what_a_head_stands_on_stays(found, opened_run):
     table = found.tables["representation"]
     assert table.schema == pl.Schema(SCHEMA)
     assert set(table["sentences"]) == {SENTENCES}
@@ -53,7 +54,8 @@ def test_only_what_a_head_stands_on_stays(found):
         assert (own["before"] == own["after"]).all() == (method == "linear-probe"), method
     for _, own in cka.group_by("depth", "language"):
         assert own["before"].n_unique() == 1  # of the same pre-trained model
-    assert set(found.figures) == {"representation"}
+    charts = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)
+    assert set(charts) == {"representation"}
 
 
 def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
@@ -69,9 +71,9 @@ def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
             features = opened_run.task.unlabelled([[text] for text in texts], model.tokenizer, last=False, longest=None)
             made = []
             for row in range(SENTENCES):
-                batch = collate([Row(features, row, 0)], pad=1, device=torch.device("cpu"))
+                batch = collate([BatchRow(features, row, 0)], pad=1, device=torch.device("cpu"))
                 with torch.no_grad():
-                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, insert=None, front=None)
+                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, prompt=None, front=None)
                     made.append(torch.stack([layer[0].mean(dim=0) for layer in layers]))
             states[code] = torch.stack(made, dim=1)
         for depth in range(4):

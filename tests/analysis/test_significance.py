@@ -8,17 +8,20 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.analysis import AnalysisOptions, Results
 from isogloss.analysis.run import analyze
-from isogloss.analysis.significance import SCHEMA, against, forest, significance
+from isogloss.analysis.significance import ANALYSIS, SCHEMA, against, significance
 from isogloss.api import run
-from isogloss.data.cards import METRICS
+from isogloss.charts.export import svg
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
-from isogloss.stats.permutation import Exchange, exchange, pairs
+from isogloss.stats.permutation import ExchangedDifference, exchange, pairs
 from isogloss.tasks.registry import TASKS
 from models import checkpoint, sib200
+
+METRICS = {name: kind.metrics for name, kind in data_kinds().items()}
 
 COLUMNS = {"method": pl.String, "seed": pl.Int64} | dict.fromkeys(
     ("language", "split", "example", "gold", "predicted"), pl.String
@@ -30,6 +33,13 @@ def answers(rows, kind="classification", parallel=False):
     table = pl.DataFrame(rows, schema=COLUMNS, orient="row")
     runs = list(dict.fromkeys(table.select("method", "seed").iter_rows()))
     return Answers(table, runs, "eng-Latn", kind, parallel)
+
+
+def drawn(table):
+    """The charts of a table, the first method being the one that the others are held against."""
+    methods = sorted({*table["one"], *table["other"]})
+    scores = pl.DataFrame(schema={"method": pl.String, "language": pl.String, "score": pl.Float64})
+    return ANALYSIS.section.charts(Results(methods, "accuracy", "eng-Latn", "a", scores, {}, {"significance": table}))
 
 
 def classified(right, *, codes=CODES, parallel=False, seeds=None):
@@ -56,7 +66,7 @@ def three():
 
 @pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, names in METRICS.items() for metric in names])
 def test_an_exchange_is_one_of_answers(kind, metric):
-    """AnswerSums moved between methods give what the metric says of answers that are exchanged before."""
+    """ScoreTerms moved between methods give what the metric says of answers that are exchanged before."""
     generator = np.random.default_rng(1)
     labels = {"classification": ["x", "y", "z"], "tagging": ["O", "B-PER", "I-PER", "B-LOC"]}.get(
         kind, ["a b", "b", "c"]
@@ -79,7 +89,7 @@ def test_an_exchange_is_one_of_answers(kind, metric):
     exchanged = generator.integers(0, 2, (20, 8)).astype(float)
     (pair,) = pairs(found, ["a", "b"])
     assert (pair.one, pair.other, pair.runs, pair.others) == ("b", "a", [2, 3], [0, 1])
-    drawn = Exchange(found.sums("eng-Latn", metric), pair).differences(exchanged)
+    drawn = ExchangedDifference(found.sums("eng-Latn", metric), pair).differences(exchanged)
     score = TASKS[kind].metrics[metric]
     for row, value in zip(exchanged, drawn, strict=True):
         differences = []
@@ -155,7 +165,6 @@ def test_the_table_has_each_pair_and_scope_once(three):
     assert clear["p_items"].item() == pytest.approx(1 / 2001)
 
 
-@pytest.mark.slow
 def test_families_are_corrected_each_for_itself(three):
     table = significance(three, "accuracy", pairs(three, ["a", "b", "c"]))
     families = [
@@ -187,7 +196,7 @@ def test_where_examples_do_not_matter_p_is_the_paired_t_test():
     assert row["p"] == pytest.approx(test.pvalue)
     assert row["low"] == pytest.approx(test.confidence_interval(0.95).low)
     assert table.filter(scope="target").select("difference", "p", "p_items").row(0) == (None, None, None)
-    assert forest(against(table, "a"), "a").axes
+    assert drawn(table) == {}  # there is no target
 
 
 def test_sentences_without_any_span_differ_in_nothing():
@@ -233,7 +242,9 @@ def test_methods_that_answer_alike_do_not_differ():
     assert table["p"].is_null().all()
     assert table["low"].is_null().all()
     assert table["p_items"].to_list() == [1] * 4
-    assert forest(against(table, "a"), "a").axes
+    chart = drawn(table)["significance"]
+    assert chart.table.select("one", "other", "difference").rows() == [("b", "a", 0), ("a", "b", 0)]
+    assert ">over a</text>" in svg(chart)
 
 
 def test_the_same_answers_give_the_same_table(three):
@@ -288,8 +299,8 @@ def folder(tmp_path_factory):
 
 
 def test_a_run_directory_is_analysed_from_its_tables(folder):
-    said = list(analyze(folder, ["significance", "gap"], AnalysisOptions(reference="probe[head_lr=0.1]")))
-    assert said
+    outcomes = list(analyze(folder, ["significance", "gap"], AnalysisOptions(reference="probe[head_lr=0.1]")))
+    assert [(outcome.name, outcome.reason) for outcome in outcomes] == [("significance", None), ("gap", None)]
     table, mixed, variance = (
         pl.read_parquet(folder / f"analysis/significance{name}.parquet") for name in ("", "-mixed", "-variance")
     )
@@ -299,7 +310,10 @@ def test_a_run_directory_is_analysed_from_its_tables(folder):
     assert table.filter(scope="target", other="probe[head_lr=0.1]")["one"].to_list() == others
     assert mixed["method"].to_list() == others
     assert variance["share"].sum() == pytest.approx(1)
-    assert (folder / "analysis/significance.svg").is_file()
+    figure = (folder / "analysis/significance.svg").read_text()
+    assert ">over probe[head_lr=0.1]</text>" in figure  # a variant's label is text
+    for label in others:
+        assert f">{label}</text>" in figure
     gap = pl.read_parquet(folder / "analysis/gap.parquet").group_by("method").agg(pl.col("target", "source").mean())
     means = {method: (target, source) for method, target, source in gap.iter_rows()}
     for row in table.filter(pl.col("scope").is_in(["target", "source"])).iter_rows(named=True):
@@ -314,5 +328,8 @@ def test_a_run_directory_is_analysed_from_its_tables(folder):
 def test_what_cannot_be_compared_is_said(folder):
     with pytest.raises(IsoglossError, match="nothing to compare: linear-probe; expected two methods or more"):
         list(analyze(folder, ["significance"], AnalysisOptions(methods=["linear-probe"])))
+    (outcome,) = analyze(folder, ["significance"], AnalysisOptions(methods=["linear-probe"]), skip=True)
+    assert outcome.result is None
+    assert outcome.reason.startswith("there is nothing to compare: linear-probe")
     with pytest.raises(IsoglossError, match="unknown method to hold the others against 'probes'"):
         list(analyze(folder, ["significance"], AnalysisOptions(reference="probes")))

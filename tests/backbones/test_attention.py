@@ -68,7 +68,7 @@ def slope_bias(distance):
     return -0.3 * torch.arange(1, HEADS + 1)[:, None, None] * distance[..., None, :, :].abs()
 
 
-GEOMETRIES = {
+RULES = {
     "open": {}, "causal": {"causal": True}, "window": {"causal": True, "window": 3},
     "bias": {"bias": slope_bias}, "causal-bias": {"causal": True, "bias": slope_bias},
 }  # fmt: skip
@@ -78,10 +78,10 @@ GEOMETRIES = {
 @pytest.mark.parametrize("key_heads", [HEADS, KEY_HEADS])
 @pytest.mark.parametrize("run", [[0, 0, 0], [2, 0, 1]])
 @pytest.mark.parametrize("shift", [True, False])
-@pytest.mark.parametrize("geometry", sorted(GEOMETRIES))
-def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, kernel, key_heads, run, shift, geometry):
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_each_row_sees_its_own_prefix_and_its_own_tokens(module, monkeypatch, kernel, key_heads, run, shift, kind):
     monkeypatch.setattr(attention, "choose", lambda **_: kernel)
-    rules = GEOMETRIES[geometry]
+    rules = RULES[kind]
     prompts, lengths = [3, 1, 4], [5, 2, 7]
     prefix_key, prefix_value = tensors(*[(3, key_heads, max(prompts), WIDTH)] * 2, seed=2)
     query, key, value = tensors((3, HEADS, 7, WIDTH), *[(3, key_heads, 7, WIDTH)] * 2)

@@ -8,7 +8,7 @@ from tokenizers import normalizers
 from decoders import backbone, byte_tokenizer
 from isogloss.backbones.loading import _separate_pairs
 from isogloss.methods.registry import find
-from isogloss.preprocessing.batching import Row, collate
+from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.preprocessing.tokenize import tokenise, tokenise_passages, tokenise_words
 from isogloss.tasks.heads import inputs
 from isogloss.training.loop import train
@@ -114,7 +114,7 @@ def test_the_last_real_token_stands_for_a_text(tmp_path):
     model = backbone(tmp_path, "llama")
     assert model.pooling == "last"
     features = tokenise((["the cat sat", "a dog"],), [0, 1], model.tokenizer)
-    batch = collate([Row(features, row, 0) for row in (0, 1)], pad=1, device=torch.device("cpu"))
+    batch = collate([BatchRow(features, row, 0) for row in (0, 1)], pad=1, device=torch.device("cpu"))
     hidden = torch.arange(float(batch.mask.numel()))[:, None].view(*batch.mask.shape, 1)
     last = np.cumsum(batch.mask.numpy(), axis=1).max(axis=1) - 1
     pooled = inputs(hidden, batch, model.pooling)

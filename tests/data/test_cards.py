@@ -4,13 +4,21 @@ import re
 
 import pytest
 
-from isogloss.data.cards import METRICS, SPLITS, cards, find, read_card
+from isogloss.data.cards import SPLITS, cards, find, read_card
 from isogloss.data.dataset import open_data
+from isogloss.data.kinds.kind import DataKind
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.readers import READERS
-from isogloss.data.tables import TABLES
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.tasks.registry import TASKS
+
+
+@pytest.mark.parametrize("name", sorted(data_kinds() | TASKS))
+def test_every_kind_of_data_has_a_task_with_its_metrics(name):
+    kind = data_kinds()[name]
+    assert isinstance(kind, DataKind)
+    assert set(kind.metrics) == set(TASKS[name].metrics)
 
 
 @pytest.mark.parametrize("name", sorted(cards()))
@@ -21,8 +29,7 @@ def test_a_card_is_sound(name):
     assert card.citation
     assert card.licence != "not stated"
     assert card.language(card.source)
-    assert set(METRICS[card.kind]) == set(TASKS[card.kind].metrics)
-    assert card.kind in TABLES
+    assert str(Language.parse(card.source)) in card.languages
     assert len(set(card.labels)) == len(card.labels) > 1
     assert set(card.aliases.values()) <= {*card.labels, *(label.partition("-")[2] for label in card.labels)}
     assert card.local or card.hub or card.generator
@@ -55,6 +62,7 @@ COLUMNS = {"columns": {"text": "a", "label": "b"}}
         ({"labels": ["O", "B-first name"]}, "tags hold no white space; came: 'B-first name'"),
         ({"labels": ["O"]}, "labels have to be at least two"),
         ({"kind": "qa"}, "columns.second is missing"),
+        ({"kind": "parsing"}, "there is no kind 'parsing'; known: classification"),
         ({"only": {"column": "lang"}}, "give `equals` or `begins`"),
     ],
 )
@@ -79,5 +87,5 @@ def test_one_file_of_all_languages_is_told_apart_exactly(tmp_path):
 
 
 def test_a_wrong_card_names_its_first_mistake():
-    with pytest.raises(IsoglossError, match=r"here: kind: Input should be 'classification'"):
+    with pytest.raises(IsoglossError, match=r"here: kind: .*there is no kind 'regression'; known: classification"):
         read_card({**find("xnli").model_dump(), "kind": "regression"}, where="here")

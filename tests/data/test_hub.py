@@ -1,5 +1,6 @@
 """Data sets as Parquet on the hub: here in a folder that is laid out as a repository of the hub."""
 
+import sys
 from functools import partial
 
 import datasets
@@ -149,3 +150,9 @@ def test_without_the_hub_one_line_says_what_to_do():
     with pytest.raises(IsoglossError, match="sib200 .* could not be fetched .* data.path") as error:
         DataSet(find("sib200")).examples(Language.parse("en"), "test")
     assert "\n" not in str(error.value)
+
+
+def test_without_datasets_the_extra_is_named(card, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(IsoglossError, match=r"lies on the hub.*pip install 'isogloss\[hub\]', or set data.path"):
+        DataSet(card).examples(Language.parse("de"), "dev")

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.data import split_slices as carving
-from isogloss.data.cards import cards
 from isogloss.data.dataset import open_data
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
@@ -42,14 +41,3 @@ def test_labels_can_be_read_as_others(tmp_path):
     assert "travel" not in set(data.examples(Language.parse("en"), "test").table["label"])
     with pytest.raises(IsoglossError, match="unknown label of sib200 'sport'; did you mean 'sports'"):
         open_data("sib200", path=tmp_path, labels={"travel": "sport"})
-
-
-@pytest.mark.parametrize("name", sorted(cards()))
-def test_every_card_stands(name):
-    card = cards()[name]
-    assert card.name == name
-    assert str(Language.parse(card.source)) in card.languages
-    assert len(set(card.labels)) == len(card.labels)
-    assert card.local or card.hub or card.generator
-    assert card.citation
-    assert card.licence != "not stated"

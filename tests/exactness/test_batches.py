@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isogloss.methods.registry import find
-from isogloss.preprocessing.batching import Row, collate, order, passes
+from isogloss.preprocessing.batching import BatchRow, collate, order, passes
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import heads
 from isogloss.training.loop import Inputs, update
@@ -61,10 +61,10 @@ def test_more_padding_changes_nothing(both, name):
     model, _ = both
     features = tokenise((TEXTS,), [0] * len(TEXTS), model.tokenizer)
     made = stack(model, name, length=4)
-    few, many = [Row(features, i, 0) for i in (1, 2)], [Row(features, i, 0) for i in (1, 2, 11)]
+    few, many = [BatchRow(features, i, 0) for i in (1, 2)], [BatchRow(features, i, 0) for i in (1, 2, 11)]
     with torch.no_grad():
-        insert = made.insert(made.runs)
-        torch.testing.assert_close(made.inputs(few, insert), made.inputs(many, insert)[:2], rtol=1e-5, atol=1e-5)
+        prompt = made.prompt(made.runs)
+        torch.testing.assert_close(made.inputs(few, prompt), made.inputs(many, prompt)[:2], rtol=1e-5, atol=1e-5)
     assert (
         collate(many, pad=1, device=model.device).tokens.shape[1]
         > collate(few, pad=1, device=model.device).tokens.shape[1]

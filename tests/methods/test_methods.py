@@ -1,19 +1,23 @@
 """One test walks over all methods; what is special to one follows."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from isogloss import methods as methods_package
 from isogloss.backbones import loading
 from isogloss.backbones.prompts import AttentionPrefix, InputPrompt
 from isogloss.errors import IsoglossError
+from isogloss.methods import registry
 from isogloss.methods.registry import find, methods
 from isogloss.methods.soft_prompt import _words
 from isogloss.training.stack import Run, Stack, new_run
 from models import checkpoint
-
-MODULES = {"linear-probe", "fine-tuning", "soft-prompt", "deep-prompt"}
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +30,15 @@ def states(stack, text=("the cat sat on the mat", "a dog")):
     stack.runs[0].part.eval()
     with torch.no_grad():
         return stack.backbone.hidden(
-            encoded["input_ids"], encoded["attention_mask"].bool(), insert=stack.insert(stack.runs)
+            encoded["input_ids"], encoded["attention_mask"].bool(), prompt=stack.prompt(stack.runs)
         )
 
 
-def test_the_four_methods_are_found():
-    assert methods().keys() >= MODULES
+def test_every_method_of_the_folder_is_found():
+    files = Path(registry.__file__).parent.glob("*.py")
+    named = {file.stem.replace("_", "-") for file in files if re.search(r"^METHOD\b", file.read_text(), re.MULTILINE)}
+    assert len(named) >= 7
+    assert methods().keys() == named
 
 
 @pytest.mark.parametrize("name", sorted(methods()))
@@ -46,7 +53,7 @@ def test_every_method_builds_trains_and_comes_back(name, backbone):
         for parameter in run.part.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     after = states(stack)
-    assert after.shape == before.shape  # the insert's own positions never leave the backbone
+    assert after.shape == before.shape  # the prompt's own positions never leave the backbone
     assert (len(list(run.part.parameters())) == 0) == torch.equal(before, after)
     other = backbone if method.frozen else backbone.copy()
     back = method.restore(other, settings, {k: v.clone() for k, v in method.stored(run.part).items()})
@@ -116,15 +123,15 @@ def test_the_mlp_is_folded_away(backbone):
 def test_stacks_of_ragged_prompts_say_which_positions_are_real(backbone):
     soft, deep = find("soft-prompt"), find("deep-prompt")
     parts = [part(backbone, "soft-prompt", length=n) for n in (2, 5)]
-    insert = soft.insert(parts, [soft.settings(length=n) for n in (2, 5)])
-    assert isinstance(insert, InputPrompt)
-    assert insert.vectors.shape == (2, 5, 24)
-    assert insert.valid.sum(dim=1).tolist() == [2, 5]
+    prompt = soft.prompt(parts, [soft.settings(length=n) for n in (2, 5)])
+    assert isinstance(prompt, InputPrompt)
+    assert prompt.vectors.shape == (2, 5, 24)
+    assert prompt.valid.sum(dim=1).tolist() == [2, 5]
     parts = [part(backbone, "deep-prompt", length=n, first_layer=1) for n in (3, 1)]
-    insert = deep.insert(parts, [deep.settings(length=n, first_layer=1) for n in (3, 1)])
-    assert isinstance(insert, AttentionPrefix)
-    assert insert.vectors.shape == (2, 2, 2, 3, 4, 6)
-    assert insert.valid.sum(dim=1).tolist() == [3, 1]
+    prompt = deep.prompt(parts, [deep.settings(length=n, first_layer=1) for n in (3, 1)])
+    assert isinstance(prompt, AttentionPrefix)
+    assert prompt.vectors.shape == (2, 2, 2, 3, 4, 6)
+    assert prompt.valid.sum(dim=1).tolist() == [3, 1]
 
 
 def test_a_layer_that_is_not_there_is_refused(backbone):
@@ -138,3 +145,70 @@ def test_frozen_embeddings_do_not_train(backbone):
     without = method.build(backbone.copy(), method.settings(), torch.Generator())
     count = [sum(p.numel() for p in part.parameters()) for part in (with_words, without)]
     assert count[0] - count[1] == backbone.model.get_input_embeddings().weight.numel()
+
+
+@pytest.fixture
+def strange(backbone):
+    """A backbone with a matrix in a layer whose name says nothing."""
+    made = backbone.copy()
+    made.model.encoder.layer[1].attention.self.c_foo = nn.Linear(24, 24).requires_grad_(False)
+    return made
+
+
+STRANGE = r"the weight encoder.layer.1.attention.self.c_foo(.weight)? of .* is of no known kind.*weight_places.py"
+BY_PLACE = [
+    ("fine-tuning", {"rates": {"layers.0-1": 0}}),
+    ("fine-tuning", {"rates": {"embeddings": 0}}),
+    ("fine-tuning", {"layer_decay": 0.9}),
+    ("fine-tuning", {"unfreeze": 0.5}),
+    ("slow-fast", {}),
+    ("lora", {}),
+    ("lora", {"targets": "all"}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), BY_PLACE)
+def test_what_goes_by_place_refuses_a_weight_of_no_known_kind_before_anything_trains(name, settings, strange, backbone):
+    method = find(name)
+    method.check(backbone, method.settings(**settings))
+    with pytest.raises(IsoglossError, match=STRANGE):
+        method.check(strange, method.settings(**settings))
+    with pytest.raises(IsoglossError, match=STRANGE):
+        method.build(strange, method.settings(**settings), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("fine-tuning", {}),
+        ("fine-tuning", {"rates": {"backbone": 0.5, "head": 2}, "l2_sp": 0.1}),
+        ("slow-fast", {"slow_place": False, "fast_place": False}),
+        ("prompted-fine-tuning", {}),
+    ],
+)
+def test_what_treats_the_backbone_alike_trains_weights_of_no_known_kind_too(name, settings, strange):
+    method = find(name)
+    chosen = method.settings(**settings)
+    method.check(strange, chosen)
+    run = new_run(method, strange, chosen, seed=0, classes=3)
+    assert any("c_foo.weight" in key for key in method.stored(run.part))
+    learning = {id(weight) for group in run.rates() for weight in group.parameters}
+    assert learning == {id(weight) for weight in run.parameters()}
+
+
+def test_lora_needs_a_matrix_to_update(backbone):
+    made = backbone.copy()
+    made.model.encoder.layer = nn.ModuleList()
+    with pytest.raises(IsoglossError, match="lora finds no matrix to update"):
+        find("lora").check(made, find("lora").settings())
+
+
+def test_only_methods_reach_into_the_model_of_a_backbone():
+    """The wall of `backbones/backbone.py`: others see hidden states, and weights by their names."""
+    package = Path(methods_package.__path__[0]).parent
+    reaching = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if re.search(r"\b(backbone|tuned|own)\.model\b", path.read_text(encoding="utf-8"))
+    }
+    assert reaching <= {"backbones", "methods"}

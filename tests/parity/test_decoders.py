@@ -84,10 +84,9 @@ def test_the_states_of_every_layer_are_those_of_transformers(both):
 def test_the_states_of_every_layer_are_of_the_text_alone(both):
     model, _ = both
     tokens, mask = batch(model)
-    (prompt,) = prompts(model, [4])
-    insert = InputPrompt(*stack_padded([prompt], axis=0), place="after-first")
+    prompt = InputPrompt(*stack_padded(prompts(model, [4]), axis=0), place="after-first")
     with torch.no_grad():
-        whole, last = model.trace(tokens, mask, insert=insert), model.hidden(tokens, mask, insert=insert)
+        whole, last = model.trace(tokens, mask, prompt=prompt), model.hidden(tokens, mask, prompt=prompt)
     assert whole.shape == (model.shape.layers + 1, *last.shape)
     torch.testing.assert_close(whole[-1], last)
 
@@ -102,9 +101,9 @@ def test_long_texts_by_every_kernel(both, kernel, prompted, monkeypatch):
     mask = torch.arange(55) < torch.tensor(lengths)[:, None]
     tokens = torch.randint(3, 20, mask.shape, generator=generator)
     vectors, reference = prompts(model, [5]), plain(folder)
-    insert = InputPrompt(*stack_padded(vectors, axis=0)) if prompted else None
+    prompt = InputPrompt(*stack_padded(vectors, axis=0)) if prompted else None
     with torch.no_grad():
-        states = model.hidden(tokens, mask, insert=insert)
+        states = model.hidden(tokens, mask, prompt=prompt)
         for row, length in enumerate(lengths):
             words = reference.get_input_embeddings()(tokens[row, :length])
             joined = torch.cat([vectors[0], words]) if prompted else words
@@ -120,8 +119,8 @@ def test_a_soft_prompt_stands_among_the_embeddings(both, place, lengths, run):
     tokens, mask = batch(model)
     reference, front = plain(folder), torch.tensor([3, 1, 2])
     with torch.no_grad():
-        insert = InputPrompt(*stack_padded(vectors, axis=0), place)
-        options = {"run": torch.tensor(run), "insert": insert, "front": front if place == "template" else None}
+        prompt = InputPrompt(*stack_padded(vectors, axis=0), place)
+        options = {"run": torch.tensor(run), "prompt": prompt, "front": front if place == "template" else None}
         states = model.hidden(tokens, mask, **options)
         ahead = model.hidden(tokens, mask, **options, ahead=True)
         for row, of in enumerate(run):
@@ -145,8 +144,8 @@ def test_a_deep_prompt_is_what_a_cache_would_hold(decoder, shift, lengths, run):
     tokens, mask = batch(model)
     reference = plain(folder)
     with torch.no_grad():
-        insert = AttentionPrefix(*stack_padded(vectors, axis=2), shift=shift)
-        states = model.hidden(tokens, mask, run=torch.tensor(run), insert=insert)
+        prompt = AttentionPrefix(*stack_padded(vectors, axis=2), shift=shift)
+        states = model.hidden(tokens, mask, run=torch.tensor(run), prompt=prompt)
         for row, of in enumerate(run):
             own, length = tokens[row][mask[row]][None], lengths[of]
             cache = DynamicCache(config=reference.config)
@@ -167,8 +166,8 @@ def test_a_deep_prompt_on_an_encoder_with_buckets(family, first_layer, tmp_path)
     tokens, mask = batch(model)
     run = [1, 0, 1]
     with torch.no_grad():
-        insert = AttentionPrefix(*stack_padded(vectors, axis=2), first_layer)
-        states = model.hidden(tokens, mask, run=torch.tensor(run), insert=insert)
+        prompt = AttentionPrefix(*stack_padded(vectors, axis=2), first_layer)
+        states = model.hidden(tokens, mask, run=torch.tensor(run), prompt=prompt)
         for row, of in enumerate(run):
             expected = t5_by_hand(tmp_path, tokens[row][mask[row]], vectors[of], first_layer)
             torch.testing.assert_close(states[row][mask[row]], expected, **CLOSE)
@@ -200,17 +199,17 @@ def t5_by_hand(folder, tokens, prefix, first_layer):
 @pytest.mark.parametrize("kind", ["none", "before", "after-first", "prefix"])
 def test_side_and_amount_of_padding_change_nothing(both, kind):
     model, _ = both
-    insert = None
+    prompt = None
     if kind == "prefix":
-        insert = AttentionPrefix(*stack_padded(prefixes(model, [3, 5]), axis=2))
+        prompt = AttentionPrefix(*stack_padded(prefixes(model, [3, 5]), axis=2))
     elif kind != "none":
-        insert = InputPrompt(*stack_padded(prompts(model, [3, 5]), axis=0), kind)
+        prompt = InputPrompt(*stack_padded(prompts(model, [3, 5]), axis=0), kind)
     run = torch.tensor([1, 0, 1])
     with torch.no_grad():
         expected = None
         for side, more in (("right", 0), ("right", 5), ("left", 0), ("left", 4)):
             tokens, mask = batch(model, side, more)
-            states = model.hidden(tokens, mask, run=run, insert=insert)[mask]
+            states = model.hidden(tokens, mask, run=run, prompt=prompt)[mask]
             expected = states if expected is None else expected
             torch.testing.assert_close(states, expected, **CLOSE)
 
@@ -225,9 +224,9 @@ def test_a_prompt_before_the_text_is_encoded_once_for_all_rows(decoder):
     for place in ("before", "template"):  # template, in front of everything: each row with the prompt's vectors
         leaf, valid = stack_padded(vectors, axis=0)
         leaf.requires_grad_()
-        insert = InputPrompt(leaf, valid, place)
+        prompt = InputPrompt(leaf, valid, place)
         front = torch.zeros(3, dtype=torch.long)
-        states = model.hidden(tokens, mask, run=run, insert=insert, front=front)[mask]
+        states = model.hidden(tokens, mask, run=run, prompt=prompt, front=front)[mask]
         states.backward(gradient)
         results.append((states.detach(), leaf.grad))
     ready = model.prepared(InputPrompt(leaf, valid, "before"))
@@ -247,14 +246,14 @@ def test_checkpointing_changes_no_gradient(family, kind, tmp_path):
         tokens, mask = batch(model)
         if kind == "prefix":
             leaf, valid = stack_padded(prefixes(model, [3, 5]), axis=2)
-            insert = AttentionPrefix(leaf.requires_grad_(), valid)
+            prompt = AttentionPrefix(leaf.requires_grad_(), valid)
         else:
             leaf, valid = stack_padded(prompts(model, [3, 5]), axis=0)
-            insert = InputPrompt(leaf.requires_grad_(), valid, kind)
+            prompt = InputPrompt(leaf.requires_grad_(), valid, kind)
         calls = []
         for module in model.attention:
             module.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
-        states = model.hidden(tokens, mask, run=torch.tensor([1, 0, 1]), insert=insert)
+        states = model.hidden(tokens, mask, run=torch.tensor([1, 0, 1]), prompt=prompt)
         before = len(calls)
         states[mask].square().sum().backward()
         assert len(calls) - before == (model.shape.layers if checkpointing else 0)

@@ -46,7 +46,7 @@ def test_it_equals_prefix_tuning_forward_and_backward(both):
     vectors = ours.view(5, shape.layers, 2, shape.key_heads, shape.head_width).permute(1, 2, 0, 3, 4)[None]
     tokens, mask = batch(model)
     theirs = peft(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-    states = model.hidden(tokens, mask, insert=AttentionPrefix(vectors, torch.ones(1, 5, dtype=torch.bool)))
+    states = model.hidden(tokens, mask, prompt=AttentionPrefix(vectors, torch.ones(1, 5, dtype=torch.bool)))
     torch.testing.assert_close(states[mask], theirs[mask], **CLOSE)
     gradient = torch.randn_like(states) * mask[..., None]
     states.backward(gradient)
@@ -59,10 +59,10 @@ def test_it_equals_prefix_tuning_forward_and_backward(both):
 @pytest.mark.parametrize(("lengths", "run"), [([4], [0, 0, 0]), ([3, 1, 6], [2, 0, 1])])
 def test_each_row_has_its_own_prompt_layers_and_positions(both, shift, first_layer, lengths, run):
     model, folder = both
-    vectors, insert = prefix(model, lengths, first_layer=first_layer, shift=shift)
+    vectors, prompt = prefix(model, lengths, first_layer=first_layer, shift=shift)
     tokens, mask = batch(model)
     with torch.no_grad():
-        states = model.hidden(tokens, mask, run=torch.tensor(run), insert=insert)
+        states = model.hidden(tokens, mask, run=torch.tensor(run), prompt=prompt)
         for row, of in enumerate(run):
             real = tokens[row][mask[row]]
             expected = reference(folder, real, prefix=vectors[of], shift=lengths[of] if shift else 0)
@@ -75,10 +75,10 @@ def test_the_prompts_of_two_models_in_one_process_do_not_mix(both, tmp_path):
     tokens, mask = batch(model)
     mine, its = prefix(model, [3])[1], prefix(other, [6], seed=1)[1]
     with torch.no_grad():
-        alone = model.hidden(tokens, mask, insert=mine), other.hidden(tokens, mask, insert=its)
+        alone = model.hidden(tokens, mask, prompt=mine), other.hidden(tokens, mask, prompt=its)
         plain = model.hidden(tokens, mask)
-        other.hidden(tokens, mask, insert=its)
-        again = model.hidden(tokens, mask, insert=mine), other.hidden(tokens, mask, insert=its)
+        other.hidden(tokens, mask, prompt=its)
+        again = model.hidden(tokens, mask, prompt=mine), other.hidden(tokens, mask, prompt=its)
         bare = model.hidden(tokens, mask)
     for one, same in zip(alone, again, strict=True):
         assert torch.equal(one, same)
@@ -88,13 +88,13 @@ def test_the_prompts_of_two_models_in_one_process_do_not_mix(both, tmp_path):
 
 def test_gradient_checkpointing_changes_nothing(both):
     model, _ = both
-    insert = prefix(model, [4, 2])[1]
+    prompt = prefix(model, [4, 2])[1]
     tokens, mask = batch(model)
     run = torch.tensor([1, 0, 1])
 
     def gradients():
-        leaf = insert.vectors.detach().clone().requires_grad_()
-        states = model.hidden(tokens, mask, run=run, insert=AttentionPrefix(leaf, insert.valid))
+        leaf = prompt.vectors.detach().clone().requires_grad_()
+        states = model.hidden(tokens, mask, run=run, prompt=AttentionPrefix(leaf, prompt.valid))
         states[mask].square().sum().backward()
         return leaf.grad
 

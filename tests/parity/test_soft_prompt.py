@@ -33,7 +33,7 @@ def test_it_equals_prompt_tuning_forward_and_backward(both):
     ours = weight.detach().clone().requires_grad_()
     tokens, mask = batch(model)
     theirs = peft(input_ids=tokens, attention_mask=mask.long()).last_hidden_state[:, 5:]
-    states = model.hidden(tokens, mask, insert=InputPrompt(ours[None], torch.ones(1, 5, dtype=torch.bool)))
+    states = model.hidden(tokens, mask, prompt=InputPrompt(ours[None], torch.ones(1, 5, dtype=torch.bool)))
     torch.testing.assert_close(states[mask], theirs[mask], **CLOSE)
     gradient = torch.randn_like(states) * mask[..., None]
     states.backward(gradient)
@@ -49,8 +49,8 @@ def test_each_row_has_its_own_prompt_in_its_place(both, place, lengths, run):
     prompts = [torch.randn(length, model.shape.width, generator=generator) for length in lengths]
     tokens, mask = batch(model)
     with torch.no_grad():
-        insert = InputPrompt(*stack_padded(prompts, axis=0), place)
-        states = model.hidden(tokens, mask, run=torch.tensor(run), insert=insert)
+        prompt = InputPrompt(*stack_padded(prompts, axis=0), place)
+        states = model.hidden(tokens, mask, run=torch.tensor(run), prompt=prompt)
         for row, of in enumerate(run):
             words = model.embed(tokens[row][mask[row]])
             at = {"before": 0, "after-first": 1, "after": len(words)}[place]

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from decoders import CONFIGS, ENCODERS, MASKED, backbone
-from isogloss.backbones import lm_head as vocabulary
+from isogloss.backbones import lm_head
 from isogloss.methods.registry import find
 from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.tasks.verbalizer import Verbalizer
@@ -94,8 +94,8 @@ def test_the_mask_of_a_masked_language_model(family, tmp_path):
             assert ids.tolist() == model.tokenizer(f"{text} sun {model.tokenizer.mask_token} moon")["input_ids"]
             hidden = model.hidden(ids[None], torch.ones(1, len(ids), dtype=torch.bool))[0][ids == mask]
             expected = reference(ids[None]).logits[0][ids == mask]
-            states = model.vocabulary.states(hidden)
-            torch.testing.assert_close(model.vocabulary.logits(states), expected, **CLOSE)
+            states = model.lm_head.states(hidden)
+            torch.testing.assert_close(model.lm_head.logits(states), expected, **CLOSE)
             own = run.head(hidden, torch.tensor([1]), rest=False)
             torch.testing.assert_close(own, expected[:, made.ids[1]], **CLOSE)
             rest = run.head(hidden, torch.tensor([1]), rest=True).log_softmax(-1)[:, :-1]
@@ -107,8 +107,8 @@ def test_stacked_runs_learn_as_alone_and_logits_are_made_at_answers_alone(tmp_pa
     made = verbalizer(model, "{text} {prompt} {answer}")
     features = filled(model, made)
     sizes = []
-    plain = vocabulary.LMHead.logits
-    monkeypatch.setattr(vocabulary.LMHead, "logits", lambda *args: (sizes.append(args[1].shape), plain(*args))[1])
+    plain = lm_head.LMHead.logits
+    monkeypatch.setattr(lm_head.LMHead, "logits", lambda *args: (sizes.append(args[1].shape), plain(*args))[1])
     method = find("soft-prompt")
     common = {**SETTINGS, "place": "template", "epochs": 3, "lr": 1e-2}
     variants = [{"length": 2}, {"length": 5, "mlp": True}, {"length": 3, "lr": 1e-1}]
@@ -140,9 +140,9 @@ def test_a_tuned_word_embedding_is_the_tied_head(tmp_path):
     method, own = find("fine-tuning"), model.copy()
     settings = method.settings(**SETTINGS | {"embeddings": True, "lr": 1e-2})
     run = new_run(method, own, settings, seed=0, classes=7, verbalizer=made)
-    before = model.vocabulary.logits(torch.ones(1, 24))
+    before = model.lm_head.logits(torch.ones(1, 24))
     train(Stack(own, method, [run]), [train_state(run, filled(own, made))], budget=50, eval_budget=50, source="en")
-    assert torch.equal(model.vocabulary.logits(torch.ones(1, 24)), before)
+    assert torch.equal(model.lm_head.logits(torch.ones(1, 24)), before)
     tuned = method.stored(run.part)["embed_tokens.weight"]
-    torch.testing.assert_close(run.head.vocabulary[0].logits(torch.ones(1, 24))[0], tuned.sum(1))
+    torch.testing.assert_close(run.head.lm_head[0].logits(torch.ones(1, 24))[0], tuned.sum(1))
     assert not torch.allclose(tuned.sum(1), before[0], atol=1e-3)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 
 import polars as pl
 import pytest
@@ -15,9 +16,11 @@ from isogloss.analysis.analysis import AnalysisResult
 from isogloss.analysis.run import keep
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
+from isogloss.report.latex import latex
 from isogloss.report.report import report
 from isogloss.report.run_group import run_groups
 from isogloss.report.summary import answer, differing
+from isogloss.report.tables import plain_table
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -29,7 +32,9 @@ def made(tmp_path_factory):
     folder = directory(tmp_path_factory.mktemp("report") / "run", targets=12)
     done = CliRunner().invoke(app, ["report", str(folder)])
     assert done.exit_code == 0, done.output
-    assert done.output.strip() == str(folder / "report.html")
+    answer, page = done.output.splitlines()
+    assert " carries " in answer
+    assert page == str(folder / "report.html")
     return folder
 
 
@@ -91,7 +96,8 @@ def _contrast(one, other):
 @pytest.mark.slow
 def test_hostile_text_is_text(tmp_path, browser):
     labels = [HOSTILE, "{{ 7 * 7 }}", "plain"]
-    folder = directory(tmp_path / "run", labels=labels)
+    methods = ["fine-tuning", "a[lr='1e-3'] <b>$x_1$ 100%</b> \" + alert(1) + \"", "deep-prompt[length=8].x"]
+    folder = directory(tmp_path / "run", labels=labels, methods=methods)
     points = pl.DataFrame(
         {"method": "fine-tuning", "seed": 0, "language": ["eng-Latn", "deu-Latn"], "example": HOSTILE, "gold": HOSTILE,
          "predicted": "plain", "pca_x": [0.0, 1.0], "pca_y": [1.0, 0.0], "tsne_x": [0.0, 1.0], "tsne_y": [1.0, 0.0]}
@@ -104,6 +110,20 @@ def test_hostile_text_is_text(tmp_path, browser):
     assert HOSTILE[:24] in visit.page.inner_text("#boundary-1")
     assert visit.page.locator("img").count() == 0
     assert "49" not in visit.page.locator(".answer").inner_text()
+    for section in ("methods", "training", "significance"):
+        drawn = visit.page.locator(f"#{section}-1 svg").all_text_contents()
+        for method in methods:
+            assert any(method in text for text in drawn), (section, method)
+    for section, menu in (("map", "method"), ("significance", "over")):
+        choice = visit.page.locator(f"#{section}-1 .chart").first.locator("select").first
+        assert set(choice.locator("option").all_inner_texts()) == set(methods), menu
+        choice.select_option(methods[1])
+        title = visit.page.locator(f"#{section}-1 .chart").first.locator("svg .role-title-text")
+        assert methods[1] in title.text_content()
+    assert visit.problems == []
+    for name in ("methods", "languages", "map", "learning"):
+        figure = (folder / "report" / f"{name}.svg").read_text()
+        assert {method for method in methods if escape(method, quote=False) in figure} == set(methods), name
 
 
 def test_tables_and_figures_lie_beside_it(made):
@@ -114,9 +134,58 @@ def test_tables_and_figures_lie_beside_it(made):
     latex = (beside / "methods.tex").read_text()
     assert "\\toprule" in latex
     assert "\\bottomrule" in latex
-    for name in ("languages", "map", "learning"):
-        assert (beside / f"{name}.svg").read_text().startswith("<?xml")
+    for name in ("methods", "languages", "map", "learning"):
+        assert (beside / f"{name}.svg").read_text().startswith("<svg")
         assert (beside / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (beside / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert ">score of deep-prompt</text>" in (beside / "map.svg").read_text()
+    heat = (beside / "languages.svg").read_text()
+    drawn = sorted(float(number) for number in re.findall(r">(\d\.\d\d)</text>", heat))
+    assert drawn == pytest.approx(sorted([*table["fine-tuning"], *table["deep-prompt"]]), abs=0.0051)
+
+
+def test_latex_keeps_deviations_the_best_means_and_gaps(made):
+    lines = (made / "report" / "languages.tex").read_text().splitlines()
+    (run_group,) = run_groups([made])
+    scores = {row["language"]: row for row in run_group.by_language.filter(method="fine-tuning").iter_rows(named=True)}
+    own = scores["eng-Latn"]
+    assert lines[5].startswith(r"\textbf{English} & eng-Latn & Indo-European & Latn & ")
+    assert rf"{own['score']:.3f} $\pm$ {own['deviation']:.3f}" in lines[5]
+    assert lines[1] == r"\begin{tabular}{llllrr}"
+    assert all(line.count(" & ") == 5 for line in lines[5:18])
+    assert all(r"\textbf{0." in line or r"\textbf{1." in line for line in lines[5:18])
+    assert lines[18] == r"\midrule"
+    mean = run_group.scores.filter(pl.col("language") != "eng-Latn", method="fine-tuning")["value"].mean()
+    assert lines[19].startswith(r"\textbf{mean of 12 targets} & ")
+    assert f"{mean:.3f} $" in lines[19]
+    assert lines[20].startswith(r"\textbf{gap} & ")
+    assert r"\textbf{0" not in lines[20]
+    assert lines[21:] == [r"\bottomrule", r"\end{tabular}"]
+
+
+def test_latex_sets_any_label_as_it_is():
+    label = r"$x_1$ 100% #1 {a} ~ ^ \alpha & [b] <c>"
+    text = latex(plain_table("a%\nb", pl.DataFrame({label: [label, "[c] d", None], "n": [1.5, 2e-9, 3.0]})))
+    escaped = (
+        r"\$x\_1\$ 100\% \#1 \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{}alpha \& [b] "
+        r"\textless{}c\textgreater{}"
+    )
+    head = escaped.replace(r"x\_1", "x 1")  # heads have no underscores
+    assert text.splitlines() == [
+        "% Written by isogloss; booktabs. a% b", r"\begin{tabular}{lr}", r"\toprule", rf"{head} & n \\", r"\midrule",
+        rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r" & 3.000 \\", r"\bottomrule", r"\end{tabular}",
+    ]  # fmt: skip
+
+
+def test_a_report_takes_neither_pandas_nor_matplotlib(made):
+    code = (
+        "import sys, pathlib\n"
+        "for name in ('pandas', 'matplotlib', 'statsmodels', 'pyarrow', 'datasets'): sys.modules[name] = None\n"
+        "from isogloss.report.report import report\n"
+        f"print(report([pathlib.Path({str(made)!r})], pathlib.Path({str(made / 'other.html')!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(made / "other.html")
 
 
 @pytest.mark.slow
@@ -236,6 +305,7 @@ def test_a_method_may_have_any_name(tmp_path):
 # What a process says of its own memory: what its parent is told of it includes the parent's own.
 MEASURED = """
 import json, pathlib, re, sys, time
+from isogloss.report.latex import latex
 from isogloss.report.report import report
 report([pathlib.Path(sys.argv[1])])
 status = pathlib.Path("/proc/self/status")

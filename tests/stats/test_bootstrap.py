@@ -12,16 +12,18 @@ from statsmodels.stats.multitest import multipletests
 
 from isogloss.analysis.analysis import AnalysisOptions, answers_of
 from isogloss.api import run
-from isogloss.data.cards import METRICS
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import scores_table
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.spec import Spec
 from isogloss.stats.answers import Answers
-from isogloss.stats.bootstrap import MEASURES, Spread, bootstrap, resampled
+from isogloss.stats.bootstrap import MEASURES, BootstrapEstimate, bootstrap, resampled
 from isogloss.stats.intervals import combined, crossed, holm
 from isogloss.tasks.registry import TASKS
 from models import WORDS, checkpoint, sib200
+
+METRICS = {name: kind.metrics for name, kind in data_kinds().items()}
 
 SAID = {
     "classification": ["sport", "science/technology", "news"],
@@ -277,7 +279,6 @@ def test_p_and_interval_agree(value, share, few, many):
     assert 0 < combined(1e9, share, 1 - share, few, many, few + 1).p < 1e-3
 
 
-@pytest.mark.slow  # statsmodels collects garbage at each call
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
 @settings(deadline=None, max_examples=20)
 def test_holm_is_statsmodels_and_leaves_out_what_is_not_known(values):
@@ -313,7 +314,7 @@ def spread_of(right, parallel):
     else:
         covariance = sum(map(np.cov, right)) / examples / languages**2
         freedom = languages * (examples - 1)
-    return Spread(right.mean(axis=(0, 2)), covariance, examples, freedom)
+    return BootstrapEstimate(right.mean(axis=(0, 2)), covariance, examples, freedom)
 
 
 def test_a_bootstrap_of_many_draws_is_what_simulations_take_it_for():

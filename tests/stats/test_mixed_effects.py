@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from isogloss.stats.mixed_effects import Cells, Strata, balanced, mixed
+from isogloss.stats.mixed_effects import BalancedScores, Strata, balanced, mixed
 
 SHAPE = (3, 4, 6)  # methods, seeds, languages
 SPREADS = {(1,): 0.3, (2,): 1.0, (0, 1): 0.4, (0, 2): 0.5, (1, 2): 0.35, (0, 1, 2): 0.3}
@@ -27,7 +27,7 @@ def drawn(generator, shape=SHAPE, spreads=SPREADS, means=()):
 
 def cells(values):
     names = [[f"{letter}{i}" for i in range(size)] for letter, size in zip("msl", values.shape, strict=True)]
-    return Cells(names[0], list(range(values.shape[1])), names[2], values)
+    return BalancedScores(names[0], list(range(values.shape[1])), names[2], values)
 
 
 def designs(shape):

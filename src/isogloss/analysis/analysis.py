@@ -1,15 +1,15 @@
-"""What an analysis is: a run directory in; tables, figures and a few lines to read out."""
+"""What an analysis is: a run directory in; tables, a few lines to read out, and charts of these tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-from matplotlib.figure import Figure
 from rich.console import RenderableType
 
+from isogloss.charts.chart import Chart
 from isogloss.data.cards import CUSTOM, find
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.data.parallel_text import Parallel, read_parallel
@@ -44,11 +44,86 @@ class AnalysisOptions:
 
 @dataclass
 class AnalysisResult:
-    """What an analysis gives."""
+    """What an analysis gives.
+
+    Args:
+        tables: by title.
+        shown: what a reader is told of them.
+        charts: of these tables, by title; filled in when the analysis is carried out.
+    """
 
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
     shown: list[RenderableType] = field(default_factory=list)
+    charts: dict[str, Chart] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What charts of analyses are drawn from: tables of one run directory, or of several that were scored alike.
+
+    Args:
+        methods: labels in their order.
+        metric: of the scores.
+        source: code of the source language.
+        reference: the method that the others are held against.
+        scores: `method language score deviation gap` of every language (`aggregate.by_language`).
+        runs: the run that each method is of.
+        tables: of analyses, by title; those that name no methods have a column `run`, if the runs are several.
+    """
+
+    methods: Sequence[str]
+    metric: str
+    source: str
+    reference: str
+    scores: pl.DataFrame
+    runs: Mapping[str, str]
+    tables: Mapping[str, pl.DataFrame]
+
+    def table(self, title: str) -> pl.DataFrame | None:
+        """The table of an analysis, if it was carried out and says anything."""
+        table = self.tables.get(title)
+        return table if table is not None and len(table) else None
+
+    def scored(self, table: pl.DataFrame) -> pl.DataFrame:
+        """A table of languages beside every method's scores in the targets.
+
+        Args:
+            table: with a column `language`, a row for each, or for each run and language.
+        """
+        scores = self.scores.filter(pl.col("language") != self.source)
+        if "run" not in table.columns:
+            return scores.join(table, on="language", maintain_order="left")
+        scores = scores.with_columns(pl.col("method").replace(dict(self.runs)).alias("run"))
+        return scores.join(table, on=["run", "language"], maintain_order="left")
+
+
+@dataclass(frozen=True)
+class Section:
+    """How a report shows an analysis.
+
+    Args:
+        title: over it.
+        text: what is to be known to read it.
+        charts: by title, of the tables that are there.
+        tables: of these, the ones that a reader sees, by what stands over them.
+        small: whether charts stand side by side where there is room.
+    """
+
+    title: str
+    text: str
+    charts: Callable[[Results], dict[str, Chart]]
+    tables: Callable[[Results], dict[str, pl.DataFrame]]
+    small: bool = False
+
+
+def titled(titles: Mapping[str, str]) -> Callable[[Results], dict[str, pl.DataFrame]]:
+    """The tables of a section where they are shown as they are: what stands over each, by its title."""
+
+    def tables(results: Results) -> dict[str, pl.DataFrame]:
+        there = {words: results.table(title) for title, words in titles.items()}
+        return {words: table for words, table in there.items() if table is not None}
+
+    return tables
 
 
 @dataclass(frozen=True)
@@ -59,16 +134,18 @@ class Analysis:
         name: to ask for it by.
         find: carries it out; an `IsoglossError` says what the directory lacks for it.
         computes: whether it runs models, and does not read tables alone.
+        section: how a report shows it; none: not at all.
     """
 
     name: str
     find: Callable[[OpenedRun, AnalysisOptions], AnalysisResult]
     computes: bool = False
+    section: Section | None = None
 
 
 def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
     """The cells of the methods that are analysed."""
-    return [(cell, found) for cell, found in opened_run.cells if not options.methods or cell.label in options.methods]
+    return [(cell, stored) for cell, stored in opened_run.cells if not options.methods or cell.label in options.methods]
 
 
 def wanted(table: pl.DataFrame, options: AnalysisOptions) -> pl.DataFrame:
@@ -76,13 +153,35 @@ def wanted(table: pl.DataFrame, options: AnalysisOptions) -> pl.DataFrame:
     return table.filter(pl.col("method").is_in(options.methods)) if options.methods else table
 
 
-def target_scores(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
-    """Score and gap in every target (`means.by_language`) of the methods that are analysed, in the spec's order."""
-    place = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in opened_run.cells))}
+def scores_by_language(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """Score and gap in every language (`aggregate.by_language`) of the methods analysed, in the spec's order."""
+    labels = dict.fromkeys(cell.label for cell, _ in opened_run.cells)
+    order = {label: number for number, label in enumerate(labels)}
     test = wanted(opened_run.stored.table("scores"), options).filter(split="test", metric=opened_run.metric)
-    source = str(opened_run.data.source)
-    found = by_language(test.sort(pl.col("method").replace_strict(place)), source)
-    return found.filter(pl.col("language") != source)
+    assert opened_run.spec.source is not None  # specs are stored as resolved
+    return by_language(test.sort(pl.col("method").replace_strict(order)), opened_run.spec.source)
+
+
+def target_scores(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """The rows of `scores_by_language` that are of target languages."""
+    return scores_by_language(opened_run, options).filter(pl.col("language") != opened_run.spec.source)
+
+
+def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[str, pl.DataFrame]) -> Results:
+    """What the charts of one run directory are drawn from.
+
+    Args:
+        opened_run: the run directory.
+        options: which of its methods are analysed.
+        tables: of the analyses that are drawn.
+    """
+    scores = scores_by_language(opened_run, options)
+    methods = scores["method"].unique(maintain_order=True).to_list()
+    assert opened_run.spec.source is not None  # specs are stored as resolved
+    return Results(
+        methods, opened_run.metric, opened_run.spec.source, options.reference or methods[0], scores,
+        dict.fromkeys(methods, opened_run.spec.name), tables,
+    )  # fmt: skip
 
 
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, wanted
-from isogloss.charts.plots import COLOURS, OF, STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, titled, wanted
+from isogloss.charts import training
+from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.stats.intervals import summarised
 from isogloss.training.monitor import MEASURES
 
 CONFIDENCE = 0.95
@@ -43,8 +44,8 @@ class Onset:
 
 def observations(history: pl.DataFrame) -> pl.DataFrame:
     """The rows of a history that looking on wrote: scores of the task without a loss."""
-    own = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
-    return own.filter(~pl.col("metric").is_in(MEASURES))
+    scores = history.filter(pl.col("value").is_not_null() & pl.col("loss").is_null())
+    return scores.filter(~pl.col("metric").is_in(MEASURES))
 
 
 def gap_curve(history: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -109,17 +110,17 @@ def onsets(curve: pl.DataFrame) -> pl.DataFrame:
         `method onset learnt growth seeds`
     """
     rows = []
-    for (method,), own in curve.group_by(["method"], maintain_order=True):
-        by_seed = [part.sort("step") for _, part in own.group_by(["seed"], maintain_order=True)]
+    for (method,), of_method in curve.group_by(["method"], maintain_order=True):
+        by_seed = [part.sort("step") for _, part in of_method.group_by(["seed"], maintain_order=True)]
         steps = sorted(set.intersection(*(set(part["step"]) for part in by_seed)))
         gaps, source = (
             np.array([part.filter(pl.col("step").is_in(steps))[name].to_list() for part in by_seed])
             for name in ("gap", "source")
         )
-        found = onset(gaps, source, steps)
+        opening = onset(gaps, source, steps)
         rows.append(
             {
-                "method": method, "onset": found.step, "learnt": found.learnt, "growth": found.growth,
+                "method": method, "onset": opening.step, "learnt": opening.learnt, "growth": opening.growth,
                 "seeds": len(by_seed),
             }
         )  # fmt: skip
@@ -127,43 +128,22 @@ def onsets(curve: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def gap_curves(curve: pl.DataFrame, onsets: pl.DataFrame) -> Figure:
-    """Source, mean target and gap of each method over training, the onset marked: means over seeds with intervals.
-
-    Where an interval is wider than the panel, it is cut.
+def gap_chart(curve: pl.DataFrame, onsets: pl.DataFrame, methods: Sequence[str]) -> Chart:
+    """Source, mean target and gap of each method over training, the onset marked.
 
     Args:
-        curve: of `dynamics.gap_curve`.
-        onsets: of `dynamics.onsets`.
+        curve: of `gap_curve`.
+        onsets: of `onsets`.
+        methods: labels in their order.
     """
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 3.4), layout="constrained")
-        axes = figure.subplots(1, 3, sharex=True)
-        opened = dict(onsets.select("method", "onset").iter_rows())
-        for number, (method, own) in enumerate(by_method(curve)):
-            for place, column in zip(axes, ("source", "target", "gap"), strict=True):
-                steps, mean, half = over_seeds(own, "step", column)
-                band(place, number, method, steps, mean, half)
-                if column == "gap" and opened.get(method) is not None:
-                    at = steps.tolist().index(opened[method])
-                    place.plot(steps[at], mean[at], "o", color=COLOURS[number % len(COLOURS)], markersize=6)
-        for place, name in zip(axes, OF.values(), strict=True):
-            place.set(title=name, xlabel="updates")
-            place.grid(alpha=0.3)
-            # By the lines: an interval over two or three seeds may be wider than all scores there are.
-            place.set_ylim(_around(np.concatenate([np.asarray(line.get_ydata()) for line in place.lines])))
-        found = any(step is not None for step in opened.values())
-        words = "● onset of growth beyond noise" if found else "no lasting growth beyond noise"
-        axes[2].annotate(words, (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
-        legend(figure, axes[0])
-        return figure
+    long = curve.unpivot(training.GAP, index=["method", "seed", "step"], variable_name="curve")
+    means = summarised(long, ["method", "curve", "step"], "value")
+    return training.gap(means, methods, dict(onsets.select("method", "onset").iter_rows()))
 
 
-def _around(means: np.ndarray) -> tuple[float, float]:
-    known = means[np.isfinite(means)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    margin = 0.1 * (high - low) or 0.05
-    return low - margin, high + 1.5 * margin  # above, for a line of words
+def _charts(results: Results) -> dict[str, Chart]:
+    curve, opened = results.table("dynamics"), results.table("dynamics-onset")
+    return {} if curve is None or opened is None else {"dynamics": gap_chart(curve, opened, results.methods)}
 
 
 def _dynamics(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -186,9 +166,17 @@ def _dynamics(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     for row in opened.iter_rows(named=True):
         onset = "never" if row["onset"] is None else str(row["onset"])
         table.add_row(row["method"], str(row["learnt"]), onset, f"{row['growth']:+.3f}", str(row["seeds"]))
-    return AnalysisResult(
-        {"dynamics": curve, "dynamics-onset": opened}, {"dynamics": gap_curves(curve, opened)}, [table]
-    )
+    return AnalysisResult({"dynamics": curve, "dynamics-onset": opened}, [table])
 
 
-ANALYSIS = Analysis("dynamics", _dynamics)
+ANALYSIS = Analysis(
+    "dynamics",
+    _dynamics,
+    section=Section(
+        "The gap in training",
+        "Source, mean target and gap on samples of development data, looked at while the models were trained.",
+        _charts,
+        titled({"dynamics-onset": "When the gap opens, in updates"}),
+        small=True,
+    ),
+)

@@ -8,25 +8,31 @@ what they say of each scored language from all the others, beside saying the mea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_data, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_data,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.distance.coordinates import coordinates
-from isogloss.analysis.distance.correlations import short
 from isogloss.analysis.format import estimate
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method
+from isogloss.charts import forecast as drawn
+from isogloss.charts.chart import Chart
 from isogloss.data.parallel_text import read_parallel
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -43,7 +49,6 @@ SHOWN = 40  # languages without scores in the terminal
 CERTAIN = 0.05  # the p-value at which a forecast is called better than the mean
 PERMUTATIONS = 9999
 LEAST = 0.001  # p-value that is written out
-COLUMNS = 3  # panels in a row
 FORECAST: Any = {
     "method": pl.String, "language": pl.String, "expected": pl.Float64, "low": pl.Float64, "high": pl.Float64,
     "outside": pl.Int64,
@@ -82,22 +87,22 @@ def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `FORECAST`.
     """
     others = table.drop_nulls(FROM_SENTENCES).filter(~pl.col("language").is_in(scores["language"].unique().implode()))
     parts = []
-    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
-        known, asked = _predictors(own), _predictors(others)
-        found = forecast(known, own["score"].to_numpy(), asked)
+    for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        known, asked = _predictors(learnt), _predictors(others)
+        made = forecast(known, learnt["score"].to_numpy(), asked)
         least, most = (np.where(np.isfinite(known), known, sign * np.inf) for sign in (1, -1))
         beyond = (asked < least.min(axis=0)) | (asked > most.max(axis=0))
         parts.append(
             others.select(
-                pl.lit(method).alias("method"), "language", pl.Series("expected", found.expected),
-                pl.Series("low", found.low), pl.Series("high", found.high),
+                pl.lit(method).alias("method"), "language", pl.Series("expected", made.expected),
+                pl.Series("low", made.low), pl.Series("high", made.high),
                 pl.Series("outside", beyond.sum(axis=1).astype(np.int64)),
             )
         )  # fmt: skip
@@ -109,19 +114,19 @@ def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `CHECK`.
     """
     parts = []
-    for (method,), own in learnt_from(table, scores).group_by(["method"], maintain_order=True):
-        score = own["score"].to_numpy()
-        found = left_out(_predictors(own), score)
+    for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
+        score = learnt["score"].to_numpy()
+        made = left_out(_predictors(learnt), score)
         parts.append(
-            own.select(
-                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", found.expected),
-                pl.Series("low", found.low), pl.Series("high", found.high),
+            learnt.select(
+                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", made.expected),
+                pl.Series("low", made.low), pl.Series("high", made.high),
                 pl.Series("baseline", (score.sum() - score) / (len(score) - 1)),
             )
         )  # fmt: skip
@@ -141,16 +146,16 @@ def errors(check: pl.DataFrame) -> pl.DataFrame:
         Rows of `ERROR`; `width` is the mean of the intervals.
     """
     rows: list[dict[str, Any]] = []
-    for method, own in by_method(check):
-        score, expected, baseline = (own[name].to_numpy() for name in ("score", "expected", "baseline"))
+    for (method,), checked in check.group_by(["method"], maintain_order=True):
+        score, expected, baseline = (checked[name].to_numpy() for name in ("score", "expected", "baseline"))
         error, of_mean = np.abs(score - expected), np.abs(score - baseline)
         p = _smaller(error, of_mean)
         rows.append(
             {
                 "method": method, "mae": float(error.mean()), "baseline_mae": float(of_mean.mean()), "p": p,
                 "better": p is not None and p < CERTAIN,
-                "coverage": float(own.select(pl.col("score").is_between("low", "high").mean()).item()),
-                "width": float((own["high"] - own["low"]).to_numpy().mean()), "languages": len(own),
+                "coverage": float(checked.select(pl.col("score").is_between("low", "high").mean()).item()),
+                "width": float((checked["high"] - checked["low"]).to_numpy().mean()), "languages": len(checked),
             }
         )  # fmt: skip
     return pl.DataFrame(rows, schema=ERROR)
@@ -167,41 +172,16 @@ def _smaller(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> floa
     return float(test.pvalue)
 
 
-def _predictors(own: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
-    return own.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
+def _predictors(languages: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
+    return languages.select(pl.col(PREDICTORS).fill_null(float("nan"))).to_numpy()
 
 
-def expected_and_scored(check: pl.DataFrame) -> Figure:
-    """The score of every language against what the others had led to expect, with 90 % intervals.
-
-    Args:
-        check: of `checks`.
-    """
-    methods = by_method(check)
-    names = short(check["language"].unique().to_list())
-    columns = min(COLUMNS, len(methods))
-    rows = ceil(len(methods) / columns)
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * max(columns, 2) / COLUMNS, 0.3 + 3.0 * rows), layout="constrained")
-        places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel().tolist()
-        for place in places[len(methods) :]:
-            place.set_visible(False)
-        for number, (place, (method, own)) in enumerate(zip(places, methods, strict=False)):
-            expected = own["expected"].to_numpy()
-            bars = np.stack([expected - own["low"].to_numpy(), own["high"].to_numpy() - expected]).clip(min=0)
-            place.errorbar(
-                own["score"], expected, yerr=bars, fmt="o", markersize=3, linewidth=0.6, alpha=0.8,
-                color=COLOURS[number % len(COLOURS)],
-            )  # fmt: skip
-            for code, score, value in own.select("language", "score", "expected").iter_rows():
-                place.annotate(
-                    names[code], (score, value), (2, 2), textcoords="offset points", fontsize=5, color="#444444"
-                )
-            place.axline((0.5, 0.5), slope=1, color="#999999", linewidth=0.8, linestyle=":")
-            place.set(title=method, xlabel="score", ylabel="expected from the other languages")
-            place.label_outer()
-            place.grid(alpha=0.3)
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    made, checked = results.table("forecast"), results.table("forecast-check")
+    charts = {} if checked is None else {"forecast": drawn.check(checked, results.methods)}
+    if made is not None or checked is not None:
+        charts["forecast-languages"] = drawn.languages(made, checked, results.methods, metric=results.metric)
+    return charts
 
 
 def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -214,17 +194,13 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     with err.status(f"forecast: {len(languages)} languages"):
         table, notes = coordinates(opened_run, languages, parallel)
         check = checks(table, scores)
-    found, error = forecasts(table, scores), errors(check)
+    made, error = forecasts(table, scores), errors(check)
     shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
-    if len(found):
-        shown.append(_expected(found))
+    if len(made):
+        shown.append(_expected(made))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
-    return AnalysisResult(
-        {"forecast": found, "forecast-check": check, "forecast-error": error},
-        {"forecast": expected_and_scored(check)},
-        shown,
-    )
+    return AnalysisResult({"forecast": made, "forecast-check": check, "forecast-error": error}, shown)
 
 
 def _trusted(error: pl.DataFrame) -> Table:
@@ -246,17 +222,17 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(found: pl.DataFrame) -> Table:
-    methods = [method for method, _ in by_method(found)]
+def _expected(made: pl.DataFrame) -> Table:
+    methods = made["method"].unique(maintain_order=True).to_list()
     order: Sequence[str] = (
-        found.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
+        made.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
     )
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
         title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
     shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
     for code in order[:SHOWN]:
-        rows = {row["method"]: row for row in found.filter(pl.col("language") == code).iter_rows(named=True)}
+        rows = {row["method"]: row for row in made.filter(pl.col("language") == code).iter_rows(named=True)}
         beyond = max(row["outside"] for row in rows.values())
         shown.add_row(
             f"{code} (unlike any scored: {beyond} of {len(PREDICTORS)})" if beyond else code,
@@ -265,4 +241,14 @@ def _expected(found: pl.DataFrame) -> Table:
     return shown
 
 
-ANALYSIS = Analysis("forecast", _forecast, computes=True)
+ANALYSIS = Analysis(
+    "forecast",
+    _forecast,
+    computes=True,
+    section=Section(
+        "Forecast",
+        "Expected scores with 90 % intervals. Scored languages (crosses) were left out one by one to judge it by.",
+        _charts,
+        titled({"forecast-error": "How far it misses"}),
+    ),
+)

@@ -11,5 +11,5 @@ from isogloss.runtime.registry import discover
 @cache
 def analyses() -> dict[str, Analysis]:
     """Every analysis by its name, those that only read tables first."""
-    found: list[Analysis] = discover(__package__, "ANALYSIS")
-    return {analysis.name: analysis for analysis in sorted(found, key=lambda own: (own.computes, own.name))}
+    modules: list[Analysis] = discover(__package__, "ANALYSIS")
+    return {analysis.name: analysis for analysis in sorted(modules, key=lambda one: (one.computes, one.name))}

@@ -11,17 +11,26 @@ from typing import Any
 
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells, parallel_sentences
-from isogloss.charts.plots import STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    cells,
+    parallel_sentences,
+    titled,
+)
+from isogloss.charts.chart import Chart
+from isogloss.charts.states import by_depth
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import err
+from isogloss.stats.intervals import summarised
 from isogloss.stats.similarity import cosines, isotropy, linear_cka, retrieval
 from isogloss.training.monitor import parallel_states
 
@@ -48,37 +57,39 @@ def measures(states: Float[Tensor, "depths rows H"], languages: list[str]) -> It
     """
     for depth, layer in enumerate(states):
         source, *_ = sentences = layer.split(len(layer) // len(languages))
-        for language, own in zip(languages, sentences, strict=True):
-            yield depth, language, "isotropy", isotropy(own)
-            if own is source:
+        for language, states_of in zip(languages, sentences, strict=True):
+            yield depth, language, "isotropy", isotropy(states_of)
+            if states_of is source:
                 continue
-            yield depth, language, "cka", linear_cka(source, own)
-            yield depth, language, "retrieval", retrieval(source, own)
-            same, others = cosines(source, own)
+            yield depth, language, "cka", linear_cka(source, states_of)
+            yield depth, language, "retrieval", retrieval(source, states_of)
+            same, others = cosines(source, states_of)
             for measure, value in (("cosine", same), ("cosine-others", others), ("margin", same - others)):
                 yield depth, language, measure, value
 
 
-def by_depth(table: pl.DataFrame) -> Figure:
-    """Each measure over depth, the mean over target languages, with intervals over seeds; dotted, before training.
+def means_by_depth(table: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Means over target languages at every depth, and over seeds with intervals.
 
     Args:
-        table: rows of `representation.SCHEMA`, of target languages.
+        table: rows of `SCHEMA`; without a depth they are left out.
+        source: code of the source language.
+
+    Returns:
+        `method measure depth before after low high seeds`; the interval is of `after`.
     """
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 5.6), layout="constrained")
-        places = figure.subplots(2, 3, sharex=True).ravel()
-        for place, (measure, title) in zip(places, NAMES.items(), strict=True):
-            for number, (method, own) in enumerate(by_method(table.filter(measure=measure))):
-                means = own.group_by("seed", "depth").agg(pl.col("before", "after").mean())
-                band(place, number, method, *over_seeds(means, "depth", "after"))
-                if number == 0:
-                    depth, mean, _ = over_seeds(means, "depth", "before")
-                    place.plot(depth, mean, ":", color="#444444", label="pre-trained")
-            place.set(title=title, xlabel="layer")
-            place.grid(alpha=0.3)
-        legend(figure, places[0])
-        return figure
+    targets = table.filter(pl.col("language") != source, pl.col("depth").is_not_null())
+    keys = ["method", "measure", "depth"]
+    seeds = targets.group_by(*keys, "seed", maintain_order=True).agg(pl.col("before", "after").mean())
+    before = seeds.group_by(keys, maintain_order=True).agg(pl.col("before").mean())
+    return before.join(summarised(seeds, keys, "after"), on=keys, maintain_order="left").sort("measure", "depth")
+
+
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("representation")
+    if table is None:
+        return {}
+    return {"representation": by_depth(means_by_depth(table, results.source), results.methods, NAMES)}
 
 
 def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -87,9 +98,9 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
     with err.status("representation: before training") as status:
         memory = parallel_states(parallel, opened_run.backbone)
         before = list(measures(memory.before, memory.languages))
-        for number, (cell, found) in enumerate(chosen, start=1):
+        for number, (cell, stored) in enumerate(chosen, start=1):
             status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            states = opened_run.trace(opened_run.stack(cell, found), memory)
+            states = opened_run.trace(opened_run.stack(cell, stored), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [
                 (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))
@@ -102,13 +113,24 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
         title=f"source and {len(parallel.languages) - 1} targets, {len(parallel)} sentences; the mean over layers",
     )  # fmt: skip
     last = targets.filter(pl.col("depth") == targets["depth"].max())
-    for (method, measure), own in targets.filter(pl.col("depth") > 0).group_by(
+    for (method, measure), rows_of in targets.filter(pl.col("depth") > 0).group_by(
         "method", "measure", maintain_order=True
     ):
-        parts = own, last.filter(method=method, measure=measure)
+        parts = rows_of, last.filter(method=method, measure=measure)
         shown = [f"{part[when].to_numpy().mean():.3f}" for part in parts for when in ("before", "after")]
         table.add_row(Text(str(method)), NAMES[str(measure)], *shown)
-    return AnalysisResult({"representation": every}, {"representation": by_depth(targets)}, [table])
+    return AnalysisResult({"representation": every}, [table])
 
 
-ANALYSIS = Analysis("representation", _representation, computes=True)
+ANALYSIS = Analysis(
+    "representation",
+    _representation,
+    computes=True,
+    section=Section(
+        "Inside the model",
+        "States of parallel sentences at every layer, the mean over target languages; dotted, before training.",
+        _charts,
+        titled({}),
+        small=True,
+    ),
+)

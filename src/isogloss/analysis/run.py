@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import RenderableType
-from rich.text import Text
+import polars as pl
 
-from isogloss.analysis.analysis import FOLDER, AnalysisOptions, AnalysisResult
+from isogloss.analysis.analysis import FOLDER, Analysis, AnalysisOptions, AnalysisResult, results_of
 from isogloss.analysis.registry import analyses
-from isogloss.charts.plots import save
+from isogloss.charts import export
+from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.files import atomic_file
@@ -21,16 +22,31 @@ from isogloss.store import Store
 MADE = "made.json"  # which analysis each table and figure is of
 
 
+@dataclass(frozen=True)
+class AnalysisOutcome:
+    """What came of an analysis.
+
+    Args:
+        name: the analysis.
+        result: what it gave; none: it was left out.
+        reason: why it was left out; none: it was not.
+    """
+
+    name: str
+    result: AnalysisResult | None
+    reason: str | None = None
+
+
 def analyze(
     folder: Path, names: Sequence[str], options: AnalysisOptions, *, skip: bool = False
-) -> Iterator[RenderableType]:
+) -> Iterator[AnalysisOutcome]:
     """Carry out analyses and store them.
 
     Args:
         folder: a run directory.
         names: which; none: all that the directory has the data for.
         options: how much is looked at.
-        skip: whether to leave out, with a line, what cannot be carried out, though it was asked for.
+        skip: whether to leave out, and say so, what cannot be carried out, though it was asked for.
 
     Raises:
         IsoglossError: the directory lacks what an analysis that was asked for needs.
@@ -45,37 +61,46 @@ def analyze(
             raise unknown("method of this run", method, labels)
     for name in names or analyses():
         try:
-            found = analyses()[name].find(opened_run, options)
+            result = analyses()[name].find(opened_run, options)
         except IsoglossError as error:
             if names and not skip:
                 raise
-            yield Text(f"{name}: left out; {error}", style="dim")
+            yield AnalysisOutcome(name, None, str(error))
             continue
-        keep(opened_run.stored, name, found)
-        yield from found.shown
-    yield Text(f"tables and figures in {folder / FOLDER}")
+        result.charts |= charts_of(analyses()[name], opened_run, options, result.tables)
+        keep(opened_run.stored, name, result)
+        yield AnalysisOutcome(name, result)
 
 
-def keep(stored: Store, name: str, found: AnalysisResult) -> None:
-    """Write what an analysis found in place of what it had found before, and of which scores it was.
+def charts_of(
+    analysis: Analysis, opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[str, pl.DataFrame]
+) -> dict[str, Chart]:
+    """An analysis's charts by title, of its tables."""
+    if analysis.section is None:
+        return {}
+    return analysis.section.charts(results_of(opened_run, options, tables))
+
+
+def keep(stored: Store, name: str, result: AnalysisResult) -> None:
+    """Write what an analysis gives in place of what it gave before, and of which scores it is.
 
     Args:
         stored: the run directory.
         name: of the analysis.
-        found: its tables and figures.
+        result: its tables and charts.
     """
     folder, made = stored.path / FOLDER, kept(stored)
     folder.mkdir(exist_ok=True)
     for title in [title for title, (other, _) in made.items() if other == name]:
         del made[title]
-        for kind in ("parquet", "svg", "pdf"):
+        for kind in ("parquet", *export.KINDS):
             (folder / f"{title}.{kind}").unlink(missing_ok=True)
-    for title, table in found.tables.items():
+    for title, table in result.tables.items():
         with atomic_file(folder / f"{title}.parquet") as file:
             table.write_parquet(file)
-    for title, figure in found.figures.items():
-        save(figure, folder / title)
-    made |= dict.fromkeys([*found.tables, *found.figures], (name, fingerprint(stored)))
+    for title, chart in result.charts.items():
+        export.save(chart, folder / title)
+    made |= dict.fromkeys([*result.tables, *result.charts], (name, fingerprint(stored)))
     with atomic_file(folder / MADE) as file:
         file.write_text(json.dumps(made, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -84,9 +109,9 @@ def kept(stored: Store) -> dict[str, tuple[str, str]]:
     """The tables and figures that lie in a run directory: the analysis of each, and the fingerprint of its scores."""
     file = stored.path / FOLDER / MADE
     made = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return {title: (name, of) for title, (name, of) in made.items()}
+    return {title: (name, scores) for title, (name, scores) in made.items()}
 
 
 def fingerprint(stored: Store) -> str:
-    """Of the scores as they are now."""
+    """A hash of the scores as they are now."""
     return hashlib.sha256((stored.path / "scores.parquet").read_bytes()).hexdigest()[:16]

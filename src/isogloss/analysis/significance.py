@@ -11,14 +11,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, answers_of, wanted
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    answers_of,
+    titled,
+    wanted,
+)
 from isogloss.analysis.format import estimate, p_value
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH
+from isogloss.charts import differences
+from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.stats.answers import Answers
@@ -53,19 +61,19 @@ def significance(answers: Answers, metric: str, chosen: Sequence[Pair]) -> pl.Da
     by_language, overall = bootstrap(answers, metric, {pair.languages for pair in chosen})
     p_language, p_overall = exchange(answers, metric, chosen)
     rows = []
-    for place, pair in enumerate(chosen):
+    for number, pair in enumerate(chosen):
         names = {"one": pair.one, "other": pair.other}
-        for code, spread in by_language.items():
+        for code, estimated in by_language.items():
             if code in pair.languages and code != answers.source:
-                found = spread.difference(pair.runs, pair.others)
-                about = {"scope": "language", "language": code, "p_items": p_language[place, code]}
-                rows.append(names | about | _columns(found) | {"n": spread.examples})
+                difference = estimated.difference(pair.runs, pair.others)
+                about = {"scope": "language", "language": code, "p_items": p_language[number, code]}
+                rows.append(names | about | _columns(difference) | {"n": estimated.examples})
         for scope in OVERALL:
-            spread = overall[pair.languages][scope]
-            found = spread.difference(pair.runs, pair.others)
+            estimated = overall[pair.languages][scope]
+            difference = estimated.difference(pair.runs, pair.others)
             about = {"scope": scope, "language": answers.source if scope == "source" else None}
-            about["p_items"] = p_overall.get((place, scope))
-            rows.append(names | about | _columns(found) | {"n": spread.examples})
+            about["p_items"] = p_overall.get((number, scope))
+            rows.append(names | about | _columns(difference) | {"n": estimated.examples})
     table = pl.DataFrame(rows, schema=SCHEMA)
     of_one = pl.col("scope") == "language"
     families = [
@@ -75,8 +83,14 @@ def significance(answers: Answers, metric: str, chosen: Sequence[Pair]) -> pl.Da
     return pl.concat([_corrected(family) for family in families]) if families else table
 
 
-def _columns(found: Estimate) -> dict[str, float | int | None]:
-    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p, "seeds": found.seeds}
+def _columns(difference: Estimate) -> dict[str, float | int | None]:
+    return {
+        "difference": difference.value,
+        "low": difference.low,
+        "high": difference.high,
+        "p": difference.p,
+        "seeds": difference.seeds,
+    }
 
 
 def _corrected(family: pl.DataFrame) -> pl.DataFrame:
@@ -91,10 +105,14 @@ def both_ways(table: pl.DataFrame) -> pl.DataFrame:
     Args:
         table: of `significance`.
     """
+    return pl.concat([table, _turned(table)])
+
+
+def _turned(table: pl.DataFrame) -> pl.DataFrame:
     turned = table.with_columns(
         one="other", other="one", difference=-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low")
     )
-    return pl.concat([table, turned.select(table.columns)])
+    return turned.select(table.columns)
 
 
 def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
@@ -109,33 +127,47 @@ def against(table: pl.DataFrame, reference: str) -> pl.DataFrame:
     Returns:
         The rows of it that are of means, corrected by Holm over these alone, scope by scope.
     """
-    own = both_ways(table).filter(pl.col("other") == reference, pl.col("scope") != "language")
-    families = own.partition_by("scope", maintain_order=True)
-    return pl.concat([_corrected(family) for family in families]) if families else own
+    held = both_ways(table).filter(pl.col("other") == reference, pl.col("scope") != "language")
+    families = held.partition_by("scope", maintain_order=True)
+    return pl.concat([_corrected(family) for family in families]) if families else held
 
 
-def forest(table: pl.DataFrame, reference: str) -> Figure:
-    """The difference of every method's mean target score from a reference's, with intervals.
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("significance")
+    if table is None:
+        return {}
+    pairs = pl.concat([against(table, method) for method in results.methods])
+    pairs = pairs.filter(scope="target").drop_nulls("difference")
+    charts = {}
+    if results.reference in set(pairs["other"]):
+        charts["significance"] = differences.methods(pairs, results.methods, results.reference)
+    of_languages = table.filter(scope="language").drop_nulls("difference")
+    if len(of_languages):
+        turned = with_reference_last(of_languages, results.reference)
+        charts["significance-languages"] = differences.languages(turned, results.methods, results.reference)
+    return charts
+
+
+def with_reference_last(table: pl.DataFrame, reference: str) -> pl.DataFrame:
+    """Pairs of which the reference is the other, wherever it is one of the two.
 
     Args:
-        table: of `against`.
+        table: of `significance`.
         reference: the method that the others are held against.
     """
-    own = table.filter(scope="target").drop_nulls("difference")
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 0.7, 1.1 + 0.32 * len(own)), layout="constrained")
-        axes = figure.subplots()
-        axes.axvline(0, color="#999999", linewidth=0.8)
-        for place, row in enumerate(own.iter_rows(named=True)):
-            known = row["low"] is not None
-            half = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]] if known else None
-            axes.errorbar(row["difference"], place, xerr=half, fmt="o", color=COLOURS[0], capsize=3, markersize=5)
-            p = "" if row["p_holm"] is None else f"p = {row['p_holm']:.2g}"
-            axes.annotate(p, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
-        axes.set_yticks(range(len(own)), own["one"].to_list())
-        axes.set(xlabel=f"mean target score over that of {reference}", ylim=(max(1, len(own)) - 0.5, -0.5))
-        axes.grid(axis="x", alpha=0.3)
-        return figure
+    return pl.concat([table.filter(pl.col("one") != reference), _turned(table.filter(one=reference))])
+
+
+def _tables(results: Results) -> dict[str, pl.DataFrame]:
+    table = results.table("significance")
+    if table is None:
+        return {}
+    tables = {"Overall": table.filter(pl.col("scope") != "language")}
+    held = against(table, results.reference)
+    if held["one"].n_unique() > 1:
+        tables[f"Over {results.reference}, corrected over these pairs alone"] = held
+    mixed_effects = titled({"significance-mixed": "Mixed-effects model: languages and seeds are random"})
+    return tables | mixed_effects(results)
 
 
 def _significance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -174,7 +206,19 @@ def _significance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRe
         "significance": table, "significance-reference": held, "significance-mixed": estimates,
         "significance-variance": variances,
     }  # fmt: skip
-    return AnalysisResult(tables, {"significance": forest(held, reference)}, [shown])
+    return AnalysisResult(tables, [shown])
 
 
-ANALYSIS = Analysis("significance", _significance)
+ANALYSIS = Analysis(
+    "significance",
+    _significance,
+    section=Section(
+        "Differences between methods",
+        "Means over the seeds that two methods have in common, with 95 % intervals for new seeds and new examples. "
+        "p is from the same variance and holds for new seeds; p items exchanges the methods' answers to an example and "
+        "holds for these trained models alone. Both are corrected by Holm's procedure in the columns that say so: over "
+        "all pairs of methods, or in a second table over the pairs with one of them alone.",
+        _charts,
+        _tables,
+    ),
+)

@@ -17,19 +17,27 @@ import numpy as np
 import polars as pl
 import regex
 from jaxtyping import Int
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_sentences, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_sentences,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.format import estimate, p_value
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.charts.chart import Chart
+from isogloss.charts.covariates import against
 from isogloss.data.dataset import Examples
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.groups import LOW_RESOURCE, members
+from isogloss.languages.language import Language
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.stats.correlation import correlations, group_differences
 
@@ -50,7 +58,7 @@ SCHEMA: Any = {
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedTexts:
     """Texts of one language as the model reads them, without special tokens.
 
     Args:
@@ -75,7 +83,7 @@ def spaceless(texts: Sequence[str]) -> bool:
     return 2 * sum(len(SPACELESS.findall(text)) for text in texts) > letters
 
 
-def encode(table: pl.DataFrame, tokenizer: Any) -> Encoded:
+def encode(table: pl.DataFrame, tokenizer: Any) -> EncodedTexts:
     """Examples of one language, encoded.
 
     Args:
@@ -87,13 +95,13 @@ def encode(table: pl.DataFrame, tokenizer: Any) -> Encoded:
         ids, spans = _words(sentences, tokenizer)
         ends = np.cumsum([0, *map(len, sentences)])
         tokens = [[token for word in ids[begin:end] for token in word] for begin, end in pairwise(ends)]
-        return Encoded(tokens, _characters([word for own in sentences for word in own]), spans)
+        return EncodedTexts(tokens, _characters([word for own in sentences for word in own]), spans)
     columns = [table[name].to_list() for name in TEXTS if name in table.columns]
     texts = [text for column in columns for text in column]
     own = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
     tokens = [[token for part in own[row :: len(table)] for token in part] for row in range(len(table))]
     words = None if spaceless(texts) else _words([text.split() for text in texts], tokenizer)[1]
-    return Encoded(tokens, _characters(texts), words)
+    return EncodedTexts(tokens, _characters(texts), words)
 
 
 def _words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> tuple[list[list[int]], Int[np.ndarray, "words"]]:
@@ -108,7 +116,7 @@ def _characters(texts: Sequence[str]) -> int:
     return sum(len("".join(text.split())) for text in texts)
 
 
-def measured(encoded: Encoded, tokenizer: Any) -> dict[str, float | int | None]:
+def measured(encoded: EncodedTexts, tokenizer: Any) -> dict[str, float | int | None]:
     """All measures of one language but the ratio (columns of `SCHEMA`).
 
     Words are null where nothing tells them apart; the share of unknown tokens is 0 where a tokenizer has none such.
@@ -125,24 +133,26 @@ def measured(encoded: Encoded, tokenizer: Any) -> dict[str, float | int | None]:
     }  # fmt: skip
 
 
-def ratios(tests: Sequence[Examples], encoded: Sequence[Encoded], *, parallel: bool) -> dict[str, float]:
+def ratios(tests: Sequence[Examples], encoded: Sequence[EncodedTexts], *, parallel: bool) -> dict[str, float]:
     """How many tokens each language takes for one of the source, the first.
 
     Args:
         tests: the examples of each language.
-        encoded: the same, encoded.
+        encoded: their tokens.
         parallel: whether an id means the same text in every language: then it is over the texts that both have, else
             of the mean lengths of texts.
     """
-    found, of_source = {}, dict(zip(tests[0].table["id"], encoded[0].lengths.tolist(), strict=True))
-    for test, own in zip(tests, encoded, strict=True):
-        lengths = dict(zip(test.table["id"], own.lengths.tolist(), strict=True))
+    ratio_of, of_source = {}, dict(zip(tests[0].table["id"], encoded[0].lengths.tolist(), strict=True))
+    for test, texts in zip(tests, encoded, strict=True):
+        lengths = dict(zip(test.table["id"], texts.lengths.tolist(), strict=True))
         common = lengths.keys() & of_source.keys()
         if not parallel:
-            found[str(test.language)] = float(own.lengths.mean() / encoded[0].lengths.mean())
+            ratio_of[str(test.language)] = float(texts.lengths.mean() / encoded[0].lengths.mean())
         elif common:
-            found[str(test.language)] = sum(map(lengths.__getitem__, common)) / sum(map(of_source.__getitem__, common))
-    return found
+            ratio_of[str(test.language)] = sum(map(lengths.__getitem__, common)) / sum(
+                map(of_source.__getitem__, common)
+            )
+    return ratio_of
 
 
 def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
@@ -165,13 +175,15 @@ def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFram
             sum(map(len, tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
             for texts in given.texts
         ]
-        found = {str(language): own / tokens[0] for language, own in zip(given.languages, tokens, strict=True)}
-        ratio, honest = ratio | found, set(found)
+        ratio_of = {
+            str(language): tokens_of / tokens[0] for language, tokens_of in zip(given.languages, tokens, strict=True)
+        }
+        ratio, honest = ratio | ratio_of, set(ratio_of)
     rows = []
-    for test, own in zip(data.tests, encoded, strict=True):
+    for test, tokens_of in zip(data.tests, encoded, strict=True):
         code = str(test.language)
         rows.append(
-            {"language": code, **measured(own, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
+            {"language": code, **measured(tokens_of, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}
         )
     return pl.DataFrame(rows, schema=SCHEMA)
 
@@ -183,40 +195,15 @@ def comparable(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.when("parallel").then("ratio").alias("ratio"))
 
 
-def gap_against_tokens(table: pl.DataFrame, scores: pl.DataFrame, low: Sequence[str]) -> Figure:
-    """The gap of every target language against tokens a word and characters a token.
-
-    Args:
-        table: rows of `tokenization.SCHEMA`.
-        scores: of `findings.target_scores`.
-        low: languages of few resources, drawn hollow.
-    """
-    both = scores.join(table, on="language", maintain_order="left")
-    measures = [name for name in ("fertility", "characters") if both[name].is_not_null().any()]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 4.0), layout="constrained")
-        places: list[Axes] = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0].tolist()
-        for place, measure in zip(places, measures, strict=True):
-            for number, (method, own) in enumerate(by_method(both.drop_nulls(measure))):
-                colour = COLOURS[number % len(COLOURS)]
-                hollow = own["language"].is_in(list(low)).to_numpy()
-                place.scatter(
-                    own[measure], own["gap"], s=16, edgecolors=colour, linewidths=0.9, label=method,
-                    facecolors=np.where(hollow, "none", colour).tolist(),
-                )  # fmt: skip
-            tops = (
-                both.drop_nulls(measure)
-                .group_by("language", maintain_order=True)
-                .agg(pl.col("gap").max(), pl.col(measure).first())
-            )
-            for code, gap, value in tops.iter_rows():
-                place.annotate(code, (value, gap), (2, 3), textcoords="offset points", fontsize=5, color="#444444")
-            place.set_xlabel(MEASURES[measure])
-            place.grid(alpha=0.3)
-        places[0].set_ylabel("gap")
-        places[0].annotate(f"hollow: {LOW_RESOURCE}", (0.02, 0.97), xycoords="axes fraction", va="top", fontsize=7)
-        legend(figure, places[-1])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("tokenization")
+    if table is None:
+        return {}
+    scored = results.scored(comparable(table))
+    languages = map(Language.parse, scored["language"].unique(maintain_order=True))
+    low = [str(language) for language in members(LOW_RESOURCE, languages)]
+    chart = against(scored, results.methods, MEASURES, label="measure", hollow=low, called=LOW_RESOURCE)
+    return {} if chart is None else {"tokenization": chart}
 
 
 def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -227,7 +214,6 @@ def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRe
     groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())
     return AnalysisResult(
         {"tokenization": table, "tokenization-correlation": related, "tokenization-groups": groups},
-        {"tokenization": gap_against_tokens(table, scores, low)},
         [*(shown for shown in (_related(related), _compared(groups)) if shown.row_count), *map(Text, _notes(table))],
     )
 
@@ -238,8 +224,8 @@ def _related(related: pl.DataFrame) -> Table:
         title="the gap of a language and what the tokenizer makes of it",
     )  # fmt: skip
     for row in related.filter(pl.col("of") == "gap", pl.col("spearman").is_not_null()).iter_rows(named=True):
-        own = estimate(row["spearman"], row["low"], row["high"], places=2, sign=True)
-        shown.add_row(Text(row["method"]), MEASURES[row["measure"]], own, p_value(row["p_holm"]), str(row["n"]))
+        interval = estimate(row["spearman"], row["low"], row["high"], places=2, sign=True)
+        shown.add_row(Text(row["method"]), MEASURES[row["measure"]], interval, p_value(row["p_holm"]), str(row["n"]))
     return shown
 
 
@@ -268,4 +254,19 @@ def _notes(table: pl.DataFrame) -> list[str]:
     return notes
 
 
-ANALYSIS = Analysis("tokenization", _tokenization, computes=True)
+ANALYSIS = Analysis(
+    "tokenization",
+    _tokenization,
+    computes=True,
+    section=Section(
+        "Tokenization",
+        "Measures of words are left out where neither the data nor spaces tell words apart.",
+        _charts,
+        titled(
+            {
+                "tokenization-correlation": "Correlation with score and gap", "tokenization": "By language",
+                "tokenization-groups": "Low-resource languages against the rest",
+            }
+        ),
+    ),
+)  # fmt: skip

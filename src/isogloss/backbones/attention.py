@@ -17,8 +17,8 @@ from transformers import AttentionInterface
 
 from isogloss.backbones.attention_bias import AttentionBias, DistanceBias
 from isogloss.backbones.kernels import KERNELS, SOFTMAX_STEP, choose, lower_right
-from isogloss.backbones.packing import Group, Packing
-from isogloss.backbones.prefix import Front, LayerPrefix
+from isogloss.backbones.packing import Packing, RowGroup
+from isogloss.backbones.prefix import BatchPrefix, LayerPrefix
 
 NAME = "isogloss"
 _PREFIX = "_isogloss_prefix"
@@ -44,21 +44,21 @@ def attend(
     """Transformers' attention interface: (B, heads, T, D) in, (B, T, heads, D) out, with this layer's prefix."""
     if _RECORD is not None:
         _RECORD.append(module)
-    prefix: LayerPrefix | None = getattr(module, _PREFIX, None)
+    layer_prefix: LayerPrefix | None = getattr(module, _PREFIX, None)
     packing: Packing | None = getattr(module, _PACKING, None)
     if (kept := getattr(module, _KEPT, None)) is not None:
         kept.append((key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    geometry = AttentionBias(bool(getattr(module, "is_causal", False)), sliding_window, position_bias)
+    attention_bias = AttentionBias(bool(getattr(module, "is_causal", False)), sliding_window, position_bias)
     if packing is None:  # rows as they are, none of them padded
         assert attention_mask is None
-        front = None if prefix is None else prefix.rows(slice(None), key.dtype)
-        return _rows(query, key, value, None, front, geometry, scale, dropout).transpose(1, 2), None
+        prefix = None if layer_prefix is None else layer_prefix.rows(slice(None), key.dtype)
+        return _rows(query, key, value, None, prefix, attention_bias, scale, dropout).transpose(1, 2), None
     done = []
     for group in packing.groups:
         padded = [group.pad(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value)]
-        front = None if prefix is None else prefix.rows(group.rows, key.dtype)
-        mixed = _rows(padded[0], padded[1], padded[2], group, front, geometry, scale, dropout)
+        prefix = None if layer_prefix is None else layer_prefix.rows(group.rows, key.dtype)
+        mixed = _rows(padded[0], padded[1], padded[2], group, prefix, attention_bias, scale, dropout)
         done.append(group.pack(mixed.transpose(1, 2)))
     return torch.cat(done)[None], None
 
@@ -67,53 +67,55 @@ def _rows(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    group: Group | None,
-    front: Front | None,
-    geometry: AttentionBias,
+    group: RowGroup | None,
+    prefix: BatchPrefix | None,
+    attention_bias: AttentionBias,
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """Attention of padded rows (B, heads, T, D), each with what stands in front of it."""
+    """Attention of padded rows (B, heads, T, D), each with its prefix, if any."""
     rows, key_heads, tokens, width = key.shape
-    length = 0 if front is None else front.key.shape[2]
+    length = 0 if prefix is None else prefix.key.shape[2]
     name = choose(device=query.device.type, keys=length + tokens)
     blank = -(length + tokens) % SOFTMAX_STEP if name == "matmul" and query.dtype == torch.bfloat16 else 0
     if length or blank:
         behind = key.new_zeros(rows, key_heads, blank, width)
-        before_key, before_value = (behind[:, :, :0],) * 2 if front is None else (front.key, front.value)
+        before_key, before_value = (behind[:, :, :0],) * 2 if prefix is None else (prefix.key, prefix.value)
         key, value = torch.cat([before_key, key, behind], dim=2), torch.cat([before_value, value, behind], dim=2)
-    plain = geometry == AttentionBias(causal=True) and (front is None or front.valid is None)
+    plain = attention_bias == AttentionBias(causal=True) and (prefix is None or prefix.valid is None)
     if name == "fused" and plain:
         bias: Tensor | None = lower_right(tokens, length + tokens)
     else:
-        bias = _joined(_front_bias(front, geometry, query), _text_bias(group, geometry, query), length, blank, query)
+        bias = _joined(
+            _prefix_bias(prefix, attention_bias, query), _text_bias(group, attention_bias, query), length, blank, query
+        )
     if key_heads < query.shape[1]:  # grouped-query attention: a key head serves several query heads
         key = key.repeat_interleave(query.shape[1] // key_heads, dim=1)
         value = value.repeat_interleave(query.shape[1] // key_heads, dim=1)
     return KERNELS[name](query, key, value, bias, scale, dropout)
 
 
-def _text_bias(group: Group | None, geometry: AttentionBias, like: Tensor) -> Tensor | None:
+def _text_bias(group: RowGroup | None, attention_bias: AttentionBias, like: Tensor) -> Tensor | None:
     memo = {} if group is None else group.memo
-    if (among := memo.get(geometry)) is None:
-        among = geometry.among_text(like.shape[2], like)
+    if (among := memo.get(attention_bias)) is None:
+        among = attention_bias.among_text(like.shape[2], like)
         if among is not None and not among.requires_grad:
-            memo[geometry] = among  # for the layers above
-    if geometry.causal or group is None or group.places is None:
+            memo[attention_bias] = among  # for the layers above
+    if attention_bias.causal or group is None or group.places is None:
         return among  # padding stands behind every real token: where the future is closed, it is too
     return _open(group.mask, among, like)
 
 
-def _front_bias(front: Front | None, geometry: AttentionBias, like: Tensor) -> Tensor | None:
+def _prefix_bias(prefix: BatchPrefix | None, attention_bias: AttentionBias, like: Tensor) -> Tensor | None:
     """Where positions are not shifted a prefix stands at no distance: it is seen from everywhere alike."""
-    if front is None:
+    if prefix is None:
         return None
     bias = None
-    if front.shift:
-        positions = front.key.shape[2]
-        lengths = torch.full((1,), positions, device=like.device) if front.valid is None else front.valid.sum(dim=1)
-        bias = geometry.to_prefix(like.shape[2], lengths, positions, like)
-    return bias if front.valid is None else _open(front.valid, bias, like)
+    if prefix.shift:
+        positions = prefix.key.shape[2]
+        lengths = torch.full((1,), positions, device=like.device) if prefix.valid is None else prefix.valid.sum(dim=1)
+        bias = attention_bias.to_prefix(like.shape[2], lengths, positions, like)
+    return bias if prefix.valid is None else _open(prefix.valid, bias, like)
 
 
 def _open(mask: Tensor, bias: Tensor | None, like: Tensor) -> Tensor:
@@ -122,12 +124,12 @@ def _open(mask: Tensor, bias: Tensor | None, like: Tensor) -> Tensor:
     return torch.where(mask[:, None, None, :], like.new_zeros(()) if bias is None else bias, hidden)
 
 
-def _joined(front: Tensor | None, text: Tensor | None, length: int, blank: int, like: Tensor) -> Tensor | None:
+def _joined(prefix: Tensor | None, text: Tensor | None, length: int, blank: int, like: Tensor) -> Tensor | None:
     """What is added to the scores (B, heads, T, P + T + blank): of the prefix, the text, and columns to be ignored."""
-    if front is None and text is None and not blank:
+    if prefix is None and text is None and not blank:
         return None
     parts = [
-        like.new_zeros(1, 1, 1, length) if front is None else front,
+        like.new_zeros(1, 1, 1, length) if prefix is None else prefix,
         like.new_zeros(1, 1, 1, like.shape[2]) if text is None else text,
         like.new_full((1, 1, 1, blank), torch.finfo(like.dtype).min),
     ]

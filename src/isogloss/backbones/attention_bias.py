@@ -34,13 +34,13 @@ class AttentionBias:
         return self._of((at[:, None] - at)[None], like)
 
     def to_prefix(self, length: int, prefix: Int[Tensor, "rows"], positions: int, like: Tensor) -> Tensor | None:
-        """The same towards positions that stand in front of the text; None for nothing.
+        """What is added to the scores of a text's tokens towards the positions of a prefix; None for nothing.
 
         Args:
-            length: tokens of the text T.
-            prefix: how many positions really stand in front of each row; one row if all have the same.
-            positions: how many there is room for P.
-            like: device and dtype.
+            length: tokens T of the text.
+            prefix: how many positions stand in front of each row; a single number if that is so for every row.
+            positions: the greatest such number P.
+            like: a tensor of the device and dtype wanted.
 
         Returns:
             (rows, heads or 1, T, P)

@@ -1,4 +1,7 @@
-"""What the rest of the house knows of a backbone: hidden states of the real tokens, and nothing of the inside."""
+"""What the rest of the house knows of a backbone: hidden states of the real tokens, and nothing of how it computes.
+
+Weights are seen by their names (`weights`). Only methods reach for `model`, and change only that of a copy (`copy`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Pooling = Literal["first", "mean", "last"]
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes a method needs to know to build what it inserts."""
+    """The sizes a method needs to know to build a prompt."""
 
     width: int  # H
     layers: int  # L
@@ -37,21 +40,30 @@ class Identity:
 
 @runtime_checkable
 class Backbone(Protocol):
-    """A pre-trained model that turns tokens into hidden states, with room for an insert."""
+    """A pre-trained model that turns tokens into hidden states, with room for a prompt."""
 
     identity: Identity
     shape: Shape
     pooling: Pooling  # how a sentence is pooled where the spec does not say
-    model: nn.Module
+    model: nn.Module  # what computes; for methods that change it
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it
-    vocabulary: LMHead | None  # its head over the vocabulary, where it was asked for
-    seen: Tensor | None  # ids of the words that training shows, where a copy was made for it
+    lm_head: LMHead | None  # its head over the vocabulary, where it was asked for
+    seen: Int[Tensor, "words"] | None  # ids of the words that training shows, where a copy was made for it
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
+        ...
+
+    @property
+    def word_embedding(self) -> nn.Module:
+        """Words to vectors (*any) -> (*any H); its `weight` is the table of all words (V, H)."""
+        ...
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Every weight by its name in the model; one that is shared, once."""
         ...
 
     def hidden(
@@ -61,18 +73,18 @@ class Backbone(Protocol):
         *,
         types: Int[Tensor, "B T"] | None = None,
         run: Int[Tensor, "B"] | None = None,
-        insert: Prompt | None = None,
+        prompt: Prompt | None = None,
         front: Int[Tensor, "B"] | None = None,
         ahead: bool = False,
     ) -> Float[Tensor, "B T H"]:
-        """Hidden states of the last layer at the text's own positions; the insert's never leave the backbone.
+        """Hidden states of the last layer at the text's own positions; a prompt's never leave the backbone.
 
         Args:
             tokens: ids, padded on either side.
             mask: True at real tokens.
             types: segment ids, for backbones that have them.
-            run: which run of the insert each row belongs to; all rows are run 0 if left out.
-            insert: what a method puts in, stacked over runs.
+            run: the run of each row, an index into the prompt's K; all rows are of run 0 if left out.
+            prompt: what a method puts in, stacked over the K runs.
             front: how many of a row's tokens stand in front of a prompt whose place is `template`.
             ahead: give each token the state in front of it, from which a causal model predicts it, be it the text's
                 or the prompt's; a row's first token has none.
@@ -86,22 +98,22 @@ class Backbone(Protocol):
         *,
         types: Int[Tensor, "B T"] | None = None,
         run: Int[Tensor, "B"] | None = None,
-        insert: Prompt | None = None,
+        prompt: Prompt | None = None,
         front: Int[Tensor, "B"] | None = None,
     ) -> Float[Tensor, "depths B T H"]:
         """What `hidden` gives at every depth: what enters the first layer, and what each layer makes of it."""
         ...
 
-    def prepared(self, insert: Prompt | None) -> Prompt | None:
-        """An insert made ready for many passes: what does not depend on the text is computed once."""
+    def prepared(self, prompt: Prompt | None) -> Prompt | None:
+        """A prompt made ready for many passes: what does not depend on the text is computed once."""
         ...
 
     def embed(self, tokens: Int[Tensor, "*any"]) -> Float[Tensor, "*any H"]:
         """What the first layer is given for tokens of a text, before positions are added."""
         ...
 
-    def room(self, insert_length: int) -> int:
-        """How many tokens of text fit when an insert takes `insert_length` positions."""
+    def room(self, prompt_positions: int) -> int:
+        """How many tokens, special ones included, fit beside a prompt that takes so many of the model's positions."""
         ...
 
     def copy(self, seen: Int[Tensor, "words"] | None = None) -> Backbone:

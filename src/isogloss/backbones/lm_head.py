@@ -32,7 +32,7 @@ class LMHead(nn.Module):
         self.cap = cap
 
     def of(self, model: nn.Module) -> LMHead:
-        """The same head over a copy of the model."""
+        """This head over a copy of the model."""
         return LMHead(model, transform=self.transform, weight=self.weight, bias=self.bias, cap=self.cap)
 
     def states(self, hidden: Float[Tensor, "units H"]) -> Float[Tensor, "units H"]:
@@ -56,7 +56,7 @@ class LMHead(nn.Module):
         return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
 
 
-def vocabulary_of(whole: Any, model: nn.Module) -> LMHead | None:
+def lm_head_of(whole: Any, model: nn.Module) -> LMHead | None:
     """The head of a model that was loaded with one; None where there is none.
 
     Args:

@@ -15,7 +15,7 @@ from isogloss.backbones.attention import NAME as ATTENTION
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.families.registry import families
-from isogloss.backbones.lm_head import vocabulary_of
+from isogloss.backbones.lm_head import lm_head_of
 from isogloss.backbones.packaged import e5, gemma, gguf
 from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
@@ -49,13 +49,13 @@ def load(
     kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
     whole, family, tokenizer, commit, headed = _from_transformers(name, where, revision, words=words)
     model = getattr(whole, whole.base_model_prefix) if headed else whole
-    vocabulary = vocabulary_of(whole, model) if headed else None
+    lm_head = lm_head_of(whole, model) if headed else None
     family.prepare(model)
     identity = Identity(name=name.split("@", maxsplit=1)[0], weights=fingerprint(model), revision=commit)
     compute_in(model, family, kind)
     return Transformer(
         model.to(target), family, tokenizer, identity, pooling=_pooling(name, family), dtype=kind,
-        vocabulary=None if vocabulary is None else vocabulary.to(target), checkpointing=checkpointing,
+        lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
     )  # fmt: skip
 
 

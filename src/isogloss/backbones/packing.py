@@ -15,7 +15,7 @@ LIKE_ON_GPU = 0.5  # where another launch costs more than a little padding
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """Consecutive packed rows of like length, which attention pads to the longest of them."""
 
     rows: slice
@@ -26,10 +26,10 @@ class Group:
 
     def pad(self, packed: Shaped[Tensor, "1 total *rest"]) -> Shaped[Tensor, "B T *rest"]:
         """These rows, with zeros behind the shorter ones."""
-        own, (rows, columns) = packed[0, self.tokens], self.mask.shape
+        real, (rows, columns) = packed[0, self.tokens], self.mask.shape  # real tokens (N, *rest)
         if self.places is not None:
-            own = own.new_zeros(rows * columns, *own.shape[1:]).index_copy(0, self.places, own)
-        return own.view(rows, columns, *own.shape[1:])
+            real = real.new_zeros(rows * columns, *real.shape[1:]).index_copy(0, self.places, real)
+        return real.view(rows, columns, *real.shape[1:])
 
     def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "N *rest"]:
         """The real positions, end to end."""
@@ -44,8 +44,8 @@ class Packing:
     Everything but attention works on single tokens, so only attention needs to see rows, a group at a time.
     """
 
-    whole: Group
-    groups: list[Group]
+    whole: RowGroup
+    groups: list[RowGroup]
 
     @classmethod
     def of(cls, mask: Bool[Tensor, "B T"]) -> Packing:
@@ -60,9 +60,9 @@ class Packing:
         groups = []
         for begin, end in pairwise([*cuts, len(counts)]):
             # Real tokens side by side, whatever gaps were between them: attention goes by the distances.
-            own_counts = torch.tensor(counts[begin:end], device=mask.device)
-            own = torch.arange(max(counts[begin:end]), device=mask.device) < own_counts[:, None]
-            groups.append(_group(own, starts, begin, end))
+            lengths = torch.tensor(counts[begin:end], device=mask.device)
+            real = torch.arange(max(counts[begin:end]), device=mask.device) < lengths[:, None]
+            groups.append(_group(real, starts, begin, end))
         return cls(_group(mask, starts, 0, len(counts)), groups)
 
     def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "1 N *rest"]:
@@ -74,7 +74,7 @@ class Packing:
         return self.whole.pad(packed)
 
 
-def _group(mask: Tensor, starts: list[int], begin: int, end: int) -> Group:
+def _group(mask: Tensor, starts: list[int], begin: int, end: int) -> RowGroup:
     tokens = slice(starts[begin], starts[end])
     full = tokens.stop - tokens.start == mask.numel()
-    return Group(slice(begin, end), tokens, mask, None if full else mask.flatten().nonzero().squeeze(1))
+    return RowGroup(slice(begin, end), tokens, mask, None if full else mask.flatten().nonzero().squeeze(1))

@@ -1,4 +1,4 @@
-"""One layer's prefix, and each row's own of it."""
+"""One layer's prefix for K runs, and what of it stands in front of the rows of a batch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Front:
-    """What stands in front of the rows of a batch."""
+class BatchPrefix:
+    """Keys and values of one layer that stand in front of each row of a batch."""
 
     key: Float[Tensor, "B heads P D"]
     value: Float[Tensor, "B heads P D"]
@@ -30,16 +30,16 @@ class LayerPrefix:
     run: Int[Tensor, "B"]
     shift: bool = True
 
-    def rows(self, which: slice, dtype: torch.dtype) -> Front:
+    def rows(self, which: slice, dtype: torch.dtype) -> BatchPrefix:
         """What stands in front of these rows of the batch."""
         run = self.run[which]
         size = len(run)
         if len(self.key) == 1:
             valid = None if self.valid is None else self.valid.expand(size, -1)
             key, value = self.key.to(dtype), self.value.to(dtype)
-            return Front(key.expand(size, -1, -1, -1), value.expand(size, -1, -1, -1), valid, self.shift)
+            return BatchPrefix(key.expand(size, -1, -1, -1), value.expand(size, -1, -1, -1), valid, self.shift)
         key, value = (pick(tensor, run, dtype) for tensor in (self.key, self.value))
-        return Front(key, value, None if self.valid is None else self.valid[run], self.shift)
+        return BatchPrefix(key, value, None if self.valid is None else self.valid[run], self.shift)
 
 
 def pick(table: Tensor, run: Int[Tensor, "B"], dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a method may insert into a frozen backbone.
+"""Prompts: what a method may put into a backbone.
 
 Vectors between the text's embeddings, or keys and values in its attention. Every tensor carries a leading run axis K,
 and each row of a batch knows its run.

@@ -1,4 +1,4 @@
-"""A transformers model as a backbone: hidden states of the real tokens, with room for an insert."""
+"""A transformers model as a backbone: hidden states of the real tokens, with room for a prompt."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.attention import Kept, attention_modules, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
+from isogloss.backbones.dropout import set_dropout
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.lm_head import LMHead
 from isogloss.backbones.packing import Packing
 from isogloss.backbones.prefix import LayerPrefix, pick
 from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt
-
-FUNCTIONAL_DROPOUT = ("dropout", "hidden_dropout", "attention_dropout", "activation_dropout")
 
 
 class Transformer:
@@ -34,7 +33,7 @@ class Transformer:
         identity: which weights these are.
         pooling: how this model was trained to stand for a sentence.
         dtype: what its layers compute in, by `compute_in`.
-        vocabulary: its head over the vocabulary, where it was asked for.
+        lm_head: its head over the vocabulary, where it was asked for.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
     """
 
@@ -47,7 +46,7 @@ class Transformer:
         *,
         pooling: Pooling,
         dtype: torch.dtype,
-        vocabulary: LMHead | None = None,
+        lm_head: LMHead | None = None,
         checkpointing: bool = False,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
@@ -56,9 +55,9 @@ class Transformer:
             set_dropout(model, 0.0)
             # Layer by layer: transformers' own switch makes the embeddings require gradients, wanted or not.
             for layer in _layers_of(model):
-                own: Any = layer
-                own.gradient_checkpointing = True
-                own._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001
+                switched: Any = layer
+                switched.gradient_checkpointing = True
+                switched._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001
                 layer.training = True  # without which transformers keeps everything; its parts stay as they are
         self.family = family
         self.causal = family.causal
@@ -66,7 +65,7 @@ class Transformer:
         self.tokenizer = tokenizer
         self.identity = identity
         self.pooling: Pooling = pooling
-        self.vocabulary = vocabulary
+        self.lm_head = lm_head
         self.seen: Tensor | None = None
         self.shape = family.shape(model.config)
         one = torch.ones(1, 1, dtype=torch.long, device=self.device)
@@ -77,41 +76,51 @@ class Transformer:
         """Where the weights lie."""
         return next(self.model.parameters()).device
 
+    @property
+    def word_embedding(self) -> nn.Module:
+        """Words to vectors (*any) -> (*any H); its `weight` is the table of all words (V, H)."""
+        words: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
+        return words
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Every weight by its name in the model; one that is shared, once."""
+        return dict(self.model.named_parameters())
+
     def embed(self, tokens: Tensor) -> Tensor:
         """What the first layer is given for tokens (*any) of a text, without positions: (*any H)."""
-        vectors: Tensor = self.model.get_input_embeddings()(tokens)  # type: ignore[operator]
+        vectors: Tensor = self.word_embedding(tokens)
         return vectors
 
-    def room(self, insert_length: int) -> int:
-        """How many tokens of text fit beside `insert_length` prompt positions."""
-        return self.shape.positions - insert_length
+    def room(self, prompt_positions: int) -> int:
+        """How many tokens fit beside a prompt that takes so many positions."""
+        return self.shape.positions - prompt_positions
 
     def copy(self, seen: Tensor | None = None) -> Backbone:
         """A backbone with weights of its own, but for the word embedding, which it shares until it is told not to."""
         lay(self.attention, [None] * len(self.attention), None)  # the last batch is none of the copy's business
-        words = self.model.get_input_embeddings().weight  # type: ignore[operator]
+        words = self.word_embedding.weight
         model = copy.deepcopy(self.model, memo={id(words): words})
-        vocabulary = None if self.vocabulary is None else self.vocabulary.of(model)
-        own = Transformer(
+        lm_head = None if self.lm_head is None else self.lm_head.of(model)
+        copied = Transformer(
             model, self.family, self.tokenizer, self.identity, pooling=self.pooling, dtype=self.dtype,
-            vocabulary=vocabulary, checkpointing=self.checkpointing,
+            lm_head=lm_head, checkpointing=self.checkpointing,
         )  # fmt: skip
-        own.seen = seen
-        return own
+        copied.seen = seen
+        return copied
 
-    def prepared(self, insert: Prompt | None) -> Prompt | None:
+    def prepared(self, prompt: Prompt | None) -> Prompt | None:
         """On a decoder, a prompt in front of the text as keys and values, which do not depend on the text."""
-        if not (self.causal and isinstance(insert, InputPrompt) and insert.place == "before"):
-            return insert
-        packing, kept = Packing.of(insert.valid), Kept()
+        if not (self.causal and isinstance(prompt, InputPrompt) and prompt.place == "before"):
+            return prompt
+        packing, kept = Packing.of(prompt.valid), Kept()
         lay(self.attention, [None] * len(self.attention), packing, kept)
-        positions = torch.arange(insert.valid.shape[1], device=self.device).expand_as(insert.valid)
+        positions = torch.arange(prompt.valid.shape[1], device=self.device).expand_as(prompt.valid)
         with _without_checkpoints(self.model):  # in the backward pass the text's rows will lie where these do now
-            self.family.forward(self.model, packing.pack(insert.vectors), packing.pack(positions), None)
+            self.family.forward(self.model, packing.pack(prompt.vectors), packing.pack(positions), None)
         vectors = torch.stack(
             [torch.stack([packing.pad(part.transpose(1, 2)) for part in layer], dim=1) for layer in kept], dim=1
         )
-        return AttentionPrefix(vectors, insert.valid)
+        return AttentionPrefix(vectors, prompt.valid)
 
     def hidden(
         self,
@@ -120,12 +129,12 @@ class Transformer:
         *,
         types: Tensor | None = None,
         run: Tensor | None = None,
-        insert: Prompt | None = None,
+        prompt: Prompt | None = None,
         front: Tensor | None = None,
         ahead: bool = False,
     ) -> Tensor:
         """Hidden states (B, T, H) of the text's tokens, in the dtype of the layers. See `Backbone.hidden`."""
-        states, at_text = self._pass(tokens, mask, types, run, insert, front)
+        states, at_text = self._pass(tokens, mask, types, run, prompt, front)
         return at_text(states.roll(1, dims=1) if ahead else states)
 
     def trace(
@@ -135,7 +144,7 @@ class Transformer:
         *,
         types: Tensor | None = None,
         run: Tensor | None = None,
-        insert: Prompt | None = None,
+        prompt: Prompt | None = None,
         front: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (L + 1, B, T, H) of the text's tokens at every layer. See `Backbone.trace`."""
@@ -149,7 +158,7 @@ class Transformer:
             for layer in layers[:-1]
         ]
         try:
-            states, at_text = self._pass(tokens, mask, types, run, insert, front)
+            states, at_text = self._pass(tokens, mask, types, run, prompt, front)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -161,22 +170,22 @@ class Transformer:
         mask: Tensor,
         types: Tensor | None,
         run: Tensor | None,
-        insert: Prompt | None,
+        prompt: Prompt | None,
         front: Tensor | None,
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The packed states of the last layer, and how such states become those of the text's tokens (B, T, H)."""
-        insert = self.prepared(insert)
+        prompt = self.prepared(prompt)
         order = None
         if bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # padding in front or between: bring the real tokens together
             order = mask.long().argsort(dim=1, descending=True, stable=True)
             tokens, mask = tokens.gather(1, order), mask.gather(1, order)
             types = None if types is None else types.gather(1, order)
         run = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if run is None else run
-        prefix = insert if isinstance(insert, AttentionPrefix) else None
+        prefix = prompt if isinstance(prompt, AttentionPrefix) else None
         embedded, text_at = self.embed(tokens), None
-        if isinstance(insert, InputPrompt):
-            front = _front(insert, mask) if front is None or insert.place != "template" else front
-            embedded, mask, types, text_at = _join(insert, run, front, embedded, mask, types)
+        if isinstance(prompt, InputPrompt):
+            front = _front(prompt, mask) if front is None or prompt.place != "template" else front
+            embedded, mask, types, text_at = _join(prompt, run, front, embedded, mask, types)
         # Counting real positions, not columns, keeps the gaps of ragged prompts and padding out of the positions.
         positions = (mask.cumsum(dim=1) - 1).clamp_(min=0)
         if prefix is not None and prefix.shift:
@@ -205,16 +214,6 @@ def compute_in(model: nn.Module, family: Family, dtype: torch.dtype) -> None:
         module.to(dtype)
     layers = next(module for module in inside[0].modules() if isinstance(module, nn.ModuleList))
     layers[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype), *inputs[1:]))
-
-
-def set_dropout(model: nn.Module, share: float) -> None:
-    """Set all dropout inside a model."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = share
-        for name in FUNCTIONAL_DROPOUT:
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, share)
 
 
 def _layers_of(model: nn.Module) -> list[nn.Module]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from importlib import resources
 
+from pydantic.fields import FieldInfo
 from rich import box
 from rich.table import Table
 
+import isogloss
 from isogloss.data.cards import Card, cards
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
+from isogloss.runtime.cache import cache_folder
+from isogloss.runtime.files import atomic_file
 from isogloss.spec import presets
 
 
@@ -37,24 +45,50 @@ def _origins(card: Card) -> str:
 
 def methods() -> Table:
     """Every method and its own settings."""
-    from isogloss.methods.registry import methods as found
-    from isogloss.methods.settings import Settings
-
     table = Table("method", "setting", "default", "what for", box=box.SIMPLE_HEAD)
-    for name, method in {"(all)": None, **found()}.items():
-        settings = Settings if method is None else method.settings
-        for key, field in settings.model_fields.items():
-            if (
-                method is not None
-                and key in Settings.model_fields
-                and field.default == Settings.model_fields[key].default
-            ):
-                continue
-            default = "" if field.is_required() or field.default in (None, "") else str(field.default)
-            table.add_row(name, key, default, field.description or "")
-            name = ""  # noqa: PLW2901 - named once
+    for name, settings in method_settings().items():
+        for first, (key, default, description) in enumerate(settings):
+            table.add_row("" if first else name, key, default, description)
         table.add_section()
     return table
+
+
+def method_settings() -> dict[str, list[list[str]]]:
+    """The settings of each method, those that all have under `(all)`: key, default and description.
+
+    Methods are made of torch, which takes seconds to import, so what they say of themselves is kept in the user's cache
+    until one of their files changes.
+    """
+    folder = resources.files("isogloss.methods")
+    sources = sorted(file.read_bytes() for file in folder.iterdir() if file.name.endswith(".py"))
+    digest = hashlib.sha256(b"\0".join([isogloss.__version__.encode(), *sources])).hexdigest()
+    file = cache_folder() / "catalog" / f"methods-{digest[:32]}.json"
+    try:
+        kept: dict[str, list[list[str]]] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = _method_settings()
+        with suppress(OSError), atomic_file(file) as temporary:  # a cache that cannot be written is no reason to fail
+            temporary.write_text(json.dumps(kept), encoding="utf-8")
+    return kept
+
+
+def _method_settings() -> dict[str, list[list[str]]]:
+    from isogloss.methods.registry import methods
+    from isogloss.methods.settings import Settings
+
+    def row(key: str, field: FieldInfo) -> list[str]:
+        default = "" if field.is_required() or field.default in (None, "") else str(field.default)
+        return [key, default, field.description or ""]
+
+    common = Settings.model_fields
+    listed = {"(all)": [row(key, field) for key, field in common.items()]}
+    for name, method in methods().items():
+        listed[name] = [
+            row(key, field)
+            for key, field in method.settings.model_fields.items()
+            if key not in common or field.default != common[key].default
+        ]
+    return listed
 
 
 def backbones() -> Table:

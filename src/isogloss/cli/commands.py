@@ -119,18 +119,27 @@ def analyze(
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say no more than where tables and figures lie.")] = False,
     _traceback: Traceback = False,
 ) -> None:
     """Find out where the gap comes from: tables and figures in DIR/analysis."""
-    from isogloss.analysis.analysis import AnalysisOptions
-    from isogloss.analysis.run import analyze as look_into
+    from isogloss import api
+    from isogloss.analysis.analysis import FOLDER
+    from isogloss.analysis.run import AnalysisOutcome
     from isogloss.runtime.console import out as console
 
-    options = AnalysisOptions(
-        method or [], examples=examples, parallel=parallel, sentences=sentences, reference=reference
-    )
-    for part in look_into(folder, names or [], options):
-        console.print(part, markup=False)  # a variant's brackets are no markup
+    def show(outcome: AnalysisOutcome) -> None:
+        if outcome.result is None:
+            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim", markup=False)
+            return
+        for part in outcome.result.shown if not quiet else []:
+            console.print(part, markup=False)  # a variant's brackets are no markup
+
+    api.analyze(
+        folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
+        reference=reference, show=show,
+    )  # fmt: skip
+    console.print(f"tables and figures in {folder / FOLDER}", markup=False)
 
 
 @app.command()
@@ -145,9 +154,10 @@ def report(
     _traceback: Traceback = False,
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
-    from isogloss.report.report import report as write
+    from isogloss import api
 
-    typer.echo(write(folders, out, reference=reference))
+    page = api.report(folders, out, reference=reference, show=typer.echo)
+    typer.echo(page)
 
 
 @app.command("list")

@@ -16,10 +16,10 @@ WORD = regex.compile(
 )
 SLOT = regex.compile(r"\[\s*([^\[\]:]+?)\s*:\s*([^\[\]]*?)\s*\]")
 
-Span = tuple[int, int, str]  # first character, the one behind the last, slot
+SlotSpan = tuple[int, int, str]  # first character, the one behind the last, slot
 
 
-def tagged(text: str, spans: list[Span]) -> tuple[list[str], list[str]]:
+def tagged(text: str, spans: list[SlotSpan]) -> tuple[list[str], list[str]]:
     """The words of a text and their tags.
 
     A word belongs to a slot if it shares a character with it, so that endings stay with their words.
@@ -37,7 +37,7 @@ def tagged(text: str, spans: list[Span]) -> tuple[list[str], list[str]]:
     return words, tags
 
 
-def annotated(text: str, where: str) -> tuple[str, list[Span]]:
+def annotated(text: str, where: str) -> tuple[str, list[SlotSpan]]:
     """A text and its slots, from MASSIVE's notation: `wake me at [time : five am]`.
 
     Raises:

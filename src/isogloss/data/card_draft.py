@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.data.cards import SPLITS
-from isogloss.data.readers import READERS, Raw, read_text
+from isogloss.data.raw_row import RawRow
+from isogloss.data.readers import READERS, read_text
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -39,9 +40,9 @@ def draft(folder: Path) -> Path:
         raise IsoglossError(f"{folder} is no folder")
     if target.exists():
         raise IsoglossError(f"{target} exists; remove it first to have a new one drafted")
-    found = _layout(folder)
-    pattern, suffix = max(found, key=lambda key: len(found[key]))
-    files = found[pattern, suffix]
+    layout = _layout(folder)
+    pattern, suffix = max(layout, key=lambda key: len(layout[key]))
+    files = layout[pattern, suffix]
     first = next(iter(files.values()))
     form = "tokens" if suffix == ".tsv" and "\n\n" in read_text(first).strip() else FORMATS[suffix]
     header = _header(first) if form == "tokens" else None
@@ -66,7 +67,7 @@ def draft(folder: Path) -> Path:
         "languages": " ".join(codes),
     }  # fmt: skip
     chosen = set(files.values())
-    others = sorted({path for named in found.values() for path in named.values()} - chosen)
+    others = sorted({path for named in layout.values() for path in named.values()} - chosen)
     left = ", ".join(path.relative_to(folder).as_posix() for path in others)
     note = f"# Left out, because they are named otherwise: {left}\n" if others else ""
     with atomic_file(target) as temporary:
@@ -76,7 +77,7 @@ def draft(folder: Path) -> Path:
 
 def _layout(folder: Path) -> dict[tuple[str, str], dict[tuple[str, str], Path]]:
     """Patterns of paths such as `{code}/{split}.tsv`, each with its files by language and split."""
-    found: dict[tuple[str, str], dict[tuple[str, str], Path]] = defaultdict(dict)
+    layout: dict[tuple[str, str], dict[tuple[str, str], Path]] = defaultdict(dict)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         split = SPLIT.search(name)
@@ -86,13 +87,13 @@ def _layout(folder: Path) -> dict[tuple[str, str], dict[tuple[str, str], Path]]:
         code = next((match for match in CODE.finditer(name) if _is_language(match.group())), None)
         if code is not None:
             pattern = f"{name[: code.start()]}{{code}}{name[code.end() :]}{path.suffix}"
-            found[pattern, path.suffix][code.group(), split.group()] = path
-    if not found:
+            layout[pattern, path.suffix][code.group(), split.group()] = path
+    if not layout:
         names = ", ".join(f"{{code}}/{{split}}{suffix}" for suffix in FORMATS)
         raise IsoglossError(
             f"{folder} holds no file named by language and split ({', '.join(SPLITS)}); such as {names}"
         )
-    return found
+    return layout
 
 
 def _is_language(code: str) -> bool:
@@ -103,7 +104,7 @@ def _is_language(code: str) -> bool:
     return True
 
 
-def _kind(form: str, rows: list[Raw]) -> tuple[str, dict[str, str]]:
+def _kind(form: str, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
     """The kind of task and its columns."""
     if form == "squad":
         return "qa", {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
@@ -142,7 +143,7 @@ def _header(path: Path) -> list[str]:
     return ["id", *names[1:]] if fields[0][0].isdigit() and all(row[0][:1].isdigit() for row in fields) else names
 
 
-def _columns(rows: list[Raw]) -> dict[str, str]:
+def _columns(rows: list[RawRow]) -> dict[str, str]:
     """The label is the column with the fewest values, the texts the longest others, the id a column without repeats."""
     values = {name: [row.values[name] for row in rows] for name in rows[0].values}
     kinds = {name: len(set(column)) for name, column in values.items()}

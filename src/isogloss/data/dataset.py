@@ -14,8 +14,10 @@ import polars as pl
 
 from isogloss.data import split_slices
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
-from isogloss.data.readers import READERS, Raw
-from isogloss.data.tables import TABLES, renamed
+from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.raw_row import RawRow
+from isogloss.data.readers import READERS
+from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -136,14 +138,14 @@ class DataSet:
         rows = self._part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, TABLES[self.card.kind](rows, self.card), origin, dropped)
+        return Examples(language, split, examples_table(rows, self.card), origin, dropped)
 
-    def _rows(self, language: Language, split: Split) -> tuple[list[Raw], str]:
+    def _rows(self, language: Language, split: Split) -> tuple[list[RawRow], str]:
         code = self.card.code(language)
         columns = [name for name in self.card.columns.model_dump(exclude={"group"}).values() if name is not None]
         if self.card.generator is not None:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
-            return [Raw(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
+            return [RawRow(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
         if self.path is not None and self.card.local is not None:
             return self._local(self.path, self.card.local, code, split, columns)
         if self.card.hub is None:
@@ -154,7 +156,7 @@ class DataSet:
         from isogloss.data.hub import read_hub
 
         rows = read_hub(self.card, self.card.hub, code, split_slices.name(part), columns, revision=self.revision)
-        return self._part(part, self._own(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
+        return self._part(part, self._in_language(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
 
     def _missing(self, split: Split) -> MissingError:
         return MissingError(
@@ -162,13 +164,13 @@ class DataSet:
             "data set to train on (data.train)"
         )
 
-    def _own(self, rows: list[Raw], code: str) -> list[Raw]:
-        """Those in the language, where one file holds all."""
+    def _in_language(self, rows: list[RawRow], code: str) -> list[RawRow]:
+        """The rows in the language of that code, where one file holds all languages."""
         if (only := self.card.only) is None:
             return rows
         return [row for row in rows if only.holds(row.values[only.column], code)]
 
-    def _part(self, part: str, rows: list[Raw]) -> list[Raw]:
+    def _part(self, part: str, rows: list[RawRow]) -> list[RawRow]:
         group = self.card.columns.group
         if group is None or "[" not in part:
             return split_slices.part(part, rows)
@@ -176,7 +178,9 @@ class DataSet:
             raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
         return split_slices.part(part, rows, lambda row: row.values[group])
 
-    def _local(self, folder: Path, local: Local, code: str, split: Split, columns: list[str]) -> tuple[list[Raw], str]:
+    def _local(
+        self, folder: Path, local: Local, code: str, split: Split, columns: list[str]
+    ) -> tuple[list[RawRow], str]:
         if split not in local.splits:
             raise self._missing(split)
         part = local.splits[split]
@@ -185,7 +189,7 @@ class DataSet:
         rows = READERS[local.format](path, wanted, local.header)
         if local.split_column is not None:
             rows = [row for row in rows if row.values[local.split_column] == split_slices.name(part)]
-        return self._part(part, self._own(rows, code)), f"{path} ({part})" if local.split_column else str(path)
+        return self._part(part, self._in_language(rows, code)), f"{path} ({part})" if local.split_column else str(path)
 
 
 def open_data(
@@ -212,13 +216,13 @@ def open_data(
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
-    found = _custom(path, card) if task == CUSTOM else find(task)
-    known = {*found.labels, *(label.partition("-")[2] for label in found.labels if "-" in label)}
+    chosen = _custom(path, card) if task == CUSTOM else find(task)
+    known = {*chosen.labels, *(label.partition("-")[2] for label in chosen.labels if "-" in label)}
     for label in (labels or {}).values():
         if label not in known:
-            raise unknown(f"label of {found.name}", label, known)
-    if train is None and found.train is not None and path is None:
-        train = found.train, None
+            raise unknown(f"label of {chosen.name}", label, known)
+    if train is None and chosen.train is not None and path is None:
+        train = chosen.train, None
     trainer = None
     if train is not None:
         for split in ("train", "dev"):
@@ -227,11 +231,11 @@ def open_data(
                     f"data.splits.{split} is a part of test, but {task} is trained on {train[0]} here; leave it out, "
                     f"or give data.path, a folder with {task}, to train on parts of that"
                 )
-        trainer = _trainer(found, _opened(find(train[0]), train[1], limits, splits, labels))
-    opened = _opened(found, path, limits, splits, labels, trainer)
+        trainer = _trainer(chosen, _opened(find(train[0]), train[1], limits, splits, labels))
+    opened = _opened(chosen, path, limits, splits, labels, trainer)
     if not opened.languages():
-        assert found.local is not None
-        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {found.local.path}")
+        assert chosen.local is not None
+        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {chosen.local.path}")
     return opened
 
 
@@ -244,8 +248,8 @@ def _opened(
     trainer: DataSet | None = None,
 ) -> DataSet:
     if path is not None and card.local is None:
-        made = "is made from a package" if card.generator is not None else "is read from the hub alone"
-        raise IsoglossError(f"{card.name} {made}; leave data.path out")
+        origin = "is made from a package" if card.generator is not None else "is read from the hub alone"
+        raise IsoglossError(f"{card.name} {origin}; leave data.path out")
     if path is not None and card.local is not None and not path.is_dir():
         raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
     aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
@@ -254,8 +258,9 @@ def _opened(
 
 def _trainer(tested: Card, opened: DataSet) -> DataSet:
     card = opened.card
-    strange = {renamed(label, card) for label in card.labels} - set(tested.labels)
-    if strange or card.kind.partition("-")[0] != tested.kind.partition("-")[0]:
+    kind = data_kinds()[card.kind]
+    strange = {kind.renamed(label, card) for label in card.labels} - set(tested.labels)
+    if strange or kind.family != data_kinds()[tested.kind].family:
         raise IsoglossError(
             f"{card.name} cannot train for {tested.name}: it is {card.kind}"
             + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")

@@ -11,23 +11,23 @@ from isogloss.runtime.seeding import derive
 
 
 def draw(gold: Sequence[str], labels: Sequence[str], *, shots: int, seed: int, what: str) -> list[int]:
-    """Places of `shots` examples of each class, in the order of the data: the same for the same seed.
+    """Places of `shots` examples of each class, in the order of the data; a seed decides which.
 
     Args:
         gold: the label of each example.
         labels: the classes.
         shots: how many of each.
-        seed: the run's.
+        seed: of the run that learns from them.
         what: names the split; those of two splits are drawn independently.
 
     Raises:
         IsoglossError: a class has fewer.
     """
-    own = np.asarray(gold)
+    golds = np.asarray(gold)
     generator = np.random.Generator(np.random.PCG64(derive("shots", what, seed)))
     taken: list[int] = []
     for label in labels:
-        places = np.flatnonzero(own == label)
+        places = np.flatnonzero(golds == label)
         if len(places) < shots:
             raise IsoglossError(f"data.shots is {shots}, but {what} has {len(places)} examples of {label!r}")
         taken += generator.choice(places, size=shots, replace=False).tolist()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isogloss.data.cards import Card, Hub
-from isogloss.data.readers import Raw
+from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 
 
@@ -24,7 +24,9 @@ def newest(repository: str, revision: str | None) -> str | None:
         return revision
 
 
-def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None) -> list[Raw]:
+def read_hub(
+    card: Card, hub: Hub, code: str, split: str, columns: Sequence[str], *, revision: str | None
+) -> list[RawRow]:
     """One split in one language.
 
     Args:
@@ -33,12 +35,18 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
         code: the language, as the data set calls it.
         split: as the hub calls it.
         columns: those that have to be there; the card's group comes along where it is.
-        revision: the commit, the same for all splits and languages of an experiment.
+        revision: the commit; an experiment takes one for all splits and languages.
 
     Raises:
-        IsoglossError: it cannot be fetched, or lacks a column.
+        IsoglossError: the package `datasets` is not installed, or the split cannot be fetched or lacks a column.
     """
-    import datasets
+    try:
+        import datasets
+    except ImportError:
+        raise IsoglossError(
+            f"{card.name} ({code}, {split}) lies on the hub, and to read it takes the package datasets, which is not "
+            "installed; pip install 'isogloss[hub]', or set data.path to a local copy"
+        ) from None
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     refusals = (HfHubHTTPError, OfflineModeIsEnabled)
@@ -59,7 +67,7 @@ def read_hub(card: Card, hub: Hub, code: str, split: str, columns: Sequence[str]
     names = {column: _names(feature) for column, feature in table.features.items()}
     wanted = [column for column in names if column in {*columns, card.columns.group}]
     return [
-        Raw(
+        RawRow(
             f"{hub.id} ({code}, {split}) row {number}",
             {column: _plain(value, names[column]) for column, value in row.items()},
         )

@@ -43,16 +43,16 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
     """
     if not data.card.parallel or data.card.kind != "classification" or data.card.columns.second is not None:
         raise IsoglossError(f"{data.card.name} is not a data set of parallel sentences, such as sib200")
-    there = set(data.languages())
-    languages = [source, *(target for target in targets if target in there)]
-    if source not in there or len(languages) == 1:
+    held = set(data.languages())
+    languages = [source, *(target for target in targets if target in held)]
+    if source not in held or len(languages) == 1:
         raise IsoglossError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
     tables = [data.examples(language, "test").table for language in languages]
     texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
-    common = [name for name in tables[0]["id"] if all(name in own for own in texts)][:sentences]
+    common = [name for name in tables[0]["id"] if all(name in by_id for by_id in texts)][:sentences]
     if len(common) < FEWEST:
         raise IsoglossError(
             f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
             f"{FEWEST} are needed"
         )
-    return Parallel(languages, [[own[name] for name in common] for own in texts])
+    return Parallel(languages, [[by_id[name] for name in common] for by_id in texts])

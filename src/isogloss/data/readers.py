@@ -9,21 +9,11 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from isogloss.data.raw_row import SENTENCE_ID, RawRow
 from isogloss.errors import IsoglossError, MissingError
-
-
-@dataclass(frozen=True)
-class Raw:
-    """One row of a file."""
-
-    where: str  # file and line, for errors
-    values: dict[str, Any]  # texts; of tokens, a list of texts for each column
 
 
 def read_text(path: Path) -> str:
@@ -55,7 +45,7 @@ def decode_text(data: bytes, where: str) -> str:
         ) from error
 
 
-def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[RawRow]:
     """Tab-separated values, quotes being ordinary characters.
 
     Args:
@@ -69,12 +59,12 @@ def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = 
     return _delimited(path, columns, header, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def read_csv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+def read_csv(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[RawRow]:
     """Comma-separated values with quotes as RFC 4180 has them; otherwise as `read_tsv`."""
     return _delimited(path, columns, header, delimiter=",", quoting=csv.QUOTE_MINIMAL, strict=True)
 
 
-def _delimited(path: Path, columns: Sequence[str], header: Sequence[str] | None, **dialect: Any) -> list[Raw]:
+def _delimited(path: Path, columns: Sequence[str], header: Sequence[str] | None, **dialect: Any) -> list[RawRow]:
     lines = csv.reader(io.StringIO(read_text(path), newline=""), **dialect)
     rows = []
     try:
@@ -88,13 +78,13 @@ def _delimited(path: Path, columns: Sequence[str], header: Sequence[str] | None,
                 continue
             if len(values) != len(names):
                 raise IsoglossError(f"{where} has {len(values)} values; expected {len(names)} ({', '.join(names)})")
-            rows.append(Raw(where, dict(zip(names, values, strict=True))))
+            rows.append(RawRow(where, dict(zip(names, values, strict=True))))
     except csv.Error as error:
         raise IsoglossError(f"{path} line {lines.line_num} is not readable as a table: {error}") from error
     return rows
 
 
-def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[RawRow]:
     """JSON lines: an object a line. Arguments and errors as in `read_tsv`; there is no header."""
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -108,12 +98,14 @@ def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None
         if not isinstance(values, dict):
             raise IsoglossError(f'{where} holds {type(values).__name__}; expected an object such as {{"text": …}}')
         _check_columns(where, columns, list(values))
-        rows.append(Raw(where, {name: _as_text(value) for name, value in values.items()}))
+        rows.append(RawRow(where, {name: _as_text(value) for name, value in values.items()}))
     return rows
 
 
-def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[RawRow]:
     """Parquet. Arguments and errors as in `read_tsv`; there is no header."""
+    import polars as pl  # not at the top: it alone takes as long as drafting a card of other files
+
     try:
         table = pl.read_parquet(path)
     except OSError as error:
@@ -123,7 +115,7 @@ def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | No
         raise IsoglossError(f"{path} is not Parquet: {str(error).splitlines()[0]}") from error
     _check_columns(str(path), columns, table.columns)
     return [
-        Raw(f"{path} row {number}", {name: _as_text(value) for name, value in row.items()})
+        RawRow(f"{path} row {number}", {name: _as_text(value) for name, value in row.items()})
         for number, row in enumerate(table.iter_rows(named=True), start=1)
     ]
 
@@ -131,12 +123,12 @@ def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | No
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
-def read_conllu(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+def read_conllu(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[RawRow]:
     """CoNLL-U: `read_tokens` with its ten columns."""
     return read_tokens(path, columns, CONLLU)
 
 
-def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[Raw]:
+def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None = None) -> list[RawRow]:
     """A word a line, an empty line after each sentence: CoNLL, IOB2 and the like. A row is a sentence.
 
     Fields stand between tabs, or where a file has none, between spaces. Comments begin with `#` and have not as many
@@ -154,7 +146,7 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
     _check_columns(str(path), columns, names)
     text = read_text(path)
     separator = "\t" if "\t" in text else None
-    rows: list[Raw] = []
+    rows: list[RawRow] = []
     words: list[list[str]] = []
     begin = name = ""
     for number, line in enumerate([*text.split("\n"), ""], start=1):
@@ -164,7 +156,9 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             if words:
                 of_column = dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
                 rows.append(
-                    Raw(begin, {column: of_column[column] for column in columns} | ({ID: name} if name else {}))
+                    RawRow(
+                        begin, {column: of_column[column] for column in columns} | ({SENTENCE_ID: name} if name else {})
+                    )
                 )
             words, name = [], ""
         elif bare.startswith("#") and len(fields) != len(names):
@@ -179,7 +173,7 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
     return rows
 
 
-def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[Raw]:
+def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[RawRow]:
     """SQuAD's JSON, version 1.1: title, context, id, question and answers, the last as the hub has them.
 
     Raises:
@@ -199,7 +193,7 @@ def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None
                         "title": str(article.get("title", number)), "context": paragraph["context"],
                         "id": str(question["id"]), "question": question["question"], "answers": answers,
                     }  # fmt: skip
-                    rows.append(Raw(f"{path} question {question['id']}", values))
+                    rows.append(RawRow(f"{path} question {question['id']}", values))
     except (KeyError, TypeError) as error:
         raise IsoglossError(f"{path} is not SQuAD's JSON: {error} is missing or misplaced") from error
     if rows:
@@ -207,13 +201,10 @@ def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None
     return rows
 
 
-ID = "sent_id"  # what a sentence is called, where its comments say so
-
-
-def _check_columns(where: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+def _check_columns(where: str, wanted: Sequence[str], columns: Sequence[str]) -> None:
     for column in wanted:
-        if column not in there:
-            raise IsoglossError(f"{where} has no column {column!r}; it has {', '.join(map(repr, there))}")
+        if column not in columns:
+            raise IsoglossError(f"{where} has no column {column!r}; it has {', '.join(map(repr, columns))}")
 
 
 def _as_text(value: object) -> str | list[str]:
@@ -223,7 +214,7 @@ def _as_text(value: object) -> str | list[str]:
     return "" if value is None else str(value)
 
 
-Reader = Callable[[Path, Sequence[str], Sequence[str] | None], list[Raw]]
+Reader = Callable[[Path, Sequence[str], Sequence[str] | None], list[RawRow]]
 READERS: dict[str, Reader] = {
     "tsv": read_tsv, "csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet, "tokens": read_tokens,
     "conllu": read_conllu, "squad": read_squad,

@@ -39,9 +39,9 @@ def part(text: str, rows: Sequence[T], group: Callable[[T], object] | None = Non
         for row in rows:
             members.setdefault(group(row), []).append(row)
         return [row for some in part(text, list(members.values())) for row in some]
-    found = FORM.fullmatch(text)
-    assert found is not None
-    _, begin, begin_percent, end, end_percent = found.groups()
+    match = FORM.fullmatch(text)
+    assert match is not None
+    _, begin, begin_percent, end, end_percent = match.groups()
 
     def at(number: str | None, percent: str | None, otherwise: int) -> int:
         if number is None:

@@ -34,7 +34,7 @@ def updates(workspace: Workspace, cell: Cell) -> int:
 
 def one_pass(features: Features, cell: Cell) -> float:
     """Tokens of one forward pass over a split."""
-    return float(features.lengths.sum() + cell.method.length(cell.settings) * len(features))
+    return float(features.lengths.sum() + cell.method.positions(cell.settings) * len(features))
 
 
 def training(workspace: Workspace, cell: Cell) -> float:

@@ -22,7 +22,7 @@ from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.files import atomic_folder
 from isogloss.spec import Spec
 
-Frames = Mapping[str, Mapping[str, Any]]  # split to language to examples
+Frames = Mapping[str, Any]  # by split, and below it by language
 Row = dict[str, Any]
 TEXTS = {  # of each kind of task: the columns that hold a text, or a list of texts
     "classification": ("text", "second", "label"), "tagging": ("words", "labels"), "qa": ("question", "passage"),

@@ -71,8 +71,8 @@ def common_facts(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
 def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
     """What decides how classes are called, and by what head over the vocabulary they are scored."""
     assert spec.verbalizer is not None
-    assert backbone.vocabulary is not None
-    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": weights_fingerprint(backbone.vocabulary)}
+    assert backbone.lm_head is not None
+    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": weights_fingerprint(backbone.lm_head)}
 
 
 def refuse_changes(

@@ -55,9 +55,9 @@ def load_backbone(
                 f"{name} has other weights now than when {stored.path} was made "
                 f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
             )
-        if facts["settings"].get("head") != "verbalizer" or backbone.vocabulary is None:
+        if facts["settings"].get("head") != "verbalizer" or backbone.lm_head is None:
             continue
-        if fingerprint(backbone.vocabulary) != facts["verbalizer"]["vocabulary"]:
+        if fingerprint(backbone.lm_head) != facts["verbalizer"]["vocabulary"]:
             raise IsoglossError(f"{name} has another head over its vocabulary now than when {stored.path} was made")
     return backbone
 

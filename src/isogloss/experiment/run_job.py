@@ -174,7 +174,7 @@ class _Training:
             inputs=list(workspace.inputs),
             labels=data.labels,
             trainable_parameters=state.run.trainable(),
-            backbone_parameters=sum(weight.numel() for weight in workspace.backbone.model.parameters()),
+            backbone_parameters=sum(weight.numel() for weight in workspace.backbone.weights().values()),
             selected_epoch=state.best_epoch,
             updates=state.step,
             skipped_updates=state.skipped,

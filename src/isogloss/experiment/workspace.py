@@ -110,7 +110,7 @@ class Workspace:
 
     def room(self, cell: Cell) -> int:
         """Tokens of text that fit beside a cell's prompt."""
-        return self.backbone.room(cell.method.length(cell.settings))
+        return self.backbone.room(cell.method.positions(cell.settings))
 
     def fitted(self, cell: Cell, features: Features) -> Features:
         """Features cut to the room that a cell leaves."""

@@ -19,14 +19,14 @@ def gibibytes(language: Language) -> float | None:
     Known to a tenth of a GiB. A region is as its language; a script that is not told apart from another is not known.
     """
     sizes, unknown = _facts()
-    found = sizes.get(f"{language.iso}-{language.script}")
-    if found is not None:
-        return found
+    size = sizes.get(f"{language.iso}-{language.script}")
+    if size is not None:
+        return size
     return None if language.iso in unknown or any(code.startswith(f"{language.iso}-") for code in sizes) else 0.0
 
 
 @cache
 def _facts() -> tuple[dict[str, float], set[str]]:
-    found: dict[str, Any] = yaml.load(Path(str(resources.files("isogloss.languages") / "cc100.yaml")))
-    rows = (row.split() for row in found["sizes"].split(", "))
-    return {code: float(size) for code, size in rows}, set(found["unknown"].split())
+    facts: dict[str, Any] = yaml.load(Path(str(resources.files("isogloss.languages") / "cc100.yaml")))
+    rows = (row.split() for row in facts["sizes"].split(", "))
+    return {code: float(size) for code, size in rows}, set(facts["unknown"].split())

@@ -89,9 +89,9 @@ class Language:
 @cache
 def facts() -> dict[str, Any]:
     """`language_facts.yaml`."""
-    found = yaml.load(Path(str(resources.files("isogloss.languages") / "language_facts.yaml")))
-    assert isinstance(found, dict)
-    return found
+    contents = yaml.load(Path(str(resources.files("isogloss.languages") / "language_facts.yaml")))
+    assert isinstance(contents, dict)
+    return contents
 
 
 @cache

@@ -63,14 +63,14 @@ class Uriel:
         first, second = (self.rows.get(DESCRIBED_AS.get(code, code)) for code in (one.iso, other.iso))
         if first is None or second is None:
             return dict.fromkeys(KINDS)
-        found = {"genetic": _angle(self.lineage[first], self.lineage[second], fewest=self.lineage.shape[1])}
-        if found["genetic"] is None and (self.lineage[[first, second]] >= 0).all():
-            found["genetic"] = float(first != second)
-        found["geographic"] = _angle(self.places[first], self.places[second], fewest=self.places.shape[1])
+        by_kind = {"genetic": _angle(self.lineage[first], self.lineage[second], fewest=self.lineage.shape[1])}
+        if by_kind["genetic"] is None and (self.lineage[[first, second]] >= 0).all():
+            by_kind["genetic"] = float(first != second)
+        by_kind["geographic"] = _angle(self.places[first], self.places[second], fewest=self.places.shape[1])
         for kind, prefix in TYPOLOGY.items():
-            own = np.array([name.startswith(prefix) for name in self.features])
-            found[kind] = _angle(self.typology[first, own], self.typology[second, own], fewest=FEWEST)
-        return {kind: found[kind] for kind in KINDS}
+            of_kind = np.array([name.startswith(prefix) for name in self.features])
+            by_kind[kind] = _angle(self.typology[first, of_kind], self.typology[second, of_kind], fewest=FEWEST)
+        return {kind: by_kind[kind] for kind in KINDS}
 
 
 def _angle(one: np.ndarray, other: np.ndarray, *, fewest: int) -> float | None:
@@ -123,11 +123,11 @@ def _integrated() -> dict[str, np.ndarray]:
                 "in an environment that you may write to"
             ) from error
         knowledge.integrate_custom_databases(*DATABASES)
-    place = {str(code): row for row, code in enumerate(knowledge.langs[1])}
+    row_of = {str(code): row for row, code in enumerate(knowledge.langs[1])}
     folder = Path(str(package.__file__)).parent
     with (folder / "database" / "urielplus_csvs" / "uriel_glottocode_map.csv").open(encoding="utf-8") as stream:
         pairs = [(row["iso_code"].strip(), row["glottocode"].strip()) for row in csv.DictReader(stream)]
-    known = [(code, place[glottocode]) for code, glottocode in pairs if glottocode in place]
+    known = [(code, row_of[glottocode]) for code, glottocode in pairs if glottocode in row_of]
     return {
         "codes": np.array([code for code, _ in known]), "rows": np.array([row for _, row in known]),
         "features": knowledge.feats[1].astype(str), "typology": knowledge.data[1].max(axis=2).astype(np.int8),

@@ -68,12 +68,12 @@ class DeepPrompt:
         size = (layers, 2, settings.length, shape.key_heads, shape.head_width)
         return DeepPromptPart(torch.randn(size, generator=generator) * settings.init_scale)
 
-    def insert(self, parts: Sequence[DeepPromptPart], settings: Sequence[DeepPromptSettings]) -> AttentionPrefix:
+    def prompt(self, parts: Sequence[DeepPromptPart], settings: Sequence[DeepPromptSettings]) -> AttentionPrefix:
         """The prefixes, stacked."""
         vectors, valid = stack_padded([part.vectors for part in parts], axis=2)
         return AttentionPrefix(vectors, valid, settings[0].first_layer, settings[0].shift_positions)
 
-    def length(self, settings: DeepPromptSettings) -> int:
+    def positions(self, settings: DeepPromptSettings) -> int:
         """Where positions are shifted, the text loses as many at its end."""
         return settings.length if settings.shift_positions else 0
 

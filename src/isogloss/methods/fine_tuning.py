@@ -17,14 +17,14 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.dropout import set_dropout
 from isogloss.backbones.prompts import Prompt
-from isogloss.backbones.transformer import set_dropout
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.param_groups import Factor, Progress, RateGroup, RateTable
 from isogloss.optim.sparse_embedding import SparseEmbedding, let_learn
-from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place
+from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, places
 
 SEEN = "words"  # the stored ids of words whose rows learnt
 
@@ -66,34 +66,36 @@ class FineTuningSettings(Settings):
         return self
 
 
-class Pace(NamedTuple):
+class PlaceRates(NamedTuple):
     """How fast the weights of each place learn."""
 
     ever: Callable[[WeightPlace], bool]  # whether they ever do
     factor: Callable[[WeightPlace], Factor]  # what their rate is multiplied by as training goes on
+    by_place: bool  # whether that differs within the backbone, so that the place of each of its weights has to be known
 
 
-def pace(settings: FineTuningSettings, layers: int) -> Pace:
-    """The pace that fine-tuning's settings set.
+def place_rates(settings: FineTuningSettings, layers: int) -> PlaceRates:
+    """The rates that fine-tuning's settings set.
 
     Args:
-        settings: of the run.
+        settings: what the run is told.
         layers: of the model; the embeddings count as the layer below the first, a last norm and the head as the top.
     """
     table = RateTable(settings.rates, settings.phases)
 
     def of(where: WeightPlace) -> Factor:
-        own = table.factor(where)
+        tabled = table.factor(where)
         depth = layers - 1 - where.layer if where.layer is not None else layers if where.kind == "embeddings" else 0
         constant = settings.layer_decay**depth
         begins = settings.unfreeze * depth / layers
 
         def factor(progress: Progress) -> float:
-            return constant * own(progress) * (progress.share >= begins)
+            return constant * tabled(progress) * (progress.share >= begins)
 
         return factor
 
-    return Pace(lambda where: any(table.factors(where)), of)
+    by_place = table.by_place or settings.layer_decay < 1 or settings.unfreeze > 0
+    return PlaceRates(lambda where: any(table.factors(where)), of, by_place)
 
 
 class FineTuningPart(nn.Module):
@@ -103,10 +105,10 @@ class FineTuningPart(nn.Module):
         model: the run's own transformers model.
         embeddings: whether its word embedding trains.
         dropout: inside the model, in training.
-        pace: of its weights; what never learns outside the word embedding is left as it is.
+        rates: of its weights by place; what never learns outside the word embedding is left as it is.
     """
 
-    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, pace: Pace) -> None:
+    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, rates: PlaceRates) -> None:
         super().__init__()
         words: nn.Embedding | SparseEmbedding = model.get_input_embeddings()  # type: ignore[operator]
         if isinstance(words, SparseEmbedding):
@@ -121,11 +123,11 @@ class FineTuningPart(nn.Module):
             {
                 name: weight
                 for name, weight in model.named_parameters()
-                if pace.ever(place(name)) and weight is not shared
+                if rates.ever(place(name)) and weight is not shared
             },
         )
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
-        self.pace = pace
+        self.place_rates = rates
         self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
         set_dropout(model, dropout)
 
@@ -137,18 +139,19 @@ class FineTuningPart(nn.Module):
 
     def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """The weights by place, and the head."""
-        places: dict[WeightPlace, list[str]] = {}
+        names_at: dict[WeightPlace, list[str]] = {}
         masters = self.masters.parameters_by_name()
         for name in masters:
-            places.setdefault(place(name), []).append(name)
+            names_at.setdefault(place(name), []).append(name)
         groups = [
             RateGroup(
-                [masters[name] for name in names], settings.lr, self.pace.factor(where), of="backbone",
+                [masters[name] for name in names], settings.lr, self.place_rates.factor(where), of="backbone",
                 pull=settings.l2_sp, anchors=[self.start[name] for name in names] if settings.l2_sp else None,
             )
-            for where, names in places.items()
+            for where, names in names_at.items()
         ]  # fmt: skip
-        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, self.pace.factor(HEAD), of="head")]
+        head_rate = self.place_rates.factor(HEAD)
+        return [*groups, RateGroup(list(head.parameters()), settings.head_lr, head_rate, of="head")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,21 +161,22 @@ class FineTuning:
     Args:
         name: of the method.
         settings: fine-tuning's own, or more.
-        pace: what follows from them, for a model of so many layers.
+        rates: what follows from them, for a model of so many layers.
     """
 
     name: str
     settings: type[Settings]
-    pace: Callable[[Any, int], Pace]
+    rates: Callable[[Any, int], PlaceRates]
     frozen = False
     passes = 3.0
     alike: ClassVar[tuple[str, ...]] = ()
 
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
-        """Whether the model has the weights that rates are given for."""
-        there = {place(name) for name, _ in backbone.model.named_parameters()} | {HEAD}
-        for text, (places, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
-            if not any(where in places for where in there):
+        """Whether the model has the weights that rates are given for, and all of its weights have known places."""
+        self._place_rates(backbone, settings)
+        known = {place(name) for name in backbone.weights()} | {HEAD}
+        for text, (selection, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
+            if not any(where in selection for where in known):
                 raise IsoglossError(
                     f"rates.{text} is of no weights of {backbone.identity.name}, which has layers 0 to "
                     f"{backbone.shape.layers - 1}"
@@ -180,20 +184,20 @@ class FineTuning:
 
     def build(self, backbone: Backbone, settings: FineTuningSettings, generator: torch.Generator) -> FineTuningPart:
         """The backbone's weights, those made trainable that ever move."""
-        pace = self.pace(settings, backbone.shape.layers)
-        embeddings = settings.embeddings and pace.ever(EMBEDDINGS)
+        rates = self._place_rates(backbone, settings)
+        embeddings = settings.embeddings and rates.ever(EMBEDDINGS)
         if embeddings and backbone.seen is not None:
             let_learn(backbone.model, backbone.seen)
-        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, pace=pace)
+        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, rates=rates)
         if settings.l2_sp:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part
 
-    def insert(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Prompt | None:
+    def prompt(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Prompt | None:
         """Nothing."""
         return None
 
-    def length(self, settings: FineTuningSettings) -> int:
+    def positions(self, settings: FineTuningSettings) -> int:
         """No positions."""
         return 0
 
@@ -210,5 +214,16 @@ class FineTuning:
         part.masters.load(tensors)
         return part
 
+    def _place_rates(self, backbone: Backbone, settings: FineTuningSettings) -> PlaceRates:
+        """The rates, where the places that they are for are known.
 
-METHOD = FineTuning("fine-tuning", FineTuningSettings, pace)
+        Raises:
+            IsoglossError: rates go by place, and a weight's is not known.
+        """
+        rates = self.rates(settings, backbone.shape.layers)
+        if rates.by_place:
+            places(backbone.weights(), backbone.identity.name)
+        return rates
+
+
+METHOD = FineTuning("fine-tuning", FineTuningSettings, place_rates)

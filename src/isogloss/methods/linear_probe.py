@@ -1,4 +1,4 @@
-"""Linear probe: the backbone stays frozen and nothing is inserted; only the head learns."""
+"""Linear probe: the backbone stays frozen and without a prompt; only the head learns."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class LinearProbe:
         """An empty part: nothing trains besides the head."""
         return nn.Module()
 
-    def insert(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Prompt | None:
+    def prompt(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Prompt | None:
         """Nothing."""
         return None
 
-    def length(self, settings: LinearProbeSettings) -> int:
+    def positions(self, settings: LinearProbeSettings) -> int:
         """No positions."""
         return 0
 

@@ -11,11 +11,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.dropout import set_dropout
 from isogloss.backbones.prompts import Prompt
-from isogloss.backbones.transformer import set_dropout
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
-from isogloss.optim.weight_places import place
+from isogloss.optim.weight_places import place, places
 
 
 class LoraSettings(Settings):
@@ -64,23 +64,23 @@ class Lora:
     alike: tuple[str, ...] = ()
 
     def check(self, backbone: Backbone, settings: LoraSettings) -> None:
-        """PEFT has to be there."""
+        """PEFT has to be there, and the model needs matrices to update, all of them with known places."""
         if find_spec("peft") is None:
             raise IsoglossError("lora needs the package peft, which is not installed; pip install 'isogloss[peft]'")
+        if not _targets(backbone, settings):
+            raise IsoglossError(
+                f"lora finds no matrix to update in the layers of {backbone.identity.name}; expected nn.Linear modules "
+                "of attention or feed-forward"
+            )
 
     def build(self, backbone: Backbone, settings: LoraSettings, generator: torch.Generator) -> LoraPart:
         """Updates of zero: one factor is drawn, the other is zero."""
         from peft import LoraConfig, inject_adapter_in_model
 
-        kinds = {"query-key", "value-output", *(["feed-forward"] if settings.targets == "all" else [])}
-        matrices = [
-            name
-            for name, module in backbone.model.named_modules()
-            if isinstance(module, nn.Linear) and (where := place(name)).layer is not None and where.kind in kinds
-        ]
         config = LoraConfig(
-            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.lora_dropout, target_modules=matrices
-        )
+            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.lora_dropout,
+            target_modules=_targets(backbone, settings),
+        )  # fmt: skip
         set_dropout(backbone.model, settings.backbone_dropout)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
@@ -93,11 +93,11 @@ class Lora:
                 weight.data = weight.data.float()
         return LoraPart(backbone.model)
 
-    def insert(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Prompt | None:
+    def prompt(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Prompt | None:
         """Nothing."""
         return None
 
-    def length(self, settings: LoraSettings) -> int:
+    def positions(self, settings: LoraSettings) -> int:
         """No positions."""
         return 0
 
@@ -112,6 +112,18 @@ class Lora:
             for name, weight in part.updates.items():
                 weight.copy_(tensors[name.replace("/", ".")])
         return part
+
+
+def _targets(backbone: Backbone, settings: LoraSettings) -> list[str]:
+    """Names of the matrices that are updated.
+
+    Raises:
+        IsoglossError: what one of a layer's matrices is, is not known.
+    """
+    kinds = {"query-key", "value-output", *(["feed-forward"] if settings.targets == "all" else [])}
+    matrices = [name for name, module in backbone.model.named_modules() if isinstance(module, nn.Linear)]
+    inside = [name for name in matrices if place(name).layer is not None]
+    return [name for name, where in places(inside, backbone.identity.name).items() if where.kind in kinds]
 
 
 METHOD = Lora()

@@ -1,4 +1,4 @@
-"""What a method is: which weights it trains, and what it inserts where."""
+"""What a method is: which weights it trains, and what prompt it puts where."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Method(Protocol[S_contra, P]):
         """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""
         ...
 
-    def insert(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Prompt | None:
-        """What goes into the backbone, stacked over the runs; None where it is used as it is."""
+    def prompt(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Prompt | None:
+        """What goes into the backbone, stacked over the K runs of these parts; None where it is used as it is."""
         ...
 
-    def length(self, settings: S_contra) -> int:
-        """How many of the model's positions the insert takes from the text."""
+    def positions(self, settings: S_contra) -> int:
+        """How many of the model's positions a run's prompt takes from the text."""
         ...
 
     def stored(self, part: P) -> dict[str, Tensor]:

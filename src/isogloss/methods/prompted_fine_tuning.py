@@ -69,15 +69,15 @@ class PromptedFineTuning:
         prompt = SOFT_PROMPT.build(backbone, settings, generator)
         return PromptedFineTuningPart(prompt, FINE_TUNING.build(backbone, _model(settings), generator))
 
-    def insert(
+    def prompt(
         self, parts: Sequence[PromptedFineTuningPart], settings: Sequence[PromptedFineTuningSettings]
     ) -> InputPrompt:
         """The prompt."""
-        return SOFT_PROMPT.insert([part.prompt for part in parts], settings)
+        return SOFT_PROMPT.prompt([part.prompt for part in parts], settings)
 
-    def length(self, settings: PromptedFineTuningSettings) -> int:
+    def positions(self, settings: PromptedFineTuningSettings) -> int:
         """A position for each vector."""
-        return SOFT_PROMPT.length(settings)
+        return SOFT_PROMPT.positions(settings)
 
     def stored(self, part: PromptedFineTuningPart) -> dict[str, Tensor]:
         """The prompt with the MLP folded in, and every tuned weight by its name in the model."""
@@ -97,8 +97,13 @@ class PromptedFineTuning:
 
 
 def _model(settings: PromptedFineTuningSettings) -> FineTuningSettings:
-    own = {"lr": settings.backbone_lr, "embeddings": settings.embeddings, "backbone_dropout": settings.backbone_dropout}
-    return FineTuningSettings.model_validate(own)
+    """Those of the settings that are fine-tuning's."""
+    values = {
+        "lr": settings.backbone_lr,
+        "embeddings": settings.embeddings,
+        "backbone_dropout": settings.backbone_dropout,
+    }
+    return FineTuningSettings.model_validate(values)
 
 
 METHOD = PromptedFineTuning()

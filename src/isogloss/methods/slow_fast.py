@@ -16,7 +16,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from isogloss.methods import fine_tuning
-from isogloss.methods.fine_tuning import FineTuning, FineTuningSettings, Pace
+from isogloss.methods.fine_tuning import FineTuning, FineTuningSettings, PlaceRates
 from isogloss.methods.settings import Fraction, Rate
 from isogloss.optim.param_groups import Factor, Progress, RateTable
 from isogloss.optim.weight_places import HEAD, WeightPlace
@@ -55,8 +55,8 @@ def policies(settings: SlowFastSettings, layers: int) -> RateTable:
     """The three policies that follow from the settings alone, as a table of rates by place and phase.
 
     Args:
-        settings: of the run.
-        layers: of the model.
+        settings: what the run is told.
+        layers: how many the model has.
     """
     rates: dict[str, float | list[float]] = {}
     phases: list[float] = []
@@ -74,25 +74,26 @@ def policies(settings: SlowFastSettings, layers: int) -> RateTable:
     return RateTable(rates, phases)
 
 
-def pace(settings: SlowFastSettings, layers: int) -> Pace:
+def place_rates(settings: SlowFastSettings, layers: int) -> PlaceRates:
     """What fine-tuning's own settings say, times what the policies do.
 
     Args:
-        settings: of the run.
-        layers: of the model.
+        settings: what the run is told.
+        layers: how many the model has.
     """
-    plain, table = fine_tuning.pace(settings, layers), policies(settings, layers)
+    plain, table = fine_tuning.place_rates(settings, layers), policies(settings, layers)
 
     def of(where: WeightPlace) -> Factor:
-        before, own = plain.factor(where), table.factor(where)
+        of_settings, of_policies = plain.factor(where), table.factor(where)
 
         def factor(progress: Progress) -> float:
             late = settings.slow_time and progress.onset is not None and where != HEAD
-            return before(progress) * own(progress) * (settings.late if late else 1.0)
+            return of_settings(progress) * of_policies(progress) * (settings.late if late else 1.0)
 
         return factor
 
-    return Pace(lambda where: plain.ever(where) and any(table.factors(where)), of)
+    by_place = plain.by_place or table.by_place
+    return PlaceRates(lambda where: plain.ever(where) and any(table.factors(where)), of, by_place)
 
 
-METHOD = FineTuning("slow-fast", SlowFastSettings, pace)
+METHOD = FineTuning("slow-fast", SlowFastSettings, place_rates)

@@ -93,20 +93,20 @@ class SoftPrompt:
             start = torch.rand(settings.length, width, generator=generator) - 0.5
         else:
             if settings.init == "words":
-                own = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
-                ids = torch.tensor([own[i % len(own)] for i in range(settings.length)])
+                given = backbone.tokenizer(settings.words, add_special_tokens=False)["input_ids"]
+                ids = torch.tensor([given[i % len(given)] for i in range(settings.length)])
             else:
                 words = _words(backbone.tokenizer)
                 ids = words[torch.randint(len(words), (settings.length,), generator=generator)]
             start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
         return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
-    def insert(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
+    def prompt(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
         """The prompts, stacked."""
         vectors, valid = stack_padded([part.vectors() for part in parts], axis=0)
         return InputPrompt(vectors, valid, settings[0].place)
 
-    def length(self, settings: SoftPromptSettings) -> int:
+    def positions(self, settings: SoftPromptSettings) -> int:
         """A position for each vector."""
         return settings.length
 

@@ -65,11 +65,16 @@ class RateTable:
             for text, factor in rates.items()
         ]
 
+    @property
+    def by_place(self) -> bool:
+        """Whether weights of the backbone have other factors than one another."""
+        return any(selection.by_place for selection, _ in self.rules)
+
     def factors(self, place: WeightPlace) -> tuple[float, ...]:
         """The factor of a place in each phase."""
         product = [1.0] * (len(self.phases) + 1)
-        for places, factors in self.rules:
-            if place in places:
+        for selection, factors in self.rules:
+            if place in selection:
                 product = [one * other for one, other in zip(product, factors, strict=True)]
         return tuple(product)
 

@@ -33,12 +33,12 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Row:
+class BatchRow:
     """One row of the features for one run of the stack."""
 
     features: Features
-    row: int
-    run: int
+    row: int  # of the features
+    run: int  # an index into the K runs of the stack
 
     @property
     def length(self) -> int:
@@ -52,18 +52,18 @@ class Row:
         return int(end - begin)
 
 
-def collate(rows: Sequence[Row], *, pad: int, device: torch.device) -> Batch:
+def collate(rows: Sequence[BatchRow], *, pad: int, device: torch.device) -> Batch:
     """Pad rows on the right to the longest of them."""
     longest = max(row.length for row in rows)
     tokens = np.full((len(rows), longest), pad, dtype=np.int64)
     types = None if rows[0].features.types is None else np.zeros((len(rows), longest), dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=bool)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         start, end = row.features.starts[row.row : row.row + 2]
-        tokens[place, : end - start] = row.features.tokens[start:end]
-        mask[place, : end - start] = True
+        tokens[index, : end - start] = row.features.tokens[start:end]
+        mask[index, : end - start] = True
         if types is not None and row.features.types is not None:
-            types[place, : end - start] = row.features.types[start:end]
+            types[index, : end - start] = row.features.types[start:end]
     return Batch(
         tokens=torch.from_numpy(tokens).to(device),
         mask=torch.from_numpy(mask).to(device),
@@ -74,23 +74,23 @@ def collate(rows: Sequence[Row], *, pad: int, device: torch.device) -> Batch:
     )
 
 
-def _front(rows: Sequence[Row], device: torch.device) -> Tensor | None:
+def _front(rows: Sequence[BatchRow], device: torch.device) -> Tensor | None:
     filled = [(row.features.filled, row.row) for row in rows]
-    places = [own.prompt[row] for own, row in filled if own is not None and own.prompt is not None]
-    return torch.tensor(places, device=device) if places else None
+    counts = [template.prompt[row] for template, row in filled if template is not None and template.prompt is not None]
+    return torch.tensor(counts, device=device) if counts else None
 
 
-def _spots(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor] | None:
-    places = []
+def _spots(rows: Sequence[BatchRow], device: torch.device) -> tuple[Tensor, Tensor] | None:
+    tokens = []  # of each row, those that its units stand at
     for row in rows:
         if row.features.words is not None:
-            places.append(row.features.words.spots[row.features.units([row.row])])
+            tokens.append(row.features.words.spots[row.features.units([row.row])])
         elif row.features.filled is not None:
-            places.append(row.features.filled.answer[[row.row]])
-    if not places:
+            tokens.append(row.features.filled.answer[[row.row]])
+    if not tokens:
         return None
-    owners = np.repeat(np.arange(len(rows)), [len(own) for own in places])
-    return torch.from_numpy(owners).to(device), torch.from_numpy(np.concatenate(places)).to(device)
+    owners = np.repeat(np.arange(len(rows)), [len(units) for units in tokens])
+    return torch.from_numpy(owners).to(device), torch.from_numpy(np.concatenate(tokens)).to(device)
 
 
 def passes(lengths: Sequence[int], *, budget: int) -> list[list[int]]:

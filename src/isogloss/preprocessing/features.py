@@ -24,11 +24,11 @@ class Features:
     starts: Int[np.ndarray, "ends"]
     labels: Int[np.ndarray, "units"]  # each unit's class; in passages a bit for each class whose unit it is
     texts: tuple[Sequence[str], ...] = ()  # each example's text, or two: of a pair, or a question and its passage
-    words: Words | None = None  # where words or tokens are the units; none: a row is a unit
-    filled: Filled | None = None  # where the texts stand in a template and the unit of a row is its answer
+    words: WordSpans | None = None  # where words or tokens are the units; none: a row is a unit
+    filled: FilledTemplate | None = None  # where the texts stand in a template and the unit of a row is its answer
     offsets: Int[np.ndarray, "units 2"] | None = None  # of passages: where each unit's characters begin and end
     owners: Int[np.ndarray, "rows"] | None = None  # the example that each row is cut from; none: one row an example
-    longest: int | None = None  # most tokens of a row, where the user sets it below the model's room
+    longest: int | None = None  # most tokens of a row, where user or task set it; the model's room may be less
     cut: int = 0  # how many units were truncated
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class Features:
         filled = self.filled
         if filled is not None:
             prompt = None if filled.prompt is None else filled.prompt[examples]
-            filled = Filled(filled.answer[examples], prompt, filled.spans[examples], filled.wording[examples])
+            filled = FilledTemplate(filled.answer[examples], prompt, filled.spans[examples], filled.wording[examples])
         return replace(
             self,
             **end_to_end([self.tokens[row] for row in rows], types),
@@ -92,15 +92,15 @@ class Features:
             starts=np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]),
             labels=np.concatenate([part.labels for part in parts]),
             texts=tuple([text for part in parts for text in part.texts[i]] for i in range(len(parts[0].texts))),
-            words=Words.joined([part.words for part in parts if part.words is not None]),
-            filled=Filled.joined(filled) if filled else None,
+            words=WordSpans.joined([part.words for part in parts if part.words is not None]),
+            filled=FilledTemplate.joined(filled) if filled else None,
             offsets=np.concatenate(offsets) if offsets else None,
             longest=parts[0].longest,
         )
 
 
 @dataclass(frozen=True)
-class Words:
+class WordSpans:
     """Where the words of each row lie among its tokens."""
 
     counts: Int[np.ndarray, "rows"]  # words of each row
@@ -113,7 +113,7 @@ class Words:
         return self.spans[:, 1] - 1 if self.last else self.spans[:, 0]
 
     @classmethod
-    def joined(cls, parts: Sequence[Words]) -> Words | None:
+    def joined(cls, parts: Sequence[WordSpans]) -> WordSpans | None:
         """The words of several parts, in order."""
         if not parts:
             return None
@@ -125,7 +125,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Filled:
+class FilledTemplate:
     """Where things stand in rows that are filled-in templates, counted from each row's start."""
 
     answer: Int[np.ndarray, "rows"]  # the token whose place the answer has
@@ -134,7 +134,7 @@ class Filled:
     wording: Int[np.ndarray, "rows"]  # which of a verbalizer's wordings names the classes
 
     @classmethod
-    def joined(cls, parts: Sequence[Filled]) -> Filled:
+    def joined(cls, parts: Sequence[FilledTemplate]) -> FilledTemplate:
         """The rows of several parts, in order."""
         prompts = [part.prompt for part in parts if part.prompt is not None]
         return cls(

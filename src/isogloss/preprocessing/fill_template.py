@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.errors import IsoglossError
-from isogloss.preprocessing.features import Features, Filled, end_to_end
+from isogloss.preprocessing.features import Features, FilledTemplate, end_to_end
 from isogloss.preprocessing.templates import Template
 
 
@@ -67,8 +67,8 @@ def tokenise_filled(
             filled, inside = _filled(part, columns, count)
             encoded = tokenizer(filled, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
             for number, ids in enumerate(encoded["input_ids"]):
-                for name, own in inside.items():
-                    first, last = _tokens(encoded["offset_mapping"][number], *own[number])
+                for name, characters in inside.items():
+                    first, last = _tokens(encoded["offset_mapping"][number], *characters[number])
                     spans[name].append((len(rows[number]) + first, len(rows[number]) + last))
                 rows[number] += ids
         if mark == "answer":  # where the tokenizer leaves nothing of a text, there is still something to read from
@@ -81,7 +81,7 @@ def tokenise_filled(
         **end_to_end([np.asarray([*row, *back], dtype=np.int64) for row in rows], None),
         labels=np.asarray(labels, dtype=np.int64),
         texts=texts,
-        filled=Filled(
+        filled=FilledTemplate(
             answer=np.asarray(places["answer"]),
             prompt=np.asarray(places["prompt"]) if template.prompted else None,
             spans=np.stack([np.asarray(spans[name]) for name in template.texts], axis=1),
@@ -94,7 +94,7 @@ def tokenise_filled(
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The special tokens that stand in front of a text and behind it."""
     encoded = tokenizer("a")
-    inside = [place for place, kind in enumerate(encoded.sequence_ids(0)) if kind is not None]
+    inside = [index for index, text in enumerate(encoded.sequence_ids(0)) if text is not None]
     ids = encoded["input_ids"]
     return ids[: inside[0]], ids[inside[-1] + 1 :]
 
@@ -110,11 +110,11 @@ def _filled(
             out = [so_far + literal for so_far in out]
         else:
             inside[field] = [(len(a), len(a) + len(b)) for a, b in zip(out, columns[field], strict=True)]
-            out = [so_far + own for so_far, own in zip(out, columns[field], strict=True)]
+            out = [so_far + text for so_far, text in zip(out, columns[field], strict=True)]
     return out, inside
 
 
 def _tokens(offsets: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int]:
     """The first of the tokens that share characters with a span, and the one behind the last."""
-    own = [place for place, (first, last) in enumerate(offsets) if first < end and last > begin]
-    return (own[0], own[-1] + 1) if own else (0, 0)
+    touched = [index for index, (first, last) in enumerate(offsets) if first < end and last > begin]
+    return (touched[0], touched[-1] + 1) if touched else (0, 0)

@@ -70,8 +70,8 @@ class Template:
     @property
     def texts(self) -> tuple[str, ...]:
         """The texts it takes, in the order of the data set's."""
-        own = {field for part in self.parts for _, field in part}
-        return tuple(name for name in ("text", "second") if name in own)
+        fields = {field for part in self.parts for _, field in part}
+        return tuple(name for name in ("text", "second") if name in fields)
 
     @property
     def open_ended(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from isogloss.preprocessing.features import Features, Words, end_to_end
+from isogloss.preprocessing.features import Features, WordSpans, end_to_end
 
 CHUNK = 1024  # passages tokenised at once: what tokenizers say of each takes many times its own memory
 START, END = 1, 2  # bits of a unit's label: an answer begins, or ends, here
@@ -61,30 +61,29 @@ def tokenise_words(
     """
     spaced = [_spaced(words, tokenizer) for words in sentences]
     encoded = tokenizer(spaced, is_split_into_words=True, truncation=False, verbose=False)
-    nothing = next(own for own in (tokenizer.unk_token_id, tokenizer.pad_token_id, 0) if own is not None)
+    nothing = next(number for number in (tokenizer.unk_token_id, tokenizer.pad_token_id, 0) if number is not None)
     tokens, types, spans = [], [], []
     for row, words in enumerate(sentences):
         ids, kinds = encoded["input_ids"][row], encoded.get("token_type_ids", encoded["input_ids"])[row]
-        own: list[list[int]] = [[] for _ in words]
-        at = encoded.word_ids(row)
-        for place, word in enumerate(at):
+        subwords: list[list[int]] = [[] for _ in words]  # of each word, where its sub-words stand
+        word_at = encoded.word_ids(row)
+        for index, word in enumerate(word_at):
             if word is not None:
-                own[word].append(place)
-        inside = [place for place, word in enumerate(at) if word is not None]
+                subwords[word].append(index)
+        inside = [index for index, word in enumerate(word_at) if word is not None]
         front = inside[0] if inside else 1
         back = inside[-1] + 1 if inside else front
-        new, kind, found = list(ids[:front]), list(kinds[:front]), []
-        for places in own:
-            found.append([len(new), len(new) + max(1, len(places))])
-            new += [ids[place] for place in places] or [nothing]
-            kind += [kinds[place] for place in places] or [kinds[0]]
+        new, kind = list(ids[:front]), list(kinds[:front])
+        for indices in subwords:
+            spans.append([len(new), len(new) + max(1, len(indices))])
+            new += [ids[index] for index in indices] or [nothing]
+            kind += [kinds[index] for index in indices] or [kinds[0]]
         tokens.append([*new, *ids[back:]])
         types.append([*kind, *kinds[back:]])
-        spans += found
     return Features(
         **end_to_end(_arrays(tokens), _arrays(types) if "token_type_ids" in encoded else None),
         labels=np.asarray(labels, dtype=np.int64),
-        words=Words(np.asarray([len(words) for words in sentences]), np.asarray(spans), last),
+        words=WordSpans(np.asarray([len(words) for words in sentences]), np.asarray(spans), last),
         longest=longest,
     )
 
@@ -92,7 +91,7 @@ def tokenise_words(
 def _spaced(words: Sequence[str], tokenizer: Any) -> list[str]:
     """Words as the tokenizer wants them: where it counts a space to the word behind it, with that space."""
     if _joins_words(tokenizer):
-        return [f" {word}" if place else word for place, word in enumerate(words)]
+        return [f" {word}" if index else word for index, word in enumerate(words)]
     return list(words)
 
 
@@ -131,18 +130,18 @@ def tokenise_passages(
         )  # fmt: skip
         tokens += _arrays(encoded["input_ids"])
         types += _arrays(encoded.get("token_type_ids", []))
-        for place, row in enumerate(rows):
-            own = [token for token, part in enumerate(encoded.sequence_ids(place)) if part == 1]
-            where = [_tight(passages[row], *encoded["offset_mapping"][place][token]) for token in own]
-            counts.append(1 + len(own))
-            spans.append(np.asarray([[0, 1], *([token, token + 1] for token in own)]))
-            offsets.append(np.asarray([(0, 0), *where]))
+        for index, row in enumerate(rows):
+            of_passage = [token for token, part in enumerate(encoded.sequence_ids(index)) if part == 1]
+            characters = [_tight(passages[row], *encoded["offset_mapping"][index][token]) for token in of_passage]
+            counts.append(1 + len(of_passage))
+            spans.append(np.asarray([[0, 1], *([token, token + 1] for token in of_passage)]))
+            offsets.append(np.asarray([(0, 0), *characters]))
             labels.append(_bits(offsets[-1], answers[row]))
     return Features(
         **end_to_end(tokens, types or None),
         labels=np.concatenate(labels),
         texts=(questions, passages),
-        words=Words(np.asarray(counts), np.concatenate(spans)),
+        words=WordSpans(np.asarray(counts), np.concatenate(spans)),
         offsets=np.concatenate(offsets),
         longest=longest,
     )

@@ -15,17 +15,17 @@ OVERLAP = 128  # tokens that two neighbouring windows of a passage share: `strid
 
 
 def text_room(room: int, longest: int | None) -> int:
-    """The most tokens that a row may have.
+    """How many tokens a row may have, special tokens included.
 
     Args:
-        room: tokens that the model takes beside the prompt.
-        longest: the most that the user wants; None: as many as there is room for.
+        room: tokens that the model takes beside the prompt (`Backbone.room`).
+        longest: the most that the user wants, if given; the kind of task may have a usual length (`Features.longest`).
     """
-    return min(room, longest or room)
+    return room if longest is None else min(room, longest)
 
 
 def fit(features: Features, room: int, tokenizer: Any) -> Features:
-    """Features of which no row is longer than `room` tokens.
+    """Features of which no row is longer than fits (`text_room`).
 
     A text is encoded anew: the tokenizer truncates, so special tokens stay and of a pair the longer text is cut first.
     Sentences of words are split into several rows, passages into windows, so that no unit is left out.
@@ -49,10 +49,10 @@ def fit(features: Features, room: int, tokenizer: Any) -> Features:
     encoded = tokenizer(*columns, truncation=True, max_length=room, verbose=False)
     tokens = np.split(features.tokens, features.starts[1:-1])
     types = None if features.types is None else np.split(features.types, features.starts[1:-1])
-    for place, i in enumerate(long):
-        tokens[i] = np.asarray(encoded["input_ids"][place], dtype=np.int64)
+    for number, i in enumerate(long):
+        tokens[i] = np.asarray(encoded["input_ids"][number], dtype=np.int64)
         if types is not None:
-            types[i] = np.asarray(encoded["token_type_ids"][place], dtype=np.int64)
+            types[i] = np.asarray(encoded["token_type_ids"][number], dtype=np.int64)
     return replace(features, **end_to_end(tokens, types), cut=len(long))
 
 
@@ -67,9 +67,9 @@ def shorten(features: Features, room: int) -> Features:
     tokens, answer, spans, cut = [], filled.answer.copy(), filled.spans.copy(), 0
     prompt = None if filled.prompt is None else filled.prompt.copy()
     for row in range(len(features)):
-        own = features.tokens[features.starts[row] : features.starts[row + 1]]
-        cut += int(len(own) > room)
-        while (over := len(own) - room) > 0:
+        ids = features.tokens[features.starts[row] : features.starts[row + 1]]
+        cut += int(len(ids) > room)
+        while (over := len(ids) - room) > 0:
             lengths = spans[row, :, 1] - spans[row, :, 0]
             longest = int(lengths.argmax())
             others = np.delete(lengths, longest)
@@ -78,12 +78,12 @@ def shorten(features: Features, room: int) -> Features:
             if lengths[longest] < step:
                 raise IsoglossError(f"the template alone takes more than the {room} tokens that there is room for")
             end = int(spans[row, longest, 1])
-            own = np.concatenate([own[: end - step], own[end:]])
+            ids = np.concatenate([ids[: end - step], ids[end:]])
             answer[row] -= step * (answer[row] >= end)
             if prompt is not None:
                 prompt[row] -= step * (prompt[row] >= end)
             spans[row] -= step * (spans[row] >= end)
-        tokens.append(own)
+        tokens.append(ids)
     return replace(
         features,
         **end_to_end(tokens, None),
@@ -101,15 +101,16 @@ def split_at_words(features: Features, room: int) -> Features:
     tokens, types, counts, spans, owners, cut = [], [], [], [], [], 0
     for row in range(len(features)):
         begin, end = features.starts[row : row + 2]
-        own = features.words.spans[features.unit_starts[row] : features.unit_starts[row + 1]]
-        front, back = np.arange(own[0, 0]), np.arange(own[-1, 1], end - begin)
+        words = features.words.spans[features.unit_starts[row] : features.unit_starts[row + 1]]
+        front, back = np.arange(words[0, 0]), np.arange(words[-1, 1], end - begin)
         free = room - len(front) - len(back)
         piece: list[np.ndarray] = []
-        for number, (first, behind) in enumerate(own):
+        for number, (first, behind) in enumerate(words):
             word = np.arange(first, min(behind, first + free))
             cut += int(len(word) < behind - first)
             piece.append(word)
-            full = number + 1 == len(own) or sum(map(len, piece)) + own[number + 1, 1] - own[number + 1, 0] > free
+            ended = number + 1 == len(words)
+            full = ended or sum(map(len, piece)) + words[number + 1, 1] - words[number + 1, 0] > free
             if full:
                 taken = np.concatenate([front, *piece, back]) + begin
                 tokens.append(features.tokens[taken])
@@ -160,11 +161,11 @@ def windows(features: Features, room: int) -> Features:
             spans.append(np.concatenate([[[0, 1]], np.stack([at, at + 1], axis=1)]))
             chosen = np.concatenate([units[:1], units[1:][held]])
             offsets.append(features.offsets[chosen])
-            own = features.labels[chosen].copy()
-            if not ((own & START).any() and (own & END).any()):
-                own[:] = 0
-                own[0] = START | END
-            labels.append(own)
+            bits = features.labels[chosen].copy()
+            if not ((bits & START).any() and (bits & END).any()):
+                bits[:] = 0
+                bits[0] = START | END
+            labels.append(bits)
             owners.append(row)
             if first + free >= len(places):
                 break

@@ -20,8 +20,8 @@ def unlike(opened_runs: Mapping[str, OpenedRun]) -> set[str]:
     """Languages whose test examples are not the same in all runs: other limits or other data."""
     seen: dict[str, set[str]] = {}
     for opened_run in opened_runs.values():
-        for _, found in opened_run.cells:
-            for code, fingerprint in found.record.test_data.items():
+        for _, stored in opened_run.cells:
+            for code, fingerprint in stored.record.test_data.items():
                 seen.setdefault(code, set()).add(fingerprint)
     return {code for code, fingerprints in seen.items() if len(fingerprints) > 1}
 
@@ -43,11 +43,11 @@ def together(
     alike = scores["language"].unique().implode()
     parts, runs = [], []
     for name, opened_run in opened_runs.items():
-        own = answers_of(opened_run, AnalysisOptions())
-        renamed = own.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
+        of_run = answers_of(opened_run, AnalysisOptions())
+        renamed = of_run.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
         parts.append(renamed.filter(pl.col("language").cast(pl.String).is_in(alike)))
-        runs += [(called[name][method], seed) for method, seed in own.runs]
-    answers = replace(own, predictions=pl.concat(parts), runs=runs)
+        runs += [(called[name][method], seed) for method, seed in of_run.runs]
+    answers = replace(of_run, predictions=pl.concat(parts), runs=runs)
     metric = next(iter(opened_runs.values())).metric
     by_language, overall = bootstrap(answers, metric, [answers.everywhere])
     methods = sorted(answers.of_method, key=lambda method: method != reference)

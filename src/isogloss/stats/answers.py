@@ -23,7 +23,7 @@ from isogloss.tasks.registry import TASKS
 
 
 @dataclass(frozen=True, eq=False)
-class AnswerSums:
+class ScoreTerms:
     """What each example adds to every run's score in one language.
 
     Args:
@@ -78,18 +78,18 @@ class Answers:
     @cached_property
     def of_method(self) -> dict[str, set[int]]:
         """The places of the runs of each method."""
-        found: dict[str, set[int]] = {}
-        for place, (method, _) in enumerate(self.runs):
-            found.setdefault(method, set()).add(place)
-        return found
+        places: dict[str, set[int]] = {}
+        for number, (method, _) in enumerate(self.runs):
+            places.setdefault(method, set()).add(number)
+        return places
 
     @cached_property
     def languages(self) -> dict[str, set[int]]:
         """The places of the runs that have each language; the source comes first."""
-        found: dict[str, set[int]] = {}
+        runs_of: dict[str, set[int]] = {}
         for code, run in self._rows.select(pl.col("language").cast(pl.String), "run").unique().iter_rows():
-            found.setdefault(code, set()).add(run)
-        return {code: found[code] for code in sorted(found, key=lambda code: (code != self.source, code))}
+            runs_of.setdefault(code, set()).add(run)
+        return {code: runs_of[code] for code in sorted(runs_of, key=lambda code: (code != self.source, code))}
 
     @cached_property
     def everywhere(self) -> frozenset[str]:
@@ -113,7 +113,7 @@ class Answers:
             return language, len(self.examples[language]), list(range(len(self.examples[language])))
         return "parallel", len(self._places), [self._places[name] for name in self.examples[language]]
 
-    def sums(self, language: str, metric: str) -> AnswerSums:
+    def sums(self, language: str, metric: str) -> ScoreTerms:
         """What each example of a language adds to a metric.
 
         Raises:
@@ -132,21 +132,23 @@ class Answers:
             pl.Series("run", np.repeat(np.arange(len(runs)), len(examples))),
         )
         if self.kind.startswith("qa"):
-            found = _of_answers(part, metric, self.kind, language)
+            addends = _of_answers(part, metric, self.kind, language)
         elif metric == "span-f1":
-            found = _of_spans(part)
+            addends = _of_spans(part)
         else:
             if self.kind == "tagging":
                 part = part.with_columns(pl.col("gold", "predicted").str.split(" ")).explode("gold", "predicted")
-            found = (_of_classes if metric == "macro-f1" else _of_labels)(part)
-        classes, run, kind, item, above, below = found
+            addends = (_of_classes if metric == "macro-f1" else _of_labels)(part)
+        classes, run, kind, item, above, below = addends
         shape, places = (len(runs) * classes, len(examples)), (run * classes + kind, item)
-        return AnswerSums(runs, classes, *(coo_array((own, places), shape=shape).tocsr() for own in (above, below)))
+        return ScoreTerms(
+            runs, classes, *(coo_array((values, places), shape=shape).tocsr() for values in (above, below))
+        )
 
     @cached_property
     def _places(self) -> dict[str, int]:
         names = sorted(set(chain.from_iterable(self.examples.values())))
-        return {name: place for place, name in enumerate(names)}
+        return {name: number for number, name in enumerate(names)}
 
     @cached_property
     def _rows(self) -> pl.DataFrame:
@@ -154,8 +156,8 @@ class Answers:
         methods, seeds = zip(*self.runs, strict=True)
         places = pl.DataFrame({"method": methods, "seed": seeds, "run": range(len(self.runs))})
         texts = pl.col("method", "language", "example", "gold", "predicted").cast(pl.Categorical)
-        own = self.predictions.lazy().filter(pl.col("split") == "test").select(texts, "seed")
-        joined = own.join(places.lazy().cast({"method": pl.Categorical}), on=["method", "seed"], maintain_order="left")
+        rows = self.predictions.lazy().filter(pl.col("split") == "test").select(texts, "seed")
+        joined = rows.join(places.lazy().cast({"method": pl.Categorical}), on=["method", "seed"], maintain_order="left")
         return joined.drop("method", "seed").collect()
 
     @cached_property
@@ -187,7 +189,7 @@ def _of_classes(units: pl.DataFrame) -> Addends:
 def _of_spans(part: pl.DataFrame) -> Addends:
     """Spans are found as the metric finds them, in all sentences end to end, and belong to where they end."""
 
-    def found(tags: pl.Series) -> list[tuple[int, int, str]]:
+    def tagged_spans(tags: pl.Series) -> list[tuple[int, int, str]]:
         return list(spans((tags + " O").str.split(" ").explode().to_list()))
 
     def ends(some: list[tuple[int, int, str]]) -> np.ndarray:
@@ -196,11 +198,11 @@ def _of_spans(part: pl.DataFrame) -> Addends:
     sentences = part.filter(pl.col("run") == 0)
     words = sentences["gold"].str.count_matches(" ", literal=True).to_numpy() + 2
     item: np.ndarray = np.repeat(sentences["item"].to_numpy(), words)
-    gold = found(sentences["gold"])
+    gold = tagged_spans(sentences["gold"])
     right = set(gold)
     runs, items, above = [], [], []
-    for (run,), own in part.group_by(["run"], maintain_order=True):
-        said = found(own["predicted"])
+    for (run,), answers in part.group_by(["run"], maintain_order=True):
+        said = tagged_spans(answers["predicted"])
         hits = np.fromiter((span in right for span in said), float, len(said))
         runs.append(np.full(len(said) + len(gold), run))
         items += [ends(said), ends(gold)]

@@ -23,7 +23,7 @@ MEASURES = ("source", "target", "gap", "relative-gap", "transfer-ratio")
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class BootstrapEstimate:
     """A measure of every run, and how it would vary with the examples.
 
     Args:
@@ -39,19 +39,19 @@ class Spread:
     freedom: int
 
     @classmethod
-    def of(cls, drawn: Float[np.ndarray, "runs draws"], examples: int, freedom: int) -> Spread:
+    def of(cls, drawn: Float[np.ndarray, "runs draws"], examples: int, freedom: int) -> BootstrapEstimate:
         """From the measure on the examples as they are, and then on each draw."""
         with np.errstate(invalid="ignore"):  # a ratio to a score of 0
             return cls(drawn[:, 0], np.cov(drawn[:, 1:]).reshape(len(drawn), len(drawn)), examples, freedom)
 
     def mean(self, runs: Collection[int]) -> Estimate:
         """The mean over some runs: those of one method."""
-        own = np.array(list(runs), dtype=int)
-        return crossed(self.values[own], self.covariance[np.ix_(own, own)], self.freedom)
+        chosen = np.array(list(runs), dtype=int)
+        return crossed(self.values[chosen], self.covariance[np.ix_(chosen, chosen)], self.freedom)
 
     def difference(self, runs: Collection[int], others: Collection[int]) -> Estimate:
         """The mean difference between the runs of two methods, which are paired in their order."""
-        one, other = (np.array(list(own), dtype=int) for own in (runs, others))
+        one, other = (np.array(list(some), dtype=int) for some in (runs, others))
         crosswise = self.covariance[np.ix_(one, other)]
         alone = self.covariance[np.ix_(one, one)] + self.covariance[np.ix_(other, other)]
         return crossed(self.values[one] - self.values[other], alone - crosswise - crosswise.T, self.freedom)
@@ -71,24 +71,24 @@ def resampled(answers: Answers, language: str, metric: str, draws: int) -> Float
     The draws are the same for all runs and, where examples are parallel, for all languages. Draws vary by (n - 1) / n
     of the variance of new examples; they are spread out by as much. Runs that lack the language have NaN.
     """
-    sums, (name, examples, own) = answers.sums(language, metric), answers.drawn_from(language)
+    sums, (name, examples, positions) = answers.sums(language, metric), answers.drawn_from(language)
     generator = np.random.default_rng(derive("resampling", name))
-    scores = [sums.scores(np.ones((1, len(own))))]
+    scores = [sums.scores(np.ones((1, len(positions))))]
     for start in range(0, draws, AT_ONCE):
         size = min(AT_ONCE, draws - start)
         drawn = generator.integers(0, examples, (size, examples)) + examples * np.arange(size)[:, None]
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        scores.append(sums.scores(times[:, own].astype(float)))
-    found = np.full((len(answers.runs), 1 + draws), np.nan)
-    found[sums.runs] = np.concatenate(scores, axis=1)
+        scores.append(sums.scores(times[:, positions].astype(float)))
+    values = np.full((len(answers.runs), 1 + draws), np.nan)
+    values[sums.runs] = np.concatenate(scores, axis=1)
     spread = np.sqrt(examples / (examples - 1)) if examples > 1 else np.nan
-    found[:, 1:] = found[:, :1] + spread * (found[:, 1:] - found[:, :1])
-    return found
+    values[:, 1:] = values[:, :1] + spread * (values[:, 1:] - values[:, :1])
+    return values
 
 
 def bootstrap(
     answers: Answers, metric: str, together: Iterable[frozenset[str]] = (), *, draws: int = RESAMPLES
-) -> tuple[dict[str, Spread], dict[frozenset[str], dict[str, Spread]]]:
+) -> tuple[dict[str, BootstrapEstimate], dict[frozenset[str], dict[str, BootstrapEstimate]]]:
     """How scores would vary with the examples.
 
     Args:
@@ -106,7 +106,7 @@ def bootstrap(
     languages = {}
     for code in answers.languages:
         drawn, examples = resampled(answers, code, metric, draws), len(answers.examples[code])
-        languages[code] = Spread.of(drawn, examples, examples - 1)
+        languages[code] = BootstrapEstimate.of(drawn, examples, examples - 1)
         for codes in sources:
             if code == answers.source and code in codes:
                 sources[codes] = drawn
@@ -116,11 +116,11 @@ def bootstrap(
     for codes, source in sources.items():
         targets = sorted(codes - {answers.source})
         target = totals[codes] / len(targets) if targets else np.full(shape, np.nan)
-        found = measures(source, target)
+        measured = measures(source, target)
         sizes = {name: counts(answers, targets if name == "target" else sorted(codes)) for name in MEASURES}
         if answers.source in codes:
             sizes["source"] = counts(answers, [answers.source])
-        overall[codes] = {name: Spread.of(found[name], *sizes[name]) for name in MEASURES}
+        overall[codes] = {name: BootstrapEstimate.of(measured[name], *sizes[name]) for name in MEASURES}
     return languages, overall
 
 

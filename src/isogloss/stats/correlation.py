@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 from scipy import stats
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from isogloss.runtime.seeding import derive
 from isogloss.stats.intervals import CONFIDENCE, holm
@@ -50,14 +49,14 @@ def correlations(measured: pl.DataFrame, scores: pl.DataFrame, measures: Sequenc
         Rows of `CORRELATION`.
     """
     rows: list[dict[str, Any]] = []
-    for (method,), own in scores.join(measured, on="language", maintain_order="left").group_by(
+    for (method,), of_method in scores.join(measured, on="language", maintain_order="left").group_by(
         ["method"], maintain_order=True
     ):
         for measure in measures:
-            known = own.drop_nulls(measure)
+            known = of_method.drop_nulls(measure)
             for of in OF:
-                found = spearman(known[measure].cast(pl.Float64).to_numpy(), known[of].to_numpy())
-                rows.append({"method": method, "of": of, "measure": measure, **found, "n": len(known)})
+                coefficient = spearman(known[measure].cast(pl.Float64).to_numpy(), known[of].to_numpy())
+                rows.append({"method": method, "of": of, "measure": measure, **coefficient, "n": len(known)})
     for of in OF:
         tests = [row for row in rows if row["of"] == of and row["p"] is not None]
         for row, p in zip(tests, holm([row["p"] for row in tests]), strict=True):
@@ -76,11 +75,11 @@ def spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> dict
         (first,), lambda ranks, axis=-1: (ranks * second).sum(axis=axis), permutation_type="pairings", vectorized=True,
         n_resamples=PERMUTATIONS, rng=np.random.default_rng(derive("spearman", len(one))),
     )  # fmt: skip
-    found = {**nothing, "spearman": rho, "p": float(test.pvalue)}
+    result = {**nothing, "spearman": rho, "p": float(test.pvalue)}
     if abs(rho) < 1:
         half = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((1 + rho**2 / 2) / (len(one) - 3))
-        found |= {"low": float(np.tanh(np.arctanh(rho) - half)), "high": float(np.tanh(np.arctanh(rho) + half))}
-    return found
+        result |= {"low": float(np.tanh(np.arctanh(rho) - half)), "high": float(np.tanh(np.arctanh(rho) + half))}
+    return result
 
 
 def _standard(ranks: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
@@ -107,8 +106,8 @@ def group_differences(
     members = pl.col("language").is_in(list(inside))
     targets = measured.filter(pl.col("language").is_in(scores["language"].unique().implode()))
     asked: list[tuple[str | None, str, pl.DataFrame]] = [(None, measure, targets) for measure in measures]
-    for (method,), own in scores.group_by(["method"], maintain_order=True):
-        asked += [(str(method), of, own) for of in OF]
+    for (method,), of_method in scores.group_by(["method"], maintain_order=True):
+        asked += [(str(method), of, of_method) for of in OF]
     rows = []
     for method, of, table in asked:
         known = table.drop_nulls(of)
@@ -120,12 +119,17 @@ def group_differences(
 
 def welch(inside: Float[np.ndarray, "n"], outside: Float[np.ndarray, "m"]) -> dict[str, float | int | None]:
     """Two means, their difference and Welch's interval and p-value of it; null where neither side varies."""
-    found: dict[str, float | int | None] = {
+    result: dict[str, float | int | None] = {
         "inside": float(inside.mean()), "outside": float(outside.mean()),
         "difference": float(inside.mean() - outside.mean()), "n_inside": len(inside), "n_outside": len(outside),
     }  # fmt: skip
     if max(np.ptp(inside), np.ptp(outside)) < SAME:
-        return found
-    both = CompareMeans(DescrStatsW(inside), DescrStatsW(outside))
-    low, high = both.tconfint_diff(alpha=1 - CONFIDENCE, usevar="unequal")
-    return found | {"low": float(low), "high": float(high), "p": float(both.ttest_ind(usevar="unequal")[1])}
+        return result
+    # As scipy's `ttest_ind`, which warns where one of the sides does not vary.
+    parts = np.array([side.var(ddof=1) / len(side) for side in (inside, outside)])
+    error = np.sqrt(parts.sum())
+    freedom = parts.sum() ** 2 / (parts**2 / [len(inside) - 1, len(outside) - 1]).sum()
+    difference = inside.mean() - outside.mean()
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    p = 2 * stats.t.sf(abs(difference) / error, freedom)
+    return result | {"low": float(difference - half), "high": float(difference + half), "p": float(p)}

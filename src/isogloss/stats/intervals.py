@@ -46,10 +46,10 @@ class Estimate:
 
     Args:
         value: the mean.
-        low: of its interval.
-        high: likewise.
-        p: of the mean being 0 in new seeds and new examples; unknown of a single seed.
-        seeds: how many.
+        low: the lower end of its 95 % interval.
+        high: the upper end of its 95 % interval.
+        p: p-value of the mean being 0 in new seeds and new examples; unknown of a single seed.
+        seeds: how many it is the mean of.
     """
 
     value: float | None
@@ -109,9 +109,9 @@ def combined(value: float, between: float, together: float, few: int, many: int,
         return Estimate(value, None, None, None, seeds)
     share = between / (between + together)
     half = error * _quantile(1 - CONFIDENCE, share, few, many)
-    found, p = abs(value) / error, LEAST
-    if found < _quantile(LEAST, share, few, many):
-        log = optimize.brentq(lambda log: _quantile(np.exp(log), share, few, many) - found, np.log(LEAST), 0.0)
+    ratio, p = abs(value) / error, LEAST
+    if ratio < _quantile(LEAST, share, few, many):
+        log = optimize.brentq(lambda log: _quantile(np.exp(log), share, few, many) - ratio, np.log(LEAST), 0.0)
         p = float(np.exp(log))
     return Estimate(value, value - half, value + half, p, seeds)
 

@@ -24,7 +24,7 @@ MISS = 0.1  # share of intervals that may miss
 
 
 @dataclass(frozen=True)
-class Fit:
+class RidgeFit:
     """A line in the predictors.
 
     Args:
@@ -33,8 +33,8 @@ class Fit:
         level: what is expected at the centre.
         slopes: a spread's worth of each predictor.
         scale: `plain` or `logit`.
-        least: of each predictor that it was fitted to.
-        most: likewise.
+        least: the least value of each predictor that it was fitted to.
+        most: the greatest value of each.
     """
 
     centre: Float[np.ndarray, "predictors"]
@@ -56,7 +56,7 @@ class Fit:
         return halfway
 
 
-def fit(predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray, "n"]) -> Fit:
+def fit(predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray, "n"]) -> RidgeFit:
     """Ridge regression on the scale and with the penalty whose leave-one-out mean absolute error is the smallest.
 
     The errors are in closed form (Golub, Heath and Wahba 1979, Technometrics 21(2), section 1), for predictors as
@@ -91,7 +91,7 @@ def fit(predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray,
     shrunk = np.divide(kept, singular, out=np.zeros_like(kept), where=singular > 0)
     slopes = right.T @ (shrunk * (left.T @ (values - values.mean())))
     least, most = np.where(known, predictors, np.inf).min(axis=0), np.where(known, predictors, -np.inf).max(axis=0)
-    return Fit(centre, spread, float(values.mean() - shift @ slopes), slopes, scale, least, most)
+    return RidgeFit(centre, spread, float(values.mean() - shift @ slopes), slopes, scale, least, most)
 
 
 def _standard(
@@ -137,9 +137,9 @@ def forecast(
         others: predictors of the others.
     """
     keep = ~np.eye(len(scores), dtype=bool)
-    fits = [fit(predictors[own], scores[own]) for own in keep]
-    own = np.stack([found.both(row[None])[:, 0] for found, row in zip(fits, predictors, strict=True)])
-    low, high = _bounds(np.stack([found.both(others) for found in fits]), np.abs(scores[:, None] - own))
+    fits = [fit(predictors[rest], scores[rest]) for rest in keep]
+    unseen = np.stack([left.both(row[None])[:, 0] for left, row in zip(fits, predictors, strict=True)])
+    low, high = _bounds(np.stack([left.both(others) for left in fits]), np.abs(scores[:, None] - unseen))
     return Forecast(fit(predictors, scores).expected(others), low, high)
 
 

@@ -40,7 +40,7 @@ VARIANCES: dict[str, Any] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class BalancedScores:
     """Scores of target languages, as far as every method has every seed and language.
 
     Args:
@@ -56,7 +56,7 @@ class Cells:
     scores: Float[np.ndarray, "methods seeds languages"]
 
 
-def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[str]) -> Cells:
+def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[str]) -> BalancedScores:
     """The cells of a run directory.
 
     Args:
@@ -65,14 +65,16 @@ def balanced(scores: pl.DataFrame, source: str, metric: str, methods: Sequence[s
         metric: of its metrics.
         methods: in the order wanted.
     """
-    own = scores.filter(pl.col("language") != source, split="test", metric=metric)
-    values = {tuple(cell): value for *cell, value in own.select(*AXES, "value").iter_rows()}
+    targets = scores.filter(pl.col("language") != source, split="test", metric=metric)
+    values = {tuple(cell): value for *cell, value in targets.select(*AXES, "value").iter_rows()}
     seeds = sorted(set.intersection(*({seed for one, seed, _ in values if one == method} for method in methods)))
     languages = sorted(
         code for code in {code for *_, code in values} if all((m, s, code) in values for m in methods for s in seeds)
     )
     table = [[[values[method, seed, code] for code in languages] for seed in seeds] for method in methods]
-    return Cells(list(methods), seeds, languages, np.array(table).reshape(len(methods), len(seeds), len(languages)))
+    return BalancedScores(
+        list(methods), seeds, languages, np.array(table).reshape(len(methods), len(seeds), len(languages))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +118,10 @@ class Strata:
         means = np.maximum(self.squares, LEAST * self.squares.max())
         for _ in range(ROUNDS):
             weights = np.sqrt(self.freedom) / means
-            found, _ = optimize.nnls(self.expected * weights[:, None], self.squares * weights)
-            before, means = means, np.maximum(self.expected @ found, LEAST * self.squares.max())
+            variances, _ = optimize.nnls(self.expected * weights[:, None], self.squares * weights)
+            before, means = means, np.maximum(self.expected @ variances, LEAST * self.squares.max())
             if np.allclose(before, means, rtol=CLOSE, atol=0):
-                return np.asarray(found)
+                return np.asarray(variances)
         return None
 
     def difference(self, value: float, variances: Float[np.ndarray, " terms"], levels: tuple[int, ...]) -> Estimate:
@@ -144,7 +146,7 @@ def _effect(values: np.ndarray, term: tuple[int, ...]) -> np.ndarray:
     return np.asarray(sum(parts))
 
 
-def mixed(cells: Cells) -> tuple[pl.DataFrame, pl.DataFrame]:
+def mixed(cells: BalancedScores) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What each method has over the first, and how much scores vary with what.
 
     Returns:
@@ -155,34 +157,34 @@ def mixed(cells: Cells) -> tuple[pl.DataFrame, pl.DataFrame]:
     """
     (first, *others), seeds, languages = cells.methods, cells.seeds, cells.languages
     common = {"reference": first, "seeds": len(seeds), "languages": len(languages)}
-    strata, note, found = None, None, None
+    strata, note, components = None, None, None
     if cells.scores.size == 0:
         note = "no seed and language that all methods have"
     elif max(len(seeds), len(languages)) == 1:
         note = "a single seed and language"
     elif (strata := Strata.of(cells.scores)).squares.max() <= SAME**2:
         note = "scores do not vary"
-    elif (found := strata.variances()) is None:
+    elif (components := strata.variances()) is None:
         note = "no most likely variances found"
-    if strata is None or found is None:
+    if strata is None or components is None:
         return rows(ESTIMATES, ({"method": method, **common, "note": note} for method in others)), rows(VARIANCES, [])
     if len(seeds) == 1:
         note = "these very models, in new languages"
     elif len(languages) == 1:
         note = "new seeds, in this language"
     means = cells.scores.mean(axis=(SEED, LANGUAGE))
-    estimates = [strata.difference(float(mean - means[0]), found, cells.scores.shape) for mean in means[1:]]
+    estimates = [strata.difference(float(mean - means[0]), components, cells.scores.shape) for mean in means[1:]]
     compared = [
-        {"method": method, **common, **asdict(own), "estimate": own.value, "p_holm": p, "note": note}
-        for method, own, p in zip(others, estimates, holm([own.p for own in estimates]), strict=True)
+        {"method": method, **common, **asdict(estimate), "estimate": estimate.value, "p_holm": p, "note": note}
+        for method, estimate, p in zip(others, estimates, holm([estimate.p for estimate in estimates]), strict=True)
     ]
     parts = [
         {
             "component": "residual" if term == strata.terms[-1] else " by ".join(AXES[axis] for axis in term),
-            "variance": variance, "share": variance / found.sum(),
+            "variance": variance, "share": variance / components.sum(),
             "levels": prod(cells.scores.shape[axis] for axis in term),
             "note": None if variance > 0 else "none found beside the others",
         }
-        for term, variance in zip(strata.terms, found.tolist(), strict=True)
+        for term, variance in zip(strata.terms, components.tolist(), strict=True)
     ]  # fmt: skip
     return rows(ESTIMATES, compared), rows(VARIANCES, parts)

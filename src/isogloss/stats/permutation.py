@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from isogloss.runtime.seeding import derive
-from isogloss.stats.answers import Answers, AnswerSums
+from isogloss.stats.answers import Answers, ScoreTerms
 
 PERMUTATIONS = 2000  # at the least
 FOR_EACH = 50  # p-value of a family, so that the smallest there can be survives the correction
@@ -46,18 +46,18 @@ class Pair:
 def pairs(answers: Answers, methods: Sequence[str]) -> list[Pair]:
     """Every two methods with a seed in common, the later of the two as the one."""
     seeds = {method: {answers.runs[run][1]: run for run in runs} for method, runs in answers.of_method.items()}
-    found = []
+    made = []
     for number, one in enumerate(methods):
         for other in methods[:number]:
             common = sorted(seeds[one].keys() & seeds[other].keys())
             runs, others = ([seeds[method][seed] for seed in common] for method in (one, other))
             languages = (code for code, there in answers.languages.items() if there >= {*runs, *others})
             if common:
-                found.append(Pair(one, other, runs, others, frozenset(languages)))
-    return sorted(found, key=lambda pair: methods.index(pair.other))
+                made.append(Pair(one, other, runs, others, frozenset(languages)))
+    return sorted(made, key=lambda pair: methods.index(pair.other))
 
 
-class Exchange:
+class ExchangedDifference:
     """The mean difference of two methods in a language, when answers are exchanged.
 
     Args:
@@ -65,7 +65,7 @@ class Exchange:
         pair: which has the language.
     """
 
-    def __init__(self, sums: AnswerSums, pair: Pair) -> None:
+    def __init__(self, sums: ScoreTerms, pair: Pair) -> None:
         self.sums = sums
         one, other = sums.rows(pair.runs), sums.rows(pair.others)
         self.totals = [(sums.above[rows].sum(axis=1), sums.below[rows].sum(axis=1)) for rows in (one, other)]
@@ -104,28 +104,30 @@ def exchange(
     of_language = {}
     for code in answers.languages:
         sums = answers.sums(code, metric)
-        there = {place: Exchange(sums, pair) for place, pair in enumerate(chosen) if code in pair.languages}
-        name, examples, own = answers.drawn_from(code)
+        compared = {
+            number: ExchangedDifference(sums, pair) for number, pair in enumerate(chosen) if code in pair.languages
+        }
+        name, examples, positions = answers.drawn_from(code)
         generator = np.random.default_rng(derive("exchange", name))
-        found = {place: [one.differences(np.zeros((1, len(own))))] for place, one in there.items()}
+        drawn_of = {number: [one.differences(np.zeros((1, len(positions))))] for number, one in compared.items()}
         for start in range(0, count, AT_ONCE):
             size = min(AT_ONCE, count - start)
-            tossed = generator.integers(0, 2, (size, examples), dtype=np.int8)[:, own].astype(float)
-            for place, one in there.items():
-                found[place].append(one.differences(tossed))
-        for place, parts in found.items():
+            tossed = generator.integers(0, 2, (size, examples), dtype=np.int8)[:, positions].astype(float)
+            for number, one in compared.items():
+                drawn_of[number].append(one.differences(tossed))
+        for number, parts in drawn_of.items():
             drawn = np.concatenate(parts)
-            of_language[place, code] = _share(drawn)
+            of_language[number, code] = _share(drawn)
             if code == answers.source:
-                sources[place] = drawn
+                sources[number] = drawn
             else:
-                targets[place] += drawn / len(chosen[place].languages - {answers.source})
+                targets[number] += drawn / len(chosen[number].languages - {answers.source})
     overall: dict[tuple[int, str], float] = {}
-    for place, pair in enumerate(chosen):
+    for number, pair in enumerate(chosen):
         if not pair.languages - {answers.source}:
-            targets[place] = np.nan
-        scopes = {"source": sources[place], "target": targets[place], "gap": sources[place] - targets[place]}
-        overall |= {(place, scope): _share(drawn) for scope, drawn in scopes.items() if not np.isnan(drawn).any()}
+            targets[number] = np.nan
+        scopes = {"source": sources[number], "target": targets[number], "gap": sources[number] - targets[number]}
+        overall |= {(number, scope): _share(drawn) for scope, drawn in scopes.items() if not np.isnan(drawn).any()}
     return of_language, overall
 
 

@@ -15,8 +15,8 @@ def retrieval(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> float:
     The measure of Tatoeba in XTREME (Hu et al. 2020, arXiv 2003.11080, section 3), in both directions.
     """
     cosine = torch.nn.functional.normalize(one.float(), dim=1) @ torch.nn.functional.normalize(other.float(), dim=1).T
-    own = torch.arange(len(cosine), device=cosine.device)
-    there, back = (cosine.argmax(dim=dim) == own for dim in (1, 0))
+    themselves = torch.arange(len(cosine), device=cosine.device)
+    there, back = (cosine.argmax(dim=dim) == themselves for dim in (1, 0))
     return float((there.float().mean() + back.float().mean()) / 2)
 
 
@@ -27,10 +27,10 @@ def cosines(one: Float[Tensor, "N H"], other: Float[Tensor, "N H"]) -> tuple[flo
     arXiv 1909.00512, section 4.1). It is NaN for a single text.
     """
     first, second = (torch.nn.functional.normalize(states.double(), dim=1) for states in (one, other))
-    own = (first * second).sum()
+    of_pairs = (first * second).sum()
     n = len(first)
-    rest = first.sum(dim=0) @ second.sum(dim=0) - own
-    return float(own / n), float(rest / (n * (n - 1))) if n > 1 else float("nan")
+    rest = first.sum(dim=0) @ second.sum(dim=0) - of_pairs
+    return float(of_pairs / n), float(rest / (n * (n - 1))) if n > 1 else float("nan")
 
 
 def isotropy(states: Float[Tensor, "N H"]) -> float:

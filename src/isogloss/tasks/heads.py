@@ -66,9 +66,9 @@ def logits(
 
     Args:
         heads: one a run, all of one kind.
-        pooled: what they score.
-        run: of each unit.
-        wording: of each unit, for verbalizers.
+        pooled: what they score, one vector (H) a unit.
+        run: which head scores each unit.
+        wording: which of a verbalizer's wordings each unit has; None for linear heads.
         rest: whether a verbalizer gives the rest of the vocabulary as one more class (`VerbalizerHead`).
     """
     if isinstance(heads[0], VerbalizerHead):  # frozen, so that all runs have the same
@@ -81,8 +81,8 @@ def logits(
     scores = pooled.new_zeros(len(pooled), heads[0].bias.shape[0])
     for k, head in enumerate(heads):
         assert isinstance(head, ClassificationHead)
-        own = (run == k).nonzero().squeeze(1)
-        scores = scores.index_copy(0, own, torch.addmm(head.bias, pooled[own], head.weight))
+        of_run = (run == k).nonzero().squeeze(1)  # which units
+        scores = scores.index_copy(0, of_run, torch.addmm(head.bias, pooled[of_run], head.weight))
     return scores
 
 
@@ -97,9 +97,9 @@ def span_losses(
     """Cross-entropy of each class's unit among those of its row, averaged over classes (BERT's, section 4.2).
 
     Args:
-        scores: of all units.
-        gold: a bit for each class whose unit it is.
-        row: the row of each unit, from 0.
+        scores: of each unit for each class.
+        gold: a unit's bits: bit c is set where it is the unit of class c.
+        row: which row each unit stands in, from 0.
 
     Returns:
         A row's loss, laid on the units that are right; zero elsewhere. Its sum over a row is the row's loss.

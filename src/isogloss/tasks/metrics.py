@@ -18,11 +18,11 @@ def accuracy(gold: Sequence[str], predicted: Sequence[str]) -> float:
 
 def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     """F1 of each class that occurs in gold or prediction, averaged over those classes."""
-    right, said = np.asarray(gold), np.asarray(predicted)
+    golds, predictions = np.asarray(gold), np.asarray(predicted)
     scores = []
-    for label in np.union1d(right, said):
-        hit = int(((right == label) & (said == label)).sum())
-        scores.append(2 * hit / (int((right == label).sum()) + int((said == label).sum())))
+    for label in np.union1d(golds, predictions):
+        hit = int(((golds == label) & (predictions == label)).sum())
+        scores.append(2 * hit / (int((golds == label).sum()) + int((predictions == label).sum())))
     return float(np.mean(scores))
 
 
@@ -33,9 +33,9 @@ def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -
     the rest as the type, as conlleval and seqeval read it. Without any span the score is 0, as theirs.
     """
     # One sequence with `O` between sentences, as theirs: a bare one-letter tag at the end reaches over.
-    right, said = (set(spans([tag for tags in side for tag in (*tags, "O")])) for side in (gold, predicted))
-    hit = len(right & said)
-    return 2 * hit / (len(right) + len(said)) if right or said else 0.0
+    golds, predictions = (set(spans([tag for tags in side for tag in (*tags, "O")])) for side in (gold, predicted))
+    hit = len(golds & predictions)
+    return 2 * hit / (len(golds) + len(predictions)) if golds or predictions else 0.0
 
 
 def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
@@ -45,20 +45,20 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     type of its own: at the end of a sentence or before `O` it is no span.
     """
     before, kind_before, begin = "O", "", 0
-    for place, tag in enumerate([*tags, "O"]):
+    for index, tag in enumerate([*tags, "O"]):
         prefix, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
         other = kind != kind_before
         if before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and other):
-            yield begin, place - 1, kind_before
+            yield begin, index - 1, kind_before
         if prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and other):
-            begin = place
+            begin = index
         before, kind_before = prefix, kind
 
 
-def overlap_f1(right: list[str], said: list[str]) -> float:
+def overlap_f1(gold: list[str], predicted: list[str]) -> float:
     """F1 of the words of two answers, as bags; 0 where they share none (SQuAD's official script, version 1.1)."""
-    shared = sum((Counter(right) & Counter(said)).values())
-    return 2 * shared / (len(right) + len(said)) if shared else 0.0
+    shared = sum((Counter(gold) & Counter(predicted)).values())
+    return 2 * shared / (len(gold) + len(predicted)) if shared else 0.0
 
 
 def squad_words(answer: str, _language: str) -> list[str]:

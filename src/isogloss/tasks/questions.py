@@ -21,7 +21,7 @@ from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
 
 LONGEST = 384  # tokens of a window where the user does not say, as in XTREME's SQuAD settings
-LONGEST_ANSWER = 30  # tokens, likewise
+LONGEST_ANSWER = 30  # tokens, as in XTREME's SQuAD settings
 
 
 class QuestionAnswering:
@@ -35,15 +35,18 @@ class QuestionAnswering:
         def over_all(compare: Callable[[list[str], list[str]], float]) -> Metric:
             def score(gold: Sequence[str], predicted: Sequence[str], language: str) -> float:
                 values = [
-                    max(compare(normalise(right, language), normalise(said, language)) for right in json.loads(answers))
-                    for answers, said in zip(gold, predicted, strict=True)
+                    max(
+                        compare(normalise(right, language), normalise(answer, language))
+                        for right in json.loads(all_right)
+                    )
+                    for all_right, answer in zip(gold, predicted, strict=True)
                 ]
                 return float(np.mean(values))
 
             return score
 
         self.metrics: Mapping[str, Metric] = {
-            "f1": over_all(metrics.overlap_f1), "exact-match": over_all(lambda right, said: float(right == said)),
+            "f1": over_all(metrics.overlap_f1), "exact-match": over_all(lambda right, answer: float(right == answer)),
         }  # fmt: skip
 
     def features(
@@ -76,9 +79,9 @@ class QuestionAnswering:
         """The best legal span over all windows, and its share of the probability of all legal spans."""
         assert features.offsets is not None
         both = scores.double().numpy()
-        answers, sure = [], []
+        answers, probabilities = [], []
         for passage, rows in zip(features.texts[1], features.of_example, strict=True):
-            best, found, windows = -np.inf, (0, 0), []
+            best, characters, windows = -np.inf, (0, 0), []
             for row in rows:
                 begin, end = features.unit_starts[row] + 1, features.unit_starts[row + 1]  # without the first token
                 if begin == end:
@@ -88,10 +91,11 @@ class QuestionAnswering:
                 windows.append(top + np.log(np.exp(spans - top).sum()))
                 if top > best:
                     start, length = np.unravel_index(spans.argmax(), spans.shape)
-                    best, found = top, (features.offsets[begin + start, 0], features.offsets[begin + start + length, 1])
-            answers.append(passage[slice(*found)])
-            sure.append(float(np.exp(best - np.logaddexp.reduce(windows))) if windows else 0.0)
-        return answers, sure
+                    first, last = begin + start, begin + start + length
+                    best, characters = top, (features.offsets[first, 0], features.offsets[last, 1])
+            answers.append(passage[slice(*characters)])
+            probabilities.append(float(np.exp(best - np.logaddexp.reduce(windows))) if windows else 0.0)
+        return answers, probabilities
 
     def count(self, gold: Sequence[str]) -> int:
         """Questions."""

@@ -15,14 +15,17 @@ from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
 
 
-def _of_words(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
+def _word_metric(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
+    """A metric over the tags of all words of all sentences."""
+
     def score(gold: Sequence[str], predicted: Sequence[str], _: str) -> float:
         return metric(*(list(chain.from_iterable(map(str.split, tags))) for tags in (gold, predicted)))
 
     return score
 
 
-def _of_spans(gold: Sequence[str], predicted: Sequence[str], _: str) -> float:
+def _span_f1(gold: Sequence[str], predicted: Sequence[str], _: str) -> float:
+    """F1 of whole spans; `B-PER I-PER O` is a sentence's answer."""
     return metrics.span_f1([tags.split() for tags in gold], [tags.split() for tags in predicted])
 
 
@@ -30,7 +33,7 @@ class Tagging:
     """See `Task`."""
 
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "accuracy": _of_words(metrics.accuracy), "macro-f1": _of_words(metrics.macro_f1), "span-f1": _of_spans,
+        "accuracy": _word_metric(metrics.accuracy), "macro-f1": _word_metric(metrics.macro_f1), "span-f1": _span_f1,
     }  # fmt: skip
 
     def features(
@@ -59,10 +62,10 @@ class Tagging:
     def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
         """The most probable tags of each sentence, and the mean of their probabilities."""
         best = scores.softmax(dim=-1).max(dim=-1)
-        classes, sure = best.indices.tolist(), best.values.tolist()
+        classes, probabilities = best.indices.tolist(), best.values.tolist()
         bounds = [(features.unit_starts[rows[0]], features.unit_starts[rows[-1] + 1]) for rows in features.of_example]
         tags = [" ".join(names[label] for label in classes[begin:end]) for begin, end in bounds]
-        return tags, [sum(sure[begin:end]) / (end - begin) for begin, end in bounds]
+        return tags, [sum(probabilities[begin:end]) / (end - begin) for begin, end in bounds]
 
     def count(self, gold: Sequence[str]) -> int:
         """Words."""

@@ -64,9 +64,9 @@ class Verbalizer:
         """
         parsed = Template.parse(given["template"])
         check(parsed, backbone.tokenizer, causal=backbone.causal, texts=len(inputs))
-        own = given["words"] or {label: label for label in labels}
-        several = all(isinstance(value, Mapping) for value in own.values())
-        by_language: dict[str, Any] = dict(own) if several else {source: own}
+        words = given["words"] or {label: label for label in labels}
+        several = all(isinstance(value, Mapping) for value in words.values())
+        by_language: dict[str, Any] = dict(words) if several else {source: words}
         if source not in by_language:
             raise IsoglossError(
                 f"verbalizer.words has no words in {source}, the source; it has {', '.join(by_language)}"
@@ -89,10 +89,10 @@ def _ids(words: Mapping[str, str], labels: Sequence[str], tokenizer: Any, *, spa
     if missing := [label for label in labels if label not in words]:
         raise IsoglossError(f"verbalizer.words {where}no word for the label {missing[0]!r}")
     ids = [_id(words[label], tokenizer, spaced=spaced, where=where) for label in labels]
-    for place, number in enumerate(ids):
-        if number in ids[:place]:
+    for index, number in enumerate(ids):
+        if number in ids[:index]:
             raise IsoglossError(
-                f"verbalizer.words {where}{labels[ids.index(number)]!r} and {labels[place]!r} have the same word"
+                f"verbalizer.words {where}{labels[ids.index(number)]!r} and {labels[index]!r} have the same word"
             )
     return ids
 
@@ -129,13 +129,13 @@ class VerbalizerHead(nn.Module):
     It has no weights of its own: what it computes with is frozen, or trains as the backbone's word embedding.
 
     Args:
-        vocabulary: the backbone's.
+        lm_head: the backbone's, over its vocabulary.
         verbalizer: the words.
     """
 
-    def __init__(self, vocabulary: LMHead, verbalizer: Verbalizer) -> None:
+    def __init__(self, lm_head: LMHead, verbalizer: Verbalizer) -> None:
         super().__init__()
-        self.vocabulary = [vocabulary]  # in a list: frozen, or trained as part of the backbone; never stored here
+        self.lm_head = [lm_head]  # in a list: frozen, or trained as part of the backbone; never stored here
         self.verbalizer = verbalizer
         self.classes = verbalizer.ids.shape[1]
         self.whole = verbalizer.loss == "vocabulary"
@@ -151,7 +151,7 @@ class VerbalizerHead(nn.Module):
             rest: whether another class stands behind them, never right, for all other words of the vocabulary
                 together; with it, cross-entropy over classes is cross-entropy over the vocabulary.
         """
-        head = self.vocabulary[0]
+        head = self.lm_head[0]
         compared = head.states(states)
         ids = self.verbalizer.ids.to(states.device)
         if rest and self.whole:
@@ -160,10 +160,11 @@ class VerbalizerHead(nn.Module):
                 return self._with_rest(*next(parts))
             # Part by part, each computed again in the backward pass: the whole would take (units, V) several times.
             return torch.cat([checkpoint(self._with_rest, *part, use_reentrant=False) for part in parts])
-        asked, place = torch.unique(ids, return_inverse=True)
-        return head.logits(compared, asked).gather(1, place[wording])
+        asked, column = torch.unique(ids, return_inverse=True)
+        return head.logits(compared, asked).gather(1, column[wording])
 
-    def _with_rest(self, states: Tensor, own: Tensor) -> Tensor:
-        everything = self.vocabulary[0].logits(states)
-        others = everything.scatter(1, own, -torch.inf).logsumexp(dim=1, keepdim=True)
-        return torch.cat([everything.gather(1, own), others], dim=1)
+    def _with_rest(self, states: Tensor, words: Tensor) -> Tensor:
+        """Scores (units, C + 1) of each unit's label words (units, C), and of all others together."""
+        everything = self.lm_head[0].logits(states)
+        others = everything.scatter(1, words, -torch.inf).logsumexp(dim=1, keepdim=True)
+        return torch.cat([everything.gather(1, words), others], dim=1)

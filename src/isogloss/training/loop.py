@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isogloss.preprocessing.batching import Row, passes
+from isogloss.preprocessing.batching import BatchRow, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
@@ -37,11 +37,11 @@ class Inputs:
                 if id(features) not in self.kept and room_for_states(features, width):
                     self.kept[id(features)] = stack.states(features, train_states[0].run, budget=budget)
 
-    def rows(self, rows: Sequence[Row], runs: Sequence[Run]) -> Tensor:
+    def rows(self, rows: Sequence[BatchRow], runs: Sequence[Run]) -> Tensor:
         """Head inputs (units, H) of rows whose `run` counts in `runs`."""
         if all(id(row.features) in self.kept for row in rows):
             return torch.cat([self.kept[id(row.features)][row.features.units([row.row])] for row in rows])
-        return self.stack.inputs(rows, self.stack.insert(runs))
+        return self.stack.inputs(rows, self.stack.prompt(runs))
 
     @torch.no_grad()
     def logits(self, features: Features, run: Run, budget: int) -> Tensor:
@@ -105,13 +105,13 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
     """One update of every train_state. Returns the tokens of text that were learnt from."""
     runs = [train_state.run for train_state in train_states]
     device, width = stack.backbone.device, stack.backbone.shape.width
-    rows: list[Row] = []
+    rows: list[BatchRow] = []
     gold, share, run_units, hidden_from_head, spoken = [], [], [], [], []  # of each unit, in the order of the rows
     for k, train_state in enumerate(train_states):
         train_state.run.part.train()
         batch = train_state.batch()
         units = train_state.train.units(batch)
-        rows += [Row(train_state.train, int(row), k) for row in batch]
+        rows += [BatchRow(train_state.train, int(row), k) for row in batch]
         gold.append(train_state.train.labels[units])
         share.append(
             np.full(len(units), 1 / (len(batch) if train_state.train.passages else len(units)), dtype=np.float32)
@@ -128,8 +128,8 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
     first = np.concatenate([[0], np.cumsum([row.units for row in rows])])
     if not stack.method.frozen:  # dropout inside the backbone draws from the global generator
         torch.manual_seed(derive("backbone", train_states[0].run.seed, train_states[0].step))
-    prompt = [stack.method.length(run.settings) for run in runs]
-    for some in passes([row.length + prompt[row.run] for row in rows], budget=budget):
+    positions = [stack.method.positions(run.settings) for run in runs]
+    for some in passes([row.length + positions[row.run] for row in rows], budget=budget):
         units = np.concatenate([np.arange(first[i], first[i + 1]) for i in some])
         states = inputs.rows([rows[i] for i in some], runs) * keep[units]
         wording = None if wordings_units is None else wordings_units[units]
@@ -152,7 +152,7 @@ def evaluate(train_state: TrainState, inputs: Inputs, budget: int, source: str) 
     train_state.run.part.eval()
     scores = inputs.logits(train_state.dev, train_state.run, budget)
     gold = torch.from_numpy(train_state.dev.labels).to(scores.device)
-    rows = [Row(train_state.dev, row, 0) for row in range(len(train_state.dev))]
+    rows = [BatchRow(train_state.dev, row, 0) for row in range(len(train_state.dev))]
     loss = float(_losses(scores, gold, rows).sum()) / (len(rows) if train_state.dev.passages else len(gold))
     value = train_state.score(scores[:, : train_state.run.head.classes])
     train_state.history.append(_row(train_state, loss=loss, metric=train_state.metric, value=value, language=source))
@@ -182,7 +182,7 @@ def record_parallel(train_state: TrainState, parallel: ParallelStates, states: T
     ]
 
 
-def _losses(scores: Tensor, gold: Tensor, rows: Sequence[Row]) -> Tensor:
+def _losses(scores: Tensor, gold: Tensor, rows: Sequence[BatchRow]) -> Tensor:
     """Each unit's part of the loss, the units being those of `rows` in order."""
     if not rows[0].features.passages:
         return heads.losses(scores, gold)

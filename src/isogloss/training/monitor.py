@@ -23,7 +23,7 @@ from isogloss.training.stack import Stack, new_run
 
 OBSERVATIONS = 25  # of a training, at least, where the user does not say how often
 MEASURES = ("retrieval", "cka")  # what is looked at in parallel sentences
-EVERY = 100  # updates between two of them, at most, likewise
+EVERY = 100  # updates between two observations, at most, where the user does not say how often
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from isogloss.backbones.prompts import InputPrompt, Prompt
 from isogloss.methods.method import Method, Rated
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup
-from isogloss.preprocessing.batching import Batch, Row, collate, passes
+from isogloss.preprocessing.batching import Batch, BatchRow, collate, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
@@ -90,30 +90,30 @@ class Stack:
     @property
     def head_only(self) -> bool:
         """Whether the head's inputs never change, and can be computed once for all updates and all runs."""
-        return self.method.frozen and self._insert(self.runs) is None
+        return self.method.frozen and self._prompt(self.runs) is None
 
-    def insert(self, runs: Sequence[Run]) -> Prompt | None:
-        """The insert of these runs, stacked, ready for as many passes as are made before they learn again."""
-        return self.backbone.prepared(self._insert(runs))
+    def prompt(self, runs: Sequence[Run]) -> Prompt | None:
+        """The prompts of these runs, stacked, ready for as many passes as are made before they learn again."""
+        return self.backbone.prepared(self._prompt(runs))
 
-    def _insert(self, runs: Sequence[Run]) -> Prompt | None:
-        made: Prompt | None = self.method.insert([run.part for run in runs], [run.settings for run in runs])
+    def _prompt(self, runs: Sequence[Run]) -> Prompt | None:
+        made: Prompt | None = self.method.prompt([run.part for run in runs], [run.settings for run in runs])
         return made
 
     def room(self, run: Run) -> int:
         """How many tokens of text fit beside the run's prompt."""
-        return self.backbone.room(self.method.length(run.settings))
+        return self.backbone.room(self.method.positions(run.settings))
 
-    def inputs(self, rows: Sequence[Row], insert: Prompt | None) -> Float[Tensor, "units H"]:
+    def inputs(self, rows: Sequence[BatchRow], prompt: Prompt | None) -> Float[Tensor, "units H"]:
         """The head's inputs, row by row, by one forward pass."""
         batch = self._batch(rows)
         hidden = self.backbone.hidden(
-            batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front,
+            batch.tokens, batch.mask, types=batch.types, run=batch.run, prompt=prompt, front=batch.front,
             ahead=self.verbalized and self.backbone.causal,
         )  # fmt: skip
         return heads.inputs(hidden, batch, self.pooling)
 
-    def _batch(self, rows: Sequence[Row]) -> Batch:
+    def _batch(self, rows: Sequence[BatchRow]) -> Batch:
         pad = self.backbone.tokenizer.pad_token_id
         return collate(rows, pad=0 if pad is None else pad, device=self.backbone.device)
 
@@ -125,16 +125,16 @@ class Stack:
 
         Args:
             features: already truncated to the run's room.
-            run: whose part is inserted.
+            run: whose prompt is put in.
             budget: most tokens of one forward pass.
 
         Yields:
             Units, their inputs, and the tokens of the pass.
         """
-        insert = self.insert([run])
-        extra = self.method.length(run.settings)
+        prompt = self.prompt([run])
+        extra = self.method.positions(run.settings)
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
-            made = self.inputs([Row(features, i, 0) for i in rows], insert)
+            made = self.inputs([BatchRow(features, i, 0) for i in rows], prompt)
             yield features.units(rows), made, int(features.lengths[rows].sum())
 
     @torch.no_grad()
@@ -143,15 +143,15 @@ class Stack:
 
         A prompt whose place a template says stands behind texts that have none.
         """
-        insert, extra = self.insert([run]), self.method.length(run.settings)
-        if isinstance(insert, InputPrompt) and insert.place == "template" and features.filled is None:
-            insert = replace(insert, place="after")
+        prompt, extra = self.prompt([run]), self.method.positions(run.settings)
+        if isinstance(prompt, InputPrompt) and prompt.place == "template" and features.filled is None:
+            prompt = replace(prompt, place="after")
         shape = self.backbone.shape
         out = torch.empty(shape.layers + 1, len(features), shape.width)
         for some in passes((features.lengths + extra).tolist(), budget=budget // TRACED):
-            batch = self._batch([Row(features, i, 0) for i in some])
+            batch = self._batch([BatchRow(features, i, 0) for i in some])
             states = self.backbone.trace(
-                batch.tokens, batch.mask, types=batch.types, run=batch.run, insert=insert, front=batch.front
+                batch.tokens, batch.mask, types=batch.types, run=batch.run, prompt=prompt, front=batch.front
             )
             for depth, layer in enumerate(states):
                 out[depth, some] = heads.pool(layer, batch.mask, "mean").cpu()
@@ -175,7 +175,7 @@ class Stack:
     ) -> list[Float[Tensor, "units classes"]]:
         """Every unit's scores by each run, on the CPU.
 
-        Where nothing is inserted into the backbone, the texts are encoded once for all runs.
+        Where no prompt goes into the backbone, the texts are encoded once for all runs.
 
         Args:
             features: already truncated to the runs' room.
@@ -244,8 +244,8 @@ def new_head(
     if settings.head == "linear":
         return ClassificationHead(backbone.shape.width, classes, generator)
     assert verbalizer is not None
-    assert backbone.vocabulary is not None
-    return VerbalizerHead(backbone.vocabulary, verbalizer)
+    assert backbone.lm_head is not None
+    return VerbalizerHead(backbone.lm_head, verbalizer)
 
 
 def room_for_states(features: Features, width: int) -> bool:

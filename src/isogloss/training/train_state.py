@@ -151,7 +151,7 @@ class TrainState:
 
         Args:
             score: of this epoch's weights, or of the mean.
-            loss: likewise.
+            loss: of the weights that the score is of.
             share: of the epochs, the last, whose weights count.
         """
         epoch, epochs = self.step // self.updates, self.total // self.updates

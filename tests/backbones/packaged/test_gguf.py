@@ -123,7 +123,7 @@ def test_gemma_speaks():
     tokens = torch.tensor([backbone.tokenizer(text)["input_ids"]])
     with torch.no_grad():
         states = backbone.hidden(tokens, torch.ones_like(tokens, dtype=torch.bool))
-        logits = backbone.vocabulary.logits(backbone.vocabulary.states(states[0]))
+        logits = backbone.lm_head.logits(backbone.lm_head.states(states[0]))
         expected = AutoModelForCausalLM.from_pretrained(gemma.folder(), dtype=torch.float32)(tokens).logits[0]
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-3)
     assert backbone.tokenizer.decode(logits[-1].argmax()).strip() == "Berlin"

@@ -7,7 +7,7 @@ import pytest
 from isogloss.data.cards import find
 from isogloss.data.dataset import open_data
 from isogloss.data.voice import intents as voice_intents
-from isogloss.data.voice.grammar import Choices, Grammar, Undrawable
+from isogloss.data.voice.grammar import Grammar, KeyedChoices, Undrawable
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -133,7 +133,7 @@ def test_what_cannot_be_filled_is_not_drawn(template):
 
 def test_choices_are_even():
     counts = [0] * 5
-    choices = Choices("key")
+    choices = KeyedChoices("key")
     for _ in range(5000):
         counts[choices.below(5)] += 1
     assert all(850 < count < 1150 for count in counts)

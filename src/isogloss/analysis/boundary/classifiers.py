@@ -17,28 +17,17 @@ import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Bool, Float, Int
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 from scipy.linalg import subspace_angles
 from sklearn.linear_model import LogisticRegression
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells
-from isogloss.analysis.boundary.plane import Picture
-from isogloss.charts.boundary import boundaries, neighbours, plane
 from isogloss.data.dataset import Examples
 from isogloss.data.subsample import spread
-from isogloss.errors import IsoglossError
-from isogloss.experiment.cells import Cell
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
-from isogloss.runtime.console import err
 from isogloss.runtime.seeding import derive
-from isogloss.store import StoredCell
 from isogloss.training.stack import Stack
 
 FEWEST = 2  # examples of a class in each half to fit on; classes with fewer are left out
@@ -52,16 +41,16 @@ SCHEMA: Any = {
 
 
 @dataclass(frozen=True)
-class Half:
+class LabelledStates:
     """States with their classes."""
 
     states: Float[np.ndarray, "N H"]
     gold: Int[np.ndarray, "N"]
 
-    def only(self, classes: Sequence[int]) -> Half:
+    def only(self, classes: Sequence[int]) -> LabelledStates:
         """Those of some classes."""
         taken = np.isin(self.gold, classes)
-        return Half(self.states[taken], self.gold[taken])
+        return LabelledStates(self.states[taken], self.gold[taken])
 
     def centroids(self, classes: Sequence[int]) -> Float[np.ndarray, "C H"]:
         """The mean state of each class."""
@@ -69,30 +58,30 @@ class Half:
 
 
 @dataclass(frozen=True)
-class Divided:
+class SplitStates:
     """The examples of one language: those to fit on, and those to be scored on."""
 
-    fitting: Half
-    held: Half
+    fitting: LabelledStates
+    held: LabelledStates
 
-    def only(self, classes: Sequence[int]) -> Divided:
+    def only(self, classes: Sequence[int]) -> SplitStates:
         """Those of some classes."""
-        return Divided(self.fitting.only(classes), self.held.only(classes))
+        return SplitStates(self.fitting.only(classes), self.held.only(classes))
 
 
 def division(names: Sequence[str], labels: Sequence[str]) -> dict[str, bool]:
     """Whether each example is one to fit on: every second of its class, in an order that its id decides."""
     seen: dict[str, int] = {}
-    found = {}
+    fitted_on = {}
     for _, name, label in sorted(
         (derive("boundary", name), name, label) for name, label in zip(names, labels, strict=True)
     ):
         seen[label] = seen.get(label, 0) + 1
-        found[name] = seen[label] % 2 == 1
-    return found
+        fitted_on[name] = seen[label] % 2 == 1
+    return fitted_on
 
 
-def classifier(half: Half) -> LogisticRegression:
+def classifier(half: LabelledStates) -> LogisticRegression:
     """Multinomial logistic regression with an L2 penalty, to convergence: the same for the same states."""
     return LogisticRegression(C=1.0, max_iter=ITERATIONS).fit(half.states, half.gold)
 
@@ -118,7 +107,9 @@ def cosine(one: Float[np.ndarray, "C H"], other: Float[np.ndarray, "C H"]) -> fl
     return float((one * other).sum() / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
-def compare(source: Divided, target: Divided, fitted: dict[tuple[int, ...], LogisticRegression]) -> dict[str, Any]:
+def compare(
+    source: SplitStates, target: SplitStates, fitted: dict[tuple[int, ...], LogisticRegression]
+) -> dict[str, Any]:
     """How a boundary that is fitted to the source's states does in a target, and one that is fitted to the target's.
 
     Over the classes of which both languages have examples enough; all null where these are fewer than two.
@@ -145,26 +136,26 @@ def compare(source: Divided, target: Divided, fitted: dict[tuple[int, ...], Logi
     source, target = source.only(classes), target.only(classes)
     if classes not in fitted:
         fitted[classes] = classifier(source.fitting)
-    own, other = fitted[classes], classifier(target.fitting)
-    weights = directions(own), directions(other)
+    source_model, target_model = fitted[classes], classifier(target.fitting)
+    weights = directions(source_model), directions(target_model)
     centroids = [part.fitting.centroids(classes) for part in (source, target)]
     first, second = (part - part.mean(axis=0) for part in centroids)
     away = np.linalg.norm(target.held.states[:, None] - centroids[0], axis=-1)
     nearest = np.asarray(classes)[away.argmin(axis=1)]
-    of_source, of_target = (_answers(own, part.held) for part in (source, target))
+    of_source, of_target = (_answers(source_model, part.held) for part in (source, target))
     return row | {
         "angle": angle(*weights), "cosine": cosine(*weights),
-        "agreement": _share(of_target == _answers(other, target.held)),
+        "agreement": _share(of_target == _answers(target_model, target.held)),
         "source_on_source": _share(of_source == source.held.gold),
         "source_on_target": _share(of_target == target.held.gold),
-        "target_on_target": _share(_answers(other, target.held) == target.held.gold),
-        "target_on_source": _share(_answers(other, source.held) == source.held.gold),
+        "target_on_target": _share(_answers(target_model, target.held) == target.held.gold),
+        "target_on_source": _share(_answers(target_model, source.held) == source.held.gold),
         "centroid": float(np.mean([cosine(one[None], two[None]) for one, two in zip(first, second, strict=True)])),
         "centroid_transfer": _share(nearest == target.held.gold),
     }  # fmt: skip
 
 
-def _answers(model: LogisticRegression, half: Half) -> Int[np.ndarray, "N"]:
+def _answers(model: LogisticRegression, half: LabelledStates) -> Int[np.ndarray, "N"]:
     return np.asarray(model.predict(half.states) if len(half.gold) else half.gold)
 
 
@@ -177,11 +168,11 @@ def taken(tests: Sequence[Examples], most: int, *, parallel: bool) -> list[Examp
     if not parallel:
         return [test.taken(spread(len(test), most).tolist()) for test in tests]
     every = list(dict.fromkeys(name for test in tests for name in test.table["id"]))
-    wanted = {every[place] for place in spread(len(every), most)}
+    wanted = {every[number] for number in spread(len(every), most)}
     return [test.taken([i for i, name in enumerate(test.table["id"]) if name in wanted]) for test in tests]
 
 
-class Witness:
+class HeadStates:
     """The test examples of all languages, and what each cell makes of them.
 
     Args:
@@ -225,82 +216,14 @@ class Witness:
         centre = sample.mean(axis=0)
         scale = np.sqrt(np.square(sample - centre).mean()) or 1.0
         divided = []
-        for own, gold, fitting in zip(states, self.gold, self.fitting, strict=True):
-            moved = (own - centre) / scale
-            divided.append(Divided(Half(moved[fitting], gold[fitting]), Half(moved[~fitting], gold[~fitting])))
+        for language_states, gold, fitting in zip(states, self.gold, self.fitting, strict=True):
+            moved = (language_states - centre) / scale
+            fitted_on, held = (LabelledStates(moved[some], gold[some]) for some in (fitting, ~fitting))
+            divided.append(SplitStates(fitted_on, held))
         source, *targets = divided
         fitted: dict[tuple[int, ...], LogisticRegression] = {}
-        itself = compare(source, Divided(source.held, source.fitting), fitted)
+        itself = compare(source, SplitStates(source.held, source.fitting), fitted)
         honest = ("angle", "cosine", "source_on_source", "centroid", "classes")
         yield str(self.parts[0].language), {name: value for name, value in itself.items() if name in honest}
         for part, target in zip(self.parts[1:], targets, strict=True):
             yield str(part.language), compare(source, target, fitted)
-
-
-def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
-    """The cells whose head is linear over one state a text.
-
-    Raises:
-        IsoglossError: there are none.
-    """
-    kind = opened_run.data.dataset.card.kind
-    found = [(cell, stored) for cell, stored in cells(opened_run, options) if cell.settings.head == "linear"]
-    if kind != "classification" or not found:
-        came = f"this is {kind}" if kind != "classification" else "all heads here are verbalizers"
-        raise IsoglossError(f"a decision boundary is looked at in classification with a linear head; {came}")
-    return found
-
-
-def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
-    chosen = linear_cells(opened_run, options)
-    rows, shown = [], {}
-    with err.status("boundary: reading the examples") as status:
-        witness = Witness(opened_run, options.examples)
-        picture = Picture.of(opened_run, [cell.label for cell, _ in chosen], witness.parts, witness.gold)
-        for number, (cell, found) in enumerate(chosen, start=1):
-            status.update(f"boundary: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            stack = opened_run.stack(cell, found)
-            states = witness.states(stack)
-            common = {"method": cell.label, "seed": cell.seed}
-            rows += [{**common, "language": code, **row} for code, row in witness.compare(states)]
-            if cell.label not in shown:
-                shown[cell.label] = picture.drawn(cell, stack.runs[0], states, witness.labels)
-    table = pl.DataFrame(rows, schema=SCHEMA)
-    points, regions, planes = (pl.concat(parts) for parts in zip(*shown.values(), strict=True))
-    source = str(opened_run.data.source)
-    figures = {
-        "boundary-pca": plane(points, regions, planes, witness.labels),
-        "boundary-tsne": neighbours(points, witness.labels),
-    }
-    if table["angle"].is_not_null().any():
-        figures["boundary"] = boundaries(table, source)
-    tables = {"boundary": table, "boundary-points": points, "boundary-regions": regions, "boundary-planes": planes}
-    said: list[RenderableType] = [_means(table, source)]
-    if opened_run.data.dataset.card.parallel:
-        said.append(Text("texts are parallel: source and target are fitted to the same items, the source's halves not"))
-    return AnalysisResult(tables, figures, said)
-
-
-def _means(table: pl.DataFrame, source: str) -> Table:
-    own, targets = table.filter(language=source), table.filter(pl.col("language") != source)
-    known = targets.drop_nulls("angle")
-    columns = {
-        "angle": "angle", "agreement": "agreement", "source_on_source": "source's in source",
-        "source_on_target": "source's in target", "target_on_target": "target's in target", "centroid": "centroids",
-    }  # fmt: skip
-    shown = Table(
-        "method", *columns.values(), "angle of source's halves", box=box.SIMPLE_HEAD,
-        title="boundaries fitted to the source's and to the target's states, the mean of "
-        f"{known['language'].n_unique()} of {targets['language'].n_unique()} targets",
-    )  # fmt: skip
-    for (method,), part in known.group_by(["method"], maintain_order=True):
-        means = part.select(list(columns)).mean().row(0)
-        noise = own.filter(method=str(method)).drop_nulls("angle")["angle"].to_numpy()
-        words = [
-            f"{value:.1f}°" if name == "angle" else f"{value:.3f}" for name, value in zip(columns, means, strict=True)
-        ]
-        shown.add_row(Text(str(method)), *words, f"{noise.mean():.1f}°" if len(noise) else "")
-    return shown
-
-
-ANALYSIS = Analysis("boundary", _boundary, computes=True)

@@ -20,7 +20,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.tasks import heads
 from isogloss.training.stack import Run
 
-LANGUAGES, POINTS, CLASSES = 6, 60, 8  # languages of a picture, points of each, and classes, at most
+LANGUAGES, POINTS, CLASSES = 6, 60, 8  # languages of a projection, points of each, and classes, at most
 GRID = 100  # points of the plane a side
 PERPLEXITY = 30  # t-SNE's usual one (van der Maaten and Hinton 2008, section 2)
 SEED = 0  # of t-SNE
@@ -34,7 +34,7 @@ PLANE: Any = {"method": pl.String, "seed": pl.Int64, "variance": pl.Float64, "fa
 
 
 @dataclass(frozen=True)
-class Picture:
+class Projection:
     """Which examples are shown: the same for all methods.
 
     Args:
@@ -54,7 +54,7 @@ class Picture:
         methods: Sequence[str],
         parts: Sequence[Examples],
         gold: Sequence[Int[np.ndarray, "_"]],
-    ) -> Picture:
+    ) -> Projection:
         """The source, the targets with the best and the worst mean score of these methods, and some between them.
 
         Of more classes than can be told apart by colour, those that these languages have most examples of.
@@ -76,10 +76,10 @@ class Picture:
             places[number] = known[spread(len(known), POINTS)] if len(known) else known
         return cls(parts, places, classes)
 
-    def drawn(
+    def of_cell(
         self, cell: Cell, run: Run, states: Sequence[Float[np.ndarray, "_ H"]], labels: Sequence[str]
     ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """One method's picture.
+        """One method's states in the plane.
 
         The plane is that of the first two principal components of all points shown. Its regions are what the trained
         head answers there, among the classes shown, all other components being at their mean: a point beside the plane

@@ -24,7 +24,7 @@ from isogloss.training.monitor import parallel_states
 # Columns, in this order; all grow with the distance from the source.
 DISTANCES = {
     **{kind: f"{kind} (URIEL+)" for kind in KINDS}, "script": "another script",
-    "pretraining": "less text in CC-100 (log₁₀)", "fertility": "tokens a word, to the source's",
+    "pretraining": "less text in CC-100 (log10)", "fertility": "tokens a word, to the source's",
     "premium": "tokens a sentence, to the source's", "model": "1 - cosine in the model",
     "retrieval": "1 - retrieval in the model",
 }  # fmt: skip
@@ -89,21 +89,21 @@ def _pretraining(backbone: Backbone, source: Language, languages: Sequence[Langu
 
 
 def _fertility(opened_run: OpenedRun) -> dict[str, float]:
-    found = {}
+    tokens_a_word = {}
     for test in opened_run.data.tests:
-        own = encode(test.table, opened_run.backbone.tokenizer)
-        if own.words is not None and len(own.words):
-            found[str(test.language)] = float(own.lengths.sum() / len(own.words))
-    of_source = found.get(str(opened_run.data.source))
-    return {code: value / of_source for code, value in found.items()} if of_source else {}
+        encoded = encode(test.table, opened_run.backbone.tokenizer)
+        if encoded.words is not None and len(encoded.words):
+            tokens_a_word[str(test.language)] = float(encoded.lengths.sum() / len(encoded.words))
+    of_source = tokens_a_word.get(str(opened_run.data.source))
+    return {code: value / of_source for code, value in tokens_a_word.items()} if of_source else {}
 
 
 def _premium(parallel: Parallel, tokenizer: Any) -> dict[str, float]:
     tokens = [
-        sum(map(len, tokenizer(own, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
-        for own in parallel.texts
+        sum(map(len, tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]))
+        for texts in parallel.texts
     ]
-    return {str(code): own / tokens[0] for code, own in zip(parallel.languages, tokens, strict=True)}
+    return {str(code): texts / tokens[0] for code, texts in zip(parallel.languages, tokens, strict=True)}
 
 
 def of_model(parallel: Parallel, backbone: Backbone) -> tuple[dict[str, float], dict[str, float]]:

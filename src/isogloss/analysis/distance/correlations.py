@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, parallel_data, target_scores
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    parallel_data,
+    target_scores,
+    titled,
+)
 from isogloss.analysis.distance.coordinates import DISTANCES, coordinates
 from isogloss.analysis.format import estimate, p_value
-from isogloss.charts.plots import COLOURS, STYLE, WIDTH, by_method, legend
+from isogloss.charts.chart import Chart
+from isogloss.charts.covariates import against
+from isogloss.charts.style import short_codes
 from isogloss.data.parallel_text import read_parallel
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import err
@@ -30,7 +36,6 @@ from isogloss.stats.intervals import CONFIDENCE, holm
 FEWEST = 5  # languages that a correlation is computed over
 CONTROLS = ("pretraining", "premium", "fertility")  # what is held fixed in partial correlations: the first that varies
 COEFFICIENTS = ("pearson", "spearman", "partial")
-COLUMNS = 4  # panels in a row
 FLAT = 1e-12  # a spread below this share of the values is none
 SCHEMA: Any = {
     "method": pl.String, "of": pl.String, "distance": pl.String, "coefficient": pl.String, "value": pl.Float64,
@@ -41,7 +46,7 @@ SCHEMA: Any = {
 def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     """Correlations of score and gap with every distance over target languages, method by method.
 
-    Pearson's with Fisher's interval, Spearman's (`covariates.spearman`), and Pearson's partial correlation given the
+    Pearson's with Fisher's interval, Spearman's (`correlation.spearman`), and Pearson's partial correlation given the
     first of `CONTROLS` that varies: text in pre-training, which distance and score both go with (Lauscher et al. 2020,
     arXiv 2005.00633, section 3). Null where languages are fewer than five or all alike in one of the two. P-values are
     Holm-corrected over the distances of a method, of score and gap and of each coefficient apart. Related languages
@@ -49,14 +54,14 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         table: of `coordinates`.
-        scores: of `findings.target_scores`.
+        scores: of `target_scores`.
 
     Returns:
         Rows of `SCHEMA`; `n` languages, `control` null but in partial correlations.
     """
     rows: list[dict[str, Any]] = []
-    for (method,), own in scores.group_by(["method"], maintain_order=True):
-        both = own.join(table, on="language", maintain_order="left")
+    for (method,), of_method in scores.group_by(["method"], maintain_order=True):
+        both = of_method.join(table, on="language", maintain_order="left")
         control = next((name for name in CONTROLS if _varies(both[name].drop_nulls().to_numpy())), None)
         for of in OF:
             for coefficient in COEFFICIENTS:
@@ -77,18 +82,18 @@ def correlations(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 def _correlation(both: pl.DataFrame, of: str, distance: str, coefficient: str, control: str | None) -> dict[str, Any]:
     held = [control] if coefficient == "partial" and control is not None else []
     known = both.select(of, distance, *(name for name in held if name != distance)).drop_nulls()
-    found: dict[str, Any] = {"n": len(known), "control": held[0] if held else None}
+    about: dict[str, Any] = {"n": len(known), "control": held[0] if held else None}
     x, y = known[distance].to_numpy(), known[of].to_numpy()
     if not (_varies(x) and _varies(y)) or (coefficient == "partial" and held in ([], [distance])):
-        return found
+        return about
     if coefficient == "spearman":
-        own = spearman(x, y)
-        return found | {"value": own["spearman"], **{name: own[name] for name in ("low", "high", "p")}}
+        ranks = spearman(x, y)
+        return about | {"value": ranks["spearman"], **{name: ranks[name] for name in ("low", "high", "p")}}
     if held:
         x, y = (_without(values, known[held[0]].to_numpy()) for values in (x, y))
         if not (_varies(x) and _varies(y)):
-            return found
-    return found | pearson(x, y, held=len(held))
+            return about
+    return about | pearson(x, y, held=len(held))
 
 
 def _varies(values: Float[np.ndarray, "n"]) -> bool:
@@ -121,48 +126,12 @@ def pearson(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], *, held: int =
     return {"value": value, "low": float(low), "high": float(high), "p": float(p)}
 
 
-def short(codes: Sequence[str]) -> dict[str, str]:
-    """Languages without their script, where that still tells them apart."""
-    names = {code: code.split("-")[0] for code in codes}
-    every = list(names.values())
-    return {code: code if every.count(name) > 1 else name for code, name in names.items()}
-
-
-def gap_against_distance(table: pl.DataFrame, scores: pl.DataFrame) -> Figure:
-    """The gap of every target language against each of its distances, those that vary.
-
-    Args:
-        table: of `coordinates`.
-        scores: of `findings.target_scores`.
-    """
-    both = scores.join(table, on="language", maintain_order="left")
-    shown = [name for name in DISTANCES if _varies(table[name].drop_nulls().to_numpy())]
-    names = short(table["language"].to_list())
-    height = max(1, ceil(len(shown) / COLUMNS))
-    with rc_context(STYLE):
-        figure = Figure((WIDTH, 0.4 + 2.4 * height), layout="constrained")
-        grid = figure.subplots(height, COLUMNS, squeeze=False, sharey=True)
-        places: list[Axes] = grid.ravel().tolist()
-        for place in places[len(shown) :]:
-            place.set_visible(False)
-        for place, name in zip(places, shown, strict=False):
-            known = both.drop_nulls(name)
-            for number, (method, own) in enumerate(by_method(known)):
-                colour = COLOURS[number % len(COLOURS)]
-                place.scatter(own[name], own["gap"], s=9, color=colour, alpha=0.8, linewidths=0, label=method)
-            for code, value, gap in (
-                known.group_by("language", maintain_order=True).agg(pl.col(name).first(), pl.col("gap").max()).rows()
-            ):
-                place.annotate(
-                    names[code], (value, gap), (1, 2), textcoords="offset points", fontsize=5, color="#444444"
-                )
-            place.set_xlabel(DISTANCES[name])
-            place.grid(alpha=0.3)
-        for place in grid[:, 0]:
-            place.set_ylabel("gap")
-        if shown:
-            legend(figure, places[0])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table = results.table("distance")
+    if table is None:
+        return {}
+    chart = against(results.scored(table), results.methods, DISTANCES, label="distance")
+    return {} if chart is None else {"distance": chart}
 
 
 def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -172,24 +141,23 @@ def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     with err.status("distance"):
         table, notes = coordinates(opened_run, targets, parallel)
     scores = target_scores(opened_run, options)
-    found = correlations(table, scores)
+    related = correlations(table, scores)
     return AnalysisResult(
-        {"distance": table, "distance-correlation": found},
-        {"distance": gap_against_distance(table, scores)},
-        [_shown(found), *map(Text, [*notes, *_unknown(table)])],
+        {"distance": table, "distance-correlation": related},
+        [_shown(related), *map(Text, [*notes, *_unknown(table)])],
     )
 
 
-def _shown(found: pl.DataFrame) -> Table:
-    partial = found.filter(pl.col("control").is_not_null())["control"]
+def _shown(related: pl.DataFrame) -> Table:
+    partial = related.filter(pl.col("control").is_not_null())["control"]
     given = f"given {DISTANCES[partial[0]]}" if len(partial) else "partial"
     shown = Table(
         "method", "distance", "Pearson's r", "Spearman's rho", given, "p (Holm)", "languages", box=box.SIMPLE_HEAD,
         title="the gap of a language and its distance from the source",
     )  # fmt: skip
-    of_gap = found.filter(pl.col("of") == "gap")
-    for (method, distance), own in of_gap.group_by(["method", "distance"], maintain_order=True):
-        by = {row["coefficient"]: row for row in own.iter_rows(named=True)}
+    of_gap = related.filter(pl.col("of") == "gap")
+    for (method, distance), rows in of_gap.group_by(["method", "distance"], maintain_order=True):
+        by = {row["coefficient"]: row for row in rows.iter_rows(named=True)}
         if by["pearson"]["value"] is None:
             continue
         p = by["spearman"]["p_holm"]
@@ -206,13 +174,24 @@ def _estimate(row: dict[str, Any]) -> str:
 
 def _unknown(table: pl.DataFrame) -> list[str]:
     """Which languages lack distances that others have."""
-    names = short(table["language"].to_list())
-    found = []
+    names = short_codes(table["language"].to_list())
+    notes = []
     for name, label in DISTANCES.items():
         lacking = table.filter(pl.col(name).is_null())["language"].to_list()
         if 0 < len(lacking) < len(table):
-            found.append(f"{label} not known of {', '.join(names[code] for code in lacking)}")
-    return found
+            notes.append(f"{label} not known of {', '.join(names[code] for code in lacking)}")
+    return notes
 
 
-ANALYSIS = Analysis("distance", _distance, computes=True)
+ANALYSIS = Analysis(
+    "distance",
+    _distance,
+    computes=True,
+    section=Section(
+        "Distance",
+        "Linguists' distances (URIEL+), script, text in pre-training, tokens, and the model's own before training: one "
+        "less the mean cosine of parallel sentences, each language's mean taken off, and one less retrieval.",
+        _charts,
+        titled({"distance-correlation": "Correlation with score and gap", "distance": "Distances to the source"}),
+    ),
+)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.preprocessing.batching import Row, budgets, collate, passes
+from isogloss.preprocessing.batching import BatchRow, budgets, collate, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks.verbalizer import AT_ONCE
@@ -24,11 +24,11 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
         backbone: with its head over the vocabulary.
         memory: the sentences.
     """
-    assert backbone.vocabulary is not None
+    assert backbone.lm_head is not None
     features, size = memory.features, len(memory.features) // len(memory.languages)
     losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
     for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
-        batch = collate([Row(features, row, 0) for row in some], pad=0, device=backbone.device)
+        batch = collate([BatchRow(features, row, 0) for row in some], pad=0, device=backbone.device)
         if backbone.causal:
             guessed = batch.mask.clone()
             guessed[:, 0] = False
@@ -39,14 +39,14 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
             tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
             hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
         asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
-        own = torch.cat(
+        lost = torch.cat(
             [
-                cross_entropy(backbone.vocabulary.logits(backbone.vocabulary.states(states)), right, reduction="none")
+                cross_entropy(backbone.lm_head.logits(backbone.lm_head.states(states)), right, reduction="none")
                 for states, right in zip(*asked, strict=True)
             ]
         )
-        for place, part in zip(some, torch.split(own, guessed.sum(dim=1).tolist()), strict=True):
-            losses[place] = float(part.sum()), len(part)
+        for row, part in zip(some, torch.split(lost, guessed.sum(dim=1).tolist()), strict=True):
+            losses[row] = float(part.sum()), len(part)
     return {
         code: float(part[:, 0].sum() / part[:, 1].sum())
         for code, part in zip(memory.languages, np.split(losses, np.arange(size, len(losses), size)), strict=True)

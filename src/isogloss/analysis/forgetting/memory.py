@@ -11,17 +11,28 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells, parallel_sentences, wanted
+from isogloss.analysis.analysis import (
+    Analysis,
+    AnalysisOptions,
+    AnalysisResult,
+    Results,
+    Section,
+    cells,
+    parallel_sentences,
+    titled,
+    wanted,
+)
 from isogloss.analysis.dynamics import gap_curve
 from isogloss.analysis.forgetting.lm_loss import word_losses
-from isogloss.charts.plots import COLOURS, DASHES, STYLE, WIDTH, band, by_method, legend, over_seeds
+from isogloss.analysis.representation import means_by_depth
+from isogloss.charts import forgetting as drawn
+from isogloss.charts.chart import Chart
+from isogloss.charts.states import by_depth
 from isogloss.data.parallel_text import Parallel
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
@@ -39,7 +50,7 @@ SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Witness:
+class PretrainedReference:
     """What the pre-trained model makes of parallel sentences, to hold every cell against.
 
     Args:
@@ -52,21 +63,19 @@ class Witness:
         self.sentences = len(parallel)
         self.memory = parallel_states(parallel, opened_run.backbone)
         self.before = list(self.memory.measures(self.memory.before))
-        self.losses = (
-            word_losses(opened_run.backbone, self.memory) if opened_run.backbone.vocabulary is not None else None
-        )
+        self.losses = word_losses(opened_run.backbone, self.memory) if opened_run.backbone.lm_head is not None else None
 
-    def compare(self, cell: Cell, found: StoredCell) -> pl.DataFrame:
+    def compare(self, cell: Cell, stored: StoredCell) -> pl.DataFrame:
         """What a cell remembers.
 
         Args:
             cell: one of the directory's.
-            found: where it is stored.
+            stored: where it is stored.
 
         Returns:
             Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
         """
-        stack, memory = self.opened_run.stack(cell, found), self.memory
+        stack, memory = self.opened_run.stack(cell, stored), self.memory
         states = self.opened_run.trace(stack, memory)
         after = self.before if states is memory.before else memory.measures(states)
         common = {"method": cell.label, "seed": cell.seed, "sentences": self.sentences}
@@ -121,9 +130,9 @@ def against_gap(table: pl.DataFrame) -> pl.DataFrame:
     rows = []
     known = table.drop_nulls("gap")
     methods: list[str | None] = [None, *known["method"].unique(maintain_order=True)]
-    for (measure,), own in known.group_by(["measure"], maintain_order=True):
+    for (measure,), of_measure in known.group_by(["measure"], maintain_order=True):
         for method in methods:
-            part = own if method is None else own.filter(pl.col("method") == method)
+            part = of_measure if method is None else of_measure.filter(pl.col("method") == method)
             runs = [
                 [run.select("fallen", "gap").to_numpy() for _, run in of_method.group_by("seed", maintain_order=True)]
                 for _, of_method in part.group_by("method", maintain_order=True)
@@ -158,55 +167,14 @@ def _correlation(runs: list[list[np.ndarray]]) -> dict[str, float | int | None]:
     }  # fmt: skip
 
 
-def memory_by_depth(table: pl.DataFrame) -> Figure:
-    """What is remembered at every depth, the mean over target languages and seeds; dotted, before training.
-
-    Args:
-        table: rows of `forgetting.SCHEMA`, of target languages.
-    """
-    inside = table.filter(pl.col("depth").is_not_null())
-    measures = [name for name in NAMES if name in set(inside["measure"])]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
-        for place, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
-            shown = inside.filter(measure=measure)
-            for number, (method, own) in enumerate(by_method(shown)):
-                means = own.group_by("seed", "depth").agg(pl.col("before", "after").mean())
-                depth, mean, half = over_seeds(means, "depth", "after")
-                band(place, number, method, depth, mean, half)
-                if measure == "retrieval" and number == 0:
-                    depth, mean, _ = over_seeds(means, "depth", "before")
-                    place.plot(depth, mean, ":", color="#444444", label="pre-trained")
-            place.set(title=NAMES[measure], xlabel="layer")
-            place.grid(alpha=0.3)
-            legend(figure, place)
-        return figure
-
-
-def gap_against_memory(table: pl.DataFrame) -> Figure:
-    """The gap at every checkpoint against what is forgotten by then, a line a run.
-
-    Args:
-        table: of `forgetting.checkpoints`.
-    """
-    known = table.drop_nulls("gap")
-    measures = [name for name in NAMES if name in set(known["measure"])]
-    with rc_context(STYLE):
-        figure = Figure((WIDTH * 0.8, 3.4), layout="constrained")
-        places = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
-        for place, measure in zip(places, measures, strict=True):
-            for number, (method, own) in enumerate(by_method(known.filter(measure=measure))):
-                for first, (_, run) in enumerate(own.group_by("seed", maintain_order=True)):
-                    place.plot(
-                        run["fallen"], run["gap"], marker="o", markersize=3, linewidth=0.8, alpha=0.8,
-                        color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number // len(COLOURS) % 3],
-                        label=None if first else method,
-                    )  # fmt: skip
-            place.set(xlabel=f"fall of {NAMES[measure]}")
-            place.grid(alpha=0.3)
-        places[0].set_ylabel("gap")
-        legend(figure, places[0])
-        return figure
+def _charts(results: Results) -> dict[str, Chart]:
+    table, points = results.table("forgetting"), results.table("forgetting-checkpoints")
+    charts = {}
+    if table is not None:
+        charts["forgetting"] = by_depth(means_by_depth(table, results.source), results.methods, NAMES)
+    if points is not None:
+        charts["forgetting-gap"] = drawn.gap(points, results.methods, NAMES)
+    return charts
 
 
 def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
@@ -214,13 +182,13 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     parts = []
     chosen = cells(opened_run, options)
     with err.status("forgetting: before training") as status:
-        witness = Witness(opened_run, parallel)
-        for number, (cell, found) in enumerate(chosen, start=1):
+        reference = PretrainedReference(opened_run, parallel)
+        for number, (cell, stored) in enumerate(chosen, start=1):
             status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            parts.append(witness.compare(cell, found))
+            parts.append(reference.compare(cell, stored))
     every = pl.concat(parts)
     targets = every.filter(pl.col("language") != str(opened_run.data.source))
-    findings = AnalysisResult({"forgetting": every}, {"forgetting": memory_by_depth(targets)})
+    result = AnalysisResult({"forgetting": every})
     layers = targets.filter(pl.col("depth").is_null() | (pl.col("depth") > 0))
     means = layers.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
     table = Table(
@@ -229,20 +197,31 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     )  # fmt: skip
     for method, measure, before, after in means.iter_rows():
         table.add_row(method, measure, f"{before:.3f}", f"{after:.3f}")
-    findings.shown.append(table)
+    result.shown.append(table)
     points = checkpoints(wanted(opened_run.stored.table("history"), options), str(opened_run.data.source))
     if len(points.drop_nulls("gap")):
         correlation = against_gap(points)
-        findings.tables |= {"forgetting-checkpoints": points, "forgetting-gap": correlation}
-        findings.figures["forgetting-gap"] = gap_against_memory(points)
-        findings.shown += [
+        result.tables |= {"forgetting-checkpoints": points, "forgetting-gap": correlation}
+        result.shown += [
             Text(
                 f"Spearman's correlation of the gap with the fall of {row['measure']}: {row['correlation']:.2f} "
                 f"[{row['low']:.2f}, {row['high']:.2f}] over {row['checkpoints']} checkpoints of {row['runs']} runs"
             )
             for row in correlation.filter(pl.col("method").is_null(), pl.col("low").is_not_null()).iter_rows(named=True)
         ]
-    return findings
+    return result
 
 
-ANALYSIS = Analysis("forgetting", _forgetting, computes=True)
+ANALYSIS = Analysis(
+    "forgetting",
+    _forgetting,
+    computes=True,
+    section=Section(
+        "Forgetting",
+        "What is left of the pre-trained states and of translations at every layer, and the gap against it: a line is "
+        "a run, a point the end of an epoch.",
+        _charts,
+        titled({"forgetting-gap": "Correlation of the gap with what is forgotten"}),
+        small=True,
+    ),
+)

@@ -14,8 +14,9 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.methods.fine_tuning import FineTuningSettings
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.sparse_embedding import SparseEmbedding
-from isogloss.optim.weight_places import HEAD, place
-from isogloss.preprocessing.batching import Row
+from isogloss.optim.weight_places import HEAD
+from isogloss.optim.weight_places import places as known_places
+from isogloss.preprocessing.batching import BatchRow
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.seeding import derive
 from isogloss.store import StoredCell
@@ -26,7 +27,7 @@ ALL, NONE = "all", "none"
 Group = tuple[int | None, str]  # a layer, if any, and a kind of weights, `head`, `all` or `none`
 
 
-class Patient:
+class RewindableModel:
     """A tuned model whose weights can be set back, group by group.
 
     Args:
@@ -35,8 +36,8 @@ class Patient:
         found: where its weights are.
     """
 
-    def __init__(self, opened_run: OpenedRun, cell: Cell, found: StoredCell) -> None:
-        self.stack = opened_run.stack(cell, found)
+    def __init__(self, opened_run: OpenedRun, cell: Cell, stored: StoredCell) -> None:
+        self.stack = opened_run.stack(cell, stored)
         self.run = self.stack.runs[0]
         self.masters = masters_of(self.run)
         self.tuned = {f"part.{name}": value.clone() for name, value in self.masters.named().items()}
@@ -45,14 +46,15 @@ class Patient:
         }
         fresh = new_head(
             opened_run.backbone, cell.settings, classes=len(opened_run.data.labels),
-            verbalizer=opened_run.verbalizer(cell, found),
+            verbalizer=opened_run.verbalizer(cell, stored),
             generator=torch.Generator().manual_seed(derive("init", cell.seed)),
         )  # fmt: skip
         self.tuned |= {f"head.{name}": value.clone() for name, value in self.run.head.state_dict().items()}
         self.start |= {f"head.{name}": value for name, value in fresh.state_dict().items()}
         self.groups: dict[Group, list[str]] = {}
+        places = known_places(self.masters.named(), opened_run.backbone.identity.name)
         for name in self.tuned:
-            where = HEAD if name.startswith("head.") else place(name.removeprefix("part."))
+            where = HEAD if name.startswith("head.") else places[name.removeprefix("part.")]
             self.groups.setdefault((where.layer, str(where.kind)), []).append(name)
         self.head = self.groups.get((HEAD.layer, HEAD.kind), [])  # a verbalizer has nothing of its own
 
@@ -70,12 +72,12 @@ class Patient:
         names, head = list(self.tuned), self.head
         yield "tuned", (None, NONE), names
         yield "rewind", (None, ALL), []
-        for group, own in self.groups.items():
-            yield "rewind", group, [name for name in names if name not in own]
+        for group, members in self.groups.items():
+            yield "rewind", group, [name for name in names if name not in members]
         yield "transplant", (None, NONE), head
-        for group, own in self.groups.items():
-            if own is not head:
-                yield "transplant", group, [*own, *head]
+        for group, members in self.groups.items():
+            if members is not head:
+                yield "transplant", group, [*members, *head]
 
 
 def masters_of(run: Run) -> MasterWeights:
@@ -88,23 +90,23 @@ def tunes_backbone(cell: Cell) -> bool:
     return issubclass(cell.method.settings, FineTuningSettings)
 
 
-def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
+def fisher(rewindable: RewindableModel, test: TestSet) -> dict[Group, float]:
     """The Fisher information of each group: the trace of its diagonal, the mean over examples.
 
     Answers are drawn from the model's own distribution, which makes it the true Fisher and not the empirical one
     (Kunstner et al. 2019, arXiv 1905.12558, section 2).
     """
-    stack, run = patient.stack, patient.run
+    stack, run = rewindable.stack, rewindable.run
     features = fit(test.features, stack.room(run), stack.backbone.tokenizer)
-    weights = {f"part.{name}": weight for name, weight in patient.masters.parameters_by_name().items()}
+    weights = {f"part.{name}": weight for name, weight in rewindable.masters.parameters_by_name().items()}
     weights |= {f"head.{name}": weight for name, weight in run.head.named_parameters()}
-    total = dict.fromkeys(patient.groups, 0.0)
+    total = dict.fromkeys(rewindable.groups, 0.0)
     generator = torch.Generator().manual_seed(derive("fisher", run.seed))
     for rows in features.of_example:
         for weight in weights.values():
             weight.grad = None
         for row in rows:  # windows of a passage one by one, since each has a span of its own in training
-            states = stack.inputs([Row(features, int(row), 0)], stack.insert([run]))
+            states = stack.inputs([BatchRow(features, int(row), 0)], stack.prompt([run]))
             units = features.units([int(row)])
             of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
             scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
@@ -112,7 +114,7 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
             chances = asked.log_softmax(dim=1)
             drawn = torch.multinomial(chances.detach().exp().cpu(), 1, generator=generator).to(chances.device)
             chances.gather(1, drawn).sum().backward()  # type: ignore[no-untyped-call]
-        for group, names in patient.groups.items():
+        for group, names in rewindable.groups.items():
             gradients = [weights[name].grad for name in names]
             total[group] += sum(float(grad.double().square().sum()) for grad in gradients if grad is not None)
     return {group: value / len(features.of_example) for group, value in total.items()}
@@ -120,7 +122,7 @@ def fisher(patient: Patient, test: TestSet) -> dict[Group, float]:
 
 def _pretrained(backbone: Backbone, tuned: Backbone, name: str) -> Tensor:
     """The value that a weight of a tuned model had before, by its name there."""
-    words = tuned.model.get_input_embeddings()  # type: ignore[operator]
-    if isinstance(words, SparseEmbedding) and tuned.model.get_parameter(name) is words.rows.weight:
+    words = tuned.word_embedding
+    if isinstance(words, SparseEmbedding) and tuned.weights()[name] is words.rows.weight:
         return words.table.weight.detach()[words.ids].float()
-    return backbone.model.get_parameter(name).detach().float()
+    return backbone.weights()[name].detach().float()

@@ -72,9 +72,9 @@ class Alibi:
     def __call__(self, distance: Tensor) -> Tensor:
         """(*rows T S) to (*rows heads T S)."""
         power = 2 ** math.floor(math.log2(self.heads))
-        own = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+        regular = [2 ** (-8 * (head + 1) / power) for head in range(power)]
         between = [2 ** (-8 * (head + 0.5) / power) for head in range(self.heads - power)]
-        slopes = torch.tensor(own + between, device=distance.device)
+        slopes = torch.tensor(regular + between, device=distance.device)
         return -slopes[:, None, None] * distance[..., None, :, :]
 
 

@@ -11,5 +11,5 @@ from isogloss.runtime.registry import discover
 @cache
 def families() -> dict[str, Family]:
     """The family of every known model type, as transformers' configs call them."""
-    found = {kind: family for family in discover(__package__, "FAMILY") for kind in family.model_types}
-    return dict(sorted(found.items()))
+    by_type = {kind: family for family in discover(__package__, "FAMILY") for kind in family.model_types}
+    return dict(sorted(by_type.items()))

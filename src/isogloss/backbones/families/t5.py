@@ -66,9 +66,10 @@ class BucketBias:
 
     def __call__(self, distance: Tensor) -> Tensor:
         """(*rows T S) to (*rows heads T S)."""
-        own = self.attention
-        number = bucket(distance, own.relative_attention_num_buckets, own.relative_attention_max_distance)
-        bias: Tensor = own.relative_attention_bias(number)
+        buckets, longest = (
+            self.attention.relative_attention_num_buckets, self.attention.relative_attention_max_distance
+        )  # fmt: skip
+        bias: Tensor = self.attention.relative_attention_bias(bucket(distance, buckets, longest))
         return bias.movedim(-1, -3)
 
 

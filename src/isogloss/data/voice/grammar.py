@@ -22,7 +22,7 @@ class Undrawable(Exception):  # noqa: N818 - a template's property, not a failur
     """The template asks for a list or rule that nobody gives, or does not parse."""
 
 
-class Choices:
+class KeyedChoices:
     """A stream of choices that a key decides."""
 
     def __init__(self, key: str) -> None:
@@ -37,7 +37,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Span:
+class SlotSpan:
     """Characters `start` to `end` of a sentence fill a slot."""
 
     start: int
@@ -46,11 +46,11 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSentence:
     """A sentence and its slots, none inside another."""
 
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[SlotSpan, ...]
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Grammar:
     lists: Mapping[str, Mapping[str, Any]]
     rules: Mapping[str, str]
 
-    def draw(self, template: str, key: str) -> Drawn:
+    def draw(self, template: str, key: str) -> DrawnSentence:
         """The sentence that a key draws from a template.
 
         Raises:
             Undrawable: it refers to what is not there.
         """
         pieces: list[tuple[str, str | None]] = []
-        self._expand(parse(template), Choices(key), None, pieces)
+        self._expand(parse(template), KeyedChoices(key), None, pieces)
         return _join(pieces)
 
     def _expand(
-        self, part: Expression, choices: Choices, slot: str | None, pieces: list[tuple[str, str | None]]
+        self, part: Expression, choices: KeyedChoices, slot: str | None, pieces: list[tuple[str, str | None]]
     ) -> None:
         """Append the text that a part becomes; `slot` is the outermost slot around it."""
         if isinstance(part, TextChunk):
@@ -96,7 +96,7 @@ class Grammar:
             raise Undrawable(type(part).__name__)
 
     def _fill(
-        self, part: ListReference, choices: Choices, slot: str | None, pieces: list[tuple[str, str | None]]
+        self, part: ListReference, choices: KeyedChoices, slot: str | None, pieces: list[tuple[str, str | None]]
     ) -> None:
         # Each filling of a slot gets a name of its own here, so that two neighbours stay two spans.
         name = slot or f"{part.slot_name}#{choices.count}"
@@ -104,14 +104,14 @@ class Grammar:
             start, stop, step = bounds
             pieces.append((str(start + step * choices.below((stop - start) // step + 1)), name))
             return
-        found = self.lists.get(part.list_name)
-        if found is None:
+        entry = self.lists.get(part.list_name)
+        if entry is None:
             raise Undrawable(f"{{{part.list_name}}}")
-        if "range" in found:
-            start, step = int(found["range"]["from"]), int(found["range"].get("step", 1))
-            count = (int(found["range"]["to"]) - start) // step + 1
+        if "range" in entry:
+            start, step = int(entry["range"]["from"]), int(entry["range"].get("step", 1))
+            count = (int(entry["range"]["to"]) - start) // step + 1
             pieces.append((str(start + step * choices.below(count)), name))
-        elif values := found.get("values"):
+        elif values := entry.get("values"):
             value = values[choices.below(len(values))]
             self._expand(parse(str(value["in"] if isinstance(value, Mapping) else value)), choices, name, pieces)
         else:
@@ -131,7 +131,7 @@ def parse(template: str) -> Expression:
     return _PARSED[template]
 
 
-def _join(pieces: Sequence[tuple[str, str | None]]) -> Drawn:
+def _join(pieces: Sequence[tuple[str, str | None]]) -> DrawnSentence:
     """Put pieces together, white space made single, and find where their slots have come to stand."""
     characters: list[tuple[str, str | None]] = []
     for text, slot in pieces:
@@ -154,6 +154,6 @@ def _join(pieces: Sequence[tuple[str, str | None]]) -> Drawn:
             inside = text[start:end]
             if slot is not None and inside.strip():
                 left = start + len(inside) - len(inside.lstrip())
-                spans.append(Span(left, left + len(inside.strip()), slot.split("#")[0]))
+                spans.append(SlotSpan(left, left + len(inside.strip()), slot.split("#")[0]))
             start = end
-    return Drawn(text, tuple(spans))
+    return DrawnSentence(text, tuple(spans))

@@ -2,7 +2,7 @@
 
 Train, dev and test are split by template within each intent of each language: with sentences split at random a
 model meets every template in training, and its score means nothing. What Home Assistant fills in at run time (rooms,
-devices, titles) comes from `voice_lexicon.yaml`.
+devices, titles) comes from `lexicon.yaml`.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def fingerprint() -> str:
     """
     for package, version in VERSIONS.items():
         try:
-            found = metadata.version(package)
+            installed = metadata.version(package)
         except metadata.PackageNotFoundError as error:
             raise IsoglossError(f"voice-intents needs {package}; pip install 'isogloss[demo]'") from error
-        if found != version:
+        if installed != version:
             raise IsoglossError(
-                f"voice-intents is drawn from {package} {version}, but {found} is installed; "
+                f"voice-intents is drawn from {package} {version}, but {installed} is installed; "
                 f"pip install {package}=={version}"
             )
     parts = [SAMPLER, *VERSIONS.values(), _lexicon_path().read_text(encoding="utf-8")]
@@ -112,14 +112,14 @@ def _language(
     from isogloss.data.voice.grammar import Grammar, Undrawable
 
     def grammar(intent: str, block: dict[str, Any]) -> Grammar:
-        lists = {**raw["lists"], **(for_lists if "List" in intent else own), **block.get("lists", {})}
+        lists = {**raw["lists"], **(for_lists if "List" in intent else for_names), **block.get("lists", {})}
         return Grammar(lists, {**raw["expansion_rules"], **block.get("expansion_rules", {})})
 
-    own = {name: {"values": _values(lexicon[entry])} for name, entry in ENTRIES.items()}
-    for_lists = {**own, "name": {"values": _values(lexicon["list"])}}
+    for_names = {name: {"values": _values(lexicon[entry])} for name, entry in ENTRIES.items()}
+    for_lists = {**for_names, "name": {"values": _values(lexicon["list"])}}
     owner: dict[str, str] = {}  # the intent that a text was first drawn for
     texts: set[str] = set()
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     # Test first: a text that two splits could hold belongs to test, so that nothing of test is learnt from.
     for split in ("test", "dev", "train"):
         for intent, templates in intents.items():
@@ -141,12 +141,12 @@ def _language(
                         owner[text] = ""  # nobody's: it could mean either
                     elif text not in texts:
                         texts.add(text)
-                        found.append(_row(code, split, intent, taken, template, sentence))
+                        rows.append(_row(code, split, intent, taken, template, sentence))
                         taken += 1
                         break
                 else:
                     chosen.pop(template, None)  # it has nothing new to say
-    return (row for row in found if owner[row["text"].casefold()] == row["label"])
+    return (row for row in rows if owner[row["text"].casefold()] == row["label"])
 
 
 def _row(code: str, split: str, intent: str, number: int, template: str, sentence: Any) -> dict[str, Any]:

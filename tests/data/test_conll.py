@@ -6,7 +6,7 @@ import pytest
 from isogloss.data.cards import find
 from isogloss.data.dataset import open_data
 from isogloss.data.readers import read_conllu, read_tokens
-from isogloss.data.tables import tagging
+from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from real_data import SHARED
@@ -52,16 +52,16 @@ def test_a_mistake_is_named(tmp_path, body, message):
     (tmp_path / "x").write_text(body)
     card = find("udpos")
     with pytest.raises(IsoglossError, match=message) as error:
-        tagging(read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"]), card)
+        examples_table(read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"]), card)
     assert "\n" not in str(error.value)
 
 
 def test_an_alias_stands_for_a_tag_or_for_the_type_behind_its_prefix(tmp_path):
     (tmp_path / "x").write_text("a\tB-OTH\nb\tI-OTH\nc\tB-PER\n")
     rows = read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"])
-    assert tagging(rows, find("uner"))["labels"][0].to_list() == ["O", "O", "B-PER"]
+    assert examples_table(rows, find("uner"))["labels"][0].to_list() == ["O", "O", "B-PER"]
     renamed = find("uner").model_copy(update={"aliases": {"OTH": "LOC"}})
-    assert tagging(rows, renamed)["labels"][0].to_list() == ["B-LOC", "I-LOC", "B-PER"]
+    assert examples_table(rows, renamed)["labels"][0].to_list() == ["B-LOC", "I-LOC", "B-PER"]
 
 
 @needs_files

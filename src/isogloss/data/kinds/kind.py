@@ -1,0 +1,53 @@
+"""What the data of a kind of task looks like: its columns, and which metrics there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+from isogloss.data.cards import Card
+from isogloss.data.raw_row import RawRow
+from isogloss.errors import IsoglossError
+
+ColumnType = Literal["text", "texts", "numbers"]  # a text, a list of texts or a list of whole numbers in each cell
+
+
+@runtime_checkable
+class DataKind(Protocol):
+    """One file in this folder, with one or more of this in `KINDS`, by the names that cards call them.
+
+    These modules load nothing heavy: cards are checked by them. What trains on such data is in `isogloss.tasks`.
+    """
+
+    metrics: tuple[str, ...]  # the usual one first; `Task.metrics` computes them
+    labels: tuple[str, ...]  # the classes of every data set of the kind; empty: cards list their own
+    family: str  # a data set can train for another of the same family
+
+    def check(self, card: Card) -> None:
+        """Whether a card goes with the kind.
+
+        Raises:
+            ValueError: it does not; says why.
+        """
+        ...
+
+    def schema(self, card: Card) -> Mapping[str, ColumnType]:
+        """The columns of an examples' table, in order; the first is `id`."""
+        ...
+
+    def columns(self, rows: Sequence[RawRow], card: Card) -> dict[str, list[object]]:
+        """What rows of files hold, in the columns of `schema`, each value checked.
+
+        Raises:
+            IsoglossError: a row holds what cannot be right; it is named.
+        """
+        ...
+
+    def renamed(self, label: str, card: Card) -> str:
+        """A label of a file by the card's name for it."""
+        ...
+
+
+def unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
+    """The error of a row with a label that the card does not have."""
+    return IsoglossError(f"{row.where} has the label {label!r}; {card.name} has {', '.join(card.labels)}")
