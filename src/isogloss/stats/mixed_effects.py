@@ -116,12 +116,14 @@ class Strata:
         themselves, give those variances again.
         """
         means = np.maximum(self.squares, LEAST * self.squares.max())
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             weights = np.sqrt(self.freedom) / means
             variances, _ = optimize.nnls(self.expected * weights[:, None], self.squares * weights)
             before, means = means, np.maximum(self.expected @ variances, LEAST * self.squares.max())
             if np.allclose(before, means, rtol=CLOSE, atol=0):
                 return np.asarray(variances)
+            if number >= ROUNDS // 4:  # it goes to and fro between two sides, so what both give is between them
+                means = np.sqrt(before * means)
         return None
 
     def difference(self, value: float, variances: Float[np.ndarray, " terms"], levels: tuple[int, ...]) -> Estimate:
