@@ -132,7 +132,7 @@ class Strata:
         of_seed = (
             2 * of.get((METHOD, SEED), 0.0) / seeds + 2 * of.get((METHOD, SEED, LANGUAGE), 0.0) / seeds / languages
         )
-        few, many = (max(1, (methods - 1) * (own - 1)) for own in (seeds, languages))
+        few, many = (max(1, (methods - 1) * (size - 1)) for size in (seeds, languages))
         return combined(value, of_seed, of_language, few, many, seeds)
 
 
