@@ -165,7 +165,7 @@ def test_latex_keeps_deviations_the_best_means_and_gaps(made):
 
 def test_latex_sets_any_label_as_it_is():
     label = r"$x_1$ 100% #1 {a} ~ ^ \alpha & [b] <c>"
-    text = latex(plain_table("a%\nb", pl.DataFrame({label: [label, "[c] d", None], "n": [1.5, 2e-9, 3.0]})))
+    text = latex(plain_table("a%\nb", pl.DataFrame({label: [label, "[c] d", "-1"], "n": [1.5, 2e-9, -3.0]})))
     escaped = (
         r"\$x\_1\$ 100\% \#1 \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{}alpha \& [b] "
         r"\textless{}c\textgreater{}"
@@ -173,7 +173,7 @@ def test_latex_sets_any_label_as_it_is():
     head = escaped.replace(r"x\_1", "x 1")  # heads have no underscores
     assert text.splitlines() == [
         "% Written by isogloss; booktabs. a% b", r"\begin{tabular}{lr}", r"\toprule", rf"{head} & n \\", r"\midrule",
-        rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r" & 3.000 \\", r"\bottomrule", r"\end{tabular}",
+        rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r"-1 & $-$3.000 \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
 
 

@@ -23,8 +23,8 @@ def write_tables(run_group: RunGroup, folder: Path, before: str) -> None:
         folder: where to.
         before: what names begin with.
     """
-    own = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
-    shown = own | {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
+    shown = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
+    shown |= {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
     values = {"methods": tables.overview(run_group), "languages": tables.by_language(run_group), **run_group.tables}
     for title, table in values.items():
         with atomic_file(folder / f"{before}{title}.csv") as file:

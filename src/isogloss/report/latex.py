@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import jinja2
@@ -15,6 +16,7 @@ ESCAPES = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", "\n": " ", "\r": " ", "\t": " ",
 }  # fmt: skip
 _TABLE = str.maketrans(ESCAPES)
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")  # but that of an exponent
 
 
 def escape(text: str) -> str:
@@ -50,4 +52,6 @@ def _row(row: ShownRow) -> list[str]:
 
 def _value(value: ShownValue, *, bold: bool) -> str:
     text = escape(value.text)
+    if isinstance(value.sort, float | int):
+        text = _MINUS.sub("$-$", text)
     return f"\\textbf{{{text}}}" if bold and text else text
