@@ -17,13 +17,13 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.report import summary, tables
-from isogloss.report.figures import figures
-from isogloss.report.run_group import RunGroup
-from isogloss.report.tables import ShownTable
+from isogloss.reports import summary, tables
+from isogloss.reports.figures import figures
+from isogloss.reports.run_group import RunGroup
+from isogloss.reports.tables import ShownTable
 from isogloss.runtime import yaml
 
-TEMPLATE = "isogloss.report.template"
+TEMPLATE = "isogloss.reports.template"
 
 
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.

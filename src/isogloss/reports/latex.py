@@ -7,7 +7,7 @@ from importlib import resources
 
 import jinja2
 
-from isogloss.report.tables import ShownRow, ShownTable, ShownValue
+from isogloss.reports.tables import ShownRow, ShownTable, ShownValue
 
 # What LaTeX reads as commands, and what no font of it has.
 ESCAPES = {
@@ -34,7 +34,7 @@ def latex(table: ShownTable) -> str:
         autoescape=False,  # noqa: S701 - LaTeX is escaped by `escape`
     )  # fmt: skip
     environment.filters["latex"] = escape
-    source = (resources.files("isogloss.report.template") / "table.tex").read_text(encoding="utf-8")
+    source = (resources.files("isogloss.reports.template") / "table.tex").read_text(encoding="utf-8")
     numeric = [
         any(isinstance(row.values[column].sort, float | int) for row in table.rows)
         for column in range(len(table.columns))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import save
-from isogloss.report import tables
-from isogloss.report.latex import latex
-from isogloss.report.run_group import RunGroup
+from isogloss.reports import tables
+from isogloss.reports.latex import latex
+from isogloss.reports.run_group import RunGroup
 from isogloss.runtime.files import atomic_file
 
 LONGEST = 300  # rows of a LaTeX table: a longer one is for programs, not for paper

@@ -16,11 +16,11 @@ from isogloss.analysis.analysis import AnalysisResult
 from isogloss.analysis.run import keep
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
-from isogloss.report.latex import latex
-from isogloss.report.report import report
-from isogloss.report.run_group import run_groups
-from isogloss.report.summary import answer, differing
-from isogloss.report.tables import plain_table
+from isogloss.reports.latex import latex
+from isogloss.reports.report import report
+from isogloss.reports.run_group import run_groups
+from isogloss.reports.summary import answer, differing
+from isogloss.reports.tables import plain_table
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -181,7 +181,7 @@ def test_a_report_takes_neither_pandas_nor_matplotlib(made):
     code = (
         "import sys, pathlib\n"
         "for name in ('pandas', 'matplotlib', 'statsmodels', 'pyarrow', 'datasets'): sys.modules[name] = None\n"
-        "from isogloss.report.report import report\n"
+        "from isogloss.reports.report import report\n"
         f"print(report([pathlib.Path({str(made)!r})], pathlib.Path({str(made / 'other.html')!r})))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -305,8 +305,8 @@ def test_a_method_may_have_any_name(tmp_path):
 # What a process says of its own memory: what its parent is told of it includes the parent's own.
 MEASURED = """
 import json, pathlib, re, sys, time
-from isogloss.report.latex import latex
-from isogloss.report.report import report
+from isogloss.reports.latex import latex
+from isogloss.reports.report import report
 report([pathlib.Path(sys.argv[1])])
 status = pathlib.Path("/proc/self/status")
 most = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0
