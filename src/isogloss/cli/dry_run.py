@@ -41,15 +41,15 @@ def describe(spec: Spec, folder: Path) -> None:
             parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
     for name, group in groupby(wanted, key=lambda cell: cell.name):
-        own = list(group)
-        labels = list(dict.fromkeys(cell.label for cell in own))
+        cells_of_name = list(group)
+        labels = list(dict.fromkeys(cell.label for cell in cells_of_name))
         left = sum(cell.label in labels for cell in missing)
-        seeds = len({cell.seed for cell in own})
+        seeds = len({cell.seed for cell in cells_of_name})
         variants = f"{len(labels)} variants, " if len(labels) > 1 else ""
         say(f"  {name}: {variants}{seeds} seeds, {left} runs still to train")
         if variants:
             say("    " + ", ".join(label.removeprefix(name) for label in labels))
-        every = [cell.settings.model_dump() for cell in own]
+        every = [cell.settings.model_dump() for cell in cells_of_name]
         same = {key: value for key, value in every[0].items() if all(one[key] == value for one in every)}
         say("    " + ", ".join(f"{key}={value}" for key, value in same.items() if value is not None and value != ""))
     say(f"  store       {folder}")

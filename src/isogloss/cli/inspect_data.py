@@ -30,11 +30,11 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     """
     data = open_data(task, path=path)
     chosen = data.card.language(language or data.card.source)
-    found: dict[Split, Examples] = {}
+    splits: dict[Split, Examples] = {}
     broken = []
     for split in SPLITS:
         try:
-            found[split] = data.examples(chosen, split)
+            splits[split] = data.examples(chosen, split)
         except MissingError:  # many data sets have only a test split outside their source
             if split == "test":
                 raise
@@ -43,25 +43,25 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
                 raise
             broken.append(f"  {split}: {error}")
     yield Text(f"{data.card.title}\n{data.card.citation}\nlicence: {data.card.licence}\n")
-    yield _counts(found, data.card.labels, chosen)
-    yield _samples(found)
-    problems = [*broken, *_problems(found)]
+    yield _counts(splits, data.card.labels, chosen)
+    yield _samples(splits)
+    problems = [*broken, *_problems(splits)]
     yield Text("\n".join(["problems found:", *problems] if problems else ["no problems found"]))
 
 
-def _counts(found: dict[Split, Examples], labels: list[str], language: Language) -> Table:
+def _counts(splits: dict[Split, Examples], labels: list[str], language: Language) -> Table:
     table = Table("label", box=box.SIMPLE_HEAD, title=f"{language.name} ({language})")
-    for split in found:
+    for split in splits:
         table.add_column(split, justify="right")
-    for label in labels if any(len(examples.labels) for examples in found.values()) else ():
-        table.add_row(label, *[str((examples.labels == label).sum()) for examples in found.values()])
+    for label in labels if any(len(examples.labels) for examples in splits.values()) else ():
+        table.add_row(label, *[str((examples.labels == label).sum()) for examples in splits.values()])
     table.add_section()
-    table.add_row("all", *[str(len(examples.labels) or len(examples)) for examples in found.values()], style="bold")
+    table.add_row("all", *[str(len(examples.labels) or len(examples)) for examples in splits.values()], style="bold")
     return table
 
 
-def _samples(found: dict[Split, Examples]) -> Table:
-    examples = list(found.values())[-1]
+def _samples(splits: dict[Split, Examples]) -> Table:
+    examples = list(splits.values())[-1]
     shown = examples.table.drop("starts", strict=False)
     table = Table(*shown.columns, box=box.SIMPLE_HEAD)
     step = max(1, len(examples) // SAMPLES)
@@ -77,8 +77,8 @@ def _as_text(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(joined)
 
 
-def _problems(found: dict[Split, Examples]) -> Iterator[str]:
-    for split, examples in found.items():
+def _problems(splits: dict[Split, Examples]) -> Iterator[str]:
+    for split, examples in splits.items():
         if examples.dropped:
             yield f"  {split}: {examples.dropped} rows are void, and left out"
         texts = _texts(examples.table)
@@ -88,10 +88,10 @@ def _problems(found: dict[Split, Examples]) -> Iterator[str]:
         unclear = texts.group_by("text").agg(pl.col("label").n_unique()).filter(pl.col("label") > 1)
         if len(unclear):
             yield f"  {split}: {len(unclear)} texts have more than one label, such as {unclear['text'][0]!r}"
-    splits = list(found)
-    for i, one in enumerate(splits):
-        for other in splits[i + 1 :]:
-            shared = set(_texts(found[one].table)["text"]) & set(_texts(found[other].table)["text"])
+    names = list(splits)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            shared = set(_texts(splits[one].table)["text"]) & set(_texts(splits[other].table)["text"])
             if shared:
                 yield f"  {len(shared)} texts are in both {one} and {other}, such as {min(shared)!r}"
 

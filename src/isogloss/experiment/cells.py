@@ -76,17 +76,17 @@ def cells(spec: Spec) -> list[Cell]:
     Raises:
         IsoglossError: a method or setting is unknown or wrong, or two variants are the same.
     """
-    found: list[Cell] = []
+    every: list[Cell] = []
     for name, raw in spec.methods.items():
-        own = check(OwnSeeds, raw, where=f"methods.{name}").seeds
-        seeds = dict.fromkeys(own or spec.seeds)
+        seeds_of_method = check(OwnSeeds, raw, where=f"methods.{name}").seeds
+        seeds = dict.fromkeys(seeds_of_method or spec.seeds)
         for variant, method, settings in _variants(name, raw):
             _agree(spec, name, settings)
-            made = [Cell(name, variant, method, settings, seed) for seed in seeds]
-            if any(cell.label == made[0].label for cell in found):
-                raise IsoglossError(f"methods.{name}: the variant {made[0].label} comes twice")
-            found += made
-    return found
+            variants = [Cell(name, variant, method, settings, seed) for seed in seeds]
+            if any(cell.label == variants[0].label for cell in every):
+                raise IsoglossError(f"methods.{name}: the variant {variants[0].label} comes twice")
+            every += variants
+    return every
 
 
 def _agree(spec: Spec, name: str, settings: Settings) -> None:

@@ -70,15 +70,15 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
     """
     card = data.card
     source = card.language(spec.source or card.source)
-    there = data.languages()
+    known = data.languages()
     if spec.targets == "all":
-        return source, sorted(set(there) - {source})
+        return source, sorted(set(known) - {source})
     targets: set[Language] = set()
     for target in spec.targets:
-        found = members(target, there) if is_group(target) else [card.language(target)]
-        if not set(found) - {source}:
+        named = members(target, known) if is_group(target) else [card.language(target)]
+        if not set(named) - {source}:
             raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
-        targets |= set(found)
+        targets |= set(named)
     return source, sorted(targets - {source})
 
 
@@ -90,9 +90,9 @@ def read_data(spec: Spec) -> ExperimentData:
     """
     dataset = open_spec(spec)
     source, targets = languages(spec, dataset)
-    there = dataset.languages()
+    known = dataset.languages()
     for language in [source, *targets]:
-        if language not in there:
+        if language not in known:
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
     train, dev = dataset.examples(source, "train"), dataset.examples(source, "dev")
     tests = [dataset.examples(language, "test") for language in [source, *targets]]
@@ -100,8 +100,8 @@ def read_data(spec: Spec) -> ExperimentData:
     watched: list[Examples] = []
     if spec.dynamics is not None:
         watched.append(sample(dev, spec.dynamics.examples * max(1, len(targets))))
-        for place, test in enumerate(tests[1:], start=1):
-            seen, tests[place] = _watch(dataset, test, spec.dynamics.examples)
+        for number, test in enumerate(tests[1:], start=1):
+            seen, tests[number] = _watch(dataset, test, spec.dynamics.examples)
             watched.append(seen)
         if dataset.card.parallel:
             tests = _without_the_same(tests, watched[1:])
@@ -137,10 +137,10 @@ def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
     """A sample of a target's development split, or of its test split, which then loses it."""
     try:
-        own = replace(data, trainer=None).examples(test.language, "dev")
+        dev = replace(data, trainer=None).examples(test.language, "dev")
     except MissingError:
         return divide(test, wanted)
-    return sample(own, wanted), test
+    return sample(dev, wanted), test
 
 
 def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Examples]:
@@ -152,7 +152,7 @@ def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Ex
         for name in seen.table["id"]
     }
     return [
-        test.taken([place for place, name in enumerate(test.table["id"]) if name not in lost]) if lost else test
+        test.taken([row for row, name in enumerate(test.table["id"]) if name not in lost]) if lost else test
         for test in tests
     ]
 
@@ -160,10 +160,11 @@ def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Ex
 def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:
     """What is learnt from must not be selected on, and neither must be scored; a few common sentences may recur."""
     for one, other in ((train, dev), (train, test), (dev, test)):
-        seen, own = set(one.contents), set(other.contents)
-        if len(seen & own) > OVERLAP * len(own):
+        texts = set(other.contents)
+        shared = texts & set(one.contents)
+        if len(shared) > OVERLAP * len(texts):
             raise IsoglossError(
-                f"{len(seen & own):,} of {len(own):,} texts of {other.split} ({other.origin}) are in {one.split} too; "
+                f"{len(shared):,} of {len(texts):,} texts of {other.split} ({other.origin}) are in {one.split} too; "
                 "give data.splits that do not overlap"
             )
 

@@ -96,7 +96,7 @@ class EncodedData:
                 draw(self.task.gold(part.table), data.labels, shots=shots, seed=seed, what=part.split)
                 for part in (data.train, data.dev)
             )
-            gold = [whole.gold[place] for place in selected_on]
+            gold = [whole.gold[row] for row in selected_on]
             self._train_dev[seed] = TrainDev(whole.train.taken(learnt), whole.dev.taken(selected_on), gold)
         return self._train_dev[key]
 

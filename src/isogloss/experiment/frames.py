@@ -192,7 +192,7 @@ def _card(spec: Spec, rows: Mapping[tuple[str, str], list[Row]], kind: str) -> d
         columns["second"] = "second"
     if kind != "qa" and all("id" in row for part in rows.values() for row in part):
         columns["id"] = "id"
-    splits = {split: split for split in SPLITS if any(split == there for there, _ in rows)}
+    splits = {split: split for split in SPLITS if any(split == name for name, _ in rows)}
     suffix, form = (".json", "squad") if kind == "qa" else (".parquet", "parquet")
     return {
         "name": spec.name, "kind": kind, "source": spec.source or (trained[0] if trained else next(iter(rows))[1]),

@@ -63,8 +63,8 @@ def _carry_out(jobs: list[Job], workspace: Workspace, store: Store, executor: Ex
 
 def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
     """What is missing: cells to train, in stacks, and cells that lack languages."""
-    stored = {cell.key: cell for cell in store.finished()}
-    missing = [cell for cell in workspace.cells if cell.key not in stored]
+    by_key = {cell.key: cell for cell in store.finished()}
+    missing = [cell for cell in workspace.cells if cell.key not in by_key]
     monitor = cost.monitor_plan(workspace) if missing else None
 
     def job(*cells: Cell, work: float, **extra: Any) -> Job:
@@ -75,10 +75,9 @@ def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
         checkpoints = tuple(store.checkpoint(*cell.key) for cell in stack)
         yield job(*stack, work=work, monitor=monitor, checkpoints=checkpoints)
     for cell in workspace.cells:
-        found = stored.get(cell.key)
-        languages = (
-            tuple(code for code in workspace.data.test_data if code not in found.record.test_data) if found else ()
-        )
-        if found and languages:
+        stored_cell = by_key.get(cell.key)
+        if stored_cell is None:
+            continue
+        if languages := tuple(code for code in workspace.data.test_data if code not in stored_cell.record.test_data):
             work = cost.scoring(workspace, cell)
-            yield job(cell, work=work, trained=(found.record, found.weights()), languages=languages)
+            yield job(cell, work=work, trained=(stored_cell.record, stored_cell.weights()), languages=languages)

@@ -11,8 +11,8 @@ def cache_folder() -> Path:
 
     `$HF_HOME` is where a cluster's users keep large files, because their home holds none.
     """
-    if own := os.environ.get("ISOGLOSS_CACHE"):
-        return Path(own).expanduser()
+    if folder := os.environ.get("ISOGLOSS_CACHE"):
+        return Path(folder).expanduser()
     for variable in ("XDG_CACHE_HOME", "HF_HOME"):
         if folder := os.environ.get(variable):
             return Path(folder).expanduser() / "isogloss"

@@ -15,6 +15,6 @@ def discover(package: str, attribute: str) -> list[Any]:
         attribute: such as `METHOD`.
     """
     folder = importlib.import_module(package)
-    names = sorted(found.name for found in pkgutil.walk_packages(folder.__path__, f"{package}.") if not found.ispkg)
+    names = sorted(entry.name for entry in pkgutil.walk_packages(folder.__path__, f"{package}.") if not entry.ispkg)
     modules = [importlib.import_module(name) for name in names]
     return [getattr(module, attribute) for module in modules if hasattr(module, attribute)]

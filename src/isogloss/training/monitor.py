@@ -62,18 +62,18 @@ class ParallelStates:
         size = len(self.features) // len(self.languages)
         for depth, (now, then) in enumerate(zip(states, self.before, strict=True)):
             source, *_ = sentences = now.split(size)
-            for language, own, old in zip(self.languages, sentences, then.split(size), strict=True):
-                yield depth, language, "cka", linear_cka(own, old)
-                if own is not source:
-                    yield depth, language, "retrieval", retrieval(source, own)
+            for language, now_states, then_states in zip(self.languages, sentences, then.split(size), strict=True):
+                yield depth, language, "cka", linear_cka(now_states, then_states)
+                if now_states is not source:
+                    yield depth, language, "retrieval", retrieval(source, now_states)
 
     def means(self, states: Float[Tensor, "depths rows H"]) -> Iterator[tuple[str, str, float]]:
         """Language, measure and mean over the depths that layers make."""
-        found: dict[tuple[str, str], list[float]] = {}
+        values_of: dict[tuple[str, str], list[float]] = {}
         for depth, language, measure, value in self.measures(states):
             if depth:
-                found.setdefault((language, measure), []).append(value)
-        for (language, measure), values in found.items():
+                values_of.setdefault((language, measure), []).append(value)
+        for (language, measure), values in values_of.items():
             yield language, measure, sum(values) / len(values)
 
 
@@ -84,7 +84,7 @@ def interval(total: int, every: int | None) -> int:
 
 def parallel_states(parallel: Parallel, backbone: Backbone) -> ParallelStates:
     """Parallel sentences and their states in a backbone that is as it was pre-trained."""
-    texts = [text for own in parallel.texts for text in own]
+    texts = [text for sentences in parallel.texts for text in sentences]
     features = tokenise((texts,), [0] * len(texts), backbone.tokenizer)
     features = fit(features, backbone.room(0), backbone.tokenizer)
     method = find("linear-probe")

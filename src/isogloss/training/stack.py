@@ -97,8 +97,8 @@ class Stack:
         return self.backbone.prepared(self._prompt(runs))
 
     def _prompt(self, runs: Sequence[Run]) -> Prompt | None:
-        made: Prompt | None = self.method.prompt([run.part for run in runs], [run.settings for run in runs])
-        return made
+        stacked: Prompt | None = self.method.prompt([run.part for run in runs], [run.settings for run in runs])
+        return stacked
 
     def room(self, run: Run) -> int:
         """How many tokens of text fit beside the run's prompt."""
@@ -134,8 +134,8 @@ class Stack:
         prompt = self.prompt([run])
         extra = self.method.positions(run.settings)
         for rows in passes((features.lengths + extra).tolist(), budget=budget):
-            made = self.inputs([BatchRow(features, i, 0) for i in rows], prompt)
-            yield features.units(rows), made, int(features.lengths[rows].sum())
+            states = self.inputs([BatchRow(features, i, 0) for i in rows], prompt)
+            yield features.units(rows), states, int(features.lengths[rows].sum())
 
     @torch.no_grad()
     def trace(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "depths rows H"]:
@@ -160,8 +160,8 @@ class Stack:
     def states(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "units H"]:
         """What `stream` gives, in the order of the units."""
         out = torch.empty(len(features.labels), self.backbone.shape.width, device=self.backbone.device)
-        for units, made, _ in self.stream(features, run, budget=budget):
-            out[units] = made
+        for units, states, _ in self.stream(features, run, budget=budget):
+            out[units] = states
         return out
 
     def logits(
@@ -190,12 +190,12 @@ class Stack:
             [list(zip(runs, out, strict=True))] if self.head_only else [[pair] for pair in zip(runs, out, strict=True)]
         )
         for group in together:
-            for units, made, tokens in self.stream(features, group[0][0], budget=budget):
-                run_rows = torch.zeros(len(made), dtype=torch.long, device=made.device)
-                wording = wordings(features, units, made.device)
+            for units, states, tokens in self.stream(features, group[0][0], budget=budget):
+                run_rows = torch.zeros(len(states), dtype=torch.long, device=states.device)
+                wording = wordings(features, units, states.device)
                 for run, scores in group:
                     with torch.no_grad():
-                        scores[units] = heads.logits([run.head], made, run_rows, wording, rest=rest).cpu()
+                        scores[units] = heads.logits([run.head], states, run_rows, wording, rest=rest).cpu()
                 advance(tokens)
         return out
 

@@ -135,9 +135,9 @@ class TrainState:
     def _pull(self) -> None:
         """Weight decay towards other values than 0, decoupled from the gradient like AdamW's own."""
         rates = {id(group["rates"]): (group["rates"], group["lr"]) for group in self.optimizer.param_groups}
-        for own, rate in rates.values():
-            for weight, anchor in zip(own.parameters, own.anchors or [], strict=own.anchors is not None):
-                weight.lerp_(anchor, min(1.0, rate * own.pull))
+        for group, rate in rates.values():
+            for weight, anchor in zip(group.parameters, group.anchors or [], strict=group.anchors is not None):
+                weight.lerp_(anchor, min(1.0, rate * group.pull))
 
     def keep(self, score: float, loss: float) -> None:
         """Keep this epoch's weights if the run selects them, or their mean with those of epochs before."""
