@@ -205,7 +205,7 @@ def test_effects_of_weights_reach_as_far_to_either_side():
     )  # fmt: skip
     chart = importance.weights(effects, "a", ["query-key", "norms"])
     written = texts(svg(chart))
-    assert written.count("head: 0.7") == 6
+    assert written.count("head: +0.700") == 6
     assert {"gap, rewound", "source score, transplanted", "emb.", "1", "11"} <= set(written)
     assert {"−0.200", "+0.200"} <= set(written)  # the legend of a palette with 0 in its middle
 

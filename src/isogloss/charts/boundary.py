@@ -109,7 +109,7 @@ def plane(
     languages = dots["name"].unique(maintain_order=True).to_list()
     colour = alt.Color(
         "gold:N", scale=alt.Scale(domain=classes, range=CLASSES),
-        legend=alt.Legend(orient="bottom", columns=3, title="class", symbolOpacity=1, labelLimit=LABEL),
+        legend=alt.Legend(orient="bottom", columns=2, title="class", symbolOpacity=1, labelLimit=LABEL),
     )  # fmt: skip
     shape = alt.Shape(
         "name:N", scale=alt.Scale(domain=languages, range=SHAPES),

@@ -36,7 +36,8 @@ def check(table: pl.DataFrame, methods: Sequence[str]) -> Chart:
     dot = dot.encode(x=across, y=up, tooltip=["name:N", "language:N", *numbers(BOUNDS)])
     view = layered(equal.encode(x=across, y=up), rule, dot, code_labels(base, x="score", y="expected"))
     return Chart(
-        view, long.drop("family", "script"), [Split("method", methods)], title="{method}", height=260, width=260,
+        view, long.drop("family", "script"), [Split("method", methods, "method")], title="{method}", height=260,
+        width=260,
         note="Each language is forecast from all others; bars are 90 % intervals, and on the dotted line a forecast "
         "is right.",
     )  # fmt: skip

@@ -9,7 +9,7 @@
     const config = {
       background: "transparent", view: { stroke: soft },
       axis: { labelColor: ink, titleColor: ink, gridColor: soft, domainColor: ink, tickColor: ink, titleFontWeight: "normal" },
-      legend: { labelColor: ink, titleColor: ink }, title: { color: ink }, header: { labelColor: ink, titleColor: ink },
+      legend: { labelColor: ink, titleColor: ink, layout: { bottom: { direction: "vertical", anchor: "start" } } }, title: { color: ink }, header: { labelColor: ink, titleColor: ink },
       rule: { color: ink }, point: { color: ink }, text: { color: ink }, font: "system-ui, sans-serif",
     };
     for (const holder of document.querySelectorAll("script[data-chart]")) {
