@@ -64,6 +64,19 @@ def test_a_run_opens_again_and_its_table_prints_and_shows_in_a_notebook(results)
         isogloss.open_run(results.path / "nothing")
 
 
+def test_a_public_name_stays_what_it_is_when_rooms_are_imported(results, tmp_path):
+    """A room called like a function would take its place as soon as anything in it is imported."""
+    page = results.report(tmp_path / "page.html")
+    assert "linear-probe" in page.read_text(encoding="utf-8")
+    for name in isogloss.__all__:
+        assert callable(getattr(isogloss, name)), name
+        assert name in dir(isogloss)
+    assert isogloss.report(results.path, tmp_path / "other.html").is_file()
+    found = isogloss.analyze(results.path, "gap")
+    assert set(found) == {"gap"}
+    assert len(found["gap"].tables["gap-intervals"])
+
+
 def test_no_command_is_recorded_where_there_was_none(results):
     environment = json.loads((results.path / "environment.json").read_text())
     assert "command" not in environment

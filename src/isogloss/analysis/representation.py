@@ -128,7 +128,7 @@ ANALYSIS = Analysis(
     computes=True,
     section=Section(
         "Inside the model",
-        "States of parallel sentences at every layer, the mean over target languages; dotted, before training.",
+        "States of parallel sentences at every layer, those of the source against those of each target.",
         _charts,
         titled({}),
         small=True,

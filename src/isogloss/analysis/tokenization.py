@@ -95,11 +95,11 @@ def encode(table: pl.DataFrame, tokenizer: Any) -> EncodedTexts:
         ids, spans = _words(sentences, tokenizer)
         ends = np.cumsum([0, *map(len, sentences)])
         tokens = [[token for word in ids[begin:end] for token in word] for begin, end in pairwise(ends)]
-        return EncodedTexts(tokens, _characters([word for own in sentences for word in own]), spans)
+        return EncodedTexts(tokens, _characters([word for sentence in sentences for word in sentence]), spans)
     columns = [table[name].to_list() for name in TEXTS if name in table.columns]
     texts = [text for column in columns for text in column]
-    own = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
-    tokens = [[token for part in own[row :: len(table)] for token in part] for row in range(len(table))]
+    ids_of = tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    tokens = [[token for part in ids_of[row :: len(table)] for token in part] for row in range(len(table))]
     words = None if spaceless(texts) else _words([text.split() for text in texts], tokenizer)[1]
     return EncodedTexts(tokens, _characters(texts), words)
 
@@ -121,7 +121,7 @@ def measured(encoded: EncodedTexts, tokenizer: Any) -> dict[str, float | int | N
 
     Words are null where nothing tells them apart; the share of unknown tokens is 0 where a tokenizer has none such.
     """
-    ids = np.concatenate([np.asarray(own, dtype=np.int64) for own in encoded.tokens])
+    ids = np.concatenate([np.asarray(text, dtype=np.int64) for text in encoded.tokens])
     words, unknown = encoded.words, tokenizer.unk_token_id
     return {
         "texts": len(encoded.tokens), "words": None if words is None else len(words), "tokens": len(ids),

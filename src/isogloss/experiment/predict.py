@@ -85,7 +85,7 @@ class Model:
         task = TASKS[self.record.kind]
         (predicted,) = predict(self.stack, self.stack.runs, self._features(parts, code))
         if cut := predicted.features.cut:
-            most = text_room(self.stack.room(self.stack.runs[0]), self.record.facts["longest"])
+            most = text_room(self.stack.room(self.stack.runs[0]), predicted.features.longest)
             err.print(f"{cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         labels, scores = task.predicted(predicted.features, predicted.scores, self.record.labels)
         named = {} if code is None else {"language": code}

@@ -231,7 +231,7 @@ def _report_cut(job: Job, workspace: Workspace, cell: Cell, *splits: Features) -
     """How many texts are cut to fit beside a cell's prompt."""
     cut = sum(workspace.fitted(cell, features).cut for features in splits)
     if cut:
-        most = text_room(workspace.room(cell), workspace.data.longest)
+        most = text_room(workspace.room(cell), splits[0].longest)
         err.print(f"{job.title}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
     return cut
 

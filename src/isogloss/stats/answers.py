@@ -117,7 +117,7 @@ class Answers:
         """What each example of a language adds to a metric.
 
         Raises:
-            IsoglossError: the runs have not answered the same examples.
+            IsoglossError: the runs have not answered the same examples, or the metric is no ratio that is known here.
         """
         runs, examples = sorted(self.languages[language]), self.examples[language]
         part = self._parts[language].with_columns(pl.col("example", "gold", "predicted").cast(pl.String))
@@ -138,7 +138,11 @@ class Answers:
         else:
             if self.kind == "tagging":
                 part = part.with_columns(pl.col("gold", "predicted").str.split(" ")).explode("gold", "predicted")
-            addends = (_of_classes if metric == "macro-f1" else _of_labels)(part)
+            if metric not in LABEL_METRICS:
+                raise IsoglossError(
+                    f"no intervals are known of {metric}: what an example adds to it does not stand in stats/answers.py"
+                )
+            addends = LABEL_METRICS[metric](part)
         classes, run, kind, item, above, below = addends
         shape, places = (len(runs) * classes, len(examples)), (run * classes + kind, item)
         return ScoreTerms(
@@ -218,3 +222,6 @@ def _of_answers(part: pl.DataFrame, metric: str, kind: str, language: str) -> Ad
     valued = part.join(pairs.with_columns(pl.Series("value", values, pl.Float64)), on=["gold", "predicted"])
     run, item, value = (valued[name].to_numpy() for name in ("run", "item", "value"))
     return 1, run, np.zeros_like(run), item, value, np.ones(len(run))
+
+
+LABEL_METRICS = {"accuracy": _of_labels, "macro-f1": _of_classes}  # of units that have one label each

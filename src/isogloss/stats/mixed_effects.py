@@ -113,15 +113,17 @@ class Strata:
         """The variance of each term that is most likely, none of them negative; None if none was found.
 
         The likelihood is stationary where weighted least squares, the weights being of the expected mean squares
-        themselves, give those variances again.
+        themselves, give those variances again. Where that goes round in a circle, half of every step is taken.
         """
         means = np.maximum(self.squares, LEAST * self.squares.max())
-        for _ in range(ROUNDS):
+        for number in range(2 * ROUNDS):
             weights = np.sqrt(self.freedom) / means
             variances, _ = optimize.nnls(self.expected * weights[:, None], self.squares * weights)
             before, means = means, np.maximum(self.expected @ variances, LEAST * self.squares.max())
             if np.allclose(before, means, rtol=CLOSE, atol=0):
                 return np.asarray(variances)
+            if number >= ROUNDS:
+                means = np.sqrt(before * means)
         return None
 
     def difference(self, value: float, variances: Float[np.ndarray, " terms"], levels: tuple[int, ...]) -> Estimate:
@@ -132,7 +134,7 @@ class Strata:
         of_seed = (
             2 * of.get((METHOD, SEED), 0.0) / seeds + 2 * of.get((METHOD, SEED, LANGUAGE), 0.0) / seeds / languages
         )
-        few, many = (max(1, (methods - 1) * (own - 1)) for own in (seeds, languages))
+        few, many = (max(1, (methods - 1) * (size - 1)) for size in (seeds, languages))
         return combined(value, of_seed, of_language, few, many, seeds)
 
 

@@ -67,7 +67,7 @@ class Projection:
         )
         of = dict(scores.iter_rows())
         ranked = sorted(range(1, len(parts)), key=lambda i: (-of[str(parts[i].language)], i))
-        shown = [0, *(ranked[place] for place in spread(len(ranked), LANGUAGES - 1))]
+        shown = [0, *(ranked[number] for number in spread(len(ranked), LANGUAGES - 1))]
         counts = np.stack([np.bincount(gold[number], minlength=len(opened_run.data.labels)) for number in shown])
         classes = sorted(np.argsort(-counts.min(axis=0), kind="stable")[:CLASSES].tolist())
         places = {}

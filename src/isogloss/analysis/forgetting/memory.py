@@ -218,8 +218,8 @@ ANALYSIS = Analysis(
     computes=True,
     section=Section(
         "Forgetting",
-        "What is left of the pre-trained states and of translations at every layer, and the gap against it: a line is "
-        "a run, a point the end of an epoch.",
+        "What is left of the pre-trained states and of translations at every layer, and the gap against it, a line a "
+        "run.",
         _charts,
         titled({"forgetting-gap": "Correlation of the gap with what is forgotten"}),
         small=True,

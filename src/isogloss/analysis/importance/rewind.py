@@ -33,7 +33,7 @@ class RewindableModel:
     Args:
         opened_run: where it is stored.
         cell: which it is.
-        found: where its weights are.
+        stored: where its weights are.
     """
 
     def __init__(self, opened_run: OpenedRun, cell: Cell, stored: StoredCell) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -17,16 +17,15 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.report import summary, tables
-from isogloss.report.figures import figures
-from isogloss.report.run_group import RunGroup
-from isogloss.report.tables import ShownTable
+from isogloss.reports import summary, tables
+from isogloss.reports.figures import figures
+from isogloss.reports.run_group import RunGroup
+from isogloss.reports.tables import ShownTable
 from isogloss.runtime import yaml
 
-TEMPLATE = "isogloss.report.template"
+TEMPLATE = "isogloss.reports.template"
 
 
-TRAINING = "Training"
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.
 ORDER = (
     "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance", "forgetting",
@@ -43,6 +42,7 @@ class PageSection:
         title: over it.
         text: what is to be known to read it.
         charts: Vega-Lite of each view, in order.
+        notes: what is to be known to read the charts.
         tables: in order.
         small: whether charts stand side by side where there is room.
     """
@@ -52,6 +52,7 @@ class PageSection:
     text: list[str] = field(default_factory=list)
     charts: list[dict[str, Any]] = field(default_factory=list)
     tables: list[ShownTable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     small: bool = False
 
 
@@ -118,19 +119,19 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
     charts = figures(run_group)
     text = (
         f"{run_group.metric} on the test split. Means are over the languages that every run was scored in. In "
-        "brackets, 95 % intervals over seeds and test examples. A diamond is the source, a tick a language, a dot "
-        "their mean."
+        "brackets, 95 % intervals over seeds and test examples."
     )
-    methods = PageSection(
-        "methods", "Methods",
-        [text], specifications(charts["methods"]), [tables.overview_table(run_group)],
-    )  # fmt: skip
-    languages = PageSection(
-        "languages", "Languages",
-        ["Mean over seeds ± standard deviation; bold, the best method of a language. A click on a head sorts."], [],
-        [tables.language_table(run_group)],
-    )  # fmt: skip
-    sections = [methods, languages]
+    spread = charts["methods"]
+    sections = [
+        PageSection(
+            "methods", "Methods", [text], specifications(spread), [tables.overview_table(run_group)], _notes([spread])
+        ),
+        PageSection(
+            "languages", "Languages",
+            ["Mean over seeds ± standard deviation; bold, the best method of a language. A click on a head sorts."],
+            tables=[tables.language_table(run_group)],
+        ),
+    ]  # fmt: skip
     if "map" in charts:
         words = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
         _, missing = placed(sorted(set(run_group.by_language["language"])))
@@ -138,16 +139,17 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
             words.append(f"Without a place: {', '.join(missing)}.")
         sections.append(PageSection("map", "On the map", words, specifications(charts["map"])))
     if "learning" in charts:
+        curves = specifications(charts["learning"])
         sections.append(
             PageSection(
-                "training",
-                TRAINING,
-                ["The mean over seeds, with intervals."],
-                specifications(charts["learning"]),
-                small=True,
+                "training", "Training", ["Means over seeds."], curves, notes=_notes([charts["learning"]]), small=True
             )
         )
     return sections + analysis_sections(run_group)
+
+
+def _notes(charts: Iterable[Chart]) -> list[str]:
+    return list(dict.fromkeys(chart.note for chart in charts if chart.note))
 
 
 def analysis_charts(run_group: RunGroup) -> dict[str, Chart]:
@@ -165,12 +167,15 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
         section = analyses()[name].section
         if section is None:
             continue
-        charts = [view for chart in section.charts(run_group.results).values() for view in specifications(chart)]
+        made = section.charts(run_group.results).values()
+        charts = [view for chart in made for view in specifications(chart)]
         one = ["run"] if len(run_group.opened_runs) == 1 else []
         shown = [
             tables.plain_table(title, table.drop(one, strict=False))
             for title, table in section.tables(run_group.results).items()
         ]
         if charts or shown:
-            sections.append(PageSection(name, section.title, [section.text], charts, shown, section.small))
+            sections.append(
+                PageSection(name, section.title, [section.text], charts, shown, _notes(made), small=section.small)
+            )
     return sections

@@ -6,7 +6,7 @@ from browsing import Visit
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.run import analyze
 from isogloss.api import run
-from isogloss.report.report import report
+from isogloss.reports.report import report
 from isogloss.spec import read_spec
 from real_data import SHARED
 

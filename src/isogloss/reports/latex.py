@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import jinja2
 
-from isogloss.report.tables import ShownRow, ShownTable, ShownValue
+from isogloss.reports.tables import ShownRow, ShownTable, ShownValue
 
 # What LaTeX reads as commands, and what no font of it has.
 ESCAPES = {
@@ -15,6 +16,7 @@ ESCAPES = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", "\n": " ", "\r": " ", "\t": " ",
 }  # fmt: skip
 _TABLE = str.maketrans(ESCAPES)
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")  # but that of an exponent
 
 
 def escape(text: str) -> str:
@@ -32,7 +34,7 @@ def latex(table: ShownTable) -> str:
         autoescape=False,  # noqa: S701 - LaTeX is escaped by `escape`
     )  # fmt: skip
     environment.filters["latex"] = escape
-    source = (resources.files("isogloss.report.template") / "table.tex").read_text(encoding="utf-8")
+    source = (resources.files("isogloss.reports.template") / "table.tex").read_text(encoding="utf-8")
     numeric = [
         any(isinstance(row.values[column].sort, float | int) for row in table.rows)
         for column in range(len(table.columns))
@@ -50,4 +52,6 @@ def _row(row: ShownRow) -> list[str]:
 
 def _value(value: ShownValue, *, bold: bool) -> str:
     text = escape(value.text)
+    if isinstance(value.sort, float | int):
+        text = _MINUS.sub("$-$", text)
     return f"\\textbf{{{text}}}" if bold and text else text

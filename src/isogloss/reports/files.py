@@ -7,9 +7,9 @@ from pathlib import Path
 
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import save
-from isogloss.report import tables
-from isogloss.report.latex import latex
-from isogloss.report.run_group import RunGroup
+from isogloss.reports import tables
+from isogloss.reports.latex import latex
+from isogloss.reports.run_group import RunGroup
 from isogloss.runtime.files import atomic_file
 
 LONGEST = 300  # rows of a LaTeX table: a longer one is for programs, not for paper
@@ -23,8 +23,8 @@ def write_tables(run_group: RunGroup, folder: Path, before: str) -> None:
         folder: where to.
         before: what names begin with.
     """
-    own = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
-    shown = own | {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
+    shown = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
+    shown |= {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
     values = {"methods": tables.overview(run_group), "languages": tables.by_language(run_group), **run_group.tables}
     for title, table in values.items():
         with atomic_file(folder / f"{before}{title}.csv") as file:

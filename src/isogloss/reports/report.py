@@ -10,11 +10,11 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
 from isogloss.analysis.run import analyze
 from isogloss.errors import IsoglossError
-from isogloss.report.figures import figures
-from isogloss.report.files import write_figures, write_tables
-from isogloss.report.page import analysis_charts, page
-from isogloss.report.run_group import run_groups
-from isogloss.report.summary import answer
+from isogloss.reports.figures import figures
+from isogloss.reports.files import write_figures, write_tables
+from isogloss.reports.page import analysis_charts, page
+from isogloss.reports.run_group import run_groups
+from isogloss.reports.summary import answer
 from isogloss.runtime.files import atomic_file
 from isogloss.store import safe_name
 

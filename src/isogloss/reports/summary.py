@@ -9,7 +9,7 @@ import polars as pl
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts.differences import BEYOND
 from isogloss.languages.language import Language
-from isogloss.report.run_group import RunGroup
+from isogloss.reports.run_group import RunGroup
 
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same

@@ -16,11 +16,11 @@ from isogloss.analysis.analysis import AnalysisResult
 from isogloss.analysis.run import keep
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
-from isogloss.report.latex import latex
-from isogloss.report.report import report
-from isogloss.report.run_group import run_groups
-from isogloss.report.summary import answer, differing
-from isogloss.report.tables import plain_table
+from isogloss.reports.latex import latex
+from isogloss.reports.report import report
+from isogloss.reports.run_group import run_groups
+from isogloss.reports.summary import answer, differing
+from isogloss.reports.tables import plain_table
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -165,7 +165,7 @@ def test_latex_keeps_deviations_the_best_means_and_gaps(made):
 
 def test_latex_sets_any_label_as_it_is():
     label = r"$x_1$ 100% #1 {a} ~ ^ \alpha & [b] <c>"
-    text = latex(plain_table("a%\nb", pl.DataFrame({label: [label, "[c] d", None], "n": [1.5, 2e-9, 3.0]})))
+    text = latex(plain_table("a%\nb", pl.DataFrame({label: [label, "[c] d", "-1"], "n": [1.5, 2e-9, -3.0]})))
     escaped = (
         r"\$x\_1\$ 100\% \#1 \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{}alpha \& [b] "
         r"\textless{}c\textgreater{}"
@@ -173,7 +173,7 @@ def test_latex_sets_any_label_as_it_is():
     head = escaped.replace(r"x\_1", "x 1")  # heads have no underscores
     assert text.splitlines() == [
         "% Written by isogloss; booktabs. a% b", r"\begin{tabular}{lr}", r"\toprule", rf"{head} & n \\", r"\midrule",
-        rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r" & 3.000 \\", r"\bottomrule", r"\end{tabular}",
+        rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r"-1 & $-$3.000 \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_a_report_takes_neither_pandas_nor_matplotlib(made):
     code = (
         "import sys, pathlib\n"
         "for name in ('pandas', 'matplotlib', 'statsmodels', 'pyarrow', 'datasets'): sys.modules[name] = None\n"
-        "from isogloss.report.report import report\n"
+        "from isogloss.reports.report import report\n"
         f"print(report([pathlib.Path({str(made)!r})], pathlib.Path({str(made / 'other.html')!r})))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -305,8 +305,8 @@ def test_a_method_may_have_any_name(tmp_path):
 # What a process says of its own memory: what its parent is told of it includes the parent's own.
 MEASURED = """
 import json, pathlib, re, sys, time
-from isogloss.report.latex import latex
-from isogloss.report.report import report
+from isogloss.reports.latex import latex
+from isogloss.reports.report import report
 report([pathlib.Path(sys.argv[1])])
 status = pathlib.Path("/proc/self/status")
 most = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0

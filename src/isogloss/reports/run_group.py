@@ -15,7 +15,7 @@ from isogloss.analysis.significance import against
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import Language
-from isogloss.report.compare import together, unlike
+from isogloss.reports.compare import together, unlike
 from isogloss.stats import aggregate
 from isogloss.store import RunRecord
 

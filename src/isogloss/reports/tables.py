@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from isogloss.analysis.format import estimate
-from isogloss.report.run_group import RunGroup
+from isogloss.reports.run_group import RunGroup
 from isogloss.stats import aggregate
 
 MEASURES = {
