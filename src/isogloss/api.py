@@ -95,9 +95,9 @@ def run(
         spec: a spec, its keys and values, a YAML file, or the name of a preset.
         out: the run directory; None: `runs/NAME`.
         data: examples by split and language, as in `{"train": {"en": frame}, "test": {"en": frame, "sw": frame}}`:
-            frames of polars or pandas, `datasets.Dataset`s or lists of dictionaries, with the columns `text` (and
+            frames of polars or pandas, sets of `datasets` or lists of dictionaries, with the columns `text` (and
             `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
-            `answers`. The spec's task is then `custom` and needs no card, or the data set whose files these could be.
+            `answers`. The spec's task is then `custom`, and needs no card.
         executor: what carries out the jobs, by name.
 
     Raises:

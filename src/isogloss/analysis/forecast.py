@@ -36,7 +36,7 @@ from isogloss.charts.chart import Chart
 from isogloss.data.parallel_text import read_parallel
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.runtime.seeding import derive
 from isogloss.stats.jackknife import MISS, forecast, left_out
 
@@ -191,7 +191,7 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     scores = target_scores(opened_run, options)
     languages = [language for language in data.languages() if language != source]
     parallel = read_parallel(data, source, languages, options.sentences)
-    with err.status(f"forecast: {len(languages)} languages"):
+    with activity(f"forecast: {len(languages)} languages"):
         table, notes = coordinates(opened_run, languages, parallel)
         check = checks(table, scores)
     made, error = forecasts(table, scores), errors(check)

@@ -29,7 +29,7 @@ from isogloss.analysis.analysis import (
 from isogloss.charts.chart import Chart
 from isogloss.charts.states import by_depth
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.stats.intervals import summarised
 from isogloss.stats.similarity import cosines, isotropy, linear_cka, retrieval
 from isogloss.training.monitor import parallel_states
@@ -95,11 +95,11 @@ def _charts(results: Results) -> dict[str, Chart]:
 def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     parallel = parallel_sentences(opened_run, options)
     rows, chosen = [], cells(opened_run, options)
-    with err.status("representation: before training") as status:
+    with activity("representation: before training") as say:
         memory = parallel_states(parallel, opened_run.backbone)
         before = list(measures(memory.before, memory.languages))
         for number, (cell, stored) in enumerate(chosen, start=1):
-            status.update(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            say(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
             states = opened_run.trace(opened_run.stack(cell, stored), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [

@@ -69,7 +69,7 @@ class Model:
                 does not depend on it.
 
         Returns:
-            In the order of the texts: the text, `label` (of tagging `labels`, of questions `answer`) and `score`.
+            A dictionary for each text, with the text, `label` (of tagging `labels`, of questions `answer`) and `score`.
 
         Raises:
             IsoglossError: a text is empty or has not the parts that the data set's examples have.

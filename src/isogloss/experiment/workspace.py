@@ -17,7 +17,7 @@ from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.provenance import common_facts, surroundings, verbalizer_facts
 from isogloss.experiment.restore import verbalizer_of
 from isogloss.preprocessing.features import Features
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.spec import Spec
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.task import Task
@@ -57,7 +57,7 @@ class Workspace:
         words = any(cell.settings.head == "verbalizer" for cell in wanted)
         if words and data.dataset.card.kind != "classification":
             raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
-        with err.status("loading the backbone"):
+        with activity("loading the backbone"):
             backbone = load(
                 spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
                 checkpointing=spec.gradient_checkpointing,

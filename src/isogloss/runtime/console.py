@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -70,6 +70,20 @@ class ProgressDisplay:
         parts += [f"{left} left"] if left else []
         err.print("  ".join(parts), markup=False, soft_wrap=True)
         self.last_line = now
+
+
+@contextmanager
+def activity(text: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what is going on while the block runs; elsewhere nothing, not even a notebook's widget.
+
+    Yields:
+        What says something else from then on.
+    """
+    if not err.is_terminal:
+        yield lambda _: None
+        return
+    with err.status(text) as status:
+        yield status.update
 
 
 @contextmanager

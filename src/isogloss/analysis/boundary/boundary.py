@@ -16,7 +16,7 @@ from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.store import StoredCell
 
 
@@ -37,11 +37,11 @@ def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[
 def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     chosen = linear_cells(opened_run, options)
     rows, shown = [], {}
-    with err.status("boundary: reading the examples") as status:
+    with activity("boundary: reading the examples") as say:
         head_states = HeadStates(opened_run, options.examples)
         projection = Projection.of(opened_run, [cell.label for cell, _ in chosen], head_states.parts, head_states.gold)
         for number, (cell, stored) in enumerate(chosen, start=1):
-            status.update(f"boundary: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            say(f"boundary: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
             stack = opened_run.stack(cell, stored)
             states = head_states.states(stack)
             common = {"method": cell.label, "seed": cell.seed}

@@ -29,7 +29,7 @@ from isogloss.charts.covariates import against
 from isogloss.charts.style import short_codes
 from isogloss.data.parallel_text import read_parallel
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.stats.correlation import OF, spearman
 from isogloss.stats.intervals import CONFIDENCE, holm
 
@@ -138,7 +138,7 @@ def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     source, targets = opened_run.data.source, [test.language for test in opened_run.data.tests[1:]]
     data = parallel_data(opened_run, options)
     parallel = None if data is None else read_parallel(data, source, targets, options.sentences)
-    with err.status("distance"):
+    with activity("distance"):
         table, notes = coordinates(opened_run, targets, parallel)
     scores = target_scores(opened_run, options)
     related = correlations(table, scores)

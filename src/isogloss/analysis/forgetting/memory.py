@@ -36,7 +36,7 @@ from isogloss.charts.states import by_depth
 from isogloss.data.parallel_text import Parallel
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.runtime.seeding import derive
 from isogloss.stats.intervals import CONFIDENCE
 from isogloss.store import StoredCell
@@ -181,10 +181,10 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     parallel = parallel_sentences(opened_run, options)
     parts = []
     chosen = cells(opened_run, options)
-    with err.status("forgetting: before training") as status:
+    with activity("forgetting: before training") as say:
         reference = PretrainedReference(opened_run, parallel)
         for number, (cell, stored) in enumerate(chosen, start=1):
-            status.update(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            say(f"forgetting: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
             parts.append(reference.compare(cell, stored))
     every = pl.concat(parts)
     targets = every.filter(pl.col("language") != str(opened_run.data.source))

@@ -22,7 +22,7 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.optim.weight_places import INSIDE
-from isogloss.runtime.console import err
+from isogloss.runtime.console import activity
 from isogloss.stats.intervals import summarised
 from isogloss.store import StoredCell, safe_name
 
@@ -126,9 +126,9 @@ def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     if not chosen:
         raise IsoglossError("no method of this run tunes the backbone itself")
     scores, moved = [], []
-    with err.status("") as status:
+    with activity("") as say:
         for number, (cell, stored) in enumerate(chosen, start=1):
-            status.update(f"importance: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
+            say(f"importance: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
             scored, distance = importance(opened_run, cell, stored, examples=options.examples)
             scores.append(scored)
             moved.append(distance)
