@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "isogloss"
 WIDE, HIGH, BETWEEN, LAYER = 190, 44, 26, 78
 NOTES = {
-    "api": "what Python imports", "cli": "the command line", "report": "one page", "executors": "where jobs run",
+    "api": "what Python imports", "cli": "the command line", "reports": "one page", "executors": "where jobs run",
     "analysis": "where the gap comes from", "experiment": "from spec to directory", "charts": "tables in, charts out",
     "training": "K runs at once", "methods": "one file a method", "stats": "tables in, numbers out",
     "optim": "weights by place", "tasks": "kinds, heads, metrics", "store": "the run directory",
