@@ -21,6 +21,7 @@ from isogloss.runtime.files import atomic_file
 from isogloss.training.train_state import TrainState
 
 VERSION = 3
+FACTS = "lane"  # what the file calls them, as ever: a training goes on with another version of isogloss
 
 
 class Checkpoints:
@@ -61,7 +62,7 @@ class Checkpoints:
                 save_file(
                     _tensors(train_state),
                     temporary,
-                    metadata={"train_state": json.dumps(_facts(train_state, fingerprint))},
+                    metadata={FACTS: json.dumps(_facts(train_state, fingerprint))},
                 )
         self.last = time.monotonic()
 
@@ -85,8 +86,8 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
 
 def _load(train_state: TrainState, file: Path, fingerprint: str) -> None:
     with safe_open(file, framework="pt") as stored:
-        facts = json.loads(stored.metadata()["train_state"])
-        if facts["version"] != VERSION or facts["fingerprint"] != fingerprint:
+        facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
+        if facts.get("version") != VERSION or facts["fingerprint"] != fingerprint:
             return
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
     train_state.run.load_state(_under("run.", tensors))
