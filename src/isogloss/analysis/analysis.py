@@ -158,7 +158,6 @@ def scores_by_language(opened_run: OpenedRun, options: AnalysisOptions) -> pl.Da
     labels = dict.fromkeys(cell.label for cell, _ in opened_run.cells)
     order = {label: number for number, label in enumerate(labels)}
     test = wanted(opened_run.stored.table("scores"), options).filter(split="test", metric=opened_run.metric)
-    assert opened_run.spec.source is not None  # specs are stored as resolved
     return by_language(test.sort(pl.col("method").replace_strict(order)), opened_run.spec.source)
 
 
@@ -177,7 +176,6 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
     """
     scores = scores_by_language(opened_run, options)
     methods = scores["method"].unique(maintain_order=True).to_list()
-    assert opened_run.spec.source is not None  # specs are stored as resolved
     return Results(
         methods, opened_run.metric, opened_run.spec.source, options.reference or methods[0], scores,
         dict.fromkeys(methods, opened_run.spec.name), tables,
@@ -187,7 +185,6 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
     """The answers in a run directory; neither data nor models are loaded."""
     spec, chosen = opened_run.spec, cells(opened_run, options)
-    assert spec.source is not None  # specs are stored as resolved
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
         wanted(opened_run.stored.table("predictions"), options), [(cell.label, cell.seed) for cell, _ in chosen],

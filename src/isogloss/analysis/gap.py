@@ -96,7 +96,6 @@ def _bounds(mean: Estimate, measure: str) -> dict[str, float | int | str | None]
 
 
 def _gap(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
-    assert opened_run.spec.source is not None  # specs are stored as resolved
     scores = wanted(opened_run.stored.table("scores"), options)
     order = {label: number for number, label in enumerate(dict.fromkeys(cell.label for cell, _ in opened_run.cells))}
     every = gaps(scores, opened_run.spec.source, opened_run.metric).sort(pl.col("method").replace_strict(order), "seed")

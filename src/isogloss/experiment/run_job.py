@@ -194,7 +194,7 @@ def _scored(
     observer.phase(f"{job.title}: scoring {len(job.languages)} more languages")
     test = workspace.encoded(cell).languages(job.languages)
     cut = _report_cut(job, workspace, cell, test.features)
-    stack = restore(workspace.backbone, record, tensors, workspace.verbalizer)
+    stack = restore(workspace.backbone, record, dict(tensors), workspace.verbalizer)
     advance = _advancer(test.features, cell, observer)
     (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
     predictions, scores = _tables(workspace, cell, test, predicted)

@@ -98,7 +98,6 @@ def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[Ru
     names = _names(opened_runs)
     alike: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
     for name, opened_run in zip(names, opened_runs, strict=True):
-        assert opened_run.spec.source is not None  # specs are stored as resolved
         key = opened_run.stored.table("scores")["task"][0], opened_run.metric, opened_run.spec.source
         alike.setdefault(key, {})[name] = opened_run
     groups = [_run_group(*key, of_group, reference, several=len(folders) > 1) for key, of_group in alike.items()]
