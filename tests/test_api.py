@@ -3,12 +3,14 @@
 import json
 
 import datasets
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import isogloss
 from isogloss.errors import IsoglossError
+from isogloss.experiment.frames import stored_frames
 from models import LABELS, checkpoint, sib200
 
 METHODS = {"linear-probe": {"epochs": 2}, "deep-prompt": {"epochs": 1, "length": [2, 4]}}
@@ -219,3 +221,20 @@ def test_examples_that_cannot_be_are_refused_in_one_line(custom, tmp_path, data,
 def test_examples_go_with_no_other_data(spec, tmp_path):
     with pytest.raises(IsoglossError, match="expected `task: custom`"):
         isogloss.run(spec, tmp_path / "run", data=by_split(list))
+
+
+def test_a_label_that_stands_for_none_is_no_label(custom, tmp_path):
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS[:2])})
+    unlabelled = datasets.Dataset.from_list([{"text": "the cat", "label": -1}], features=features)
+    with pytest.raises(
+        IsoglossError, match=r"data\['train'\]\['eng-Latn'\] row 1: label is -1; expected a number from 0"
+    ):
+        isogloss.run(custom, tmp_path / "run", data={"train": {"en": unlabelled}})
+
+
+def test_answers_in_a_frame_of_pandas_are_read(custom):
+    answers = {"text": np.array(["a mat"], dtype=object), "answer_start": np.array([15], dtype=np.int32)}
+    frame = pandas_frame([{"question": "where", "context": "the cat sat on a mat", "answers": answers, "id": "1"}])
+    spec = stored_frames(custom, {"train": {"en": frame}})
+    (article,) = json.loads((spec.data.path / "eng-Latn" / "train.json").read_text())["data"]
+    assert article["paragraphs"][0]["qas"][0]["answers"] == [{"text": "a mat", "answer_start": 15}]

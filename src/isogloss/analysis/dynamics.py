@@ -149,7 +149,6 @@ def _charts(results: Results) -> dict[str, Chart]:
 def _dynamics(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     history = wanted(opened_run.stored.table("history"), options)
     source = opened_run.spec.source
-    assert source is not None  # specs are stored as resolved
     curve = gap_curve(history, source)
     if not len(curve):
         raise IsoglossError("nothing was looked at in training; `dynamics: {}` in the spec does so")
