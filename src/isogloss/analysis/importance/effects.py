@@ -72,8 +72,8 @@ def importance(
                 "relative": float(difference.norm() / before.norm()), "fisher": information[layer, weights],
             }
         )  # fmt: skip
-    made = pl.concat([table.select(list(SCHEMA)).cast(SCHEMA) for table in tables])
-    return made, pl.DataFrame(rows, schema=MOVED)
+    measured = pl.concat([table.select(list(SCHEMA)).cast(SCHEMA) for table in tables])
+    return measured, pl.DataFrame(rows, schema=MOVED)
 
 
 def effects(scores: pl.DataFrame, source: str) -> pl.DataFrame:
