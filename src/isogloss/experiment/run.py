@@ -84,5 +84,5 @@ def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
         if stored_cell is None:
             continue
         if languages := tuple(code for code in workspace.data.test_data if code not in stored_cell.record.test_data):
-            work = cost.scoring(workspace, cell)
+            work = cost.one_pass(workspace.encoded(cell).languages(languages).features, cell)
             yield job(cell, work=work, trained=(stored_cell.record, stored_cell.weights()), languages=languages)
