@@ -1,14 +1,18 @@
 """What can be done from Python, on a small random model."""
 
 import json
+import shutil
 
 import datasets
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import isogloss
 from isogloss.errors import IsoglossError
+from isogloss.experiment.frames import stored_frames
+from isogloss.runtime.cache import frames_folder
 from models import LABELS, checkpoint, sib200
 
 METHODS = {"linear-probe": {"epochs": 2}, "deep-prompt": {"epochs": 1, "length": [2, 4]}}
@@ -156,13 +160,22 @@ def custom(home):
 def test_frames_and_lists_of_whatever_kind_give_the_same_run(custom, tmp_path):
     shapes = {"list": list, "polars": pl.DataFrame, "pandas": pandas_frame, "datasets": with_class_labels}
     runs = {name: isogloss.run(custom, tmp_path / name, data=by_split(shape)) for name, shape in shapes.items()}
-    for name, run in runs.items():
-        assert_frame_equal(run.scores, runs["list"].scores), name
-        assert_frame_equal(run.predictions, runs["list"].predictions), name
+    for run in runs.values():
+        assert_frame_equal(run.scores, runs["list"].scores)
+        assert_frame_equal(run.predictions, runs["list"].predictions)
     assert set(runs["list"].scores["language"]) == {"eng-Latn", "swh-Latn"}
     answers = runs["list"].load().predict(["the cat"], "sw")
     assert answers[0]["label"] in LABELS[:2]
     assert isogloss.run(custom, tmp_path / "list", data=by_split(list)).path == tmp_path / "list"  # nothing to train
+
+
+def test_examples_that_are_gone_from_the_cache_are_asked_for_again(custom, tmp_path):
+    run = isogloss.run(custom, tmp_path / "run", data=by_split(list))
+    shutil.rmtree(frames_folder())
+    with pytest.raises(IsoglossError, match="given from Python are no longer in .*; give them again$"):
+        isogloss.analyze(run.path, "tokenization")
+    isogloss.run(custom, tmp_path / "run", data=by_split(list))
+    assert set(isogloss.analyze(run.path, "gap")) == {"gap"}
 
 
 def test_words_with_tags_and_questions_are_told_by_their_columns(home, tmp_path):
@@ -219,3 +232,20 @@ def test_examples_that_cannot_be_are_refused_in_one_line(custom, tmp_path, data,
 def test_examples_go_with_no_other_data(spec, tmp_path):
     with pytest.raises(IsoglossError, match="expected `task: custom`"):
         isogloss.run(spec, tmp_path / "run", data=by_split(list))
+
+
+def test_a_label_that_stands_for_none_is_no_label(custom, tmp_path):
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS[:2])})
+    unlabelled = datasets.Dataset.from_list([{"text": "the cat", "label": -1}], features=features)
+    with pytest.raises(
+        IsoglossError, match=r"data\['train'\]\['eng-Latn'\] row 1: label is -1; expected a number from 0"
+    ):
+        isogloss.run(custom, tmp_path / "run", data={"train": {"en": unlabelled}})
+
+
+def test_answers_in_a_frame_of_pandas_are_read(custom):
+    answers = {"text": np.array(["a mat"], dtype=object), "answer_start": np.array([15], dtype=np.int32)}
+    frame = pandas_frame([{"question": "where", "context": "the cat sat on a mat", "answers": answers, "id": "1"}])
+    spec = stored_frames(custom, {"train": {"en": frame}})
+    (article,) = json.loads((spec.data.path / "eng-Latn" / "train.json").read_text())["data"]
+    assert article["paragraphs"][0]["qas"][0]["answers"] == [{"text": "a mat", "answer_start": 15}]

@@ -1,14 +1,28 @@
 """The run directory, without any training."""
 
+import pickle
 import shutil
 
 import polars as pl
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 from isogloss.errors import IsoglossError
 from isogloss.reports.score_table import score_tables
-from isogloss.store import HISTORY, PREDICTIONS, SCORES, FinishedCell, RunRecord, Store, in_order, rows, safe_name
+from isogloss.store import (
+    HISTORY,
+    PREDICTIONS,
+    SCORES,
+    FinishedCell,
+    RunRecord,
+    Store,
+    StoredWeights,
+    in_order,
+    rows,
+    safe_name,
+)
 from synthetic import RECORD, resolved
 
 COMMON = {"backbone": "b", "task": "t", "source": "eng-Latn"}
@@ -189,3 +203,17 @@ def test_languages_cannot_be_added_to_a_cell_that_is_gone(stored):
     shutil.rmtree(cell.folder)
     with pytest.raises(IsoglossError, match="is gone"):
         stored.put(FinishedCell(cell.record, None, {}))
+
+
+def test_stored_weights_are_read_when_they_are_asked_for_and_sent_as_tensors(tmp_path):
+    save_file({"part.prompt": torch.ones(2), "head.bias": torch.zeros(3)}, tmp_path / "weights.safetensors")
+    weights = StoredWeights(tmp_path / "weights.safetensors")
+    assert set(weights) == {"part.prompt", "head.bias"}
+    assert len(weights) == 2
+    assert "head.weight" not in weights
+    sent = pickle.loads(pickle.dumps(weights))  # noqa: S301 - our own
+    (tmp_path / "weights.safetensors").unlink()
+    assert type(sent) is dict
+    assert torch.equal(sent["part.prompt"], torch.ones(2))
+    with pytest.raises(FileNotFoundError):
+        weights["part.prompt"]

@@ -23,7 +23,7 @@ from isogloss.reports.score_table import ScoreTable
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
-Path_ = str | PathLike[str]
+AnyPath = str | PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Results:
         """Test scores of every language and method, and the gap below; shows in a notebook, and `print` prints it."""
         return ScoreTable(self.store)
 
-    def report(self, out: Path_ | None = None, *, reference: str | None = None) -> Path:
+    def report(self, out: AnyPath | None = None, *, reference: str | None = None) -> Path:
         """Write one HTML page that tells what came out. See `isogloss.report`."""
         return report(self.path, out=out, reference=reference)
 
@@ -83,8 +83,8 @@ class Results:
 
 
 def run(
-    spec: Spec | Mapping[str, Any] | Path_,
-    out: Path_ | None = None,
+    spec: Spec | Mapping[str, Any] | AnyPath,
+    out: AnyPath | None = None,
     *,
     data: Frames | None = None,
     executor: str = "serial",
@@ -110,7 +110,7 @@ def run(
     return Results(carry_out(checked, folder, find_executor(executor)))
 
 
-def open_run(folder: Path_) -> Results:
+def open_run(folder: AnyPath) -> Results:
     """The results in a run directory; nothing is trained.
 
     Raises:
@@ -119,7 +119,7 @@ def open_run(folder: Path_) -> Results:
     return Results(OpenedRun.of(Path(folder)).stored)
 
 
-def load(folder: Path_, method: str | None = None, seed: int | None = None) -> Model:
+def load(folder: AnyPath, method: str | None = None, seed: int | None = None) -> Model:
     """A trained model of a run directory, which stays in memory.
 
     Args:
@@ -134,11 +134,11 @@ def load(folder: Path_, method: str | None = None, seed: int | None = None) -> M
 
 
 def analyze(
-    folder: Path_,
+    folder: AnyPath,
     *names: str,
     methods: Sequence[str] = (),
     examples: int = 32,
-    parallel: Path_ | None = None,
+    parallel: AnyPath | None = None,
     sentences: int = 100,
     reference: str | None = None,
     show: Callable[[AnalysisOutcome], None] | None = None,
@@ -175,8 +175,8 @@ def analyze(
 
 
 def report(
-    folders: Path_ | Sequence[Path_],
-    out: Path_ | None = None,
+    folders: AnyPath | Sequence[AnyPath],
+    out: AnyPath | None = None,
     *,
     reference: str | None = None,
     show: Callable[[str], None] | None = None,
@@ -202,7 +202,7 @@ def report(
     return write_report([Path(folder) for folder in several], target, reference=reference, show=show)
 
 
-def _spec(spec: Spec | Mapping[str, Any] | Path_) -> Spec:
+def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
     if isinstance(spec, Spec):
         return spec
     if isinstance(spec, Mapping):

@@ -11,16 +11,17 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from isogloss.errors import IsoglossError
@@ -77,7 +78,9 @@ class RunRecord(BaseModel):
             name, _, variant = raw["method"].partition("[")
             settings = (raw.get("facts") or {}).get("settings") or {}
             keys = re.findall(r"(?:^|,)(\w+)=", variant)
-            raw = {**raw, "name": name, "variant": {key: settings.get(key) for key in keys}}
+            values = {key: settings.get(key) for key in keys}
+            whole = label_of(name, values.items()) == raw["method"]
+            raw = {**raw, "name": name if whole else raw["method"], "variant": values if whole else {}}
         return raw
 
 
@@ -102,6 +105,35 @@ class FinishedCell:
     tables: Mapping[str, pl.DataFrame]
 
 
+class StoredWeights(Mapping[str, Tensor]):
+    """Tensors by name, each read when it is asked for: many cells can wait for their turn, and none is in memory.
+
+    Where they are sent to another process, they go as tensors.
+
+    Args:
+        file: a safetensors file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __getitem__(self, name: str) -> Tensor:
+        with safe_open(self.file, framework="pt") as tensors:
+            if name not in tensors.keys():  # noqa: SIM118 - it is no dict
+                raise KeyError(name)
+            return cast("Tensor", tensors.get_tensor(name))
+
+    def __iter__(self) -> Iterator[str]:
+        with safe_open(self.file, framework="pt") as tensors:
+            return iter(list(tensors.keys()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
 @dataclass(frozen=True)
 class StoredCell:
     """A cell in a run directory."""
@@ -114,9 +146,9 @@ class StoredCell:
         """Method label and seed."""
         return self.record.method, self.record.seed
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> StoredWeights:
         """The stored tensors by name."""
-        return load_file(self.folder / "weights.safetensors")
+        return StoredWeights(self.folder / "weights.safetensors")
 
     def table(self, name: str) -> pl.DataFrame:
         """This cell's rows of a table, without those of languages whose scoring was cut off."""

@@ -61,9 +61,8 @@ def test_only_what_a_head_stands_on_stays(found, opened_run):
 def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
     """The mean state of each sentence's tokens, sentence by sentence, without any stream or memory."""
     table = found.tables["representation"].filter(method="fine-tuning", seed=1)
-    stack = opened_run.stack(
-        *next(pair for pair in opened_run.cells if pair[0].label == "fine-tuning" and pair[0].seed == 1)
-    )
+    stored = next(stored for cell, stored in opened_run.cells if cell.key == ("fine-tuning", 1))
+    stack = opened_run.stack(stored)
     tests = {str(test.language): test.table["text"][:SENTENCES].to_list() for test in opened_run.data.tests}
     for model, when in ((stack.backbone, "after"), (opened_run.backbone, "before")):
         states = {}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isogloss.data import split_slices as carving
+from isogloss.data import split_slices
 from isogloss.data.dataset import open_data
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
@@ -14,17 +14,17 @@ from models import sib200
 @given(st.integers(0, 500), st.integers(0, 100))
 def test_two_parts_make_the_whole(count, percent):
     rows = list(range(count))
-    assert carving.part(f"dev[:{percent}%]", rows) + carving.part(f"dev[{percent}%:]", rows) == rows
-    assert carving.part("dev", rows) == carving.part("dev[:]", rows) == rows
+    assert split_slices.part(f"dev[:{percent}%]", rows) + split_slices.part(f"dev[{percent}%:]", rows) == rows
+    assert split_slices.part("dev", rows) == split_slices.part("dev[:]", rows) == rows
 
 
 def test_numbers_are_rows():
-    assert carving.part("dev[1:3]", list("abcde")) == ["b", "c"]
-    assert carving.part("dev[3:]", list("abcde")) == ["d", "e"]
-    assert carving.name("dev_2k[:10%]") == "dev_2k"
+    assert split_slices.part("dev[1:3]", list("abcde")) == ["b", "c"]
+    assert split_slices.part("dev[3:]", list("abcde")) == ["d", "e"]
+    assert split_slices.name("dev_2k[:10%]") == "dev_2k"
     for wrong in ("dev[", "dev[1]", "dev[a:b]", "[:1]"):
         with pytest.raises(ValueError, match="no split or part"):
-            carving.check(wrong)
+            split_slices.check(wrong)
 
 
 def test_a_data_set_without_training_data_trains_on_a_part_of_dev(tmp_path):

@@ -81,10 +81,10 @@ def test_the_budget_of_a_pass_changes_no_gradient(both, name):
         own = model.copy() if name == "fine-tuning" else model
         settings = {"backbone_dropout": 0.0} if name == "fine-tuning" else {"length": 3}
         made = stack(own, name, batch_size=16, dropout=0.1, **settings)
-        own_lane = train_state(made.runs[0], features)
-        own_lane.update = lambda _: None
-        assert update(made, [own_lane], Inputs(made, [own_lane], 4096), budget) > 0
-        return [parameter.grad for parameter in made.runs[0].parameters()], own_lane.history[0]["loss"]
+        state = train_state(made.runs[0], features)
+        state.update = lambda _: None
+        assert update(made, [state], Inputs(made, [state], 4096), budget) > 0
+        return [parameter.grad for parameter in made.runs[0].parameters()], state.history[0]["loss"]
 
     (whole, loss), (cut, same) = gradients(4096), gradients(20)
     assert loss == pytest.approx(same, rel=1e-5)

@@ -1,10 +1,13 @@
 """Jobs are plain data: carried out in another process, from their bytes alone, they give what they give here."""
 
+import errno
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 
 import polars as pl
 import pytest
@@ -108,12 +111,45 @@ def test_a_job_that_fails_leaves_the_others_finished(home, tmp_path):
 
 def test_a_job_whose_facts_do_not_hold_where_it_is_carried_out_is_refused(home):
     executor = Elsewhere()
-    executor.carry_out = lambda jobs, _: executor.sent.extend(jobs) or iter(())
+    executor.carry_out = lambda jobs, _: executor.sent.extend(jobs) or (outcome for outcome in ())
     run(spec(home), home / "empty", executor)
     (facts, *others), job = executor.sent[0].facts, executor.sent[0]
     changed = replace(job, facts=({**facts, "train": "0" * 64}, *others))
     with pytest.raises(IsoglossError, match=r"^linear-probe · seeds 0, 1 would be made differently here: train: 000"):
         list(run_job(changed))
+
+
+class Stopped(Serial):
+    """Serial, but asked to stop after so many cells; says when it was closed."""
+
+    def __init__(self, cells):
+        self.cells, self.closed = cells, False
+
+    def carry_out(self, jobs, workspace):
+        try:
+            yield from islice(super().carry_out(jobs, workspace), self.cells)
+            raise KeyboardInterrupt
+        finally:
+            self.closed = True
+
+
+def test_what_is_finished_when_a_run_is_stopped_is_in_the_tables(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("isogloss.experiment.run.GATHERING", -1)  # not one table in between
+    with pytest.raises(KeyboardInterrupt):
+        run(spec(home), tmp_path / "run", Stopped(2))
+    assert set(api.open_run(tmp_path / "run").scores["method"]) == {"linear-probe"}
+
+
+def test_an_executor_is_closed_at_once_where_a_cell_cannot_be_stored(home, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("isogloss.store.Store.put", full)
+    executor, handler = Stopped(2), signal.getsignal(signal.SIGINT)
+    with pytest.raises(OSError, match="No space left"):
+        run(spec(home), tmp_path / "run", executor)
+    assert executor.closed
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_executors_are_found_by_listing():

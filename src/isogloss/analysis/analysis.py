@@ -120,8 +120,8 @@ def titled(titles: Mapping[str, str]) -> Callable[[Results], dict[str, pl.DataFr
     """The tables of a section where they are shown as they are: what stands over each, by its title."""
 
     def tables(results: Results) -> dict[str, pl.DataFrame]:
-        there = {words: results.table(title) for title, words in titles.items()}
-        return {words: table for words, table in there.items() if table is not None}
+        tables_by_words = {words: results.table(title) for title, words in titles.items()}
+        return {words: table for words, table in tables_by_words.items() if table is not None}
 
     return tables
 

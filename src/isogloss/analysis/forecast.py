@@ -96,13 +96,13 @@ def forecasts(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     parts = []
     for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
         known, asked = _predictors(learnt), _predictors(others)
-        made = forecast(known, learnt["score"].to_numpy(), asked)
+        predicted = forecast(known, learnt["score"].to_numpy(), asked)
         least, most = (np.where(np.isfinite(known), known, sign * np.inf) for sign in (1, -1))
         beyond = (asked < least.min(axis=0)) | (asked > most.max(axis=0))
         parts.append(
             others.select(
-                pl.lit(method).alias("method"), "language", pl.Series("expected", made.expected),
-                pl.Series("low", made.low), pl.Series("high", made.high),
+                pl.lit(method).alias("method"), "language", pl.Series("expected", predicted.expected),
+                pl.Series("low", predicted.low), pl.Series("high", predicted.high),
                 pl.Series("outside", beyond.sum(axis=1).astype(np.int64)),
             )
         )  # fmt: skip
@@ -122,11 +122,11 @@ def checks(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     parts = []
     for (method,), learnt in learnt_from(table, scores).group_by(["method"], maintain_order=True):
         score = learnt["score"].to_numpy()
-        made = left_out(_predictors(learnt), score)
+        predicted = left_out(_predictors(learnt), score)
         parts.append(
             learnt.select(
-                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", made.expected),
-                pl.Series("low", made.low), pl.Series("high", made.high),
+                pl.lit(method).alias("method"), "language", "score", pl.Series("expected", predicted.expected),
+                pl.Series("low", predicted.low), pl.Series("high", predicted.high),
                 pl.Series("baseline", (score.sum() - score) / (len(score) - 1)),
             )
         )  # fmt: skip
@@ -177,10 +177,10 @@ def _predictors(languages: pl.DataFrame) -> Float[np.ndarray, "n predictors"]:
 
 
 def _charts(results: Results) -> dict[str, Chart]:
-    made, checked = results.table("forecast"), results.table("forecast-check")
+    expected, checked = results.table("forecast"), results.table("forecast-check")
     charts = {} if checked is None else {"forecast": drawn.check(checked, results.methods)}
-    if made is not None or checked is not None:
-        charts["forecast-languages"] = drawn.languages(made, checked, results.methods, metric=results.metric)
+    if expected is not None or checked is not None:
+        charts["forecast-languages"] = drawn.languages(expected, checked, results.methods, metric=results.metric)
     return charts
 
 
@@ -194,13 +194,13 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     with activity(f"forecast: {len(languages)} languages"):
         table, notes = coordinates(opened_run, languages, parallel)
         check = checks(table, scores)
-    made, error = forecasts(table, scores), errors(check)
+    expected, error = forecasts(table, scores), errors(check)
     shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
-    if len(made):
-        shown.append(_expected(made))
+    if len(expected):
+        shown.append(_expected(expected))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
-    return AnalysisResult({"forecast": made, "forecast-check": check, "forecast-error": error}, shown)
+    return AnalysisResult({"forecast": expected, "forecast-check": check, "forecast-error": error}, shown)
 
 
 def _trusted(error: pl.DataFrame) -> Table:
@@ -222,17 +222,17 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(made: pl.DataFrame) -> Table:
-    methods = made["method"].unique(maintain_order=True).to_list()
+def _expected(table: pl.DataFrame) -> Table:
+    methods = table["method"].unique(maintain_order=True).to_list()
     order: Sequence[str] = (
-        made.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
+        table.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
     )
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
         title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
     shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
     for code in order[:SHOWN]:
-        rows = {row["method"]: row for row in made.filter(pl.col("language") == code).iter_rows(named=True)}
+        rows = {row["method"]: row for row in table.filter(pl.col("language") == code).iter_rows(named=True)}
         beyond = max(row["outside"] for row in rows.values())
         shown.add_row(
             f"{code} (unlike any scored: {beyond} of {len(PREDICTORS)})" if beyond else code,

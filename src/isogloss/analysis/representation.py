@@ -100,7 +100,7 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
         before = list(measures(memory.before, memory.languages))
         for number, (cell, stored) in enumerate(chosen, start=1):
             say(f"representation: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            states = opened_run.trace(opened_run.stack(cell, stored), memory)
+            states = opened_run.trace(opened_run.stack(stored), memory)
             after = before if states is memory.before else list(measures(states, memory.languages))
             rows += [
                 (cell.label, cell.seed, depth, language, measure, then, now, len(parallel))

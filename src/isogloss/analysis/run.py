@@ -89,10 +89,10 @@ def keep(stored: Store, name: str, result: AnalysisResult) -> None:
         name: of the analysis.
         result: its tables and charts.
     """
-    folder, made = stored.path / FOLDER, kept(stored)
+    folder, entries = stored.path / FOLDER, kept(stored)
     folder.mkdir(exist_ok=True)
-    for title in [title for title, (other, _) in made.items() if other == name]:
-        del made[title]
+    for title in [title for title, (other, _) in entries.items() if other == name]:
+        del entries[title]
         for kind in ("parquet", *export.KINDS):
             (folder / f"{title}.{kind}").unlink(missing_ok=True)
     for title, table in result.tables.items():
@@ -100,16 +100,16 @@ def keep(stored: Store, name: str, result: AnalysisResult) -> None:
             table.write_parquet(file)
     for title, chart in result.charts.items():
         export.save(chart, folder / title)
-    made |= dict.fromkeys([*result.tables, *result.charts], (name, fingerprint(stored)))
+    entries |= dict.fromkeys([*result.tables, *result.charts], (name, fingerprint(stored)))
     with atomic_file(folder / MADE) as file:
-        file.write_text(json.dumps(made, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def kept(stored: Store) -> dict[str, tuple[str, str]]:
     """The tables and figures that lie in a run directory: the analysis of each, and the fingerprint of its scores."""
     file = stored.path / FOLDER / MADE
-    made = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return {title: (name, scores) for title, (name, scores) in made.items()}
+    entries = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {title: (name, scores) for title, (name, scores) in entries.items()}
 
 
 def fingerprint(stored: Store) -> str:

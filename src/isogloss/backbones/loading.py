@@ -21,8 +21,8 @@ from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
 
 EMBEDDED = {module.NAME: module for module in (e5, gemma)}
-# Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
 HEADED = ("ForMaskedLM", "ForCausalLM", "LMHeadModel")  # architectures with a head over the vocabulary
+# Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
 MEAN_POOLED = ("e5", "mpnet", "minilm")
 
 

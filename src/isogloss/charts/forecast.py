@@ -43,18 +43,20 @@ def check(table: pl.DataFrame, methods: Sequence[str]) -> Chart:
     )  # fmt: skip
 
 
-def languages(made: pl.DataFrame | None, checked: pl.DataFrame | None, methods: Sequence[str], *, metric: str) -> Chart:
+def languages(
+    forecasts: pl.DataFrame | None, checked: pl.DataFrame | None, methods: Sequence[str], *, metric: str
+) -> Chart:
     """Expected scores with intervals: of languages without labels, and, to judge it by, of those that were scored.
 
     Args:
-        made: `method language expected low high` of languages without labels.
+        forecasts: `method language expected low high` of languages without labels.
         checked: the same columns, and `score`, of languages that were scored.
         methods: labels in their order.
         metric: of the scores.
     """
     parts = [
         table.with_columns(pl.lit(kind).alias("kind"))
-        for table, kind in ((made, UNSCORED), (checked, SCORED))
+        for table, kind in ((forecasts, UNSCORED), (checked, SCORED))
         if table is not None
     ]
     table = pl.concat(parts, how="diagonal_relaxed")

@@ -21,6 +21,7 @@ from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
+from isogloss.runtime.cache import frames_folder
 
 __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
 
@@ -251,6 +252,10 @@ def _opened(
         origin = "is made from a package" if card.generator is not None else "is read from the hub alone"
         raise IsoglossError(f"{card.name} {origin}; leave data.path out")
     if path is not None and card.local is not None and not path.is_dir():
+        if path.parent == frames_folder():
+            raise IsoglossError(
+                f"the examples that were given from Python are no longer in {path.parent}; give them again"
+            )
         raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
     aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
     return DataSet(aliased, path, limits or {}, splits or {}, trainer)

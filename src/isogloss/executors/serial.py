@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from isogloss.errors import IsoglossError
 from isogloss.experiment.job import FailedJob, Job, JobObserver
@@ -18,7 +18,7 @@ class Serial:
 
     name = "serial"
 
-    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Iterator[FinishedCell | FailedJob]:
+    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
         """Each job to its end before the next begins; what fails lets the others go on."""
         with watching(sum(job.cost for job in jobs)) as display, stop_requests() as stopping:
             for job in jobs:

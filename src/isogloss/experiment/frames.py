@@ -18,7 +18,7 @@ from isogloss.data.card_draft import label_facts
 from isogloss.data.cards import CUSTOM, SPLITS
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import Language
-from isogloss.runtime.cache import cache_folder
+from isogloss.runtime.cache import frames_folder
 from isogloss.runtime.files import atomic_folder
 from isogloss.spec import Spec
 
@@ -53,7 +53,7 @@ def stored_frames(spec: Spec, frames: Frames) -> Spec:
     for (split, code), part in rows.items():
         _check(part, kind, f"data[{split!r}][{code!r}]")
     digest = hashlib.sha256(json.dumps([[*key, part] for key, part in sorted(rows.items())]).encode()).hexdigest()
-    folder = cache_folder() / "frames" / digest[:32]
+    folder = frames_folder() / digest[:32]
     if not folder.is_dir():
         with atomic_folder(folder) as temporary:
             for (split, code), part in rows.items():
@@ -85,8 +85,8 @@ def _rows(frame: Any, where: str) -> Iterator[Row]:
         yield from ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
     elif hasattr(frame, "features"):  # datasets
         names = {name: _names(feature) for name, feature in frame.features.items()}
-        for row in frame:
-            yield {name: _named(value, names[name]) for name, value in row.items()}
+        for number, row in enumerate(frame, start=1):
+            yield {name: _named(value, names[name], f"{where} row {number}: {name}") for name, value in row.items()}
     elif isinstance(frame, Sequence) and all(isinstance(row, Mapping) for row in frame):
         yield from map(dict, frame)
     else:
@@ -102,10 +102,14 @@ def _names(feature: Any) -> list[str] | None:
     return list(names) if names else None
 
 
-def _named(value: Any, names: list[str] | None) -> Any:
+def _named(value: Any, names: list[str] | None, where: str) -> Any:
     if names is None:
         return value
-    return [names[number] for number in value] if isinstance(value, list) else names[value]
+    if isinstance(value, list):
+        return [_named(number, names, where) for number in value]
+    if not isinstance(value, int) or not 0 <= value < len(names):  # -1 stands for an unknown label in many sets
+        raise IsoglossError(f"{where} is {value}; expected a number from 0 to {len(names) - 1}, of {', '.join(names)}")
+    return names[value]
 
 
 def _kind(rows: Mapping[tuple[str, str], list[Row]]) -> str:
@@ -158,7 +162,8 @@ def _answers(row: Row, where: str) -> dict[str, list[Any]]:
     """Texts and where they begin, as `datasets` has them; texts alone are looked up."""
     answers = row["answers"]
     if isinstance(answers, Mapping) and {"text", "answer_start"} <= answers.keys():
-        return {key: list(answers[key]) for key in ("text", "answer_start")}
+        starts = [int(start) for start in answers["answer_start"]]  # numpy's, in a frame of pandas
+        return {"text": [str(text) for text in answers["text"]], "answer_start": starts}
     if isinstance(answers, Iterable) and not isinstance(answers, str | Mapping):
         texts = [str(answer) for answer in answers]
         return {"text": texts, "answer_start": [max(0, str(row["passage"]).find(text)) for text in texts]}

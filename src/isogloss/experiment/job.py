@@ -5,7 +5,7 @@ A job is plain data that can be sent: `isogloss.experiment.run_job` needs nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -73,8 +73,10 @@ class Executor(Protocol):
 
     name: str
 
-    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Iterator[FinishedCell | FailedJob]:
+    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
         """Every cell as soon as it is finished, in any order, and every job that failed.
+
+        It is closed where the run ends before the jobs do: what must be given back stands in a `with` or `finally`.
 
         Args:
             jobs: of one experiment; none depends on another.

@@ -91,13 +91,13 @@ class OpenedRun:
         name: str = self.cells[0][1].record.facts["metrics"][0]
         return name
 
-    def verbalizer(self, cell: Cell, stored: StoredCell) -> Verbalizer | None:
+    def verbalizer(self, stored: StoredCell) -> Verbalizer | None:
         """The words that are a cell's classes, if any."""
         return verbalizer_of(self.backbone, stored.record.facts, stored.record.inputs)
 
-    def stack(self, cell: Cell, stored: StoredCell) -> Stack:
+    def stack(self, stored: StoredCell) -> Stack:
         """A cell as it was when its training had ended."""
-        return restore(self.backbone, stored.record, stored.weights(), self.verbalizer(cell, stored))
+        return restore(self.backbone, stored.record, stored.weights(), self.verbalizer(stored))
 
     def trace(self, stack: Stack, parallel: ParallelStates) -> Float[Tensor, "depths rows H"]:
         """The states of parallel sentences in a stack of one; where nothing but a head was trained, those of before."""
@@ -105,11 +105,11 @@ class OpenedRun:
         cut = fit(parallel.features, stack.room(run), self.backbone.tokenizer)
         return states_of(replace(parallel, features=cut), stack, run, budgets(self.backbone.device)[1])
 
-    def sample(self, cell: Cell, stored: StoredCell, parts: Sequence[Examples], examples: int) -> TestSet:
+    def sample(self, stored: StoredCell, parts: Sequence[Examples], examples: int) -> TestSet:
         """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
         wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
         taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
-        return EncodedData(self.data, self.task, self.backbone, self.verbalizer(cell, stored)).test_set(taken)
+        return EncodedData(self.data, self.task, self.backbone, self.verbalizer(stored)).test_set(taken)
 
     def scores(self, stack: Stack, cell: Cell, test: TestSet) -> pl.DataFrame:
         """Scores of a stack of one on a test set by language, in the first metric."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.errors import IsoglossError, unknown
-from isogloss.experiment.evaluate import predict
+from isogloss.experiment.evaluate import Predicted, predict
 from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
 from isogloss.languages.language import Language
 from isogloss.preprocessing.features import Features
@@ -77,16 +77,19 @@ class Model:
         code = None if language is None else str(Language.parse(language))
         parts = [_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1)]
         answers: list[dict[str, Any]] = []
+        cut, longest = 0, None
         for first in range(0, len(parts), batch_size):
-            answers += self._labelled(parts[first : first + batch_size], code)
+            batch = parts[first : first + batch_size]
+            (predicted,) = predict(self.stack, self.stack.runs, self._features(batch, code))
+            answers += self._answers(batch, predicted, code)
+            cut, longest = cut + predicted.features.cut, predicted.features.longest
+        if cut:
+            most = text_room(self.stack.room(self.stack.runs[0]), longest)
+            err.print(f"{cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         return answers
 
-    def _labelled(self, parts: Sequence[Sequence[str]], code: str | None) -> list[dict[str, Any]]:
+    def _answers(self, parts: Sequence[Sequence[str]], predicted: Predicted, code: str | None) -> list[dict[str, Any]]:
         task = TASKS[self.record.kind]
-        (predicted,) = predict(self.stack, self.stack.runs, self._features(parts, code))
-        if cut := predicted.features.cut:
-            most = text_room(self.stack.room(self.stack.runs[0]), predicted.features.longest)
-            err.print(f"{cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
         labels, scores = task.predicted(predicted.features, predicted.scores, self.record.labels)
         named = {} if code is None else {"language": code}
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
     with store.lock:  # others may add methods to the same spec meanwhile
         store.begin(merged_spec(resolved, store.spec()), workspace.environment)
     jobs = list(_jobs(resolved, workspace, store))
-    failed = _carry_out(jobs, workspace, store, executor) if jobs else []
-    store.gather()
+    try:
+        failed = _carry_out(jobs, workspace, store, executor) if jobs else []
+    finally:  # what is finished is in the tables, though others were stopped
+        store.gather()
     if failed:
         others = f" ({len(failed)} of {len(jobs)} jobs failed; the others are stored)" if len(jobs) > 1 else ""
         raise IsoglossError(f"{failed[0].error}{others}") from failed[0].error
@@ -48,16 +51,18 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 
 def _carry_out(jobs: list[Job], workspace: Workspace, store: Store, executor: Executor) -> list[FailedJob]:
     failed, gathered, gathering = [], time.monotonic(), 0.0
-    for outcome in executor.carry_out(jobs, workspace):
-        if isinstance(outcome, FailedJob):
-            failed.append(outcome)
-            continue
-        store.put(outcome)
-        if gathering <= GATHERING * (time.monotonic() - gathered):
-            begin = time.monotonic()
-            store.gather()
-            gathered = time.monotonic()
-            gathering = gathered - begin
+    # Closed at once if a cell cannot be stored: an executor may have signals and a progress bar to give back.
+    with closing(executor.carry_out(jobs, workspace)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, FailedJob):
+                failed.append(outcome)
+                continue
+            store.put(outcome)
+            if gathering <= GATHERING * (time.monotonic() - gathered):
+                begin = time.monotonic()
+                store.gather()
+                gathered = time.monotonic()
+                gathering = gathered - begin
     return failed
 
 
@@ -79,5 +84,5 @@ def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
         if stored_cell is None:
             continue
         if languages := tuple(code for code in workspace.data.test_data if code not in stored_cell.record.test_data):
-            work = cost.scoring(workspace, cell)
+            work = cost.one_pass(workspace.encoded(cell).languages(languages).features, cell)
             yield job(cell, work=work, trained=(stored_cell.record, stored_cell.weights()), languages=languages)

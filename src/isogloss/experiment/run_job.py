@@ -45,7 +45,8 @@ def run_job(
 
     Raises:
         IsoglossError: the cells cannot be trained, or would not be those that the job says.
-        KeyboardInterrupt: the observer asked to stop; a training has written its checkpoints.
+        KeyboardInterrupt: the observer asked to stop; a training has written its checkpoints, a scoring leaves
+            those that are no older than the spec allows.
     """
     workspace, observer = workspace or Workspace.open(job.spec), observer or JobObserver()
     for cell, facts in zip(job.cells, job.facts, strict=True):
@@ -194,7 +195,7 @@ def _scored(
     observer.phase(f"{job.title}: scoring {len(job.languages)} more languages")
     test = workspace.encoded(cell).languages(job.languages)
     cut = _report_cut(job, workspace, cell, test.features)
-    stack = restore(workspace.backbone, record, tensors, workspace.verbalizer)
+    stack = restore(workspace.backbone, record, dict(tensors), workspace.verbalizer)
     advance = _advancer(test.features, cell, observer)
     (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
     predictions, scores = _tables(workspace, cell, test, predicted)

@@ -16,13 +16,13 @@ def figures(run_group: RunGroup) -> dict[str, Chart]:
     metric, source = run_group.metric, str(run_group.source)
     table, methods = run_group.by_language, run_group.methods
     order = [*ranked(run_group)[:1], *(method for method in methods if method not in ranked(run_group)[:1])]
-    made = {
+    charts = {
         "methods": scores.methods(table, methods, metric=metric, source=source, common=run_group.common),
         "languages": scores.languages(table, methods, metric=metric, source=source),
         "map": worldmap.world(table, order, source=source),
         "learning": _learning(run_group),
     }
-    return {title: chart for title, chart in made.items() if chart is not None}
+    return {title: chart for title, chart in charts.items() if chart is not None}
 
 
 def _learning(run_group: RunGroup) -> Chart | None:

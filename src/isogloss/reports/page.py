@@ -167,8 +167,8 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
         section = analyses()[name].section
         if section is None:
             continue
-        made = section.charts(run_group.results).values()
-        charts = [view for chart in made for view in specifications(chart)]
+        drawn = section.charts(run_group.results).values()
+        charts = [view for chart in drawn for view in specifications(chart)]
         one = ["run"] if len(run_group.opened_runs) == 1 else []
         shown = [
             tables.plain_table(title, table.drop(one, strict=False))
@@ -176,6 +176,6 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
         ]
         if charts or shown:
             sections.append(
-                PageSection(name, section.title, [section.text], charts, shown, _notes(made), small=section.small)
+                PageSection(name, section.title, [section.text], charts, shown, _notes(drawn), small=section.small)
             )
     return sections

@@ -113,9 +113,9 @@ def by_language(run_group: RunGroup) -> pl.DataFrame:
     ]  # fmt: skip
     clash = {name: f"method {name}" for name in set(facts[0]) - {"language"}}
     wide = wide.rename(clash, strict=False)
-    there = [name for method in run_group.methods if (name := clash.get(method, method)) in wide.columns]
+    present = [name for method in run_group.methods if (name := clash.get(method, method)) in wide.columns]
     return pl.DataFrame(facts).join(wide, on="language", how="left", maintain_order="left").select(
-        "language", "name", "family", "script", "CC-100", *there
+        "language", "name", "family", "script", "CC-100", *present
     )  # fmt: skip
 
 

@@ -17,3 +17,8 @@ def cache_folder() -> Path:
         if folder := os.environ.get(variable):
             return Path(folder).expanduser() / "isogloss"
     return Path.home() / ".cache" / "isogloss"
+
+
+def frames_folder() -> Path:
+    """Where examples lie that were given from Python."""
+    return cache_folder() / "frames"

@@ -46,15 +46,15 @@ class Pair:
 def pairs(answers: Answers, methods: Sequence[str]) -> list[Pair]:
     """Every two methods with a seed in common, the later of the two as the one."""
     seeds = {method: {answers.runs[run][1]: run for run in runs} for method, runs in answers.of_method.items()}
-    made = []
+    matched = []
     for number, one in enumerate(methods):
         for other in methods[:number]:
             common = sorted(seeds[one].keys() & seeds[other].keys())
             runs, others = ([seeds[method][seed] for seed in common] for method in (one, other))
-            languages = (code for code, there in answers.languages.items() if there >= {*runs, *others})
+            languages = (code for code, runs_scored in answers.languages.items() if runs_scored >= {*runs, *others})
             if common:
-                made.append(Pair(one, other, runs, others, frozenset(languages)))
-    return sorted(made, key=lambda pair: methods.index(pair.other))
+                matched.append(Pair(one, other, runs, others, frozenset(languages)))
+    return sorted(matched, key=lambda pair: methods.index(pair.other))
 
 
 class ExchangedDifference:

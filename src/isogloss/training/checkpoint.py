@@ -21,14 +21,14 @@ from isogloss.runtime.files import atomic_file
 from isogloss.training.train_state import TrainState
 
 VERSION = 3
-FACTS = "lane"  # what the file calls them, as ever: a training goes on with another version of isogloss
+KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories are called so
 
 
 class Checkpoints:
     """One file a run, written every so often.
 
     Args:
-        files: a path a train_state; each is that run's alone, so that a run goes on in whatever company.
+        files: a path for each run; it is that run's alone, so that a run goes on in whatever company.
         fingerprints: what each run is; a file of another run is not taken.
         minutes: between two checkpoints.
     """
@@ -45,7 +45,7 @@ class Checkpoints:
         return time.monotonic() - self.began >= self.seconds
 
     def load(self, train_states: Sequence[TrainState]) -> None:
-        """Put each train_state where its checkpoint left it, if there is one."""
+        """Put each run where its checkpoint left it, if there is one."""
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
             if file.is_file():
                 _load(train_state, file, fingerprint)
@@ -60,9 +60,7 @@ class Checkpoints:
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
             with atomic_file(file) as temporary:
                 save_file(
-                    _tensors(train_state),
-                    temporary,
-                    metadata={FACTS: json.dumps(_facts(train_state, fingerprint))},
+                    _tensors(train_state), temporary, metadata={KEY: json.dumps(_facts(train_state, fingerprint))}
                 )
         self.last = time.monotonic()
 
@@ -71,8 +69,7 @@ def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": train_state.step, "tokens": train_state.tokens,
         "skipped": train_state.skipped, "best": train_state.best, "best_epoch": train_state.best_epoch,
-        "history": train_state.history,
-        "trend": asdict(train_state.trend),
+        "history": train_state.history, "trend": asdict(train_state.trend),
     }  # fmt: skip
 
 
@@ -86,18 +83,15 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
 
 def _load(train_state: TrainState, file: Path, fingerprint: str) -> None:
     with safe_open(file, framework="pt") as stored:
-        facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
+        facts = json.loads((stored.metadata() or {}).get(KEY, "{}"))
         if facts.get("version") != VERSION or facts["fingerprint"] != fingerprint:
             return
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
     train_state.run.load_state(_under("run.", tensors))
     train_state.best_state = _under("best.", tensors)
     train_state.step, train_state.tokens, train_state.skipped = facts["step"], facts["tokens"], facts["skipped"]
-    train_state.best, train_state.best_epoch, train_state.history = (
-        tuple(facts["best"]),
-        facts["best_epoch"],
-        facts["history"],
-    )
+    train_state.best, train_state.best_epoch = tuple(facts["best"]), facts["best_epoch"]
+    train_state.history = facts["history"]
     train_state.trend = LossTrend(**facts["trend"])
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under("optimizer.", tensors).items():

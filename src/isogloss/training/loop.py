@@ -61,13 +61,13 @@ def train(
     source: str,
     after_update: Callable[[int, int], None] = lambda _tokens, _updates: None,
 ) -> None:
-    """Train every train_state to its end, and leave each run with the weights that it selects.
+    """Train every run to its end, and leave each run with the weights that it selects.
 
     Args:
         stack: the runs and their backbone.
         train_states: one a run, at the start or where a checkpoint left it.
         budget: most tokens of one training pass, prompt and padding included.
-        eval_budget: the same for evaluation.
+        eval_budget: most tokens of one pass of evaluation.
         source: the source language, for the history.
         after_update: called after each round of updates with the tokens learnt from and the updates done;
             may write a checkpoint.
@@ -84,12 +84,9 @@ def train(
                 record_sample(train_state, train_state.sample, inputs, eval_budget)
             if (
                 train_state.parallel is not None and epoch_is_over
-            ):  # of the same weights as are observed, not of their mean
-                record_parallel(
-                    train_state,
-                    train_state.parallel,
-                    states_of(train_state.parallel, stack, train_state.run, eval_budget),
-                )
+            ):  # of the weights that are observed, not of their mean
+                states = states_of(train_state.parallel, stack, train_state.run, eval_budget)
+                record_parallel(train_state, train_state.parallel, states)
             if epoch_is_over:
                 evaluate(train_state, inputs, eval_budget, source)
                 if train_state.step == train_state.total and train_state.run.settings.averaged:
@@ -102,7 +99,7 @@ def train(
 
 
 def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, budget: int) -> int:
-    """One update of every train_state. Returns the tokens of text that were learnt from."""
+    """One update of every run. Returns the tokens of text that were learnt from."""
     runs = [train_state.run for train_state in train_states]
     device, width = stack.backbone.device, stack.backbone.shape.width
     rows: list[BatchRow] = []
@@ -113,9 +110,8 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
         units = train_state.train.units(batch)
         rows += [BatchRow(train_state.train, int(row), k) for row in batch]
         gold.append(train_state.train.labels[units])
-        share.append(
-            np.full(len(units), 1 / (len(batch) if train_state.train.passages else len(units)), dtype=np.float32)
-        )
+        counted = len(batch) if train_state.train.passages else len(units)
+        share.append(np.full(len(units), 1 / counted, dtype=np.float32))
         run_units.append(np.full(len(units), k))
         hidden_from_head.append(_dropout(train_state, len(units), width))
         spoken.append(wordings(train_state.train, units, device))
@@ -148,7 +144,7 @@ def update(stack: Stack, train_states: Sequence[TrainState], inputs: Inputs, bud
 
 
 def evaluate(train_state: TrainState, inputs: Inputs, budget: int, source: str) -> None:
-    """Score a train_state on the source's development data, and keep its weights if they are the best so far."""
+    """Score a run on the source's development data, and keep its weights if they are the best so far."""
     train_state.run.part.eval()
     scores = inputs.logits(train_state.dev, train_state.run, budget)
     gold = torch.from_numpy(train_state.dev.labels).to(scores.device)
@@ -160,7 +156,7 @@ def evaluate(train_state: TrainState, inputs: Inputs, budget: int, source: str) 
 
 
 def record_sample(train_state: TrainState, sample: MonitorSample, inputs: Inputs, budget: int) -> None:
-    """Write a train_state's scores on what is looked at into its history, and do nothing else with them."""
+    """Write a run's scores on what is looked at into its history, and do nothing else with them."""
     train_state.run.part.eval()
     scores = inputs.logits(sample.features, train_state.run, budget)[:, : train_state.run.head.classes]
     train_state.history += [
@@ -175,7 +171,7 @@ def states_of(parallel: ParallelStates, stack: Stack, run: Run, budget: int) -> 
 
 
 def record_parallel(train_state: TrainState, parallel: ParallelStates, states: Tensor) -> None:
-    """Write what a train_state keeps of its backbone's knowledge into its history, and do nothing else with it."""
+    """Write what a run keeps of its backbone's knowledge into its history, and do nothing else with it."""
     train_state.history += [
         _row(train_state, metric=measure, value=value, language=language)
         for language, measure, value in parallel.means(states)

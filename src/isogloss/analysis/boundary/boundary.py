@@ -42,7 +42,7 @@ def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
         projection = Projection.of(opened_run, [cell.label for cell, _ in chosen], head_states.parts, head_states.gold)
         for number, (cell, stored) in enumerate(chosen, start=1):
             say(f"boundary: {cell.label} seed {cell.seed} ({number} of {len(chosen)})")
-            stack = opened_run.stack(cell, stored)
+            stack = opened_run.stack(stored)
             states = head_states.states(stack)
             common = {"method": cell.label, "seed": cell.seed}
             rows += [{**common, "language": code, **row} for code, row in head_states.compare(states)]

@@ -201,8 +201,8 @@ class HeadStates:
     def states(self, stack: Stack) -> list[Float[np.ndarray, "_ H"]]:
         """What enters a cell's head, of each language."""
         features = fit(self.test.features, stack.room(stack.runs[0]), stack.backbone.tokenizer)
-        made = stack.states(features, stack.runs[0], budget=budgets(stack.backbone.device)[1]).double().cpu().numpy()
-        return np.split(made, np.cumsum([len(part) for part in self.parts])[:-1])
+        states = stack.states(features, stack.runs[0], budget=budgets(stack.backbone.device)[1]).double().cpu().numpy()
+        return np.split(states, np.cumsum([len(part) for part in self.parts])[:-1])
 
     def compare(self, states: Sequence[Float[np.ndarray, "_ H"]]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each language, and what `compare` gives.

@@ -100,7 +100,7 @@ class Projection:
         flat = pca.transform(points)
         axes = [np.linspace(*_widened(flat[:, axis]), GRID) for axis in (0, 1)]
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-        among, there = (_answers(run, of, self.classes) for of in (points, pca.inverse_transform(flat)))
+        whole, projected = (_answers(run, of, self.classes) for of in (points, pca.inverse_transform(flat)))
         neighbours = _tsne(points)
         examples = [self.parts[number].taken(places.tolist()) for number, places in self.places.items()]
         table = pl.DataFrame(
@@ -120,7 +120,7 @@ class Projection:
             "method": [cell.label] * len(grid), "x": grid[:, 0], "y": grid[:, 1],
             "label": [labels[one] for one in _answers(run, pca.inverse_transform(grid), self.classes)],
         }  # fmt: skip
-        plane = (cell.label, cell.seed, float(pca.explained_variance_ratio_.sum()), float((there == among).mean()))
+        plane = (cell.label, cell.seed, float(pca.explained_variance_ratio_.sum()), float((projected == whole).mean()))
         return table, pl.DataFrame(region, schema=REGION), pl.DataFrame([plane], schema=PLANE, orient="row")
 
 
@@ -142,5 +142,7 @@ def _answers(run: Run, states: Float[np.ndarray, "N H"], among: Sequence[int] | 
 def _tsne(points: Float[np.ndarray, "N H"]) -> Float[np.ndarray, "N 2"] | None:
     if len(points) < FEWEST:
         return None
-    made = TSNE(perplexity=min(PERPLEXITY, (len(points) - 1) / 3), init="pca", random_state=SEED).fit_transform(points)
-    return np.asarray(made, dtype=np.float64)
+    embedded = TSNE(perplexity=min(PERPLEXITY, (len(points) - 1) / 3), init="pca", random_state=SEED).fit_transform(
+        points
+    )
+    return np.asarray(embedded, dtype=np.float64)

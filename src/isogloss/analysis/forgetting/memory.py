@@ -75,7 +75,7 @@ class PretrainedReference:
         Returns:
             Rows of `SCHEMA`; depth 0 is what enters the first layer, and the loss has none.
         """
-        stack, memory = self.opened_run.stack(cell, stored), self.memory
+        stack, memory = self.opened_run.stack(stored), self.memory
         states = self.opened_run.trace(stack, memory)
         after = self.before if states is memory.before else memory.measures(states)
         common = {"method": cell.label, "seed": cell.seed, "sentences": self.sentences}

@@ -52,7 +52,7 @@ def importance(
         Rows of `SCHEMA`, and rows of `MOVED`.
     """
     rewindable = RewindableModel(opened_run, cell, stored)
-    test = opened_run.sample(cell, stored, opened_run.data.tests, examples)
+    test = opened_run.sample(stored, opened_run.data.tests, examples)
     tables = []
     for way, (layer, weights), tuned in rewindable.states():
         rewindable.set(tuned)
@@ -60,7 +60,7 @@ def importance(
         scores = opened_run.scores(rewindable.stack, cell, test)
         tables.append(scores.with_columns(pl.lit(value).alias(name) for name, value in about.items()))
     rewindable.set(rewindable.tuned)
-    information = fisher(rewindable, opened_run.sample(cell, stored, [opened_run.data.dev], FISHER_EXAMPLES))
+    information = fisher(rewindable, opened_run.sample(stored, [opened_run.data.dev], FISHER_EXAMPLES))
     rows = []
     for (layer, weights), names in rewindable.groups.items():
         difference = torch.cat([(rewindable.tuned[name] - rewindable.start[name]).flatten().double() for name in names])
@@ -72,8 +72,8 @@ def importance(
                 "relative": float(difference.norm() / before.norm()), "fisher": information[layer, weights],
             }
         )  # fmt: skip
-    made = pl.concat([table.select(list(SCHEMA)).cast(SCHEMA) for table in tables])
-    return made, pl.DataFrame(rows, schema=MOVED)
+    measured = pl.concat([table.select(list(SCHEMA)).cast(SCHEMA) for table in tables])
+    return measured, pl.DataFrame(rows, schema=MOVED)
 
 
 def effects(scores: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -37,7 +37,7 @@ class RewindableModel:
     """
 
     def __init__(self, opened_run: OpenedRun, cell: Cell, stored: StoredCell) -> None:
-        self.stack = opened_run.stack(cell, stored)
+        self.stack = opened_run.stack(stored)
         self.run = self.stack.runs[0]
         self.masters = masters_of(self.run)
         self.tuned = {f"part.{name}": value.clone() for name, value in self.masters.named().items()}
@@ -46,7 +46,7 @@ class RewindableModel:
         }
         fresh = new_head(
             opened_run.backbone, cell.settings, classes=len(opened_run.data.labels),
-            verbalizer=opened_run.verbalizer(cell, stored),
+            verbalizer=opened_run.verbalizer(stored),
             generator=torch.Generator().manual_seed(derive("init", cell.seed)),
         )  # fmt: skip
         self.tuned |= {f"head.{name}": value.clone() for name, value in self.run.head.state_dict().items()}

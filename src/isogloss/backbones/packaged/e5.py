@@ -207,7 +207,7 @@ def tokenizer(source: E5S1) -> Tokenizer:
     """XLM-R's tokenizer: NFKC with SentencePiece's own treatment of spaces and controls, then a unigram model.
 
     SentencePiece's normaliser leaves combining marks in the order they came, NFKC sorts them; apart from that the two
-    give the same ids (`tests/backbones/test_embedded.py` counts the lines where they do not).
+    give the same ids (`tests/backbones/packaged/test_e5.py` counts the lines where they do not).
     """
     blanks = [code for code, become in source.characters.items() if become == (SPACE,) and code != SPACE]
     dropped = [code for code, become in source.characters.items() if become == ()]
