@@ -104,6 +104,52 @@ def test_a_model_stays_in_memory_and_predicts_what_was_stored(results, home, mon
 
 
 @pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("the cat", "texts is str; expected a list of texts"),
+        (["a\ud800"], "text 1 is no text that can be written"),
+        ([("the", "cat")], r"text 1 is not a text: "),
+        ([" "], "text 1 is empty"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_not_labelled(results, texts, message):
+    model = results.load("linear-probe")
+    with pytest.raises(IsoglossError, match=message):
+        model.predict(texts)
+    with pytest.raises(IsoglossError, match="batch_size is -1"):
+        model.predict(["the cat"], batch_size=-1)
+
+
+def test_results_stand_where_a_directory_may_and_a_method_where_several(results, tmp_path):
+    assert isogloss.report(results, tmp_path / "page.html").is_file()
+    found = isogloss.analyze(results, "gap", methods="linear-probe")
+    assert set(found["gap"].tables["gap"]["method"]) == {"linear-probe"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda _: isogloss.report([]), "no run directory"),
+        (lambda path: isogloss.report(path / "spec.yaml"), "is a file; expected a run directory"),
+        (lambda path: isogloss.analyze(path, "boundary", examples=0), "examples is 0; expected at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(results, call, message):
+    with pytest.raises(IsoglossError, match=message) as caught:
+        call(results.path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_below_a_file_and_a_prompt_without_room_are_refused_before_anything_is_trained(spec, home):
+    with pytest.raises(IsoglossError, match="cannot be made: Not a directory"):
+        isogloss.run(spec, home / "data" / "eng_Latn" / "dev.tsv" / "run")
+    long = spec.model_copy(update={"methods": {"linear-probe": {}, "soft-prompt": {"length": 39}}})
+    with pytest.raises(IsoglossError, match="soft-prompt leaves room for 1 tokens, of which 2 are special"):
+        isogloss.run(long, home / "long")
+    assert not (home / "long").exists()
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"name": "x", "task": "sib200", "methods": {"linear-probe": {}}, "sead": [1]}, "unknown key 'sead'"),
@@ -178,6 +224,15 @@ def test_examples_that_are_gone_from_the_cache_are_asked_for_again(custom, tmp_p
     assert set(isogloss.analyze(run.path, "gap")) == {"gap"}
 
 
+def test_examples_with_fewer_languages_leave_those_of_before_to_the_analyses(custom, tmp_path):
+    fewer = by_split(list)
+    more = {**fewer, "test": {**fewer["test"], "fr": examples(6, 400)}}
+    isogloss.run(custom, tmp_path, data=more)
+    again = isogloss.run(custom, tmp_path, data=fewer)
+    assert set(again.scores["language"]) == {"eng-Latn", "fra-Latn", "swh-Latn"}
+    assert len(again.analyze("tokenization"))
+
+
 def test_words_with_tags_and_questions_are_told_by_their_columns(home, tmp_path):
     words = [
         {"words": ["the", "cat", str(place)], "labels": ["O", "B-PER" if place % 2 else "B-LOC", "O"]}
@@ -238,7 +293,7 @@ def test_a_label_that_stands_for_none_is_no_label(custom, tmp_path):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS[:2])})
     unlabelled = datasets.Dataset.from_list([{"text": "the cat", "label": -1}], features=features)
     with pytest.raises(
-        IsoglossError, match=r"data\['train'\]\['eng-Latn'\] row 1: label is -1; expected a number from 0"
+        IsoglossError, match=r"data\['train'\]\['eng-Latn'\] row 1: label is missing; remove the row or fill it in"
     ):
         isogloss.run(custom, tmp_path / "run", data={"train": {"en": unlabelled}})
 

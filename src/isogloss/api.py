@@ -77,6 +77,10 @@ class Results:
         """A trained model, in memory. See `isogloss.load`."""
         return load(self.path, method=method, seed=seed)
 
+    def __fspath__(self) -> str:
+        """The run directory, so that results stand wherever a directory may."""
+        return str(self.path)
+
     def _repr_mimebundle_(self, include: Sequence[str], exclude: Sequence[str], **options: Any) -> dict[str, str]:
         """What a notebook shows of it: the table."""
         return self.table()._repr_mimebundle_(include, exclude, **options)
@@ -162,8 +166,8 @@ def analyze(
         IsoglossError: the directory lacks what an analysis that was asked for needs.
     """
     options = AnalysisOptions(
-        list(methods), examples=examples, parallel=None if parallel is None else Path(parallel), sentences=sentences,
-        reference=reference,
+        [methods] if isinstance(methods, str) else list(methods), examples=examples,
+        parallel=None if parallel is None else Path(parallel), sentences=sentences, reference=reference,
     )  # fmt: skip
     results = {}
     for outcome in carry_out_analyses(Path(folder), names, options):
@@ -198,6 +202,8 @@ def report(
     from isogloss.reports.report import report as write_report
 
     several = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    if not several:
+        raise IsoglossError("there is no run directory to report on; expected at least one")
     target = None if out is None else Path(out)
     return write_report([Path(folder) for folder in several], target, reference=reference, show=show)
 

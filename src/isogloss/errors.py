@@ -14,7 +14,7 @@ class MissingError(IsoglossError):
     """Something that may rightly not be there, such as a training split outside the source language."""
 
 
-def unknown(what: str, came: str, known: Iterable[str]) -> IsoglossError:
+def unknown(what: str, came: object, known: Iterable[str]) -> IsoglossError:
     """The error for a name that is not known, with the nearest one that is.
 
     Args:
@@ -24,7 +24,7 @@ def unknown(what: str, came: str, known: Iterable[str]) -> IsoglossError:
     """
     names = sorted(known)
     some = 20  # of many names; all would bury the message
-    near = difflib.get_close_matches(came, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(came), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names[:some])
     more = f" (and {len(names) - some} more)" if not near and len(names) > some else ""
     return IsoglossError(f"unknown {what} {came!r}; {hint}{more}")

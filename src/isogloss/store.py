@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -176,11 +177,13 @@ class Store:
         # A file browser or a network file system may have left a dot file in a new folder.
         strange = path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
         if strange and not marker.is_file():
-            raise IsoglossError(f"{path} holds files that isogloss did not write; choose another --out")
+            raise IsoglossError(
+                f"{path} holds files that isogloss did not write; expected a run directory or a new name"
+            )
         if marker.is_file():
             environment = _json(marker)
             if environment.get("tool") != "isogloss":
-                raise IsoglossError(f"{path} was not written by isogloss; choose another --out")
+                raise IsoglossError(f"{path} was not written by isogloss; expected a run directory or a new one")
             if environment.get("format") != FORMAT:
                 raise IsoglossError(
                     f"{path} has the format {environment.get('format')}, expected {FORMAT}; choose another --out"
@@ -189,7 +192,12 @@ class Store:
     @cached_property
     def lock(self) -> FileLock:
         """Held for as long as something is written; whoever holds it may take it again."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IsoglossError(f"{self.path} cannot be made: {error.strerror}; choose another --out") from error
+        if not os.access(self.path, os.W_OK):
+            raise IsoglossError(f"{self.path} cannot be written to; choose another --out, or copy it first")
         return FileLock(self.path / ".lock")
 
     def folder(self, label: str, seed: int) -> Path:

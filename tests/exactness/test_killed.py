@@ -82,3 +82,15 @@ def test_a_killed_run_goes_on_and_ends_the_same(spec, tmp_path):
     }.items():
         one, other = (pl.read_parquet(tmp_path / which / f"{name}.parquet").sort(key) for which in ("whole", "killed"))
         assert_frame_equal(one, other, rel_tol=1e-4, abs_tol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_directory_both_end_well(spec, tmp_path):
+    """What one has finished, it clears up; the other's checkpoints may vanish under its hands."""
+    both = [start(spec, tmp_path / "run") for _ in range(2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    scores = pl.read_parquet(tmp_path / "run" / "scores.parquet")
+    assert not scores.is_duplicated().any()
+    assert scores.select("method", "seed").n_unique() == 14

@@ -41,6 +41,16 @@ class AnalysisOptions:
     sentences: int = 100
     reference: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is too little.
+
+        Raises:
+            IsoglossError: there would be nothing to look at.
+        """
+        for name, number, least in (("examples", self.examples, 1), ("sentences", self.sentences, 4)):
+            if number < least:
+                raise IsoglossError(f"{name} is {number}; expected at least {least}")
+
 
 @dataclass
 class AnalysisResult:

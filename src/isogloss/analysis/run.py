@@ -52,7 +52,7 @@ def analyze(
         IsoglossError: the directory lacks what an analysis that was asked for needs.
     """
     for name in names:
-        if name not in analyses():
+        if not isinstance(name, str) or name not in analyses():
             raise unknown("analysis", name, analyses())
     opened_run = OpenedRun.of(folder)
     labels = {cell.label for cell, _ in opened_run.cells}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,24 @@ def stored_frames(spec: Spec, frames: Frames) -> Spec:
         IsoglossError: the examples are of no kind of task, or something in them is wrong.
     """
     if spec.task != CUSTOM or spec.data.path is not None:
-        raise IsoglossError(f"examples are given, so expected `task: custom` and no data.path; came: task {spec.task}")
+        came = f"task {spec.task}" if spec.task != CUSTOM else f"data.path {spec.data.path}"
+        raise IsoglossError(f"examples are given, so expected `task: custom` and no data.path; came: {came}")
     rows = {
         (split, code): list(_rows(frame, f"data[{split!r}][{code!r}]"))
         for split, code, frame in _parts(frames)
     }  # fmt: skip
     kind = _kind(rows)
+    pairs = kind == "classification" and any(not _missing(row.get("second")) for part in rows.values() for row in part)
+    named = all(not _missing(row.get("id")) for part in rows.values() for row in part)
+    columns = [*(name for name in TEXTS[kind] if name != "second" or pairs), *(["id"] if named else [])]
     for (split, code), part in rows.items():
-        _check(part, kind, f"data[{split!r}][{code!r}]")
+        if not part:
+            raise IsoglossError(f"data[{split!r}][{code!r}] holds no examples; leave it out or fill it in")
+        for number, row in enumerate(part):
+            part[number] = _checked(row, kind, columns, f"data[{split!r}][{code!r}] row {number + 1}")
+        counts = Counter(row["id"] for row in part if named)
+        if twice := next((name for name, count in counts.items() if count > 1), None):
+            raise IsoglossError(f"data[{split!r}][{code!r}] has the id {twice!r} twice; ids name one example each")
     digest = hashlib.sha256(json.dumps([[*key, part] for key, part in sorted(rows.items())]).encode()).hexdigest()
     folder = frames_folder() / digest[:32]
     if not folder.is_dir():
@@ -64,6 +75,10 @@ def stored_frames(spec: Spec, frames: Frames) -> Spec:
 
 def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
     """Split, language in its canonical form, and examples."""
+    if not isinstance(frames, Mapping):
+        raise IsoglossError(
+            f"data is {type(frames).__name__}; expected examples by split and language: {{'train': {{'en': frame}}}}"
+        )
     for split, by_language in frames.items():
         if split not in SPLITS:
             raise unknown("split of data", split, SPLITS)
@@ -71,6 +86,9 @@ def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
             raise IsoglossError(
                 f"data[{split!r}] is {type(by_language).__name__}; expected examples by language: {{'en': frame}}"
             )
+        for code in by_language:
+            if not isinstance(code, str):
+                raise IsoglossError(f"data[{split!r}] has {code!r} for a language; expected a code such as en")
         codes = [str(Language.parse(code)) for code in by_language]
         if twice := next((code for code in codes if codes.count(code) > 1), None):
             raise IsoglossError(f"data[{split!r}] has {twice} twice, as {' and '.join(map(repr, by_language))}")
@@ -79,14 +97,14 @@ def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
 
 def _rows(frame: Any, where: str) -> Iterator[Row]:
     """The examples of whatever holds some."""
-    if isinstance(frame, pl.DataFrame):
-        yield from frame.iter_rows(named=True)
+    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        yield from frame.lazy().collect().iter_rows(named=True)
     elif hasattr(frame, "to_dict") and hasattr(frame, "columns"):  # pandas, which need not be installed
         yield from ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
     elif hasattr(frame, "features"):  # datasets
-        names = {name: _names(feature) for name, feature in frame.features.items()}
-        for number, row in enumerate(frame, start=1):
-            yield {name: _named(value, names[name], f"{where} row {number}: {name}") for name, value in row.items()}
+        names = {name: _names(feature) for name, feature in (frame.features or {}).items()}
+        for row in frame.with_format(None):  # plain values, whatever it hands out otherwise
+            yield {name: _named(value, names.get(name)) for name, value in row.items()}
     elif isinstance(frame, Sequence) and all(isinstance(row, Mapping) for row in frame):
         yield from map(dict, frame)
     else:
@@ -102,14 +120,12 @@ def _names(feature: Any) -> list[str] | None:
     return list(names) if names else None
 
 
-def _named(value: Any, names: list[str] | None, where: str) -> Any:
-    if names is None:
+def _named(value: Any, names: list[str] | None) -> Any:
+    if names is None or value is None:
         return value
     if isinstance(value, list):
-        return [_named(number, names, where) for number in value]
-    if not isinstance(value, int) or not 0 <= value < len(names):  # -1 stands for an unknown label in many sets
-        raise IsoglossError(f"{where} is {value}; expected a number from 0 to {len(names) - 1}, of {', '.join(names)}")
-    return names[value]
+        return [_named(number, names) for number in value]
+    return names[value] if value >= 0 else None  # -1 stands for no label, as in many a test split
 
 
 def _kind(rows: Mapping[tuple[str, str], list[Row]]) -> str:
@@ -127,47 +143,67 @@ def _kind(rows: Mapping[tuple[str, str], list[Row]]) -> str:
     )
 
 
-def _check(rows: list[Row], kind: str, where: str) -> None:
-    """Bring the examples into one form: texts are texts, numbers as labels too, what is missing is empty."""
-    for number, row in enumerate(rows, start=1):
-        if kind == "qa":
-            row["passage"] = row.pop("context", row.get("passage"))
-            row["answers"] = _answers(row, f"{where} row {number}")
-        for column in TEXTS[kind]:
-            if column not in row and column == "second":
-                continue
-            row[column] = _text(row.get(column), column, kind, f"{where} row {number}")
-        kept = {"id", "answers", *TEXTS[kind]}
-        for column in [name for name in row if name not in kept]:
-            del row[column]
-        if "id" in row:
-            row["id"] = str(row["id"])
+def _checked(row: Row, kind: str, columns: Sequence[str], where: str) -> Row:
+    """An example in the form of all: texts are texts, numbers as labels too, and nothing is missing."""
+    if kind == "qa":
+        row = {**row, "passage": row.get("context") if _missing(row.get("passage")) else row["passage"]}
+    read = _words if kind == "tagging" else _text
+    checked: Row = {name: (_text if name == "id" else read)(row.get(name), name, where) for name in columns}
+    if kind == "qa":
+        checked["answers"] = _answers(row.get("answers"), str(checked["passage"]), where)
+    return checked
 
 
-def _text(value: Any, column: str, kind: str, where: str) -> str | list[str]:
-    if kind == "tagging":
-        if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
-            raise IsoglossError(f"{where}: {column} is {type(value).__name__}; expected a list of texts")
-        return [str(item) for item in value]
-    if value is None or value != value:  # noqa: PLR0124 - NaN, as pandas says that there is nothing
-        return ""
-    if column == "label" and isinstance(value, int | bool):
-        return str(value)
+def _missing(value: Any) -> bool:
+    """Nothing: None, or NaN, NaT and NA, by which pandas says so."""
+    nan = isinstance(value, float) and value != value  # noqa: PLR0124
+    return value is None or nan or type(value).__name__ in {"NAType", "NaTType"}
+
+
+def _text(value: Any, column: str, where: str) -> str:
+    value = _plain(value)
+    if _missing(value):
+        raise IsoglossError(f"{where}: {column} is missing; remove the row or fill it in")
+    if column in {"label", "labels", "id"} and isinstance(value, int | float):
+        # Pandas has whole numbers as floats where any is missing.
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if not isinstance(value, str):
         raise IsoglossError(f"{where}: {column} is {type(value).__name__}; expected a text")
-    return value
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise IsoglossError(f"{where}: {column} is no text that can be written as UTF-8: {value[:60]!a}") from error
+    return str(value)
 
 
-def _answers(row: Row, where: str) -> dict[str, list[Any]]:
-    """Texts and where they begin, as `datasets` has them; texts alone are looked up."""
-    answers = row["answers"]
+def _words(value: Any, column: str, where: str) -> list[str]:
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        raise IsoglossError(f"{where}: {column} is {type(value).__name__}; expected a list of texts")
+    return [_text(item, column, where) for item in value]
+
+
+def _answers(answers: Any, passage: str, where: str) -> dict[str, list[Any]]:
+    """Texts and where they begin, as `datasets` or SQuAD's files have them; texts alone are looked up."""
+    answers = _plain(answers)
     if isinstance(answers, Mapping) and {"text", "answer_start"} <= answers.keys():
-        starts = [int(start) for start in answers["answer_start"]]  # numpy's, in a frame of pandas
-        return {"text": [str(text) for text in answers["text"]], "answer_start": starts}
-    if isinstance(answers, Iterable) and not isinstance(answers, str | Mapping):
-        texts = [str(answer) for answer in answers]
-        return {"text": texts, "answer_start": [max(0, str(row["passage"]).find(text)) for text in texts]}
-    raise IsoglossError(f"{where}: answers is {type(answers).__name__}; expected texts, or text and answer_start")
+        texts, starts = ([_plain(item) for item in _plain(answers[key])] for key in ("text", "answer_start"))
+        if len(texts) != len(starts):
+            raise IsoglossError(f"{where}: answers has {len(texts)} text and {len(starts)} answer_start")
+    elif isinstance(answers, Iterable) and not isinstance(answers, str | bytes | Mapping):
+        found = [item if isinstance(item, Mapping) else {"text": item} for item in answers]
+        texts = [item.get("text") for item in found]
+        starts = [_plain(item.get("answer_start", max(0, passage.find(str(item.get("text")))))) for item in found]
+    else:
+        raise IsoglossError(f"{where}: answers is {type(answers).__name__}; expected texts, or text and answer_start")
+    for start in starts:
+        if not isinstance(start, int):
+            raise IsoglossError(f"{where}: answer_start is {type(start).__name__}; expected a whole number")
+    return {"text": [_text(text, "answers", where) for text in texts], "answer_start": starts}
+
+
+def _plain(value: Any) -> Any:
+    """What an array or a number of NumPy holds."""
+    return value.tolist() if type(value).__module__ == "numpy" else value
 
 
 def _write(path: Path, rows: list[Row], kind: str) -> None:
@@ -195,7 +231,7 @@ def _card(spec: Spec, rows: Mapping[tuple[str, str], list[Row]], kind: str) -> d
     first = next(part[0] for part in rows.values() if part)
     if kind == "classification" and "second" in first:
         columns["second"] = "second"
-    if kind != "qa" and all("id" in row for part in rows.values() for row in part):
+    if kind != "qa" and "id" in first:
         columns["id"] = "id"
     splits = {split: split for split in SPLITS if any(split == name for name, _ in rows)}
     suffix, form = (".json", "squad") if kind == "qa" else (".parquet", "parquet")

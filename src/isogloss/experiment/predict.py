@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class Model:
             IsoglossError: a text is empty or has not the parts that the data set's examples have.
         """
         code = None if language is None else str(Language.parse(language))
+        if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+            raise IsoglossError(f"texts is {type(texts).__name__}; expected a list of texts, such as ['One text.']")
+        if batch_size < 1:
+            raise IsoglossError(f"batch_size is {batch_size}; expected at least 1")
         parts = [_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1)]
         answers: list[dict[str, Any]] = []
         cut, longest = 0, None
@@ -111,12 +115,30 @@ class Model:
 
 def _parts(text: str | Sequence[str], number: int, inputs: Sequence[str]) -> list[str]:
     """The parts of an example, each with something in it."""
-    parts = list(text) if not isinstance(text, str) else text.split("\t") if len(inputs) > 1 else [text]
+    parts: list[Any] = list(text) if isinstance(text, list | tuple) else [text]
+    if isinstance(text, str) and len(inputs) > 1:
+        parts = text.split("\t")
+    for part in parts:
+        if not isinstance(part, str):
+            raise IsoglossError(f"text {number} is {type(part).__name__}; expected a text")
+        if not _writable(part):
+            raise IsoglossError(f"text {number} is no text that can be written as UTF-8: {part[:60]!a}")
+    parts = [str(part) for part in parts]  # NumPy's texts are of a type of their own
     if parts and not any(part.strip() for part in parts):
         raise IsoglossError(f"text {number} is empty; every line holds one text")
     if len(parts) != len(inputs) or not all(part.strip() for part in parts):
-        raise IsoglossError(f"text {number} is not a {' and a '.join(inputs)} with a tab between: {str(text)[:60]!r}")
+        between = " with a tab between" if len(inputs) > 1 else ""
+        raise IsoglossError(f"text {number} is not a {' and a '.join(inputs)}{between}: {str(text)[:60]!r}")
     return parts
+
+
+def _writable(text: str) -> bool:
+    """Whether it is whole: half of a surrogate pair is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def choose(stored: Store, method: str | None, seed: int | None) -> StoredCell:
@@ -131,5 +153,5 @@ def choose(stored: Store, method: str | None, seed: int | None) -> StoredCell:
     fitting = [cell for cell in of_method if seed in {None, cell.record.seed}]
     if not fitting:
         seeds = sorted({cell.record.seed for cell in of_method})
-        raise IsoglossError(f"{stored.path} has no seed {seed}; it has {', '.join(map(str, seeds))}")
+        raise IsoglossError(f"{stored.path} has no seed {seed!r}; it has {', '.join(map(str, seeds))}")
     return max(fitting, key=lambda cell: cell.table("scores").filter(split="dev")["value"][0])

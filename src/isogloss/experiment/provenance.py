@@ -147,6 +147,7 @@ def merged_spec(spec: ResolvedSpec, stored: ResolvedSpec | None) -> ResolvedSpec
         if "seeds" in now or "seeds" in before:
             now["seeds"] = sorted({*before.get("seeds", stored.seeds), *now.get("seeds", spec.seeds)})
     changes = {
+        "data": _covering(spec, stored),
         "methods": methods,
         "targets": sorted({*stored.targets, *spec.targets}),
         "groups": list(dict.fromkeys([*stored.groups, *spec.groups])),
@@ -154,6 +155,20 @@ def merged_spec(spec: ResolvedSpec, stored: ResolvedSpec | None) -> ResolvedSpec
         "seeds": sorted({*stored.seeds, *spec.seeds}),
     }
     return spec.model_copy(update=changes)
+
+
+def _covering(spec: ResolvedSpec, stored: ResolvedSpec) -> Any:
+    """The data as they are given now, unless those of before alone hold every language of the run directory.
+
+    Each set of examples from Python has a folder of its own; one with fewer languages must not take those from the
+    analyses.
+    """
+    languages = {*stored.targets, *spec.targets}
+
+    def held(one: ResolvedSpec) -> set[str]:
+        return set((one.data.card or {}).get("languages") or languages)
+
+    return stored.data if languages <= held(stored) and not languages <= held(spec) else spec.data
 
 
 def _with_old_variants(methods: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:

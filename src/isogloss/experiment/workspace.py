@@ -69,6 +69,8 @@ class Workspace:
             facts["verbalizer"] = verbalizer_facts(spec, backbone)
         card = data.dataset.card
         inputs = TASKS[card.kind].inputs(card.columns.second is not None)
+        for cell in wanted:
+            _refuse_without_room(cell, backbone, parts=len(inputs))
         return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs))
 
     @property
@@ -115,3 +117,14 @@ class Workspace:
     def fitted(self, cell: Cell, features: Features) -> Features:
         """Features cut to the room that a cell leaves."""
         return self.encoded(cell).fit(features, self.room(cell))
+
+
+def _refuse_without_room(cell: Cell, backbone: Backbone, *, parts: int) -> None:
+    """A prompt that takes all positions of the backbone would be found out in the middle of its training."""
+    room = backbone.room(cell.method.positions(cell.settings))
+    special = len(backbone.tokenizer(*[""] * parts)["input_ids"])
+    if room < special + parts:
+        raise IsoglossError(
+            f"{cell.label} leaves room for {max(0, room)} tokens, of which {special} are special ones; "
+            "expected a shorter prompt"
+        )

@@ -10,6 +10,7 @@ from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
 from isogloss.analysis.run import analyze
 from isogloss.errors import IsoglossError
+from isogloss.experiment.opened_run import OpenedRun
 from isogloss.reports.figures import figures
 from isogloss.reports.files import write_figures, write_tables
 from isogloss.reports.page import analysis_charts, page
@@ -45,6 +46,8 @@ def report(
         IsoglossError: one is no run directory, nothing in it is finished, no run has the reference, or `out` cannot be
             a file.
     """
+    for folder in folders:
+        OpenedRun.of(folder)  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
         raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -47,7 +48,7 @@ class Checkpoints:
     def load(self, train_states: Sequence[TrainState]) -> None:
         """Put each run where its checkpoint left it, if there is one."""
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
-            if file.is_file():
+            with suppress(FileNotFoundError):
                 _load(train_state, file, fingerprint)
 
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
@@ -56,12 +57,19 @@ class Checkpoints:
             self.save(train_states)
 
     def save(self, train_states: Sequence[TrainState]) -> None:
-        """Write all checkpoints."""
+        """Write all checkpoints.
+
+        Where another process has finished a run meanwhile and clears its folder up, nothing need be kept of it here.
+        """
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
-            with atomic_file(file) as temporary:
-                save_file(
-                    _tensors(train_state), temporary, metadata={KEY: json.dumps(_facts(train_state, fingerprint))}
-                )
+            metadata = {KEY: json.dumps(_facts(train_state, fingerprint))}
+            with suppress(FileNotFoundError), atomic_file(file) as temporary:
+                try:
+                    save_file(_tensors(train_state), temporary, metadata=metadata)
+                except SafetensorError as error:  # it has no error of its own for that
+                    if "No such file" in str(error):
+                        raise FileNotFoundError(str(error)) from error
+                    raise
         self.last = time.monotonic()
 
 
