@@ -99,6 +99,8 @@ def test_a_model_stays_in_memory_and_predicts_what_was_stored(results, home, mon
     of_example = dict(stored.select("example", "predicted").iter_rows())
     assert [answer["label"] for answer in answers] == [of_example[name] for name in ids]
     assert answers[0].keys() == {"text", "label", "score", "language"}
+    assert repr(model).startswith("Model('deep-prompt[length=4]', seed=0, backbone=")
+    assert repr(results) == f"Results({str(results.path)!r})"
     assert {answer["language"] for answer in answers} == {"deu-Latn"}
     assert model.predict([]) == []
 

@@ -77,6 +77,10 @@ class Results:
         """A trained model, in memory. See `isogloss.load`."""
         return load(self.path, method=method, seed=seed)
 
+    def __repr__(self) -> str:
+        """In a line."""
+        return f"Results({str(self.path)!r})"
+
     def __fspath__(self) -> str:
         """The run directory, so that results stand wherever a directory may."""
         return str(self.path)

@@ -124,6 +124,14 @@ def test_a_changed_spec_is_refused_and_nothing_is_touched(home, done, command, o
     assert contents(done) == before
 
 
+def test_a_dry_run_refuses_what_the_run_would_of_the_spec(home, done, command):
+    words = ["run", home / "spec.yaml", "--out", done, "--dry-run"]
+    assert "0 runs still to train" in command(*words).out
+    shown = command(*words, "--set", "methods.soft-prompt.length=4", code=2)
+    assert "made differently (length: 3 → 4)" in shown.err
+    assert "unknown executor 'seriel'" in command(*words, "--executor", "seriel", code=2).err
+
+
 def test_predict_labels_any_text(done, command):
     lines = command(
         "predict", done, "--language", "zh", "--method", "soft-prompt", "--seed", "1", stdin="the cat\n三\n".encode()

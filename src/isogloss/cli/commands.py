@@ -63,7 +63,9 @@ def run(
     folder = out or Path("runs") / read.name
     if dry_run:
         from isogloss.cli.dry_run import describe
+        from isogloss.executors.registry import find as find_executor
 
+        find_executor(executor)
         describe(read, folder)
         return
     from isogloss import api

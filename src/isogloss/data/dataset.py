@@ -278,6 +278,8 @@ def _custom(path: Path | None, card: dict[str, Any] | None) -> Card:
         raise IsoglossError("task custom needs data.path, the folder with the files")
     if card is not None:
         return read_card(card, where="data.card")
+    if not path.is_dir():
+        raise IsoglossError(f"data.path {path} is no folder; expected the folder with the files, as seen from here")
     beside = path / "card.yaml"
     if not beside.is_file():
         raise IsoglossError(f"task custom needs a card: data.card, or {beside}; `isogloss data-card {path}` drafts one")

@@ -56,6 +56,10 @@ class Model:
         verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
         return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer)
 
+    def __repr__(self) -> str:
+        """In a line: which of the trained models it is."""
+        return f"Model({self.record.method!r}, seed={self.record.seed}, backbone={self.stack.backbone.identity.name!r})"
+
     def predict(
         self, texts: Sequence[str] | Sequence[Sequence[str]], language: str | None = None, *, batch_size: int = 256
     ) -> list[dict[str, Any]]:
