@@ -128,7 +128,11 @@ def test_a_dry_run_refuses_what_the_run_would_of_the_spec(home, done, command):
     words = ["run", home / "spec.yaml", "--out", done, "--dry-run"]
     assert "0 runs still to train" in command(*words).out
     shown = command(*words, "--set", "methods.soft-prompt.length=4", code=2)
-    assert "made differently (length: 3 → 4)" in shown.err
+    assert "made differently (settings.length: 3 → 4)" in shown.err
+    assert (
+        "settings.length: 3 → 4"
+        in command(*words, "--set", "methods.soft-prompt.length=4", "--set", "seeds=[7]", code=2).err
+    )
     assert "unknown executor 'seriel'" in command(*words, "--executor", "seriel", code=2).err
 
 

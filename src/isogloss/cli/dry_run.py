@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from isogloss.backbones.loading import where
 from isogloss.data.dataset import open_data
-from isogloss.errors import IsoglossError
-from isogloss.experiment.cells import Cell, cells
+from isogloss.experiment.cells import cells
 from isogloss.experiment.data import languages, open_spec
-from isogloss.experiment.provenance import difference, with_defaults
+from isogloss.experiment.provenance import refuse_changed_settings
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
-from isogloss.store import RunRecord, Store
-
-
-def _refuse_changed_settings(
-    folder: Path, wanted: Sequence[Cell], finished: Mapping[tuple[str, int], RunRecord]
-) -> None:
-    """What a run would refuse of its spec alone; what it would of data and backbone is known once these are read."""
-    for cell in wanted:
-        if (record := finished.get(cell.key)) is None:
-            continue
-        stored = with_defaults(record.facts)
-        settings = cell.settings.model_dump(mode="json")
-        if changes := difference(stored["settings"], settings) + difference(
-            {"method": stored["method"]}, {"method": cell.method_name}
-        ):
-            raise IsoglossError(
-                f"{folder} holds {cell.label} seed {cell.seed}, made differently ({'; '.join(changes)}); "
-                "set it back, give the method another name, or choose another --out"
-            )
+from isogloss.store import Store
 
 
 def describe(spec: Spec, folder: Path) -> None:
@@ -46,9 +26,10 @@ def describe(spec: Spec, folder: Path) -> None:
     wanted = cells(spec)
     data = open_spec(spec)
     source, targets = languages(spec, data)
-    finished = {cell.key: cell.record for cell in Store(folder).finished()}
-    missing = [cell for cell in wanted if cell.key not in finished]
-    _refuse_changed_settings(folder, wanted, finished)
+    finished = Store(folder).finished()
+    refuse_changed_settings(folder, finished, wanted)
+    stored = {cell.key for cell in finished}
+    missing = [cell for cell in wanted if cell.key not in stored]
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")

@@ -97,7 +97,7 @@ def refuse_changes(
     by_key = {cell.key: cell for cell in wanted}
     by_label = {cell.label: cell for cell in wanted}
     for stored in finished:
-        label, seed = stored.key
+        label, _ = stored.key
         facts = with_defaults(stored.record.facts)
         if (now := by_key.get(stored.key)) is not None:
             changes = difference(facts, now.facts(common))
@@ -112,10 +112,36 @@ def refuse_changes(
             f"test data of {code}" for code in sorted(scored.keys() & test_data) if scored[code] != test_data[code]
         ]
         if changes:
-            raise IsoglossError(
-                f"{out} holds {label} seed {seed}, made differently ({'; '.join(changes)}); "
-                "set it back, give the method another name, or choose another --out"
-            )
+            raise _made_differently(out, stored, changes)
+
+
+def refuse_changed_settings(out: Path, finished: Sequence[StoredCell], wanted: Sequence[Cell]) -> None:
+    """What `refuse_changes` refuses of a spec alone, before data and backbone are read.
+
+    Args:
+        out: the run directory.
+        finished: its cells.
+        wanted: the cells of the spec.
+
+    Raises:
+        IsoglossError: a stored cell would be of another method or of other settings.
+    """
+    by_label = {cell.label: cell for cell in wanted}
+    for stored in finished:
+        if (cell := by_label.get(stored.record.method)) is None:
+            continue
+        facts = with_defaults(stored.record.facts)
+        now = {"method": cell.method_name, "settings": cell.settings.model_dump(mode="json")}
+        if changes := difference({name: facts[name] for name in now}, now):
+            raise _made_differently(out, stored, changes)
+
+
+def _made_differently(out: Path, stored: StoredCell, changes: Sequence[str]) -> IsoglossError:
+    label, seed = stored.key
+    return IsoglossError(
+        f"{out} holds {label} seed {seed}, made differently ({'; '.join(changes)}); "
+        "set it back, give the method another name, or choose another --out"
+    )
 
 
 def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
