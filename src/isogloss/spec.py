@@ -59,7 +59,7 @@ M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 class _Strict(BaseModel):

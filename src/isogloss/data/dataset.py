@@ -13,10 +13,11 @@ from typing import Any, cast
 import polars as pl
 
 from isogloss.data import split_slices
-from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
+from isogloss.data.card_checks import known_labels
+from isogloss.data.cards import CUSTOM, Card, Split, cards, find, read_card
 from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS
 from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
@@ -99,17 +100,12 @@ class DataSet:
     def languages(self) -> list[Language]:
         """The languages that are really there."""
         known = [Language.parse(code) for code in self.card.languages]
-        if self.path is None or self.card.local is None:
+        if self.path is None or not self.card.local:
             return known
         taken = cast(Split, split_slices.name(self.splits.get("test", "test")))
-        if taken not in self.card.local.splits:
+        if not any(taken in layout.splits for layout in self.card.local):
             raise self._missing(taken)
-        test = split_slices.name(self.card.local.splits[taken])
-        return [
-            language
-            for language in known
-            if (self.path / self.card.local.path.format(code=self.card.code(language), split=test)).is_file()
-        ]
+        return [language for language in known if has(self.card, self.path, language, taken)]
 
     def where(self) -> str:
         """In words, where the examples come from."""
@@ -133,8 +129,7 @@ class DataSet:
             return self.trainer.examples(language, split)
         taken = self.splits.get(split, split)
         rows, origin = self._rows(language, cast(Split, split_slices.name(taken)))
-        columns = self.card.columns
-        usable = [row for row in rows if not self.card.drop or row.values[columns.label] not in self.card.drop]
+        usable = [row for row in rows if not self._is_void(row)]
         dropped = len(rows) - len(usable)
         rows = self._part(taken, usable)[: self.limits.get(split)]
         if not rows:
@@ -147,29 +142,35 @@ class DataSet:
         if self.card.generator is not None:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
             return [RawRow(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
-        if self.path is not None and self.card.local is not None:
-            return self._local(self.path, self.card.local, code, split, columns)
-        if self.card.hub is None:
+        columns += [column for column in self.card.void if column not in columns]
+        if self.path is not None and self.card.local:
+            if not any(split in layout.splits for layout in self.card.local):
+                raise self._missing(split)
+            rows, part, origin = read_local(self.card, self.path, language, split, columns)
+            return self._part(part, rows), origin
+        if (hub := self.card.hub) is None:
             raise IsoglossError(f"{self.card.name} is not on the hub; give data.path")
-        if split not in self.card.hub.splits:
+        if split not in hub.splits:
             raise self._missing(split)
-        part = self.card.hub.splits[split]
+        part, only = hub.splits[split], hub.only or self.card.only
+        if only is not None and only.column not in columns:
+            columns.append(only.column)
         from isogloss.data.hub import read_hub
 
-        rows = read_hub(self.card, self.card.hub, code, split_slices.name(part), columns, revision=self.revision)
-        return self._part(part, self._in_language(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
+        rows = read_hub(self.card, hub, code, split_slices.name(part), columns, revision=self.revision)
+        return self._part(part, in_language(rows, only, code)), f"{self.card.name} ({code}, {part}) on the hub"
+
+    def _is_void(self, row: RawRow) -> bool:
+        """Whether the card says that there is no example in a row."""
+        if self.card.drop and row.values[self.card.columns.label] in self.card.drop:
+            return True
+        return any(row.values[column] in values for column, values in self.card.void.items())
 
     def _missing(self, split: Split) -> MissingError:
         return MissingError(
             f"{self.card.name} has no {split} split; make one of parts of others (data.splits), or give another "
             "data set to train on (data.train)"
         )
-
-    def _in_language(self, rows: list[RawRow], code: str) -> list[RawRow]:
-        """The rows in the language of that code, where one file holds all languages."""
-        if (only := self.card.only) is None:
-            return rows
-        return [row for row in rows if only.holds(row.values[only.column], code)]
 
     def _part(self, part: str, rows: list[RawRow]) -> list[RawRow]:
         group = self.card.columns.group
@@ -178,19 +179,6 @@ class DataSet:
         if rows and group not in rows[0].values:
             raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
         return split_slices.part(part, rows, lambda row: row.values[group])
-
-    def _local(
-        self, folder: Path, local: Local, code: str, split: Split, columns: list[str]
-    ) -> tuple[list[RawRow], str]:
-        if split not in local.splits:
-            raise self._missing(split)
-        part = local.splits[split]
-        path = folder / local.path.format(code=code, split=split_slices.name(part))
-        wanted = columns if local.split_column is None else [*columns, local.split_column]
-        rows = READERS[local.format](path, wanted, local.header)
-        if local.split_column is not None:
-            rows = [row for row in rows if row.values[local.split_column] == split_slices.name(part)]
-        return self._part(part, self._in_language(rows, code)), f"{path} ({part})" if local.split_column else str(path)
 
 
 def open_data(
@@ -218,7 +206,7 @@ def open_data(
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
     chosen = _custom(path, card) if task == CUSTOM else find(task)
-    known = {*chosen.labels, *(label.partition("-")[2] for label in chosen.labels if "-" in label)}
+    known = known_labels(chosen.labels)
     for label in (labels or {}).values():
         if label not in known:
             raise unknown(f"label of {chosen.name}", label, known)
@@ -235,8 +223,9 @@ def open_data(
         trainer = _trainer(chosen, _opened(find(train[0]), train[1], limits, splits, labels))
     opened = _opened(chosen, path, limits, splits, labels, trainer)
     if not opened.languages():
-        assert chosen.local is not None
-        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {chosen.local.path}")
+        raise IsoglossError(
+            f"data.path {path} holds no language of {task}; expected files such as {expected_files(chosen)}"
+        )
     return opened
 
 
@@ -248,15 +237,15 @@ def _opened(
     labels: dict[str, str] | None,
     trainer: DataSet | None = None,
 ) -> DataSet:
-    if path is not None and card.local is None:
+    if path is not None and not card.local:
         origin = "is made from a package" if card.generator is not None else "is read from the hub alone"
         raise IsoglossError(f"{card.name} {origin}; leave data.path out")
-    if path is not None and card.local is not None and not path.is_dir():
+    if path is not None and not path.is_dir():
         if path.parent == frames_folder():
             raise IsoglossError(
                 f"the examples that were given from Python are no longer in {path.parent}; give them again"
             )
-        raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
+        raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {expected_files(card)}")
     aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
     return DataSet(aliased, path, limits or {}, splits or {}, trainer)
 

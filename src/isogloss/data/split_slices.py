@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
-FORM = re.compile(r"([^\[\]]+)(?:\[(?:(\d+)(%?))?:(?:(\d+)(%?))?\])?")
+FORM = re.compile(r"([^\[\]]+)(?:\[(?:(\d{1,9})(%?))?:(?:(\d{1,9})(%?))?\])?")
 
 
 def check(text: str) -> str:
