@@ -69,7 +69,12 @@ class _Strict(BaseModel):
 class TrainSpec(_Strict):
     """Another data set to train on."""
 
-    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    task: str = Field(
+        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
+    )
+    card: dict[str, Any] | None = Field(
+        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
+    )
     path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
         None, description="a folder in its own layout; left out: the hub or a package"
     )

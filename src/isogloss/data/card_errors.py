@@ -54,7 +54,9 @@ def _refuse_unprintable(text: str, where: str, *, lines: bool = False) -> None:
     for character in text:
         odd = unicodedata.category(character) in {"Cc", "Cs"}
         if odd and not (lines and character in "\n\t"):
-            raise IsoglossError(f"{where} holds the character U+{ord(character):04X}; expected a text that can be printed")
+            raise IsoglossError(
+                f"{where} holds the character U+{ord(character):04X}; expected a text that can be printed"
+            )
 
 
 def first_mistake(error: ValidationError, model: type[BaseModel], raw: Any, where: str) -> IsoglossError:

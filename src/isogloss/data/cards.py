@@ -31,6 +31,9 @@ CUSTOM = "custom"  # the task whose card is the user's own
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
+EXPECTED_LANGUAGES = "expected codes, such as `en de`, or codes with the data set's own: {en: english}"
+
+
 def _text(value: object) -> object:
     """A name or label may be written as a number."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -42,10 +45,8 @@ def _codes(value: object) -> object:
         value = value.split()
     if isinstance(value, list) and all(isinstance(code, str) for code in value):
         value = {code: code for code in value}
-    if not isinstance(value, dict):
-        raise ValueError("expected codes, such as `en de`, or codes of ours to those of the data set: {en: english}")
-    if not value:
-        raise ValueError("it names no language; expected codes, such as `en de`")
+    if not isinstance(value, dict) or not value:
+        raise ValueError(EXPECTED_LANGUAGES)
     return {form: value[code] for form, code in _distinct(value).items()}
 
 
@@ -145,9 +146,7 @@ class Local(_Strict):
     header: Annotated[list[Text], AfterValidator(_once)] | None = Field(
         None, description="names of the columns, where the files have no header"
     )
-    split_column: Text | None = Field(
-        None, description="where one file holds all splits: the column that says which"
-    )
+    split_column: Text | None = Field(None, description="where one file holds all splits: the column that says which")
     splits: Splits = Field(default_factory=_same_names, description="what the files call each split")
     columns: Renamed = Field({}, description="columns that are called otherwise here: {premise: sentence1}")
     codes: Annotated[dict[str, Text], BeforeValidator(_own_codes)] = Field(
@@ -253,6 +252,19 @@ class Card(_Strict):
         if str(language) not in self.languages:
             raise unknown(f"language of {self.name}", str(language), self.languages)
         return self.languages[str(language)]
+
+    def has_language(self, code: str) -> bool:
+        """Whether `language` finds one.
+
+        Raises:
+            IsoglossError: it is no code of a language.
+        """
+        Language.parse(code)
+        try:
+            self.language(code)
+        except IsoglossError:
+            return False
+        return True
 
     def language(self, code: str) -> Language:
         """The data set's language that a user means: where one side names no region, any region fits (`en-US`, `en`).

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,61 +13,18 @@ import polars as pl
 from isogloss.data import limits as limit_draw
 from isogloss.data import split_slices
 from isogloss.data.card_checks import known_labels
-from isogloss.data.cards import CUSTOM, SPLITS, Card, Split, cards, find, read_card
+from isogloss.data.cards import CUSTOM, SPLITS, Card, Split, cards, find
+from isogloss.data.custom_card import custom_card
+from isogloss.data.examples import Examples
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
 from isogloss.data.tables import examples_table
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
-from isogloss.runtime import yaml
 from isogloss.runtime.cache import frames_folder
 
 __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """One split in one language: a table in the columns of its kind of task."""
-
-    language: Language
-    split: Split
-    table: pl.DataFrame
-    origin: str  # where it came from, for errors and records
-    dropped: int = 0  # rows left out because the card's `drop` says that they are void
-    whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def taken(self, places: Sequence[int]) -> Examples:
-        """Some of the examples, in this order."""
-        return replace(self, table=self.table[places])
-
-    @property
-    def labels(self) -> pl.Series:
-        """The label of each text or word; of questions, none."""
-        if "label" in self.table.columns:
-            return self.table["label"]
-        return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
-
-    @property
-    def contents(self) -> list[str]:
-        """The text of each example: of a pair both, of a question the passage."""
-        if "passage" in self.table.columns:
-            return self.table["passage"].to_list()
-        if "words" in self.table.columns:
-            return self.table["words"].list.join(" ").to_list()
-        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 over every value, in order."""
-        digest = hashlib.sha256()
-        for row in self.table.iter_rows():
-            values = (value if isinstance(value, str) else "\x1d".join(map(str, value)) for value in row)
-            digest.update("\x1f".join(values).encode() + b"\x1e")
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -143,7 +98,7 @@ class DataSet:
             IsoglossError: it is missing, empty, or holds something that cannot be right.
         """
         if self.trainer is not None and split != "test":
-            return self.trainer.examples(language, split)
+            return self.trainer.examples(self.trainer.card.language(str(language)), split)
         limit = self.limits.get(split)
         rows, origin, dropped = self._usable(language, split)
         if limit is not None and self.first_rows:
@@ -281,7 +236,7 @@ def open_data(
     splits: dict[Split, str] | None = None,
     labels: dict[str, str] | None = None,
     card: dict[str, Any] | None = None,
-    train: tuple[str, Path | None] | None = None,
+    train: tuple[str, Path | None, dict[str, Any] | None] | None = None,
 ) -> DataSet:
     """A data set by the name of its card.
 
@@ -292,18 +247,19 @@ def open_data(
         splits: parts of splits that stand for others.
         labels: labels that are read as others, beside the card's own aliases.
         card: the card of a `custom` task.
-        train: the data set to train and select on instead, and its folder; left out: what the card says.
+        train: the data set to train and select on instead, its folder, and of a `custom` one its card; left out: what
+            the card says.
 
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
-    chosen = _custom(path, card) if task == CUSTOM else find(task)
+    chosen = custom_card(path, card, "data") if task == CUSTOM else find(task)
     known = known_labels(chosen.labels)
     for label in (labels or {}).values():
         if label not in known:
             raise unknown(f"label of {chosen.name}", label, known)
     if train is None and chosen.train is not None and path is None:
-        train = chosen.train, None
+        train = chosen.train, None, None
     trainer = None
     if train is not None:
         for split in ("train", "dev"):
@@ -312,7 +268,9 @@ def open_data(
                     f"data.splits.{split} is a part of test, but {task} is trained on {train[0]} here; leave it out, "
                     f"or give data.path, a folder with {task}, to train on parts of that"
                 )
-        trainer = _trainer(chosen, _opened(find(train[0]), train[1], limits, splits, labels))
+        name, folder, given = train
+        taught = custom_card(folder, given, "data.train") if name == CUSTOM else find(name)
+        trainer = _trainer(chosen, _opened(taught, folder, limits, splits, labels, key="data.train.path"))
     opened = _opened(chosen, path, limits, splits, labels, trainer)
     if not opened.languages():
         raise IsoglossError(
@@ -328,16 +286,20 @@ def _opened(
     splits: dict[Split, str] | None,
     labels: dict[str, str] | None,
     trainer: DataSet | None = None,
+    *,
+    key: str = "data.path",
 ) -> DataSet:
     if path is not None and not card.local:
         origin = "is made from a package" if card.generator is not None else "is read from the hub alone"
-        raise IsoglossError(f"{card.name} {origin}; leave data.path out")
+        raise IsoglossError(f"{card.name} {origin}; leave {key} out")
     if path is not None and not path.is_dir():
         if path.parent == frames_folder():
             raise IsoglossError(
                 f"the examples that were given from Python are no longer in {path.parent}; give them again"
             )
-        raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {expected_files(card)}")
+        raise IsoglossError(
+            f"{key} {path} is no folder; expected {card.name} with files such as {expected_files(card)}"
+        )
     aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
     return DataSet(aliased, path, limits or {}, splits or {}, trainer)
 
@@ -352,16 +314,3 @@ def _trainer(tested: Card, opened: DataSet) -> DataSet:
             + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")
         )
     return opened
-
-
-def _custom(path: Path | None, card: dict[str, Any] | None) -> Card:
-    if path is None:
-        raise IsoglossError("task custom needs data.path, the folder with the files")
-    if card is not None:
-        return read_card(card, where="data.card")
-    if not path.is_dir():
-        raise IsoglossError(f"data.path {path} is no folder; expected the folder with the files, as seen from here")
-    beside = path / "card.yaml"
-    if not beside.is_file():
-        raise IsoglossError(f"task custom needs a card: data.card, or {beside}; `isogloss data-card {path}` drafts one")
-    return read_card(yaml.load(beside), where=str(beside))

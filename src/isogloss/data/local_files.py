@@ -70,7 +70,9 @@ def read_local(
     rows = in_language(rows, only, _code(card, layout, language))
     names = {theirs: ours for ours, theirs in layout.columns.items()}
     if names:
-        rows = [replace(row, values={names.get(name, name): value for name, value in row.values.items()}) for row in rows]
+        rows = [
+            replace(row, values={names.get(name, name): value for name, value in row.values.items()}) for row in rows
+        ]
     if layout.prefix is not None:
         rows = [_without_prefix(row, card.columns.text, layout.prefix) for row in rows]
     return rows, part, f"{path} ({part})" if layout.split_column else str(path)
@@ -91,7 +93,9 @@ def _one_text(row: RawRow, column: str) -> str:
 def _without_prefix(row: RawRow, column: str, end: str) -> RawRow:
     words = row.values[column]
     if odd := next((word for word in words if end not in word), None):
-        raise IsoglossError(f"{row.where} has the word {odd!r} without a prefix that ends in {end!r}, as the card has it")
+        raise IsoglossError(
+            f"{row.where} has the word {odd!r} without a prefix that ends in {end!r}, as the card has it"
+        )
     return replace(row, values={**row.values, column: [word.partition(end)[2] for word in words]})
 
 

@@ -1,8 +1,9 @@
 """Languages as values: whatever code a data set uses becomes one canonical form, `eng-Latn`.
 
 The canonical form is an ISO 639-3 code and an ISO 15924 script, with a region only where it tells varieties apart
-(`por-Latn-BR`), and a variety only where nothing else does (`bel-Cyrl-tarask`, `jav-Latn-x-bms`). Where ISO has a macrolanguage and its members, the code is the one that FLORES-200 uses (NLLB Team
-2022, arXiv 2207.04672, table 1), because that is what most multilingual data sets are named by.
+(`por-Latn-BR`), and a variety only where nothing else does (`bel-Cyrl-tarask`, `jav-Latn-x-bms`). Where ISO has a
+macrolanguage and its members, the code is the one that FLORES-200 uses (NLLB Team 2022, arXiv 2207.04672, table 1),
+because that is what most multilingual data sets are named by.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ def distinct(codes: Iterable[str]) -> dict[str, str]:
             if other in AMONG_WIKIPEDIAS:
                 ways = [(AMONG_WIKIPEDIAS[other], other), (str(language), code)]
             raise IsoglossError(
-                f"{other!r} and {code!r} are both {language} ({language.name}); leave one out, or tell them apart, such "
-                f"as {{{', '.join(f'{form}: {theirs}' for form, theirs in ways)}}}"
+                f"{other!r} and {code!r} are both {language} ({language.name}); leave one out, or tell them apart, as "
+                f"in {{{', '.join(f'{form}: {theirs}' for form, theirs in ways)}}}"
             )
     return by_form
 
@@ -192,6 +193,8 @@ def _no_language(code: str) -> IsoglossError:
     return IsoglossError(
         f"unknown language {code!r}; did you mean {near!r}? expected a code such as en, eng-Latn, pt-BR"
     )
+
+
 # Offered as the nearest when a code is mistyped.
 COMMON = (
     "af am ar az be bg bn ca cs cy da de el en es et eu fa fi fr ga gl gu ha he hi hr hu hy id ig is it ja jv ka kk km"
