@@ -236,7 +236,8 @@ def open_data(
     splits: dict[Split, str] | None = None,
     labels: dict[str, str] | None = None,
     card: dict[str, Any] | None = None,
-    train: tuple[str, Path | None, dict[str, Any] | None] | None = None,
+    train: tuple[str, Path | None] | None = None,
+    train_card: dict[str, Any] | None = None,
 ) -> DataSet:
     """A data set by the name of its card.
 
@@ -247,8 +248,8 @@ def open_data(
         splits: parts of splits that stand for others.
         labels: labels that are read as others, beside the card's own aliases.
         card: the card of a `custom` task.
-        train: the data set to train and select on instead, its folder, and of a `custom` one its card; left out: what
-            the card says.
+        train: the data set to train and select on instead, and its folder; left out: what the card says.
+        train_card: the card of these, where they are `custom` too.
 
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
@@ -259,7 +260,7 @@ def open_data(
         if label not in known:
             raise unknown(f"label of {chosen.name}", label, known)
     if train is None and chosen.train is not None and path is None:
-        train = chosen.train, None, None
+        train = chosen.train, None
     trainer = None
     if train is not None:
         for split in ("train", "dev"):
@@ -268,8 +269,8 @@ def open_data(
                     f"data.splits.{split} is a part of test, but {task} is trained on {train[0]} here; leave it out, "
                     f"or give data.path, a folder with {task}, to train on parts of that"
                 )
-        name, folder, given = train
-        taught = custom_card(folder, given, "data.train") if name == CUSTOM else find(name)
+        name, folder = train
+        taught = custom_card(folder, train_card, "data.train") if name == CUSTOM else find(name)
         trainer = _trainer(chosen, _opened(taught, folder, limits, splits, labels, key="data.train.path"))
     opened = _opened(chosen, path, limits, splits, labels, trainer)
     if not opened.languages():

@@ -69,7 +69,8 @@ def open_spec(spec: Spec) -> DataSet:
         splits=given.splits,
         labels=given.labels,
         card=given.card,
-        train=None if given.train is None else (given.train.task, given.train.path, given.train.card),
+        train=None if given.train is None else (given.train.task, given.train.path),
+        train_card=None if given.train is None else given.train.card,
     )
 
 
