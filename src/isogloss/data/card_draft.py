@@ -9,7 +9,8 @@ from typing import Any
 
 from isogloss.data.cards import SPLITS
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS, read_text
+from isogloss.data.readers.plain_text import read_text
+from isogloss.data.readers.registry import readers
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -48,7 +49,7 @@ def draft(folder: Path) -> Path:
     header = _header(first) if form == "tokens" else None
     # Files of words hand out only what they are asked for.
     names = ["form", "upos"] if form == "conllu" else header or []
-    by_file = [READERS[form](path, names, header) for path in files.values()]
+    by_file = [readers()[form](path, names, header) for path in files.values()]
     if not by_file[0]:
         raise IsoglossError(f"{first} has no rows to learn the columns from")
     kind, columns = _kind(form, by_file[0])

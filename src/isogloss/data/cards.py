@@ -64,8 +64,28 @@ class Local(_Strict):
     path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
     format: Literal["tsv", "csv", "jsonl", "parquet", "tokens", "conllu", "squad"]
     header: list[str] | None = Field(None, description="names of the columns, where the files have no header")
+    delimiter: str | None = Field(
+        None, description="of tsv and csv: what stands between values; left out: a tab, a comma"
+    )
+    quoting: bool | None = Field(
+        None, description="of tsv and csv: whether values may stand in double quotes; left out: in csv they may"
+    )
     split_column: str | None = Field(None, description="where one file holds all splits: the column that says which")
     splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
+
+    @model_validator(mode="after")
+    def _delimited(self) -> Local:
+        if self.delimiter is None and self.quoting is None:
+            return self
+        if self.format not in {"tsv", "csv"}:
+            raise ValueError(f"delimiter and quoting are of the formats tsv and csv; the format is {self.format}")
+        if self.delimiter is not None and (not self.delimiter or set(self.delimiter) & set('"\r\n')):
+            raise ValueError(f"delimiter is {self.delimiter!r}; expected what stands between values, no quote or line end")
+        if len(self.delimiter or ",") > 1 and (self.format == "csv" if self.quoting is None else self.quoting):
+            raise ValueError(
+                f"delimiter is {self.delimiter!r}, and of several characters only where no value is quoted: quoting: false"
+            )
+        return self
 
 
 class Only(_Strict):

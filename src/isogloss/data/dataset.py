@@ -16,8 +16,8 @@ from isogloss.data import split_slices
 from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS
-from isogloss.data.tables import examples_table
+from isogloss.data.readers.registry import read_file
+from isogloss.data.tables import examples_table, words_in
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -35,6 +35,7 @@ class Examples:
     table: pl.DataFrame
     origin: str  # where it came from, for errors and records
     dropped: int = 0  # rows left out because the card's `drop` says that they are void
+    empty_words: int = 0  # of tagging: words of nothing or white space, left out with their tags
 
     def __len__(self) -> int:
         return len(self.table)
@@ -139,7 +140,9 @@ class DataSet:
         rows = self._part(taken, usable)[: self.limits.get(split)]
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, examples_table(rows, self.card), origin, dropped)
+        table = examples_table(rows, self.card)
+        empty = words_in(rows, self.card) - words_in(table, self.card)
+        return Examples(language, split, table, origin, dropped, empty)
 
     def _rows(self, language: Language, split: Split) -> tuple[list[RawRow], str]:
         code = self.card.code(language)
@@ -177,7 +180,7 @@ class DataSet:
             return split_slices.part(part, rows)
         if rows and group not in rows[0].values:
             raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
-        return split_slices.part(part, rows, lambda row: row.values[group])
+        return split_slices.part(part, rows, lambda row: row.text(group))
 
     def _local(
         self, folder: Path, local: Local, code: str, split: Split, columns: list[str]
@@ -187,7 +190,7 @@ class DataSet:
         part = local.splits[split]
         path = folder / local.path.format(code=code, split=split_slices.name(part))
         wanted = columns if local.split_column is None else [*columns, local.split_column]
-        rows = READERS[local.format](path, wanted, local.header)
+        rows = read_file(path, wanted, local)
         if local.split_column is not None:
             rows = [row for row in rows if row.values[local.split_column] == split_slices.name(part)]
         return self._part(part, self._in_language(rows, code)), f"{path} ({part})" if local.split_column else str(path)
