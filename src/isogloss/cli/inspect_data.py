@@ -81,6 +81,8 @@ def _problems(splits: dict[Split, Examples]) -> Iterator[str]:
     for split, examples in splits.items():
         if examples.dropped:
             yield f"  {split}: {examples.dropped} rows are void, and left out"
+        if examples.empty_words:
+            yield f"  {split}: {examples.empty_words} words are empty, and left out with their tags"
         texts = _texts(examples.table)
         twice = len(texts) - texts["text"].n_unique()
         if twice:

@@ -146,6 +146,12 @@ class Local(_Strict):
     header: Annotated[list[Text], AfterValidator(_once)] | None = Field(
         None, description="names of the columns, where the files have no header"
     )
+    delimiter: Text | None = Field(
+        None, description="of tsv and csv: what stands between values; left out: a tab, a comma"
+    )
+    quoting: bool | None = Field(
+        None, description="of tsv and csv: whether values may stand in double quotes; left out: in csv they may"
+    )
     split_column: Text | None = Field(None, description="where one file holds all splits: the column that says which")
     splits: Splits = Field(default_factory=_same_names, description="what the files call each split")
     columns: Renamed = Field({}, description="columns that are called otherwise here: {premise: sentence1}")
@@ -156,6 +162,22 @@ class Local(_Strict):
     prefix: Text | None = Field(
         None, description="of files of words: what ends a prefix that each word has and that is left out (`en:house`)"
     )
+
+    @model_validator(mode="after")
+    def _delimited(self) -> Local:
+        if self.delimiter is None and self.quoting is None:
+            return self
+        if self.format not in {"tsv", "csv"}:
+            raise ValueError(f"delimiter and quoting are of the formats tsv and csv; the format is {self.format}")
+        if self.delimiter is not None and (not self.delimiter or set(self.delimiter) & set('"\r\n')):
+            raise ValueError(
+                f"delimiter is {self.delimiter!r}; expected what stands between values, no quote or line end"
+            )
+        if len(self.delimiter or ",") > 1 and (self.format == "csv" if self.quoting is None else self.quoting):
+            raise ValueError(
+                f"delimiter is {self.delimiter!r}: several characters go only where no value is quoted (quoting: false)"
+            )
+        return self
 
     def paths(self, code: str, split: str) -> list[str]:
         """Where the file of a split in a language may lie below the folder.

@@ -19,7 +19,7 @@ from isogloss.data.examples import Examples
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
-from isogloss.data.tables import examples_table
+from isogloss.data.tables import examples_table, words_in
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime.cache import frames_folder
@@ -101,12 +101,14 @@ class DataSet:
             return self.trainer.examples(self.trainer.card.language(str(language)), split)
         limit = self.limits.get(split)
         rows, origin, dropped = self._usable(language, split)
+        whole = None if limit is None else len(rows)
         if limit is not None and self.first_rows:
-            return Examples(language, split, examples_table(rows[:limit], self.card), origin, dropped, len(rows))
+            rows, limit = rows[:limit], None
         table = examples_table(rows, self.card)
+        empty = words_in(rows, self.card) - words_in(table, self.card)
+        examples = Examples(language, split, table, origin, dropped, empty, whole)
         if limit is None:
-            return Examples(language, split, table, origin, dropped)
-        examples = Examples(language, split, table, origin, dropped, whole=len(table))
+            return examples
         if not self.card.parallel:
             return examples.taken(self._draw(examples, rows, limit))
         return examples.taken(self._the_same(examples, rows, limit))
@@ -225,7 +227,7 @@ class DataSet:
             return split_slices.part(part, rows)
         if rows and group not in rows[0].values:
             raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
-        return split_slices.part(part, rows, lambda row: row.values[group])
+        return split_slices.part(part, rows, lambda row: row.text(group))
 
 
 def open_data(

@@ -21,6 +21,7 @@ class Examples:
     table: pl.DataFrame
     origin: str  # where it came from, for errors and records
     dropped: int = 0  # rows left out because the card's `drop` says that they are void
+    empty_words: int = 0  # of tagging: words of nothing or white space, left out with their tags
     whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
 
     def __len__(self) -> int:

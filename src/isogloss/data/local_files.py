@@ -9,7 +9,7 @@ from pathlib import Path
 from isogloss.data import split_slices
 from isogloss.data.cards import Card, Local, Only, Split
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS
+from isogloss.data.readers.registry import read_file
 from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages.language import Language
 
@@ -63,10 +63,10 @@ def read_local(
     part, only = layout.splits[split], layout.only or card.only
     wanted = [layout.columns.get(column, column) for column in columns]
     beside = [column for column in (layout.split_column, only and only.column) if column and column not in wanted]
-    rows = READERS[layout.format](path, [*wanted, *beside], layout.header)
+    rows = read_file(path, [*wanted, *beside], layout)
     if layout.split_column is not None:
         name = split_slices.name(part)
-        rows = [row for row in rows if _one_text(row, layout.split_column) == name]
+        rows = [row for row in rows if row.text(layout.split_column) == name]
     rows = in_language(rows, only, _code(card, layout, language))
     names = {theirs: ours for ours, theirs in layout.columns.items()}
     if names:
@@ -80,18 +80,11 @@ def read_local(
 
 def in_language(rows: list[RawRow], only: Only | None, code: str) -> list[RawRow]:
     """The rows in the language of that code, where one file holds all languages."""
-    return rows if only is None else [row for row in rows if only.holds(_one_text(row, only.column), code)]
-
-
-def _one_text(row: RawRow, column: str) -> str:
-    value = row.values.get(column)
-    if not isinstance(value, str):
-        raise IsoglossError(f"{row.where} has no text in {column!r}, which tells rows apart; expected one in each row")
-    return value
+    return rows if only is None else [row for row in rows if only.holds(row.text(only.column), code)]
 
 
 def _without_prefix(row: RawRow, column: str, end: str) -> RawRow:
-    words = row.values[column]
+    words = row.texts(column)
     if odd := next((word for word in words if end not in word), None):
         raise IsoglossError(
             f"{row.where} has the word {odd!r} without a prefix that ends in {end!r}, as the card has it"
