@@ -67,7 +67,7 @@ def test_custom_needs_a_folder_and_a_card(tmp_path):
         open_data("custom")
     with pytest.raises(IsoglossError, match="card.yaml; `isogloss data-card"):
         open_data("custom", path=tmp_path)
-    with pytest.raises(IsoglossError, match=r"data.card: kind: "):
+    with pytest.raises(IsoglossError, match=r"data.card: kind is missing"):
         open_data("custom", path=tmp_path, card={"name": "x"})
 
 
