@@ -144,7 +144,7 @@ class Local(_Strict):
         None, description="that its archive unpacks to: `data.path` is that folder or the one around it"
     )
     header: Annotated[list[Text], AfterValidator(_once)] | None = Field(
-        None, description="names of the columns, where the files have no header"
+        None, description="names of the columns, where the files have no header; without the id's, rows are numbered"
     )
     delimiter: Text | None = Field(
         None, description="of tsv and csv: what stands between values; left out: a tab, a comma"

@@ -62,6 +62,10 @@ def read_local(
     layout, path = found
     part, only = layout.splits[split], layout.only or card.only
     wanted = [layout.columns.get(column, column) for column in columns]
+    named = card.columns.id and layout.columns.get(card.columns.id, card.columns.id)
+    numbered = named is not None and layout.header is not None and named not in layout.header
+    if numbered:
+        wanted.remove(str(named))
     beside = [column for column in (layout.split_column, only and only.column) if column and column not in wanted]
     rows = read_file(path, [*wanted, *beside], layout)
     if layout.split_column is not None:
@@ -72,6 +76,12 @@ def read_local(
     if names:
         rows = [
             replace(row, values={names.get(name, name): value for name, value in row.values.items()}) for row in rows
+        ]
+    if numbered:  # by names that no other language has: who says that the rows are the same?
+        code = _code(card, layout, language)
+        rows = [
+            replace(row, values={**row.values, str(card.columns.id): f"{code} {number}"})
+            for number, row in enumerate(rows)
         ]
     if layout.prefix is not None:
         rows = [_without_prefix(row, card.columns.text, layout.prefix) for row in rows]
