@@ -18,7 +18,7 @@ import polars as pl
 from isogloss.data.card_columns import label_facts
 from isogloss.data.cards import CUSTOM, SPLITS
 from isogloss.errors import IsoglossError, unknown
-from isogloss.languages.language import Language
+from isogloss.languages.language import distinct
 from isogloss.runtime.cache import frames_folder
 from isogloss.runtime.files import atomic_folder
 from isogloss.spec import Spec
@@ -89,10 +89,11 @@ def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
         for code in by_language:
             if not isinstance(code, str):
                 raise IsoglossError(f"data[{split!r}] has {code!r} for a language; expected a code such as en")
-        codes = [str(Language.parse(code)) for code in by_language]
-        if twice := next((code for code in codes if codes.count(code) > 1), None):
-            raise IsoglossError(f"data[{split!r}] has {twice} twice, as {' and '.join(map(repr, by_language))}")
-        yield from ((split, code, frame) for code, frame in zip(codes, by_language.values(), strict=True))
+        try:
+            codes = distinct(by_language)
+        except IsoglossError as error:
+            raise IsoglossError(f"data[{split!r}]: {error}") from error
+        yield from ((split, form, by_language[code]) for form, code in codes.items())
 
 
 def _rows(frame: Any, where: str) -> Iterator[Row]:
