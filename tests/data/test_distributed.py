@@ -71,6 +71,8 @@ XNLI = (
     "sentence1\tsentence2\tpromptID\tpairID\tgenre\tlabel1\n"
 )
 
+MNLI = "premise\thypo\tlabel\n{code} p\th\tcontradictory\n"
+
 
 def xnli(split):
     row = '{code}\tneutral\t\t\t\t\t{code} "{split}" p\t{code} {split} h\t1\t1\tfiction\tneutral\n'
@@ -222,10 +224,7 @@ LAYOUTS = {
             {
                 "XNLI-1.0/xnli.dev.tsv": xnli("dev"),
                 "XNLI-1.0/xnli.test.tsv": xnli("test"),
-                **{
-                    f"XNLI-MT-1.0/multinli/multinli.train.{code}.tsv": f"premise\thypo\tlabel\n{code} p\th\tcontradictory\n"
-                    for code in ("en", "ar")
-                },
+                **{f"XNLI-MT-1.0/multinli/multinli.train.{code}.tsv": MNLI.format(code=code) for code in ("en", "ar")},
             },
             ("en", "ar"),
         ),
