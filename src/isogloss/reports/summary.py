@@ -8,6 +8,9 @@ import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts.differences import BEYOND
+from isogloss.experiment import remarks
+from isogloss.experiment.data import label_kinds
+from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.reports.run_group import RunGroup
 
@@ -41,6 +44,7 @@ def caveats(run_group: RunGroup) -> list[str]:
         sentences.append(
             f"Left out, since their test examples are not the same in all runs: {', '.join(run_group.unlike)}."
         )
+    sentences += _of_data(run_group)
     for method, record in run_group.records.items():
         if cut := record.truncated["test"]:
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
@@ -56,6 +60,34 @@ def caveats(run_group: RunGroup) -> list[str]:
     if run_group.stale:
         sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
     return sentences
+
+
+def _of_data(run_group: RunGroup) -> Iterator[str]:
+    """What the runs said of their data, each once."""
+    for name, opened_run in run_group.opened_runs.items():
+        if limited_to_first_rows(opened_run.spec, [stored for _, stored in opened_run.cells]):
+            of_run = f"{name}: limits" if len(run_group.opened_runs) > 1 else "Limits"
+            yield (
+                f"{of_run} took the first rows of each split, as they did before they were drawn; of a sorted file "
+                "these may be of one label."
+            )
+    found = [
+        f"{line[:1].upper()}{line[1:]}."
+        for record in run_group.records.values()
+        for line in remarks.lines(record.model_dump(), list(label_kinds(record.labels, record.kind)))
+    ]
+    yield from dict.fromkeys(found)
+
+
+def drawn(run_group: RunGroup) -> list[str]:
+    """What limits have left of the data, where there are any."""
+    found = [
+        line
+        for record in run_group.records.values()
+        if "limits" in record.facts
+        for line in remarks.drawn_lines(record.drawn, record.facts["limits"]["drawn"])
+    ]
+    return list(dict.fromkeys(found))
 
 
 def differing(values: Mapping[str, object]) -> str:
