@@ -71,7 +71,7 @@ class RunRecord(BaseModel):
     truncated: dict[str, int]  # texts of each split that were cut to fit
     environment: dict[str, Any]  # what it was made with
     # Of the data, by split and language or by language; nothing of these was kept before.
-    drawn: dict[str, dict[str, tuple[int, int]]] = {}  # how many examples a limit has left, of how many
+    drawn: dict[str, dict[str, list[int]]] = {}  # how many examples a limit has left, of how many
     lacking: dict[str, dict[str, list[str]]] = {}  # labels of the data set of which there is no example
     unknown: dict[str, float] = {}  # share of tokens that the tokenizer does not know
     tokenless: dict[str, int] = {}  # texts that become no token at all

@@ -117,15 +117,15 @@ def _chapter(run_group: RunGroup) -> Chapter:
 def _sections(run_group: RunGroup) -> list[PageSection]:
     """Scores first, then what analyses say of them."""
     charts = figures(run_group)
-    text = [
+    text = (
         f"{run_group.metric} on the test split. Means are over the languages that every run was scored in. In "
-        "brackets, 95 % intervals over seeds and test examples.",
-        *summary.drawn(run_group),
-    ]
+        "brackets, 95 % intervals over seeds and test examples."
+    )
     spread = charts["methods"]
     sections = [
         PageSection(
-            "methods", "Methods", text, specifications(spread), [tables.overview_table(run_group)], _notes([spread])
+            "methods", "Methods", [text, *summary.drawn(run_group)], specifications(spread),
+            [tables.overview_table(run_group)], _notes([spread]),
         ),
         PageSection(
             "languages", "Languages",

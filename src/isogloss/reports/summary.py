@@ -101,7 +101,7 @@ def differing(values: Mapping[str, object]) -> str:
     return "; ".join(f"{', '.join(names)} {what}" for what, names in groups)
 
 
-def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float, float] | None:
+def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float | None, float | None] | None:
     """A method's measure with its interval, from the table `gap-intervals`."""
     table = run_group.table("gap-intervals")
     if table is None:
