@@ -75,6 +75,7 @@ class RunRecord(BaseModel):
     lacking: dict[str, dict[str, list[str]]] = {}  # labels of the data set of which there is no example
     unknown: dict[str, float] = {}  # share of tokens that the tokenizer does not know
     tokenless: dict[str, int] = {}  # texts that become no token at all
+    cut: dict[str, int] = {}  # test texts that were cut to fit
 
     @model_validator(mode="before")
     @classmethod
@@ -320,7 +321,10 @@ def _remarks(before: RunRecord, new: RunRecord) -> dict[str, Any]:
         }
         for name in ("drawn", "lacking")
     }
-    return {**by_split, **{name: {**getattr(new, name), **getattr(before, name)} for name in ("unknown", "tokenless")}}
+    return {
+        **by_split,
+        **{name: {**getattr(new, name), **getattr(before, name)} for name in ("unknown", "tokenless", "cut")},
+    }
 
 
 def in_order(records: Iterable[RunRecord], names: Sequence[str]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from isogloss.data.cards import Split
 from isogloss.data.dataset import DataSet, Examples, open_data
 from isogloss.data.few_shot import draw
-from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.missing_labels import label_kinds
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.data.subsample import divide, sample
 from isogloss.errors import IsoglossError, MissingError
@@ -177,16 +176,10 @@ def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:
             )
 
 
-def label_kinds(labels: Iterable[str], kind: str) -> dict[str, None]:
-    """Labels, in order; of the tags `B-PER` and `I-PER` what counts is the type: one of the two may well be rare."""
-    tags = data_kinds()[kind].family == "tagging"
-    return dict.fromkeys(label[2:] if tags and label[1:2] == "-" else label for label in labels)
-
-
 def _refuse_unseen(train: Examples, tests: list[Examples], kind: str) -> None:
-    seen = label_kinds(train.labels, kind).keys()
+    seen = set(label_kinds(train.labels, kind))
     for test in tests:
-        if unseen := sorted(label_kinds(test.labels, kind).keys() - seen):
+        if unseen := sorted(set(label_kinds(test.labels, kind)) - seen):
             raise IsoglossError(
                 f"{test.origin} ({test.language}) has labels that training never shows: {', '.join(unseen)}; train on "
                 "more, read them as others (data.labels), or keep them as errors (data.unseen: keep)"

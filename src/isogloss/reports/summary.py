@@ -8,8 +8,8 @@ import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts.differences import BEYOND
+from isogloss.data.missing_labels import label_kinds
 from isogloss.experiment import remarks
-from isogloss.experiment.data import label_kinds
 from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.reports.run_group import RunGroup
@@ -47,7 +47,8 @@ def caveats(run_group: RunGroup) -> list[str]:
     sentences += _of_data(run_group)
     for method, record in run_group.records.items():
         if cut := record.truncated["test"]:
-            sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
+            named = f" ({remarks.most(record.cut)})" if record.cut else ""
+            sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
     facts = {method: record.facts for method, record in run_group.records.items()}
     unlike = {
         key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in facts.items()} for key in SETTINGS
@@ -74,7 +75,7 @@ def _of_data(run_group: RunGroup) -> Iterator[str]:
     found = [
         f"{line[:1].upper()}{line[1:]}."
         for record in run_group.records.values()
-        for line in remarks.lines(record.model_dump(), list(label_kinds(record.labels, record.kind)))
+        for line in remarks.lines(record.model_dump(), label_kinds(record.labels, record.kind))
     ]
     yield from dict.fromkeys(found)
 
