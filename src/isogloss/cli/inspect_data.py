@@ -28,17 +28,18 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     Args:
         task: a data set by its card.
         path: a folder in its own layout, if not the hub or a package.
-        language: any code of it; left out: its source.
+        language: any code of it; left out: its source, or where that is of another data set, its first.
     """
     data = open_data(task, path=path)
-    chosen = data.card.language(language or data.card.source)
+    source = data.card.source if data.card.has_language(data.card.source) else str(data.languages()[0])
+    chosen = data.card.language(language or source)
     splits: dict[Split, Examples] = {}
     broken = []
     for split in SPLITS:
         try:
             splits[split] = data.examples(chosen, split)
-        except MissingError:  # many data sets have only a test split outside their source
-            if split == "test":
+        except MissingError:  # many data sets have only a test split outside their source, or none in it
+            if split == "test" and not splits:
                 raise
         except IsoglossError as error:
             if split == "test":
@@ -88,6 +89,8 @@ def _problems(splits: dict[Split, Examples]) -> Iterator[str]:
     for split, examples in splits.items():
         if examples.dropped:
             yield f"  {split}: {examples.dropped} rows are void, and left out"
+        if examples.empty_words:
+            yield f"  {split}: {examples.empty_words} words are empty, and left out with their tags"
         texts = _texts(examples.table)
         twice = len(texts) - texts["text"].n_unique()
         if twice:

@@ -13,6 +13,7 @@ from isogloss.experiment import remarks
 from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.reports.run_group import RunGroup
+from isogloss.reports.score_table import no_gap
 
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
@@ -31,7 +32,7 @@ def answer(run_group: RunGroup) -> list[str]:
 
 def caveats(run_group: RunGroup) -> list[str]:
     """What a reader has to know before trusting the numbers."""
-    sentences = []
+    sentences = [] if run_group.scores_source else [f"{no_gap(run_group.task, run_group.source)}."]
     seeds = run_group.scores.group_by("method", maintain_order=True).agg(pl.col("seed").n_unique())["seed"]
     if min(seeds) == 1:
         sentences.append("Some methods have one seed: their intervals cover other test examples, not another training.")
@@ -122,6 +123,9 @@ def _carried(run_group: RunGroup) -> Iterator[str]:
         yield "No target language was scored by every run: there is no mean to compare."
     for best in ranked(run_group)[:1]:
         source, target, ratio = (value(run_group, best, name) for name in ("source", "target", "transfer-ratio"))
+        if source is None and target is not None and not run_group.scores_source:
+            mean = f"{run_group.metric} {estimate(*target)} on average"
+            yield f"{best} scores the highest in {_languages(len(run_group.common))}: {mean}."
         if source is None or target is None:
             return
         to, there = _languages(len(run_group.common)), f"{run_group.metric} {source[0]:.3f} in {run_group.source.name}"
