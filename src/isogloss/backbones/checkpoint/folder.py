@@ -1,4 +1,4 @@
-"""What lies in a model folder, which may come from anybody: small files read, files of weights found, nothing loaded."""
+"""What lies in a model folder, whoever made it: small files read, files of weights found, nothing loaded."""
 
 from __future__ import annotations
 

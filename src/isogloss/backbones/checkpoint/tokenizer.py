@@ -37,7 +37,7 @@ RARE = "\U000103a0\ua840\U00012000"  # letters of Old Persian, Phags-pa and cune
 # Scripts, cases, accents, widths and spaces that tokenizers treat unlike.
 PROBES = (
     "Größe Hello, World! 12345", "ĐÁY Été İstanbul straße", "世界は広い 한국어", "नमस्ते दुनिया", "ไทยแลนด์ สวัสดี",
-    "مرحبا بالعالم שלום", "Привет, мир", "తెలుగు ქართული", "ＡＢＣ１２３ ｶﾀｶﾅ", "naïve co-operate don't", "two  spaces",
+    "مرحبا بالعالم שלום", "Привет, мир", "తెలుగు ქართული", "\uff21\uff22\uff23\uff11\uff12\uff13 \uff76\uff85", "naïve co-operate don't", "two  spaces",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Any:
     pieces = folder.json(WHOLE) if whole else None
     if pieces is not None and not isinstance(pieces.get("model"), dict):
         folder.refuse(f"{WHOLE} holds no model of a tokenizer; expected the file as it was published")
-    with _alone(folder, pieces, _beyond(pieces, settings, rows)) as path:
+    with _alone(folder) as path:
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(path), config=config.values, trust_remote_code=False)
             if pieces is not None:
@@ -78,6 +78,7 @@ def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Any:
         folder.refuse("it has no fast tokenizer, which isogloss needs to know where words lie")
     if pieces is None:
         _check_class(folder, tokenizer, found)
+    _fit(folder, tokenizer, settings, rows)
     _check(folder, tokenizer, config, rows)
     return tokenizer
 
@@ -93,7 +94,7 @@ def fingerprint(tokenizer: Any) -> str:
 
 
 @contextmanager
-def _alone(folder: ModelFolder, pieces: dict[str, Any] | None, beyond: set[str]) -> Iterator[Path]:
+def _alone(folder: ModelFolder) -> Iterator[Path]:
     """A folder with the tokenizer's files and nothing else, in which no path leads elsewhere."""
     with tempfile.TemporaryDirectory(prefix="isogloss-tokenizer-") as name:
         path = Path(name)
@@ -101,39 +102,16 @@ def _alone(folder: ModelFolder, pieces: dict[str, Any] | None, beyond: set[str])
             if not folder.has(file):
                 continue
             if file in KEYED:
-                (path / file).write_text(json.dumps(_kept(folder.json(file), beyond)), encoding="utf-8")
-            elif file == WHOLE and beyond and pieces is not None:
-                added = [token for token in pieces["added_tokens"] if token["content"] not in beyond]
-                text = json.dumps({**pieces, "added_tokens": added}, ensure_ascii=False)
-                (path / file).write_text(text, encoding="utf-8", errors="surrogatepass")
+                (path / file).write_text(json.dumps(_kept(folder.json(file))), encoding="utf-8")
             else:
                 folder.read(file)  # which looks at what it is
                 shutil.copyfile(folder.path / file, path / file)
         yield path
 
 
-def _kept(settings: dict[str, Any], beyond: set[str]) -> dict[str, Any]:
-    """What a tokenizer is told: no file elsewhere, no template, and nothing of tokens that are left out."""
-    return {
-        key: value
-        for key, value in settings.items()
-        if not key.endswith(("_file", "_template")) and not (beyond and any(token in str(value) for token in beyond))
-    }
-
-
-def _beyond(pieces: dict[str, Any] | None, settings: dict[str, Any], rows: int) -> set[str]:
-    """Tokens for other than text that the embedding has no rows for: Gemma's stands for a picture.
-
-    No text means them; they are left out, so that one in a text is read as the text it is.
-    """
-    added = (pieces or {}).get("added_tokens")
-    other = {str(value) for key, value in settings.items() if key.endswith("_token") and key not in ROLES}
-    return {
-        token["content"]
-        for token in (added if isinstance(added, list) else [])
-        if isinstance(token, dict) and isinstance(token.get("id"), int) and token["id"] >= rows
-        and token.get("content") in other
-    }  # fmt: skip
+def _kept(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a tokenizer is told, but for files elsewhere and templates."""
+    return {key: value for key, value in settings.items() if not key.endswith(("_file", "_template"))}
 
 
 def _as_written(folder: ModelFolder, tokenizer: Any, path: Path, settings: dict[str, Any]) -> Any:
@@ -187,16 +165,37 @@ def _check_class(folder: ModelFolder, tokenizer: Any, found: list[str]) -> None:
         )
 
 
-def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) -> None:
+def _fit(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: int) -> None:
+    """Refuse a tokenizer with pieces that the embedding has no rows for.
+
+    Tokens with a role that no text gives them, such as Gemma's for a picture or a mask that a class of transformers
+    adds of its own, are left out instead: where one stands in a text, it is read as the text it is.
+    """
     vocabulary = tokenizer.get_vocab()
     if not vocabulary:
         folder.refuse("its tokenizer knows no pieces; fetch it again")
-    if (last := max(vocabulary.values())) >= rows:
-        piece = next(piece for piece, number in vocabulary.items() if number == last)
+    beyond = {piece: number for piece, number in vocabulary.items() if number >= rows}
+    if not beyond:
+        return
+    roles = {str(value) for key, value in settings.items() if key.endswith("_token")}
+    roles |= {str(getattr(tokenizer, role, None)) for role in ROLES}
+    used = set(tokenizer("a b", "c d")["input_ids"])
+    written = json.loads(tokenizer.backend_tokenizer.to_str())
+    added = {token["content"] for token in written["added_tokens"]}
+    if needed := [piece for piece, number in beyond.items() if piece not in roles & added or number in used]:
+        last = max(needed, key=beyond.__getitem__)
         folder.refuse(
-            f"the tokenizer knows {last + 1:,} pieces, the embedding has {rows:,} rows (the last piece is {piece!a:.40}); "
-            "take the model's own tokenizer, or resize the embedding and save both"
+            f"the tokenizer knows {beyond[last] + 1:,} pieces, the embedding has {rows:,} rows (the last piece is "
+            f"{last!a:.40}); take the model's own tokenizer, or resize the embedding and save both"
         )
+    for role in ROLES:
+        if str(getattr(tokenizer, role, None)) in beyond:
+            setattr(tokenizer, role, None)
+    written["added_tokens"] = [token for token in written["added_tokens"] if token["content"] not in beyond]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(written))  # noqa: SLF001 - tokens are added, never taken away
+
+
+def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) -> None:
     try:
         for text in (*PROBES, RARE):
             tokenizer(text, text)
@@ -211,11 +210,11 @@ def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) 
         folder.refuse("config.json names no pad_token_id, behind which this family's positions begin")
     if config.values.model_type in FIRST_POSITION_AFTER_PAD and pad is not None and pad != expected:
         folder.refuse(
-            f"the tokenizer pads with {pad} ({tokenizer.pad_token!a}), config.json says pad_token_id: {expected}, behind "
-            "which this family's positions begin; take the model's own tokenizer"
+            f"the tokenizer pads with {pad} ({tokenizer.pad_token!a}), config.json says pad_token_id: {expected}, "
+            "behind which this family's positions begin; take the model's own tokenizer"
         )
-    if rows > 2 * len(vocabulary):
+    if rows > 2 * (pieces := len(tokenizer.get_vocab())):
         err.print(
-            f"{folder.name}: the embedding has {rows:,} rows, the tokenizer knows {len(vocabulary):,} pieces: is it "
+            f"{folder.name}: the embedding has {rows:,} rows, the tokenizer knows {pieces:,} pieces: is it "
             "this model's?", markup=False, soft_wrap=True,
         )  # fmt: skip

@@ -74,8 +74,9 @@ def check_shapes(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str,
             folder.refuse(f"{name} is stored as {kind}; expected float32, bfloat16 or float16")
     words_table = model.get_input_embeddings().weight
     held = sum(math.prod(tensor.get_shape()) for tensor in tensors.values())
-    described = sum(math.prod(shape) for shape in expected.values())
-    if described > held + words_table.numel():  # a head over the vocabulary may be the embedding once more
+    # Whether there is a head over the vocabulary, which may be the embedding once more, loading will tell.
+    described = sum(weight.numel() for weight in (getattr(model, prefix[:-1]) if words else model).parameters())
+    if described > held:
         folder.refuse(f"config.json describes {described:,} parameters, of which its weights hold {held:,}")
     return int(words_table.shape[0])
 

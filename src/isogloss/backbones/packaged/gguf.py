@@ -32,7 +32,6 @@ def folder(file: Path) -> Path:
     Raises:
         IsoglossError: it cannot be read.
     """
-    check_header(file)
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return converted(f"{file.stem}-{digest[:12]}-{CONVERSION}", lambda: file, convert)
@@ -48,11 +47,14 @@ def check_header(file: Path) -> None:
     with file.open("rb") as stream:
         head = stream.read(HEAD.size)
     if len(head) < HEAD.size or not head.startswith(b"GGUF"):
-        raise IsoglossError(f"{file} is no GGUF file; expected one, or a folder with a transformers checkpoint")
+        raise IsoglossError(
+            f"{file} could not be read as a model (it is no GGUF file); expected one, or a model's folder"
+        )
     _, _version, tensors, values = HEAD.unpack(head)
     if max(tensors, values) > size // SMALLEST:
         raise IsoglossError(
-            f"{file} says that it holds {max(tensors, values):,} entries, which {size:,} bytes cannot; fetch it again"
+            f"{file} could not be read as a model (it says that it holds {max(tensors, values):,} entries, which "
+            f"{size:,} bytes cannot); fetch it again"
         )
 
 
@@ -70,6 +72,7 @@ def convert(file: Path, path: Path) -> str:
 
     if find_spec("gguf") is None:
         raise IsoglossError(f"{file.name} needs the package gguf, which is not installed; pip install 'isogloss[gguf]'")
+    check_header(file)
     where, name = str(file.parent), file.name
     try:
         config = AutoConfig.from_pretrained(where, gguf_file=name, trust_remote_code=False)
