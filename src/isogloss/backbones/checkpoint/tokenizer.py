@@ -37,7 +37,8 @@ RARE = "\U000103a0\ua840\U00012000"  # letters of Old Persian, Phags-pa and cune
 # Scripts, cases, accents, widths and spaces that tokenizers treat unlike.
 PROBES = (
     "Größe Hello, World! 12345", "ĐÁY Été İstanbul straße", "世界は広い 한국어", "नमस्ते दुनिया", "ไทยแลนด์ สวัสดี",
-    "مرحبا بالعالم שלום", "Привет, мир", "తెలుగు ქართული", "\uff21\uff22\uff23\uff11\uff12\uff13 \uff76\uff85", "naïve co-operate don't", "two  spaces",
+    "مرحبا بالعالم שלום", "Привет, мир", "తెలుగు ქართული", "\uff21\uff22\uff23\uff11\uff12 \uff76\uff85",
+    "naïve co-operate don't", "two  spaces",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Any:
     pieces = folder.json(WHOLE) if whole else None
     if pieces is not None and not isinstance(pieces.get("model"), dict):
         folder.refuse(f"{WHOLE} holds no model of a tokenizer; expected the file as it was published")
-    with _alone(folder) as path:
+    with _alone(folder, pieces) as path:
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(path), config=config.values, trust_remote_code=False)
             if pieces is not None:
@@ -94,7 +95,7 @@ def fingerprint(tokenizer: Any) -> str:
 
 
 @contextmanager
-def _alone(folder: ModelFolder) -> Iterator[Path]:
+def _alone(folder: ModelFolder, pieces: dict[str, Any] | None) -> Iterator[Path]:
     """A folder with the tokenizer's files and nothing else, in which no path leads elsewhere."""
     with tempfile.TemporaryDirectory(prefix="isogloss-tokenizer-") as name:
         path = Path(name)
@@ -103,6 +104,15 @@ def _alone(folder: ModelFolder) -> Iterator[Path]:
                 continue
             if file in KEYED:
                 (path / file).write_text(json.dumps(_kept(folder.json(file))), encoding="utf-8")
+            elif (
+                file == WHOLE
+                and pieces is not None
+                and any(pieces.get(key) is not None for key in ("truncation", "padding"))
+            ):
+                text = json.dumps(
+                    {**pieces, "truncation": None, "padding": None}
+                )  # which is not a tokenizer's business
+                (path / file).write_text(text, encoding="utf-8")
             else:
                 folder.read(file)  # which looks at what it is
                 shutil.copyfile(folder.path / file, path / file)
@@ -185,8 +195,8 @@ def _fit(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: in
     if needed := [piece for piece, number in beyond.items() if piece not in roles & added or number in used]:
         last = max(needed, key=beyond.__getitem__)
         folder.refuse(
-            f"the tokenizer knows {beyond[last] + 1:,} pieces, the embedding has {rows:,} rows (the last piece is "
-            f"{last!a:.40}); take the model's own tokenizer, or resize the embedding and save both"
+            f"the tokenizer knows {max(beyond.values()) + 1:,} pieces, the embedding has {rows:,} rows and none for "
+            f"{last!a:.40}; take the model's own tokenizer, or resize the embedding and save both"
         )
     for role in ROLES:
         if str(getattr(tokenizer, role, None)) in beyond:
@@ -197,12 +207,13 @@ def _fit(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: in
 
 def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) -> None:
     try:
-        for text in (*PROBES, RARE):
-            tokenizer(text, text)
+        ids = [number for text in (*PROBES, RARE) for number in tokenizer(text, text)["input_ids"]]
     except Exception as error:
         raise folder.refusal(
             f"its tokenizer cannot read every text ({reason(error)}); expected one with a token for what is unknown"
         ) from error
+    if not 0 <= min(ids) <= max(ids) < rows:
+        folder.refuse(f"its tokenizer makes the id {max(ids)} of a text, but the embedding has {rows:,} rows")
     if not tokenizer(RARE, add_special_tokens=False)["input_ids"] and tokenizer.unk_token_id is None:
         folder.refuse("its tokenizer drops what it does not know and has no unk_token; name one of its pieces in it")
     pad, expected = tokenizer.pad_token_id, getattr(config.values, "pad_token_id", None)

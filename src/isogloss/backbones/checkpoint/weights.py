@@ -77,7 +77,9 @@ def check_shapes(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str,
     # Whether there is a head over the vocabulary, which may be the embedding once more, loading will tell.
     described = sum(weight.numel() for weight in (getattr(model, prefix[:-1]) if words else model).parameters())
     if described > held:
-        folder.refuse(f"config.json describes {described:,} parameters, of which its weights hold {held:,}")
+        there = {_plain(name, prefix) for name in tensors}
+        lacking = next((f"; they have no {name}" for name in expected if name not in there), "")
+        folder.refuse(f"config.json describes {described:,} parameters, its weights hold {held:,}{lacking}")
     return int(words_table.shape[0])
 
 
