@@ -196,6 +196,10 @@ class Spec(_Strict):
         "embedded/multilingual-e5-small",
         description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
     )
+    weights: Literal["safetensors", "pickle"] = Field(
+        "safetensors",
+        description="`pickle` lets a backbone's weights be unpickled, numbers alone, where there are no safetensors",
+    )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")
     source: Code | None = Field(None, description="the one language to train in; left out: the data set's usual one")

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from isogloss.backbones.loading import where
+from isogloss.backbones.loading import inspect, where
 from isogloss.data.dataset import open_data
 from isogloss.experiment.cells import cells
 from isogloss.experiment.data import languages, open_spec
@@ -31,6 +31,8 @@ def describe(spec: Spec, folder: Path) -> None:
     refuse_changed_limits(folder, finished, data.limit_facts)
     stored = {cell.key for cell in finished}
     missing = [cell for cell in wanted if cell.key not in stored]
+    words = any(cell.settings.head == "verbalizer" for cell in wanted)
+    inspect(spec.backbone, device=spec.device, words=words, pickle=spec.weights == "pickle")
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")

@@ -120,10 +120,10 @@ class DataSet:
 
     @property
     def limit_facts(self) -> dict[str, Any] | None:
-        """The limits, and how they draw; None where there are none."""
-        if not self.limits:
+        """The limits, and how they draw; None where there are none, or nothing is drawn."""
+        if not self.limits or self.first_rows:
             return None
-        how = "the first" if self.first_rows else limit_draw.HOW[data_kinds()[self.card.kind].family]
+        how = limit_draw.HOW[data_kinds()[self.card.kind].family]
         return {**{split: self.limits[split] for split in SPLITS if split in self.limits}, "drawn": how}
 
     def _usable(self, language: Language, split: Split) -> tuple[list[RawRow], str, int]:

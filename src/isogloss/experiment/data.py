@@ -9,6 +9,7 @@ from typing import Literal
 from isogloss.data.cards import Split
 from isogloss.data.dataset import DataSet, Examples, open_data
 from isogloss.data.few_shot import draw
+from isogloss.data.missing_labels import label_kinds
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.data.subsample import divide, sample
 from isogloss.errors import IsoglossError, MissingError
@@ -144,7 +145,7 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
         for part in (train, dev):
             draw(part.labels.to_list(), dataset.card.labels, shots=spec.data.shots, seed=0, what=part.split)
     if spec.data.unseen == "refuse":
-        _refuse_unseen(train, tests, tags=dataset.card.kind == "tagging")
+        _refuse_unseen(train, tests, dataset.card.kind)
     return ExperimentData(
         dataset,
         source,
@@ -214,15 +215,10 @@ def _refuse_overlap(*splits: Examples) -> None:
             )
 
 
-def _refuse_unseen(train: Examples, tests: list[Examples], *, tags: bool) -> None:
-    """Of the tags `B-PER` and `I-PER`, what counts is the type: one of the two may well be rare."""
-
-    def kinds(examples: Examples) -> set[str]:
-        return {label[2:] if tags and label[1:2] == "-" else label for label in examples.labels}
-
-    seen = kinds(train)
+def _refuse_unseen(train: Examples, tests: list[Examples], kind: str) -> None:
+    seen = set(label_kinds(train.labels, kind))
     for test in tests:
-        if unseen := sorted(kinds(test) - seen):
+        if unseen := sorted(set(label_kinds(test.labels, kind)) - seen):
             raise IsoglossError(
                 f"{test.origin} ({test.language}) has labels that training never shows: {', '.join(unseen)}; train on "
                 "more, read them as others (data.labels), or keep them as errors (data.unseen: keep)"

@@ -257,7 +257,8 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
         **environment(),
         "backbone": {
             "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
-            "revision": backbone.identity.revision, "device": str(backbone.device), "dtype": str(backbone.dtype),
+            "tokenizer_sha256": backbone.identity.tokenizer, "revision": backbone.identity.revision,
+            "device": str(backbone.device), "dtype": str(backbone.dtype),
         },
         "data": {
             "task": card.name, "hub": card.hub.id if card.hub and data.dataset.path is None else None,
