@@ -11,7 +11,8 @@ from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import Language
 
 if TYPE_CHECKING:
-    from isogloss.data.cards import Card, Only
+    from isogloss.data.cards import Card
+    from isogloss.data.layouts import Only
 
 
 def check_card(card: Card) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from isogloss.data.card_columns import guess, label_facts
 from isogloss.data.card_dialect import dialect
 from isogloss.data.card_layout import FORMATS, NAMES, FileLayout, file_layout
-from isogloss.data.cards import Card, Local, read_card
+from isogloss.data.cards import Card, read_card
 from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.layouts import Local
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.registry import read_file
 from isogloss.errors import IsoglossError

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from isogloss.data import patterns
-from isogloss.data.cards import Card, Hub
+from isogloss.data.cards import Card
 from isogloss.data.cells import cell
+from isogloss.data.layouts import Hub
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 from isogloss.runtime.console import err

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from isogloss.data import split_slices
-from isogloss.data.cards import Card, Local, Only, Split
+from isogloss.data.cards import Card, Split
+from isogloss.data.layouts import Local, Only
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.registry import read_file
 from isogloss.errors import IsoglossError, MissingError

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from isogloss.data.cards import Local
+from isogloss.data.layouts import Local
 from isogloss.data.raw_row import RawRow
 from isogloss.runtime.registry import discover
 
