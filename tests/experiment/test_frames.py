@@ -58,7 +58,7 @@ def test_labels_that_are_counted_are_read_in_whatever_form_the_set_hands_out(for
 def test_an_example_without_a_label_gets_none_of_the_others(number):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS)})
     frame = datasets.Dataset.from_list(texts(0, number), features=features)
-    with pytest.raises(IsoglossError, match=r"data\['test'\]\['eng-Latn'\] row 2: label is missing"):
+    with pytest.raises(IsoglossError, match=r"data\['test'\]\['en'\] row 2: label is missing"):
         stored({"test": {"en": frame}})
 
 
@@ -79,7 +79,7 @@ def test_ids_are_kept_where_every_example_has_one():
     [
         ({"test": [1]}, r"data\['test'\] is list; expected examples by language"),
         ({"test": {None: texts("a")}}, "has None for a language"),
-        ({"train": {"en": texts("a")}, "test": {"en": []}}, r"\['test'\]\['eng-Latn'\] holds no examples"),
+        ({"train": {"en": texts("a")}, "test": {"en": []}}, r"\['test'\]\['en'\] holds no examples"),
         (split(*texts("a", None)), "row 2: label is missing"),
         (split(*texts("a", float("nan"))), "row 2: label is missing"),
         (split({"text": None, "label": "a"}), "row 1: text is missing"),

@@ -71,12 +71,15 @@ def _is_answers(value: Any) -> bool:
 def _of_questions(names: list[str], answers: str, rows: Sequence[RawRow]) -> dict[str, str]:
     texts = [name for name in names if all(isinstance(row.values[name], str) for row in rows)]
     longest = sorted(texts, key=lambda name: -sum(len(row.values[name]) for row in rows))
-    passage = next((name for name in ("context", "passage", "paragraph", "document") if name in texts), None)
-    question = next((name for name in ("question", "query") if name in texts), None)
-    passage = passage or next((name for name in longest if name != question), None)
-    question = question or next((name for name in longest if name != passage and not IDENTIFIER.fullmatch(name)), None)
+    passages = [name for name in ("context", "passage", "paragraph", "document") if name in texts]
+    questions = [name for name in ("question", "query") if name in texts]
+    passage = next((name for name in [*passages, *longest] if name not in questions), None)
+    others = [name for name in longest if not IDENTIFIER.fullmatch(name)]
+    question = next((name for name in [*questions, *others] if name != passage), None)
     if passage is None or question is None:
-        raise IsoglossError(f"{rows[0].where} has answers in {answers!r}, but no passage and question; it has {listed(names)}")
+        raise IsoglossError(
+            f"{rows[0].where} has answers in {answers!r}, but no passage and question; it has {listed(names)}"
+        )
     more = {ours: theirs for ours, theirs in (("id", "id"), ("group", "title")) if theirs in texts}
     return {**more, "text": passage, "second": question, "label": answers}
 
@@ -122,6 +125,7 @@ def _of_texts(names: list[str], files: Files) -> dict[str, str]:
     ]  # fmt: skip
     # Two columns of several words each are a pair; they stand as in the file.
     worded = [name for name in texts if name in others and sum(" " in value for value in values[name]) > len(rows) / 2]
-    pairs = [pair for pair in PAIRS if set(pair) <= set(others)] + ([tuple(worded)] if len(worded) == 2 else [])  # type: ignore[list-item]  # noqa: PLR2004
-    pair = {"text": pairs[0][0], "second": pairs[0][1]} if pairs else {"text": others[0]}
-    return {**({"id": ids[0]} if ids else {}), **pair, "label": label}
+    named_pair = next((list(pair) for pair in PAIRS if set(pair) <= set(others)), None)
+    pair = named_pair or (worded if len(worded) == 2 else others[:1])  # noqa: PLR2004
+    chosen = dict(zip(("text", "second"), pair, strict=False))
+    return {**({"id": ids[0]} if ids else {}), **chosen, "label": label}

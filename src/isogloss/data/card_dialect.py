@@ -172,7 +172,9 @@ def _explain(by_file: Mapping[Path, Rows | None], paths: Sequence[Path]) -> None
         raise IsoglossError(f"{paths[0]} has no rows to learn the columns from")
     for path, rows in by_file.items():
         if rows is None:
-            raise IsoglossError(f"{path}: quotes do not match, and no other delimiter parts its lines into as many values each")
+            raise IsoglossError(
+                f"{path}: quotes do not match, and no other delimiter parts its lines into as many values each"
+            )
         if not _is_even(rows):
             counts = Counter(map(len, rows)).most_common(2)
             came = " and ".join(f"{count} lines of {width} values" for width, count in counts)

@@ -44,14 +44,16 @@ def draft(folder: Path) -> Path:
     columns, rows = _read(local, layout)
     card = _card(folder, layout, local, columns, rows)
     _try(card, layout, rows)
-    left = ", ".join(path.as_posix() for path in layout.left_out)
+    left = ", ".join(path.as_posix() if path.name.isprintable() else ascii(path.name) for path in layout.left_out)
     note = f"# Left out, because they are named otherwise: {left}\n" if left else ""
     with atomic_file(target) as temporary:
         temporary.write_text(note + yaml.dumps(card), encoding="utf-8")
     return target
 
 
-def _read(local: dict[str, Any], layout: FileLayout) -> tuple[dict[str, str] | None, dict[tuple[str, str], list[RawRow]]]:
+def _read(
+    local: dict[str, Any], layout: FileLayout
+) -> tuple[dict[str, str] | None, dict[tuple[str, str], list[RawRow]]]:
     """The columns, where the format says what they are, and the rows of each file."""
     form = local["format"]
     columns = {"squad": SQUAD, "conllu": CONLLU}.get(form)
@@ -61,7 +63,9 @@ def _read(local: dict[str, Any], layout: FileLayout) -> tuple[dict[str, str] | N
     rows = {key: read_file(path, asked, shape) for key, path in layout.files.items()}
     for key, some in rows.items():
         if not some:
-            raise IsoglossError(f"{layout.files[key]} has no rows to learn the columns from; fill it in or move it away")
+            raise IsoglossError(
+                f"{layout.files[key]} has no rows to learn the columns from; fill it in or move it away"
+            )
     return columns, rows
 
 
@@ -77,20 +81,23 @@ def _card(
     splits = layout.splits
     if not splits:
         local["split_column"], splits = _split_column(folder, layout, every)
-    read = {"qa": lambda row: None, "tagging": lambda row: row.texts(columns["label"])}.get(
-        kind, lambda row: row.label(columns["label"])
-    )
     own = sorted(layout.languages.values())
     same = all(_parses(code, form) for form, code in layout.languages.items())
     return {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data",
         "kind": kind,
         "source": _source(layout, splits),
-        **label_facts(kind, [read(row) for row in every]),
+        **label_facts(kind, [_label(row, kind, columns["label"]) for row in every]),
         "columns": columns,
         "local": {**local, "splits": splits},
         "languages": " ".join(own) if same else layout.languages,
     }
+
+
+def _label(row: RawRow, kind: str, column: str) -> Any:
+    if kind == "qa":
+        return None
+    return row.texts(column) if kind == "tagging" else row.label(column)
 
 
 def _parses(code: str, form: str) -> bool:
@@ -111,9 +118,9 @@ def _source(layout: FileLayout, splits: dict[str, str]) -> str:
 def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
     """Where no name has a split: the column that says which, and what it calls each."""
     for name in PARTITIONS:
-        values = {row.values.get(name) for row in rows}
-        if all(isinstance(value, str) and value.lower() in NAMES for value in values):
-            return name, {NAMES[value.lower()]: value for value in sorted(values)}
+        values = {row.text(name) for row in rows if isinstance(row.values.get(name), str)}
+        if values and values <= NAMES.keys() and all(isinstance(row.values.get(name), str) for row in rows):
+            return name, {NAMES[value]: value for value in sorted(values)}
     first = next(iter(layout.files.values())).relative_to(folder)
     raise IsoglossError(
         f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, dev or "

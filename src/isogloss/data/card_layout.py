@@ -77,7 +77,9 @@ def file_layout(folder: Path) -> FileLayout:
 
 
 def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts) or path.name.lower().startswith(("readme", "license", "licence"))
+    return any(part.startswith(".") for part in path.parts) or path.name.lower().startswith(
+        ("readme", "license", "licence")
+    )
 
 
 def _readings(name: str) -> Iterator[tuple[str, str, str]]:
@@ -178,7 +180,9 @@ def _unnamed(folder: Path, paths: list[Path], readable: list[Path]) -> IsoglossE
     expected = f"expected one a language and split ({', '.join(SPLITS)}), such as en/train.tsv"
     if not readable:
         if packed := [path for path in paths if path.suffix.lower() in PACKED]:
-            return IsoglossError(f"{packed[0]} is packed; unpack it first ({folder} holds no file named by language and split)")
+            return IsoglossError(
+                f"{packed[0]} is packed; unpack it first ({folder} holds no file named by language and split)"
+            )
         formats = ", ".join(FORMATS)
         return IsoglossError(
             f"{folder} holds no file named by language and split that isogloss reads ({formats}); {expected}"

@@ -80,7 +80,9 @@ class Local(_Strict):
         if self.format not in {"tsv", "csv"}:
             raise ValueError(f"delimiter and quoting are of the formats tsv and csv; the format is {self.format}")
         if self.delimiter is not None and (not self.delimiter or set(self.delimiter) & set('"\r\n')):
-            raise ValueError(f"delimiter is {self.delimiter!r}; expected what stands between values, no quote or line end")
+            raise ValueError(
+                f"delimiter is {self.delimiter!r}; expected what stands between values, no quote or line end"
+            )
         if len(self.delimiter or ",") > 1 and (self.format == "csv" if self.quoting is None else self.quoting):
             raise ValueError(
                 f"delimiter is {self.delimiter!r}, and of several characters only where no value is quoted: quoting: false"

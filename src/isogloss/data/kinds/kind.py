@@ -51,7 +51,9 @@ class DataKind(Protocol):
 
 def unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
     """The error of a row with a label that the card does not have."""
-    return IsoglossError(f"{row.where} has the label {listed([label])}; {card.name} has {listed(card.labels, quoted=False)}")
+    return IsoglossError(
+        f"{row.where} has the label {listed([label])}; {card.name} has {listed(card.labels, quoted=False)}"
+    )
 
 
 def card_label(kind: DataKind, label: str, card: Card) -> str:

@@ -54,7 +54,9 @@ class TaggedWords:
                 if tag not in known:
                     raise unknown_label(row, tag, card)
             if not words or len(words) != len(tags):
-                raise IsoglossError(f"{row.where} has {len(words)} words and {len(tags)} tags; expected as many of both")
+                raise IsoglossError(
+                    f"{row.where} has {len(words)} words and {len(tags)} tags; expected as many of both"
+                )
             _refuse_placeholders(row, words)
             if not all(map(str.strip, words)):
                 pairs = [(word, tag) for word, tag in zip(words, tags, strict=True) if word.strip()]

@@ -27,7 +27,7 @@ def read_jsonl(path: Path, columns: Sequence[str], _header: Sequence[str] | None
     rows = []
     for where, values in items:
         if not isinstance(values, dict):
-            came = {list: "a list", dict: "an object"}.get(type(values)) or named(cell(values, where))
+            came = named(cell(values, where))
             raise IsoglossError(f'{where} holds {came}; expected an object such as {{"text": …}}')
         check_columns(where, columns, values)
         rows.append(RawRow(where, {name: cell(value, where) for name, value in values.items()}))

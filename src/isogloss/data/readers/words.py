@@ -57,7 +57,9 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
         if line.startswith("#") and (len(fields) != len(names) or fields[0].startswith("# ") or counter == 0):
             name = line.partition("=")[2].strip() if line.startswith("# sent_id") else name
         elif len(fields) != len(names):
-            raise IsoglossError(f"{path} line {number} has {len(fields)} fields; expected {len(names)} ({listed(names)})")
+            raise IsoglossError(
+                f"{path} line {number} has {len(fields)} fields; expected {len(names)} ({listed(names)})"
+            )
         elif counter is None or WORD.fullmatch(fields[counter]):
             begin = begin if words else f"{path} line {number}"
             words.append(fields)
@@ -110,7 +112,8 @@ def _spaced(line: str, count: int) -> list[str]:
         return ["", *fields]
     if len(fields) < count:
         return fields
-    rest, others = line.rstrip(" "), []
+    rest = line.rstrip(" ")
+    others: list[str] = []
     for _ in range(count - 1):
         rest, _, other = rest.rpartition(" ")
         rest = rest.rstrip(" ")
