@@ -11,6 +11,9 @@ from isogloss.data.tag_schemes import SPAN_TAG, mark_spans
 from isogloss.errors import IsoglossError
 
 MOST_LABELS = 200  # a column with more values than that is no label
+MOST_TAGS = 1000  # nor is one of tags
+WORDS = re.compile(r"token|word|form", re.IGNORECASE)
+TAGS = re.compile(r"tag|label|ner|pos|slot", re.IGNORECASE)
 LABELS = (
     "label", "gold_label", "category", "class", "intent", "sentiment", "topic", "stars", "target", "annotation", "tag",
 )  # fmt: skip
@@ -93,12 +96,24 @@ def _of_words(lists: list[str], rows: Sequence[RawRow]) -> dict[str, str] | None
     ]  # fmt: skip
     values = {name: {item for row in rows for item in row.values[name]} for name in alike if name != "id"}
     varied = [name for name in values if len(values[name]) > 1]
-    if not varied or len(values) < 2:  # noqa: PLR2004 - words and tags
+    if len(values) < 2:  # noqa: PLR2004 - words and tags
         return None
+    if len(varied) < 2:  # noqa: PLR2004
+        raise IsoglossError(
+            f"{rows[0].where} and the others: of {listed(values)}, {listed(varied) or 'none'} alone holds more than one "
+            "value; expected words and tags"
+        )
     spans = [name for name in varied if all(map(SPAN_TAG.fullmatch, values[name]))]
     names = [name for name in spans if not {tag[2:] for tag in values[name] if tag != "O"} <= CHUNKS]
-    tags = [*names, *spans, *sorted(varied, key=lambda name: len(values[name]))][0]
-    words = max((name for name in values if name != tags), key=lambda name: len(values[name]))
+    fewest = sorted(reversed(varied), key=lambda name: ("O" not in values[name], len(values[name])))
+    called = [name for name in varied if TAGS.search(name) and not WORDS.search(name)]
+    tags = [*names, *spans, *called, *fewest][0]
+    others = [name for name in values if name != tags]
+    words = next((name for name in others if WORDS.search(name)), max(others, key=lambda name: len(values[name])))
+    if len(values[tags]) > MOST_TAGS:
+        raise IsoglossError(
+            f"{rows[0].where} and the others: no column of {listed(values)} holds tags, {MOST_TAGS} at most"
+        )
     return {"text": words, "label": tags}
 
 
@@ -109,9 +124,17 @@ def _of_texts(names: list[str], files: Files) -> dict[str, str]:
     values = {name: [row.values[name] for row in rows] for name in texts}
     kinds = {name: len(set(column)) for name, column in values.items()}
     length = {name: sum(map(len, column)) / len(column) for name, column in values.items()}
-    fitting = [name for name, count in kinds.items() if 1 < count <= MOST_LABELS and name.lower() not in NEITHER]
+    fitting = [
+        name for name, count in kinds.items()
+        if 1 < count <= MOST_LABELS and name.lower() not in NEITHER and not IDENTIFIER.fullmatch(name)
+    ]  # fmt: skip
     named = [name for wanted in LABELS for name in fitting if name.lower() == wanted]
     fewest = sorted((name for name in fitting if kinds[name] < len(rows)), key=lambda name: (kinds[name], length[name]))
+    if differ := next((row for row in rows if set(row.values) != set(rows[0].values)), None) if not named else None:
+        raise IsoglossError(
+            f"{differ.where} has the columns {listed(differ.values)}, but {rows[0].where} has {listed(rows[0].values)}; "
+            "the label and the text are called alike in every file"
+        )
     if not (named or fewest) or len(texts) < 2:  # noqa: PLR2004 - a text and a label
         raise IsoglossError(
             f"{rows[0].where} and the others: the columns {listed(names)} hold no label: none has 2 to {MOST_LABELS} values, "

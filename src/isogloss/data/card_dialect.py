@@ -15,7 +15,7 @@ from isogloss.data.readers.plain_text import lines_of, read_text
 from isogloss.data.readers.words import NO_WORD, WORD, is_blank
 from isogloss.errors import IsoglossError
 
-DELIMITERS = {"tsv": ["\t", "|||", ",", ";", "|"], "csv": [",", ";", "\t", "|||", "|"]}
+DELIMITERS = {"tsv": ["\t", " ||| ", "|||", ",", ";", "|"], "csv": [",", ";", "\t", " ||| ", "|||", "|"]}
 USUAL = {"tsv": ("\t", False), "csv": (",", True)}  # delimiter and quoting of each format
 FAMILIAR = set(
     "id text label category class review sentence sentence1 sentence2 premise hypothesis tweet title body content comment "
@@ -148,12 +148,12 @@ def _has_header(tables: Sequence[Rows | None]) -> bool:
     """
     filled = [rows for rows in tables if rows]
     firsts = [[value.strip() for value in rows[0]] for rows in filled]
-    if any(len(set(first)) < len(first) for first in firsts):
-        return False
     again = any(name in {row[place].strip() for row in rows[1:]} for rows, first in zip(filled, firsts, strict=True)
                 for place, name in enumerate(first) if place < len(rows[-1]) and name)  # fmt: skip
     if not again and all({name.lower() for name in first} & FAMILIAR for first in firsts):
         return True
+    if any(len(set(first)) < len(first) for first in firsts):
+        return False
     if len(firsts) > 1:
         return Counter(map(tuple, firsts)).most_common(1)[0][1] * 2 > len(firsts)
     return not again and all(
