@@ -1,4 +1,4 @@
-"""Spans of every scheme that is read, against seqeval's strict reading; other schemes are refused where they are scored."""
+"""Spans of every scheme that is read, against seqeval's strict reading; others are refused where they are scored."""
 
 import pytest
 from hypothesis import given, settings
@@ -67,20 +67,30 @@ def tagging(labels, **more):
 
 @pytest.mark.parametrize(
     "labels",
-    [["O", "PER-B", "PER-I"], ["O", "ORG", "PER"], ["O", "B-PER", "ORG"], ["O", "M-PER", "B-PER"], ["O", "B_PER"], ["O", "b-PER"],
+    [["O", "PER-B", "PER-I"], ["O", "ORG", "PER"], ["O", "B-PER", "ORG"], ["O", "M-PER", "B-PER"], ["O", "B_PER"],
+     ["O", "b-PER"],
      ["NN", "VB"], ["B", "I", "O"], ["O", "B-"], ["o", "B-PER"]],
 )  # fmt: skip
 def test_other_schemes_are_refused_by_name_with_the_metric_that_fits(labels):
     for more in ({}, {"metrics": ["span-f1"]}, {"metrics": ["accuracy", "span-f1"]}):
-        with pytest.raises(IsoglossError, match=r"card.yaml: .*span-f1 is for tags of spans.*accuracy, macro-f1") as caught:
+        with pytest.raises(
+            IsoglossError, match=r"card.yaml: .*span-f1 is for tags of spans.*accuracy, macro-f1"
+        ) as caught:
             tagging(labels, **more)
         assert repr(strange_tag(labels)) in str(caught.value)
     assert tagging(labels, metrics=["accuracy", "macro-f1"]).labels == labels
 
 
 @pytest.mark.parametrize(
-    "labels", [["O", "B-PER", "I-PER"], ["O", "I-PER"], ["O", "B-X", "I-X", "E-X", "S-X"], ["O", "B-X", "I-X", "L-X", "U-X"], ["B-NP", "B-VP"]]
-)  # fmt: skip
+    "labels",
+    [
+        ["O", "B-PER", "I-PER"],
+        ["O", "I-PER"],
+        ["O", "B-X", "I-X", "E-X", "S-X"],
+        ["O", "B-X", "I-X", "L-X", "U-X"],
+        ["B-NP", "B-VP"],
+    ],
+)
 def test_schemes_that_are_read(labels):
     assert tagging(labels).metrics[0] == "span-f1"
     assert mark_spans(labels)

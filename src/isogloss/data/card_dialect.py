@@ -17,10 +17,11 @@ from isogloss.errors import IsoglossError
 
 DELIMITERS = {"tsv": ["\t", " ||| ", "|||", ",", ";", "|"], "csv": [",", ";", "\t", " ||| ", "|||", "|"]}
 USUAL = {"tsv": ("\t", False), "csv": (",", True)}  # delimiter and quoting of each format
-FAMILIAR = set(
-    "id text label category class review sentence sentence1 sentence2 premise hypothesis tweet title body content comment "
-    "utterance intent sentiment topic stars lang language split target index_id".split()
-)
+FAMILIAR = {
+    "id", "index_id", "text", "label", "category", "class", "review", "sentence", "sentence1", "sentence2", "premise",
+    "hypothesis", "tweet", "title", "body", "content", "comment", "utterance", "intent", "sentiment", "topic", "stars",
+    "lang", "language", "split", "target",
+}  # fmt: skip
 LONGEST_NAME = 40  # characters of a column's name
 Rows = list[list[str]]
 
@@ -87,8 +88,8 @@ def _fields(texts: Mapping[Path, str]) -> list[str]:
     count = Counter(map(len, fields)).most_common(1)[0][0]
     if count < 2:  # noqa: PLR2004 - a word and a tag
         raise IsoglossError(
-            f"{next(iter(texts))}: most lines hold one field, such as {lines[0][:60]!r}; expected a word and its tag, with a "
-            "tab or a space between"
+            f"{next(iter(texts))}: most lines hold one field, such as {lines[0][:60]!r}; expected a word and its "
+            "tag, with a tab or a space between"
         )
     counted = all(WORD.fullmatch(row[0]) or NO_WORD.fullmatch(row[0]) for row in fields)
     names = _numbered(count)
@@ -179,5 +180,6 @@ def _explain(by_file: Mapping[Path, Rows | None], paths: Sequence[Path]) -> None
             counts = Counter(map(len, rows)).most_common(2)
             came = " and ".join(f"{count} lines of {width} values" for width, count in counts)
             raise IsoglossError(
-                f"{path} is no table that isogloss understands: it has {came}, and no other delimiter parts its lines evenly"
+                f"{path} is no table that isogloss understands: it has {came}, and no other delimiter parts its "
+                "lines evenly"
             )

@@ -1,4 +1,4 @@
-"""A first card for a folder of the user's own files, guessed from their names and contents, and tried on all of them."""
+"""A first card for a folder of the user's own files: guessed from their names and contents, and tried on them all."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def draft(folder: Path) -> Path:
         Its path.
 
     Raises:
-        IsoglossError: there is a card already, nothing in the folder looks like a data set, or what was guessed does not
-            read every file; then nothing is written.
+        IsoglossError: there is a card already, nothing in the folder looks like a data set, or what was guessed does
+            not read every file; then nothing is written.
     """
     target = folder / "card.yaml"
     if not folder.is_dir():
@@ -123,8 +123,8 @@ def _splits(layout: FileLayout) -> dict[str, str]:
         return splits
     if "dev" not in splits:
         raise IsoglossError(
-            f"only training files were found, such as {next(iter(layout.files.values()))}; expected a file of each language "
-            "that is named test (or dev)"
+            f"only training files were found, such as {next(iter(layout.files.values()))}; expected a file of each "
+            "language that is named test (or dev)"
         )
     train = splits.get("train")
     return {**({"train": f"{train}[:90%]", "dev": f"{train}[90%:]"} if train else {}), "test": splits["dev"]}
@@ -162,8 +162,8 @@ def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple
             return name, {NAMES[value]: value for value in sorted(values)}
     first = next(iter(layout.files.values())).relative_to(folder)
     raise IsoglossError(
-        f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, dev or "
-        f"test in each name, such as en/train.tsv, or a column that says so ({', '.join(PARTITIONS)})"
+        f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, "
+        f"dev or test in each name, such as en/train.tsv, or a column that says so ({', '.join(PARTITIONS)})"
     )
 
 

@@ -85,7 +85,8 @@ class Local(_Strict):
             )
         if len(self.delimiter or ",") > 1 and (self.format == "csv" if self.quoting is None else self.quoting):
             raise ValueError(
-                f"delimiter is {self.delimiter!r}, and of several characters only where no value is quoted: quoting: false"
+                f"delimiter is {self.delimiter!r}, and of several characters only where no value is quoted: "
+                "quoting: false"
             )
         return self
 

@@ -91,8 +91,7 @@ def _try(
     read = read.model_copy(update={"aliases": read.aliases | (spec.data.labels or {})})
     for key, part in rows.items():
         given = [
-            RawRow(f"{names[key]} row {number}", _as_in_files(row, number))
-            for number, row in enumerate(part, start=1)
+            RawRow(f"{names[key]} row {number}", _as_in_files(row, number)) for number, row in enumerate(part, start=1)
         ]
         label = read.columns.label
         data_kinds()[read.kind].columns([row for row in given if row.values.get(label) not in read.drop], read)
@@ -134,7 +133,9 @@ def _rows(frame: Any, where: str) -> Iterator[Row]:
         try:
             yield from frame.lazy().collect().iter_rows(named=True)
         except (pl.exceptions.PolarsError, OSError) as error:  # of a plan that is carried out only now
-            raise IsoglossError(f"{where} could not be collected: {[*str(error).splitlines(), 'unreadable'][0]}") from error
+            raise IsoglossError(
+                f"{where} could not be collected: {[*str(error).splitlines(), 'unreadable'][0]}"
+            ) from error
     elif hasattr(frame, "to_dict") and hasattr(frame, "columns"):  # pandas, which need not be installed
         yield from ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
     elif hasattr(frame, "features"):  # datasets

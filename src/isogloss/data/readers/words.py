@@ -65,8 +65,8 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             words.append(fields)
         elif not NO_WORD.fullmatch(fields[counter]):
             raise IsoglossError(
-                f"{path} line {number} has the id {fields[counter][:60]!r}; expected the number of a word, such as 1, 1-2 "
-                "or 1.1 (a field that counts no words is not called id)"
+                f"{path} line {number} has the id {fields[counter][:60]!r}; expected the number of a word, such as 1, "
+                "1-2 or 1.1 (a field that counts no words is not called id)"
             )
     return rows
 
