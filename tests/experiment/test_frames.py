@@ -108,3 +108,32 @@ def test_answers_come_as_in_squads_files_too():
     spec = stored_frames(Spec(name="given", task="custom", methods={"linear-probe": {}}), frames)
     text = (spec.data.path / "eng-Latn" / "test.json").read_text()
     assert '"answers": [{"text": "cat", "answer_start": 4}, {"text": "the", "answer_start": 0}]' in text
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (split(*texts("a", "b"), {"text": " ", "label": "a"}), r"data\['test'\]\['en'\] row 3 has an empty 'text'"),
+        (
+            split({"words": ["a", "b"], "labels": ["O"]}, {"words": ["c"], "labels": ["B"]}),
+            r"\['en'\] row 1 has 2 words and 1 tags",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": ["x"], "answer_start": [0]}}),
+            r"\['en'\] row 1: the answer 'x' is not in its passage",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": ["p"], "answer_start": [-7]}}),
+            r"\['en'\] row 1: answer_start is -7",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": None, "answer_start": None}}),
+            r"row 1: answers has no lists",
+        ),
+        ({"test": {"en": pl.scan_csv("nowhere.csv")}}, r"data\['test'\]\['en'\] could not be collected"),
+    ],
+)
+def test_what_reading_would_refuse_is_named_as_it_was_given(frames, message):
+    with pytest.raises(IsoglossError, match=message) as caught:
+        stored(frames)
+    assert "\n" not in str(caught.value)
