@@ -59,7 +59,7 @@ M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 class _Strict(BaseModel):
@@ -69,7 +69,12 @@ class _Strict(BaseModel):
 class TrainSpec(_Strict):
     """Another data set to train on."""
 
-    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    task: str = Field(
+        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
+    )
+    card: dict[str, Any] | None = Field(
+        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
+    )
     path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
         None, description="a folder in its own layout; left out: the hub or a package"
     )
@@ -92,9 +97,19 @@ class DataSpec(_Strict):
     shots: PositiveInt | None = Field(
         None, description="so many examples of each class to train on and to select on, drawn by the seed of a run"
     )
-    train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
-    dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
-    test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
+    train_limit: PositiveInt | None = Field(
+        None,
+        description="at most so many source examples to train on, drawn in proportion to labels (tagging: evenly over "
+        "the file, questions: in proportion to articles), the same ones for every method and seed",
+    )
+    dev_limit: PositiveInt | None = Field(
+        None, description="at most so many source examples to select on, drawn like those to train on"
+    )
+    test_limit: PositiveInt | None = Field(
+        None,
+        description="at most so many examples to score in each language, drawn alike; where the data are parallel, the "
+        "source's, and the same ones in every language",
+    )
     unseen: Literal["refuse", "keep"] = Field(
         "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
     )
@@ -172,6 +187,10 @@ class Spec(_Strict):
     backbone: str = Field(
         "embedded/multilingual-e5-small",
         description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
+    )
+    weights: Literal["safetensors", "pickle"] = Field(
+        "safetensors",
+        description="`pickle` lets a backbone's weights be unpickled, numbers alone, where there are no safetensors",
     )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")

@@ -67,7 +67,7 @@ def test_custom_needs_a_folder_and_a_card(tmp_path):
         open_data("custom")
     with pytest.raises(IsoglossError, match="card.yaml; `isogloss data-card"):
         open_data("custom", path=tmp_path)
-    with pytest.raises(IsoglossError, match=r"data.card: kind: "):
+    with pytest.raises(IsoglossError, match=r"data.card: kind is missing"):
         open_data("custom", path=tmp_path, card={"name": "x"})
 
 
@@ -140,14 +140,14 @@ def drafted(folder, files):
 )
 def test_split_and_code_are_found_wherever_they_stand(tmp_path, pattern, files):
     card = drafted(tmp_path, dict.fromkeys(files, TABLE))
-    assert card.local.path == pattern
-    assert len(card.languages) * len(card.local.splits) == len(files)
+    assert card.local[0].path == pattern
+    assert len(card.languages) * len(card.local[0].splits) == len(files)
 
 
 def test_a_table_without_a_line_of_names(tmp_path):
     files = {f"eng_{split}.tsv": TABLE.partition("\n")[2].replace("some", split) for split in ("train", "dev", "test")}
     card = drafted(tmp_path, files)
-    assert card.local.header == ["column1", "column2", "column3"]
+    assert card.local[0].header == ["column1", "column2", "column3"]
     assert (card.columns.text, card.columns.label, card.labels) == ("column2", "column3", ["a", "b"])
 
 
@@ -169,7 +169,7 @@ def test_a_scheme_that_is_not_read_is_said_in_the_card(tmp_path):
 
 def test_where_no_file_is_a_test_split_dev_is(tmp_path):
     card = drafted(tmp_path, dict.fromkeys(["q.en.train.tsv", "q.en.dev.tsv"], TABLE))
-    assert card.local.splits == {"train": "train[:90%]", "dev": "train[90%:]", "test": "dev"}
+    assert card.local[0].splits == {"train": "train[:90%]", "dev": "train[90%:]", "test": "dev"}
     assert "# No file is named test" in (tmp_path / "card.yaml").read_text()
 
 

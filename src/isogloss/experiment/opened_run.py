@@ -19,6 +19,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet, predict, predictions_table, scores_table
+from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
@@ -73,7 +74,7 @@ class OpenedRun:
     @cached_property
     def data(self) -> ExperimentData:
         """The data, checked to be what the cells were scored on."""
-        data = read_data(self.spec)
+        data = read_data(self.spec, first_rows=limited_to_first_rows(self.spec, [stored for _, stored in self.cells]))
         for cell, stored in self.cells:
             scored = stored.record.test_data
             if changed := [code for code, now in data.test_data.items() if scored.get(code, now) != now]:
@@ -106,8 +107,10 @@ class OpenedRun:
         return states_of(replace(parallel, features=cut), stack, run, budgets(self.backbone.device)[1])
 
     def sample(self, stored: StoredCell, parts: Sequence[Examples], examples: int) -> TestSet:
-        """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
-        wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
+        """So many of each part, evenly spread; of the source, where it is the first, as many as of all others."""
+        wanted = [examples] * len(parts)
+        if parts[0].language == self.data.source:
+            wanted[0] = examples * max(1, len(parts) - 1)
         taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
         return EncodedData(self.data, self.task, self.backbone, self.verbalizer(stored)).test_set(taken)
 
