@@ -83,17 +83,17 @@ def load(
     if damaged:
         conversion.discard(folder.path)
         loaded, opened_, weights = _loaded(folder := _folder(name, pickle=pickle), words=words, pickle=pickle)
-    family = opened_.config.family
+    family, tokenizer = opened_.config.family, opened_.tokenizer
     model = getattr(loaded, loaded.base_model_prefix) if opened_.words else loaded
     identity = Identity(
         name=name.split("@", maxsplit=1)[0], weights=weights, revision=folder.commit,
-        tokenizer=opened_.tokenizer.fingerprint,
+        tokenizer=tokenizer.fingerprint,
     )  # fmt: skip
     with _refusals(folder):
         lm_head = lm_head_of(loaded, model) if opened_.words else None
         compute_in(model, family, computing)
         backbone = Transformer(
-            model.to(target), family, opened_.tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
+            model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
             lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
         )  # fmt: skip
         _try(folder, backbone)

@@ -21,7 +21,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from isogloss.backbones.checkpoint.config import ModelConfig, reason
 from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.backbones.families.bert import FIRST_POSITION_AFTER_PAD
-from isogloss.errors import IsoglossError
 from isogloss.runtime.console import err
 
 WHOLE = "tokenizer.json"
