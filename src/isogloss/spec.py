@@ -59,7 +59,7 @@ M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 class _Strict(BaseModel):
@@ -69,7 +69,12 @@ class _Strict(BaseModel):
 class TrainSpec(_Strict):
     """Another data set to train on."""
 
-    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    task: str = Field(
+        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
+    )
+    card: dict[str, Any] | None = Field(
+        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
+    )
     path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
         None, description="a folder in its own layout; left out: the hub or a package"
     )

@@ -39,6 +39,8 @@ def describe(spec: Spec, folder: Path) -> None:
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
     say(f"  score       {len(targets)} other languages")
+    if source not in data.languages():
+        say(f"              not {source.name}, which {data.card.name} has no test split in: there will be no gap")
     if (limits := data.limit_facts) is not None:
         counts = ", ".join(f"{split} {count:,}" for split, count in limits.items() if split != "drawn")
         say(f"  limits      {counts}; where a split has more, drawn {limits['drawn']}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,7 @@ class Workspace:
         backbone: frozen; methods that change it get a copy.
         facts: what decides the result of every cell alike.
         verbalizer: the words that are the classes, where a cell asks for some.
+        said: lines on the data that were printed; each is of all jobs alike.
     """
 
     spec: Spec
@@ -45,6 +46,7 @@ class Workspace:
     backbone: Backbone
     facts: dict[str, Any]
     verbalizer: Verbalizer | None
+    said: set[str] = field(default_factory=set)
 
     @classmethod
     def open(cls, spec: Spec) -> Workspace:
