@@ -20,7 +20,7 @@ from isogloss.data.cards import CUSTOM, SPLITS, read_card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError, unknown
-from isogloss.languages.language import Language
+from isogloss.languages.language import distinct
 from isogloss.runtime.cache import frames_folder
 from isogloss.runtime.files import atomic_folder
 from isogloss.spec import Spec
@@ -120,11 +120,12 @@ def _parts(frames: Frames) -> Iterator[tuple[str, str, str, Any]]:
         for code in by_language:
             if not isinstance(code, str):
                 raise IsoglossError(f"data[{split!r}] has {code!r} for a language; expected a code such as en")
-        codes = [str(Language.parse(code)) for code in by_language]
-        if twice := next((code for code in codes if codes.count(code) > 1), None):
-            raise IsoglossError(f"data[{split!r}] has {twice} twice, as {' and '.join(map(repr, by_language))}")
-        for code, (key, frame) in zip(codes, by_language.items(), strict=True):
-            yield split, code, f"data[{split!r}][{key!r}]", frame
+        try:
+            codes = distinct(by_language)
+        except IsoglossError as error:
+            raise IsoglossError(f"data[{split!r}]: {error}") from error
+        for form, code in codes.items():
+            yield split, form, f"data[{split!r}][{code!r}]", by_language[code]
 
 
 def _rows(frame: Any, where: str) -> Iterator[Row]:
