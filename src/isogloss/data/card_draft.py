@@ -181,7 +181,9 @@ def _try(card: dict[str, Any], layout: FileLayout, rows: dict[tuple[str, str], l
         for some in rows.values():
             kind.columns(some, read)
     except IsoglossError as error:
-        shown = ", ".join(f"{name}: {column}" for name, column in columns.items())
+        shown = ", ".join(
+            f"{name}: {column if column.isprintable() else ascii(column)}" for name, column in columns.items()
+        )
         raise IsoglossError(
-            f"no card was written; {error} (what was tried is {card['kind']} from {layout.pattern} with {shown})"
+            f"no card was written; {error} (what was tried is {card['kind']} from {layout.pattern!r} with {shown})"
         ) from error
