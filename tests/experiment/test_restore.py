@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,5 +107,7 @@ def test_a_path_as_no_run_stores_it_is_refused(home, name):
 )
 def test_a_model_of_the_hub_is_that_of_the_run(home, revision, asked):
     folder, _ = home
-    cell = SimpleNamespace(record=SimpleNamespace(environment={"backbone": {"revision": revision}}))
-    assert restore._named(Store(folder / "run"), "org/model", [cell]) == asked
+    store = Store(folder / "run")
+    (cell,) = store.finished()
+    record = cell.record.model_copy(update={"environment": {"backbone": {"revision": revision}}})
+    assert restore._named(store, "org/model", [replace(cell, record=record)]) == asked

@@ -18,7 +18,7 @@ from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
