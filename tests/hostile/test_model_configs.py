@@ -82,7 +82,7 @@ WILD = {
     "a list": [1, "x"],
 }
 for other in OTHERS:
-    for how, value in WILD.items():
+    for how, value in list(WILD.items())[len(other) % 3 :: 3]:
         DAMAGES.add(f"{other} is {how}", partial(keyed, changes={other: value}), refused=False)
 
 PLAIN = {

@@ -87,7 +87,7 @@ def load(
     model = getattr(loaded, loaded.base_model_prefix) if opened_.words else loaded
     identity = Identity(
         name=name.split("@", maxsplit=1)[0], weights=weights, revision=folder.commit,
-        tokenizer=tokenizer.fingerprint,
+        tokenizer=tokenizer.fingerprint, config=opened_.config.written,
     )  # fmt: skip
     with _refusals(folder):
         lm_head = lm_head_of(loaded, model) if opened_.words else None

@@ -257,7 +257,8 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
         **environment(),
         "backbone": {
             "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
-            "tokenizer_sha256": backbone.identity.tokenizer, "revision": backbone.identity.revision,
+            "tokenizer_sha256": backbone.identity.tokenizer, "config": backbone.identity.config,
+            "revision": backbone.identity.revision,
             "device": str(backbone.device), "dtype": str(backbone.dtype),
         },
         "data": {

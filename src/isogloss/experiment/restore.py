@@ -18,7 +18,7 @@ from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -65,23 +65,31 @@ def load_backbone(
             continue
         if fingerprint(backbone.lm_head) != facts["verbalizer"]["vocabulary"]:
             raise IsoglossError(f"{name} has another head over its vocabulary now than when {stored.path} was made")
-    refuse_other_tokenizer(stored, cells, backbone)
+    refuse_other_reading(stored, cells, backbone)
     return backbone
 
 
-def refuse_other_tokenizer(stored: Store, cells: Sequence[StoredCell], backbone: Backbone) -> None:
-    """The same weights with another tokenizer are another backbone.
+def refuse_other_reading(stored: Store, cells: Sequence[StoredCell], backbone: Backbone) -> None:
+    """The same weights with another tokenizer or configuration are another backbone.
 
     Raises:
         IsoglossError: a cell was made with another one.
     """
-    now = backbone.identity.tokenizer
+    now = backbone.identity
     for cell in cells:
-        then = _made_with(cell).get("tokenizer_sha256", now)  # cells of before 0.2 do not say
-        if then != now:
+        then = _made_with(cell)  # cells of before 0.2 say nothing of it
+        changes = [] if then.get("tokenizer_sha256", now.tokenizer) == now.tokenizer else ["another tokenizer"]
+        said = then["config"] if isinstance(then.get("config"), dict) else {}
+        # What only one of them says may be a default that another version of transformers writes or leaves out.
+        changes += [
+            f"{key}: {now.config[key]!r:.60} and not {said[key]!r:.60}"
+            for key in sorted(now.config.keys() & said.keys())
+            if now.config[key] != said[key]
+        ]
+        if changes:
             raise IsoglossError(
-                f"{backbone.identity.name} has another tokenizer now than when {stored.path} was made ({now[:12]}, "
-                f"expected {str(then)[:12]}); put back what was there, or choose another --out"
+                f"{now.name} has {changes[0]} now, other than when {stored.path} was made; put back what was there, or "
+                "choose another --out"
             )
 
 

@@ -19,6 +19,11 @@ UNUSED = {
     "attn_implementation", "chunk_size_feed_forward", "distributed_config", "dtype", "experts_implementation",
     "fusion_config", "id2label", "label2id", "num_labels", "problem_type", "torch_dtype", "transformers_weights",
 }  # fmt: skip
+# Of how it was saved and is used elsewhere: two that differ in these alone are the same model.
+BOOKKEEPING = {
+    "architectures", "bos_token_id", "cls_token_id", "eos_token_id", "gradient_checkpointing", "initializer_factor",
+    "initializer_range", "output_past", "sep_token_id", "tokenizer_class", "transformers_version", "use_cache",
+}  # fmt: skip
 COUNTS_OF_LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers")
 MOST_POSITIONS = 1 << 31
 LARGEST_TABLE = 1 << 30  # numbers in a table of sinusoids, which no file holds and which is made at loading
@@ -32,11 +37,13 @@ class ModelConfig:
         family: what it is.
         values: transformers' configuration.
         headed: whether the checkpoint was saved with a head over the vocabulary.
+        written: what the file says of the model, for the record.
     """
 
     family: Family
     values: Any
     headed: bool
+    written: dict[str, Any]
 
     @property
     def shape(self) -> Shape:
@@ -69,8 +76,9 @@ def read_config(folder: ModelFolder, tensors: int) -> ModelConfig:
     named = raw.get("architectures")
     headed = any(str(name).endswith(HEADED) for name in named) if isinstance(named, list) else False
     raw = {key: value for key, value in raw.items() if key not in UNUSED and not key.startswith("_")}
+    written = {key: value for key, value in raw.items() if key not in BOOKKEEPING}
     try:
-        config = ModelConfig(family, CONFIG_MAPPING[kind].from_dict(raw), headed)
+        config = ModelConfig(family, CONFIG_MAPPING[kind].from_dict(raw), headed, written)
         shape = config.shape
     # Each version of transformers checks other values, and raises other errors.
     except Exception as error:

@@ -77,7 +77,8 @@ def check_shapes(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str,
     described = sum(weight.numel() for weight in (getattr(model, prefix[:-1]) if words else model).parameters())
     if described > held:
         there = {_plain(name, prefix) for name in tensors}
-        lacking = next((f"; they have no {name}" for name in expected if name not in there), "")
+        names = (name for name, _ in model.named_parameters() if _plain(name, prefix) not in there)
+        lacking = next((f"; they have no {name}" for name in names), "")
         folder.refuse(f"config.json describes {described:,} parameters, its weights hold {held:,}{lacking}")
     return int(words_table.shape[0])
 
