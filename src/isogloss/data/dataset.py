@@ -133,7 +133,9 @@ class DataSet:
         usable = [row for row in every if not self._is_void(row)]
         rows = self._part(taken, usable)
         if not rows:
-            raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
+            void = len(every) - len(usable)
+            beside = f" beside {void:,} void row{'s' if void > 1 else ''}" if void else ""
+            raise IsoglossError(f"{origin} has no examples{beside}; the {split} split of {language} needs at least one")
         return rows, origin, len(every) - len(usable)
 
     def _draw(self, examples: Examples, rows: list[RawRow], limit: int) -> list[int]:
