@@ -1,5 +1,25 @@
-"""`python -m isogloss`."""
+"""`python -m isogloss`, and the program `isogloss`."""
 
-from isogloss.cli.commands import main
+import sys
 
-main()
+from isogloss.runtime.interrupts import interruptible
+
+
+def main() -> None:
+    """The command line; asked to stop while it is still being loaded, it stops without a word of where it was."""
+    with interruptible() as stopped:
+        try:
+            from isogloss.cli.commands import main as command_line
+
+            command_line()
+        except SystemExit:
+            raise
+        except BaseException:
+            if not stopped():
+                raise
+            sys.stderr.write("isogloss: stopped\n")
+            raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

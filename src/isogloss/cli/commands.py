@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import signal
 import sys
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 import isogloss
+from isogloss.cli.exits import ended
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.environment import COMMAND
 
@@ -70,13 +69,11 @@ def run(
         return
     from isogloss import api
     from isogloss.runtime.console import out as console
+    from isogloss.runtime.console import say
 
-    try:
-        results = api.run(read, folder, executor=executor)
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on", None, code=130)
+    results = api.run(read, folder, executor=executor)
     console.print(results.table())
-    console.print(f"stored in {results.path}", markup=False)
+    say(f"stored in {results.path}")
 
 
 @app.command()
@@ -89,21 +86,22 @@ def predict(
     _traceback: Traceback = False,
 ) -> None:
     """Label new text with a stored run: JSON lines out."""
-    from isogloss.data.readers import decode_text, read_text
     from isogloss.languages.language import Language
+    from isogloss.runtime.text_lines import text_lines
+    from isogloss.runtime.visible import json_line
 
-    raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
-    # Not splitlines: it also cuts at characters that stand within a text, such as U+2028.
-    texts = [line.removesuffix("\r") for line in raw.removesuffix("\n").split("\n")] if raw else []
-    if (empty := next((number for number, text in enumerate(texts, start=1) if not text.strip()), None)) is not None:
-        raise IsoglossError(f"text {empty} is empty; every line holds one text")
     if language is not None:
         Language.parse(language)
+    texts = text_lines(file)
+    first = list(islice(texts, 1000))  # a mistake among them is found before a model is loaded
+    if (empty := next((number for number, text in enumerate(first, start=1) if not text.strip()), None)) is not None:
+        raise IsoglossError(f"text {empty} is empty; every line holds one text")
     from isogloss import api
 
     model = api.load(folder, method=method, seed=seed)
-    for answer in model.predict(texts, language):
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    for answer in model.answers(chain(first, texts), language):
+        sys.stdout.write(json_line(answer, ascii_only=ascii_only) + "\n")
 
 
 @app.command()
@@ -130,19 +128,20 @@ def analyze(
     from isogloss.analysis.analysis import FOLDER
     from isogloss.analysis.run import AnalysisOutcome
     from isogloss.runtime.console import out as console
+    from isogloss.runtime.console import say
 
     def show(outcome: AnalysisOutcome) -> None:
         if outcome.result is None:
-            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim", markup=False)
+            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim")
             return
         for part in outcome.result.shown if not quiet else []:
-            console.print(part, markup=False)  # a variant's brackets are no markup
+            console.print(part)
 
     api.analyze(
         folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
         reference=reference, show=show,
     )  # fmt: skip
-    console.print(f"tables and figures in {folder / FOLDER}", markup=False)
+    say(f"tables and figures in {folder / FOLDER}")
 
 
 @app.command()
@@ -158,9 +157,9 @@ def report(
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss import api
+    from isogloss.runtime.console import say
 
-    page = api.report(folders, out, reference=reference, show=typer.echo)
-    typer.echo(page)
+    say(api.report(folders, out, reference=reference, show=say))
 
 
 @app.command("list")
@@ -200,33 +199,17 @@ def data_card(
 ) -> None:
     """Draft a card for your own files, to be read with `task: custom`."""
     from isogloss.data.card_draft import draft
+    from isogloss.runtime.console import say
 
     card = draft(folder)
-    typer.echo(card.read_text(encoding="utf-8"))
-    typer.echo(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
+    say(card.read_text(encoding="utf-8"))
+    say(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
 
 
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
-    # What stops a job on a cluster is treated like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     COMMAND.set([Path(sys.argv[0]).name, *sys.argv[1:]])
-    try:
-        app()
-    except IsoglossError as error:
-        _fail(str(error), error)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE}:
-            raise
-        where = f" at {error.filename}" if error.filename else ""
-        _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
-
-
-def _fail(message: str, error: BaseException | None, code: int = 2) -> NoReturn:
-    if error is not None and "--traceback" in sys.argv:
-        raise error
-    typer.echo(f"isogloss: {message}", err=True)
-    raise SystemExit(code)
+    ended(partial(app, standalone_mode=False))
 
 
 if __name__ == "__main__":
