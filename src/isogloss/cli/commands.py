@@ -24,6 +24,13 @@ app = typer.Typer(
 )
 
 
+def _path(text: str) -> Path:
+    """A path of the command line; an empty one, as of a variable that is not set, is not the folder one is in."""
+    if not text.strip() or "\0" in text:
+        raise typer.BadParameter(f"{text!r} is no path")
+    return Path(text)
+
+
 def _version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"isogloss {isogloss.__version__}")
@@ -45,7 +52,7 @@ Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole err
 @app.command()
 def run(
     spec: Annotated[str, typer.Argument(help="A spec file (YAML), or the name of a preset.")],
-    out: Annotated[Path | None, typer.Option(help="The run directory; left out: runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=_path, help="The run directory; left out: runs/NAME.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
     ] = None,
@@ -78,8 +85,10 @@ def run(
 
 @app.command()
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-    file: Annotated[Path | None, typer.Argument(help="Texts, one a line; left out: standard input.")] = None,
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    file: Annotated[
+        Path | None, typer.Argument(parser=_path, help="Texts, one a line; left out: standard input.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
@@ -106,7 +115,7 @@ def predict(
 
 @app.command()
 def analyze(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     names: Annotated[
         list[str] | None, typer.Argument(help="Such as gap, distance or boundary; left out: all that DIR allows.")
     ] = None,
@@ -114,7 +123,7 @@ def analyze(
     examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
     parallel: Annotated[
         Path | None,
-        typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
+        typer.Option(parser=_path, help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
     ] = None,
     sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
     reference: Annotated[
@@ -146,9 +155,12 @@ def analyze(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Run directories; several are compared.")],
+    folders: Annotated[
+        list[Path], typer.Argument(parser=_path, metavar="DIR…", help="Run directories; several are compared.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="The page; left out: DIR/report.html, or comparison.html in the first.")
+        Path | None,
+        typer.Option(parser=_path, help="The page; left out: DIR/report.html, or comparison.html in the first."),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
@@ -180,7 +192,7 @@ def list_(
 @app.command()
 def data(
     task: Annotated[str, typer.Argument(help="A data set; see `isogloss list tasks`.")],
-    path: Annotated[Path | None, typer.Option(help="A folder in the data set's own layout.")] = None,
+    path: Annotated[Path | None, typer.Option(parser=_path, help="A folder in the data set's own layout.")] = None,
     language: Annotated[str | None, typer.Option(help="Left out: the source.")] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -194,7 +206,7 @@ def data(
 
 @app.command("data-card")
 def data_card(
-    folder: Annotated[Path, typer.Argument(help="A folder of files, one a language and split.")],
+    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of files, one a language and split.")],
     _traceback: Traceback = False,
 ) -> None:
     """Draft a card for your own files, to be read with `task: custom`."""

@@ -18,7 +18,7 @@ from isogloss.runtime.interrupts import interruptible
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
-# typer brings click along under a name of its own from some version on: its errors are found by way of one that is public
+# From some version on typer brings click along under a name of its own: its errors are found by way of a public one.
 UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # as libraries in Rust write it
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
@@ -40,7 +40,7 @@ def ended(command: Callable[[], Any]) -> NoReturn:
         except BaseException as error:  # noqa: BLE001 - a panic of Rust's is no Exception
             code = _told(error, stopped=stopped() or isinstance(error, KeyboardInterrupt | typer.Abort))
         else:
-            code = _say_stopped() if stopped() and code in {0, STOPPED} or code == STOPPED else code
+            code = _say_stopped() if (stopped() and code in {0, STOPPED}) or code == STOPPED else code
     _close_streams()
     raise SystemExit(code)
 
@@ -61,8 +61,8 @@ def _told(error: BaseException, *, stopped: bool) -> int:
     if "--traceback" not in sys.argv:
         _write(visible("".join(traceback.format_exception(error))))
     _write(
-        f"isogloss: this is a fault of isogloss {isogloss.__version__}, or of a library under it: please report it with "
-        "the lines above\n"
+        f"isogloss: this is a fault of isogloss {isogloss.__version__}, or of a library under it: please report it "
+        "with the lines above\n"
     )
     return UNEXPECTED
 
@@ -95,7 +95,7 @@ def _refused(error: Any) -> int:
         error.show()
     else:
         command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "isogloss"
-        _write(f"isogloss: {one_line(error.format_message())}; see `{one_line(command)} --help`\n")
+        _write(f"isogloss: {one_line(error.format_message()).removesuffix(".")}; see `{one_line(command)} --help`\n")
     return int(error.exit_code)
 
 

@@ -15,7 +15,6 @@ from isogloss.data.cards import SPLITS, Split
 from isogloss.data.dataset import Examples, open_data
 from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages.language import Language
-from isogloss.runtime.console import label as shown_label
 
 SAMPLES = 8
 LONGEST = 240  # characters of a sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,10 @@ class Model:
             IsoglossError: a text is empty or has not the parts that the data set's examples have; those before it in
                 other batches have their answers.
         """
+        if language is not None and not isinstance(language, str):
+            raise IsoglossError(f"language is {language!r}; expected a code such as sw")
         code = None if language is None else str(Language.parse(language))
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
             raise IsoglossError(f"batch_size is {batch_size!r}; expected a number, at least 1")
         parts = (_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1))
         cut, longest = 0, None

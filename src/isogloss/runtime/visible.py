@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
-# C0 but tab and line feed, DEL, C1, line and paragraph separators, embeddings, overrides and isolates, deprecated format
-# characters, interlinear annotations, halves of pairs, and what is no character. Marks of direction, joiners and
-# variation selectors stay: languages are written with them.
+# C0 but tab and line feed, DEL, C1, line and paragraph separators, embeddings, overrides and isolates, deprecated
+# format characters, interlinear annotations, halves of pairs, and what is no character. Marks of direction, joiners
+# and variation selectors stay: languages are written with them.
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
