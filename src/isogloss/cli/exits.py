@@ -95,7 +95,8 @@ def _refused(error: Any) -> int:
         error.show()
     else:
         command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "isogloss"
-        _write(f"isogloss: {one_line(error.format_message()).removesuffix(".")}; see `{one_line(command)} --help`\n")
+        said = one_line(error.format_message()).removesuffix(".")
+        _write(f"isogloss: {said}; see `{one_line(command)} --help`\n")
     return int(error.exit_code)
 
 

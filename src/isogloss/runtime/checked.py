@@ -155,5 +155,5 @@ def _kinds(annotation: Any) -> set[Any]:
     """The types in an annotation."""
     parts = get_args(annotation)
     if not parts:
-        return {annotation} if isinstance(annotation, type) else set()
+        return {annotation if isinstance(annotation, type) else type(annotation)}  # of a literal, its type
     return set().union(*(_kinds(part) for part in parts))
