@@ -114,6 +114,8 @@ def run(
     """
     checked = _spec(spec)
     folder = Path("runs") / checked.name if out is None else _path(out, "out")
+    if not isinstance(executor, str):
+        raise IsoglossError(f"executor is {executor!r}; expected the name of one, such as 'serial'")
     chosen = find_executor(executor)
     if data is not None:
         checked = stored_frames(checked, data)

@@ -276,10 +276,17 @@ def _found(name: str) -> Path:
     if (there and not folder) or path.suffix in {".yaml", ".yml"}:
         return path
     if name not in presets():
-        near = path.with_name(f"{path.name}.yaml") if path.name else path
-        at = f"; a file {near} is there" if name and near.is_file() else ""
-        raise IsoglossError(f"there is no file {name!r}{at}; {unknown('preset', name, presets())}")
+        near = next((f"{name}{suffix}" for suffix in (".yaml", ".yml") if _is_file(f"{name}{suffix}")), None)
+        at = f" (there is {near})" if near else ""
+        raise IsoglossError(f"there is no file {name!r:.250}{at}; {unknown('preset', name[:250], presets())}")
     return presets()[name]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def presets() -> dict[str, Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isogloss.backbones.loading import where
 from isogloss.data.dataset import open_data
+from isogloss.errors import named
 from isogloss.experiment.cells import cells
 from isogloss.experiment.data import languages, open_spec
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
@@ -45,7 +46,8 @@ def describe(spec: Spec, folder: Path) -> None:
     if (looks := spec.dynamics) is not None:
         say(f"  look on     at {looks.examples} examples of each target at most, in training")
         if (given := looks.parallel) is not None:
-            parallel = open_data(given.task, path=given.path)
+            with named("dynamics.parallel"):
+                parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
     for name, group in groupby(wanted, key=lambda cell: cell.name):
         cells_of_name = list(group)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, named
 from isogloss.methods.method import Method
 from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
@@ -125,8 +125,11 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
 def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any], ...], str, Settings]]:
     """The settings that tell each variant from the others, the method's name, and all of its settings."""
     given = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
-    method = find(str(raw.get("method", name)))
     where = f"methods.{name}"
+    if not isinstance(chosen := raw.get("method", name), str):
+        raise IsoglossError(f"{where}: method is {chosen!r:.60}; expected the name of one method")
+    with named(where):
+        method = find(chosen)
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):

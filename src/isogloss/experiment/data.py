@@ -10,7 +10,7 @@ from isogloss.data.dataset import DataSet, Examples, open_data
 from isogloss.data.few_shot import draw
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.data.subsample import divide, sample
-from isogloss.errors import IsoglossError, MissingError
+from isogloss.errors import IsoglossError, MissingError, named
 from isogloss.languages.groups import is_group, members
 from isogloss.languages.language import Language
 from isogloss.spec import Spec
@@ -75,10 +75,11 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
         return source, sorted(set(known) - {source})
     targets: set[Language] = set()
     for target in spec.targets:
-        named = members(target, known) if is_group(target) else [card.language(target)]
-        if not set(named) - {source}:
+        with named("targets"):
+            meant = members(target, known) if is_group(target) else [card.language(target)]
+        if not set(meant) - {source}:
             raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
-        targets |= set(named)
+        targets |= set(meant)
     return source, sorted(targets - {source})
 
 
@@ -137,7 +138,8 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
 def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel | None:
     if spec.dynamics is None or (given := spec.dynamics.parallel) is None:
         return None
-    return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
+    with named("dynamics.parallel"):
+        return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
 
 
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:

@@ -95,7 +95,8 @@ def mistake(model: type[BaseModel], error: ValidationError, *, where: str) -> Is
     # Of the branches of a union, the one that came the nearest.
     first = max(of_field, key=lambda one: (len(one["loc"]), one["type"] != "literal_error"))
     if first["type"] == "extra_forbidden":
-        return IsoglossError(f"{where}: {unknown('key', str(first['loc'][-1])[:SHOWN], _keys(model, first['loc']))}")
+        told = unknown("key", str(first["loc"][-1])[:SHOWN], _keys(model, first["loc"]))
+        return IsoglossError(": ".join(filter(None, [where, _place(first["loc"][:-1]), str(told)])))
     place = _place(first["loc"])
     if first["type"] == "missing":
         field = _model_at(model, first["loc"]).model_fields.get(str(first["loc"][-1]))
