@@ -50,8 +50,7 @@ def report(
     for folder in folders:
         OpenedRun.of(folder)  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
-    _refuse_what_is_there(target, beside)
+    beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
     options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
     outcomes = [outcome for folder in folders for outcome in analyze(folder, cheap, options, skip=True)]
@@ -75,13 +74,19 @@ def report(
     return target
 
 
-def _refuse_what_is_there(target: Path, beside: Path) -> None:
-    """A device, a pipe or a folder is not replaced, and no link that a run directory came with is followed."""
+def _beside(target: Path) -> Path:
+    """The folder beside a page where tables and figures go.
+
+    Raises:
+        IsoglossError: a device, a pipe or a folder would be replaced, or a link that a run directory came with followed.
+    """
     if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
         raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
     if os.path.lexists(target) and not target.is_file():
         raise IsoglossError(f"--out {target} is a device, a pipe, a socket or a broken link; expected a file to write")
+    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
         raise IsoglossError(
             f"{beside} is a link or a file, where tables and figures go; move it away or give another --out"
         )
+    return beside
