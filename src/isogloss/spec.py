@@ -76,7 +76,7 @@ RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", 
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=10_000)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 Folder = Annotated[Path, AfterValidator(_folder)]
@@ -97,7 +97,12 @@ class _SpecType(type(BaseModel)):  # type: ignore[misc]
 class TrainSpec(Checked):
     """Another data set to train on."""
 
-    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    task: str = Field(
+        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
+    )
+    card: dict[str, Any] | None = Field(
+        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
+    )
     path: Folder | None = Field(None, description="a folder in its own layout; left out: the hub or a package")
 
 
@@ -204,6 +209,10 @@ class Spec(Checked, metaclass=_SpecType):
         "embedded/multilingual-e5-small",
         description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
     )
+    weights: Literal["safetensors", "pickle"] = Field(
+        "safetensors",
+        description="`pickle` lets a backbone's weights be unpickled, numbers alone, where there are no safetensors",
+    )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")
     source: Code | None = Field(None, description="the one language to train in; left out: the data set's usual one")
@@ -234,7 +243,7 @@ class Spec(Checked, metaclass=_SpecType):
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
 
 
-class ResolvedSpec(Spec):
+class ResolvedSpec(Spec):  # type: ignore[metaclass]
     """A spec as a run directory keeps it: every default filled in, the source and the targets named."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # checked when it was new

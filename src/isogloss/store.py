@@ -70,6 +70,12 @@ class RunRecord(BaseModel):
     observed: dict[str, int] | None  # examples of each language that were looked at in training
     truncated: dict[str, int]  # texts of each split that were cut to fit
     environment: dict[str, Any]  # what it was made with
+    # Of the data, by split and language or by language; nothing of these was kept before.
+    drawn: dict[str, dict[str, list[int]]] = {}  # how many examples a limit has left, of how many
+    lacking: dict[str, dict[str, list[str]]] = {}  # labels of the data set of which there is no example
+    unknown: dict[str, float] = {}  # share of tokens that the tokenizer does not know
+    tokenless: dict[str, int] = {}  # texts that become no token at all
+    cut: dict[str, int] = {}  # test texts that were cut to fit
 
     @model_validator(mode="before")
     @classmethod
@@ -284,7 +290,7 @@ class Store:
                 pl.concat([stored.table(name), rows_of_new]).write_parquet(file)
         before, cut = stored.record, cell.record.truncated.get("test", 0)
         truncated = {**before.truncated, "test": before.truncated.get("test", 0) + cut}
-        changes = {"test_data": {**before.test_data, **new}, "truncated": truncated}
+        changes = {"test_data": {**before.test_data, **new}, "truncated": truncated, **_remarks(before, cell.record)}
         with atomic_file(stored.folder / "run.json") as file:
             _write_record(file, before.model_copy(update=changes))
 
@@ -304,6 +310,21 @@ class Store:
             return pl.read_parquet(self.path / f"{name}.parquet")
         except FileNotFoundError as error:
             raise IsoglossError(f"{self.path} has no {name}.parquet; run the experiment first") from error
+
+
+def _remarks(before: RunRecord, new: RunRecord) -> dict[str, Any]:
+    """What is said of the data of a cell to which languages are added."""
+    by_split = {
+        name: {
+            split: {**getattr(before, name).get(split, {}), **getattr(new, name).get(split, {})}
+            for split in {**getattr(before, name), **getattr(new, name)}
+        }
+        for name in ("drawn", "lacking")
+    }
+    return {
+        **by_split,
+        **{name: {**getattr(new, name), **getattr(before, name)} for name in ("unknown", "tokenless", "cut")},
+    }
 
 
 def in_order(records: Iterable[RunRecord], names: Sequence[str]) -> list[str]:

@@ -67,11 +67,11 @@ def test_custom_needs_a_folder_and_a_card(tmp_path):
         open_data("custom")
     with pytest.raises(IsoglossError, match="card.yaml; `isogloss data-card"):
         open_data("custom", path=tmp_path)
-    with pytest.raises(IsoglossError, match=r"data.card: kind: "):
+    with pytest.raises(IsoglossError, match=r"data.card: kind is missing"):
         open_data("custom", path=tmp_path, card={"name": "x"})
 
 
-IOB = "# sent_id = 1\n1\tAda\tB-PER\t-\n2\tlives\tO\t-\n\n1\tParis\tB-LOC\t-\n2\tis\tO\t-\n3\there\tO\t-\n"
+IOB = "# sent_id = 1\n1\tAda\tB-PER\t-\n2\tlives\tO\t-\n\n# sent_id = 2\n1\tParis\tB-LOC\t-\n2\tis\tO\t-\n3\there\tO\t-\n"
 UPOS = "the\tDET\ncat\tNOUN\n\na\tDET\ndog\tNOUN\n"
 CONLLU = "# sent_id = 7\n1\tthe\t_\tDET\t_\t_\t_\t_\t_\t_\n2\tcat\t_\tNOUN\t_\t_\t_\t_\t_\t_\n"
 LISTS = '{"tokens": ["Ada", "ran"], "ner": ["B-PER", "O"], "n": 1}\n'

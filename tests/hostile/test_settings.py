@@ -109,6 +109,7 @@ def test_variants_that_cannot_be_are_refused(isogloss, tmp_path, name):
 
 def test_a_prompt_longer_than_the_positions_is_refused_before_training(isogloss, home):
     change = ["--set", "methods.soft-prompt.length=4000", "--set", "name=new", "--out", "new"]
+    isogloss("run", "spec.yaml", *change, "--dry-run", cwd=home).well("soft-prompt", "shorter", code=2)
     isogloss("run", "spec.yaml", *change, cwd=home).well("soft-prompt", "shorter", code=2)
     assert not (home / "new").exists()
 

@@ -36,6 +36,7 @@ class Identity:
     name: str
     weights: str  # sha256 over names, shapes and values
     revision: str | None  # the hub's commit, where the hub gave one
+    tokenizer: str = ""  # sha256 over what it makes of texts
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.data.card_draft import label_facts
+from isogloss.data.card_columns import label_facts
 from isogloss.data.cards import CUSTOM, SPLITS
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import Language

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.loading import fingerprint, load
+from isogloss.backbones.loading import EMBEDDED, fingerprint, load
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
+
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def verbalizer_of(backbone: Backbone, facts: Mapping[str, Any], inputs: Sequence[str]) -> Verbalizer | None:
@@ -46,20 +51,46 @@ def load_backbone(
     """
     spec = stored.spec()
     assert spec is not None  # there are cells
-    name = spec.backbone
-    backbone = load(name, dtype=dtype or spec.dtype, words=words)
+    name = _named(stored, spec.backbone, cells)
+    backbone = load(name, dtype=dtype or spec.dtype, words=words)  # never by unpickling: this spec may be anybody's
+    back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
     for cell in cells:
-        facts = cell.record.facts
+        facts, made_with = cell.record.facts, cell.record.environment.get("backbone")
         if backbone.identity.weights != facts["backbone"]["weights"]:
             raise IsoglossError(
                 f"{name} has other weights now than when {stored.path} was made "
-                f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
+                f"({backbone.identity.weights[:12]}, expected {str(facts['backbone']['weights'])[:12]}); {back}"
+            )
+        tokenizer = made_with.get("tokenizer_sha256") if isinstance(made_with, dict) else None
+        if tokenizer is not None and tokenizer != backbone.identity.tokenizer:  # runs of before 0.2 have none
+            raise IsoglossError(
+                f"{name} has another tokenizer now than when {stored.path} was made "
+                f"({backbone.identity.tokenizer[:12]}, expected {str(tokenizer)[:12]}); {back}"
             )
         if facts["settings"].get("head") != "verbalizer" or backbone.lm_head is None:
             continue
         if fingerprint(backbone.lm_head) != facts["verbalizer"]["vocabulary"]:
             raise IsoglossError(f"{name} has another head over its vocabulary now than when {stored.path} was made")
     return backbone
+
+
+def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
+    """What a stored spec calls its backbone, of the hub at the revision that the cells were trained on.
+
+    Raises:
+        IsoglossError: it is a path as no run stores it, which could lead anywhere from here.
+    """
+    if name in EMBEDDED or (Path(name).is_absolute() and ".." not in Path(name).parts):
+        return name
+    if not HUB_ID.fullmatch(name) or ".." in name:
+        raise IsoglossError(
+            f"{stored.path / 'spec.yaml'} names the backbone {name!r:.200}, which is no full path and no hub id "
+            "(org/model or org/model@revision); set `backbone` there to where it lies"
+        )
+    made_with = cells[0].record.environment.get("backbone")
+    revision = made_with.get("revision") if isinstance(made_with, dict) else None
+    pinned = isinstance(revision, str) and COMMIT.fullmatch(revision) and "@" not in name
+    return f"{name}@{revision}" if pinned and not Path(name).exists() else name
 
 
 def weights(cell: Cell, run: Run) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import codecs
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import PIECE, read_pieces
@@ -38,7 +39,8 @@ def text_lines(file: Path | None) -> Iterator[str]:
 
 def _standard_input() -> Iterator[bytes]:
     try:
-        while piece := sys.stdin.buffer.read1(PIECE):
+        buffer: Any = sys.stdin.buffer
+        while piece := buffer.read1(PIECE):  # what is there, at once
             yield piece
     except OSError as error:
         raise IsoglossError(f"standard input could not be read: {error.strerror}") from error
