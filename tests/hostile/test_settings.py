@@ -26,15 +26,29 @@ ABSURD = [
     "2024-01-01",
 ]
 COUNTS = [
-    "methods.soft-prompt.epochs", "methods.soft-prompt.batch_size", "methods.soft-prompt.length", "data.shots",
-    "data.train_limit", "data.dev_limit", "data.test_limit", "data.longest", "dynamics.every", "dynamics.examples",
+    "methods.soft-prompt.epochs",
+    "methods.soft-prompt.batch_size",
+    "methods.soft-prompt.length",
+    "data.shots",
+    "data.train_limit",
+    "data.dev_limit",
+    "data.test_limit",
+    "data.longest",
+    "dynamics.every",
+    "dynamics.examples",
     "dynamics.parallel.sentences",
-]  # fmt: skip
+]
 RATES = [
-    "methods.soft-prompt.lr", "methods.soft-prompt.head_lr", "methods.soft-prompt.warmup", "methods.soft-prompt.clip",
-    "methods.soft-prompt.weight_decay", "methods.soft-prompt.dropout", "methods.deep-prompt.init_scale", "dynamics.cost",
+    "methods.soft-prompt.lr",
+    "methods.soft-prompt.head_lr",
+    "methods.soft-prompt.warmup",
+    "methods.soft-prompt.clip",
+    "methods.soft-prompt.weight_decay",
+    "methods.soft-prompt.dropout",
+    "methods.deep-prompt.init_scale",
+    "dynamics.cost",
     "checkpoint_minutes",
-]  # fmt: skip
+]
 ALLOWED = {  # `clip: 1e22` and its like are absurd too, but so many minutes or so much work only mean "any"
     ("checkpoint_minutes", value) for value in ("1e22", "1" + "0" * 40)
 } | {("dynamics.cost", value) for value in ("1e22", "1" + "0" * 40)}
@@ -54,31 +68,108 @@ def test_an_absurd_number_is_refused_by_its_key(isogloss, tmp_path, key, value):
 
 
 OTHERS = {
-    "seeds": ["[9223372036854775808]", "[1e30]", "[-1]", "[1.5]", "[true]", "[a]", "[[1]]", "[]", "3", "{}", "[0, 0]", "[.nan]",
-              "[null]"],
-    "targets": ["[xx]", "[tlh]", "[1]", "[[de]]", "[true]", "[null]", "{}", "3", "nope", "['']", "[family:Nope]", "[script:1]",
-                "[a:b]", "[en]", "['\\u202e']", "[de:]"],
+    "seeds": [
+        "[9223372036854775808]",
+        "[1e30]",
+        "[-1]",
+        "[1.5]",
+        "[true]",
+        "[a]",
+        "[[1]]",
+        "[]",
+        "3",
+        "{}",
+        "[0, 0]",
+        "[.nan]",
+        "[null]",
+    ],
+    "targets": [
+        "[xx]",
+        "[tlh]",
+        "[1]",
+        "[[de]]",
+        "[true]",
+        "[null]",
+        "{}",
+        "3",
+        "nope",
+        "['']",
+        "[family:Nope]",
+        "[script:1]",
+        "[a:b]",
+        "[en]",
+        "['\\u202e']",
+        "[de:]",
+    ],
     "groups": ["[low]", "low-resource", "[1]", "[family:]", "{}", "[script:Latin]"],
     "source": ["xx", "1", "[]", "{}", "true", "''", "en de", "tlh", "all", "low-resource"],
     "task": ["nope", "''", "[]", "{}", "1", "null", "../sib200", "/etc/passwd", "custom"],
-    "methods": ["{}", "[]", "soft-prompt", "null", "1", "{nope: {}}", "{soft-prompt: 1}", "{soft-prompt: []}",
-                "{soft-prompt: null}", "{1: {}}", "{'a b': {method: soft-prompt}}", "{'': {}}", "{a/b: {method: lora}}",
-                "{x: {method: nope}}", "{x: {method: 1}}", "{x: {method: [soft-prompt, lora]}}", "{x: {method: null}}"],
-    "data": ["topics", "[]", "1", "{nope: 1}", "{path: ''}", "{path: 1}", "{path: []}", "{path: ~nobody-of-that-name/x}",
-             "{card: 1}", "{splits: {train: nope}}", "{splits: {nope: train}}", "{splits: {train: 'dev[x:]'}}", "{labels: []}",
-             "{labels: {a: 1}}", "{labels: {a: []}}", "{unseen: drop}", "{unseen: true}", "{subword: middle}", "{train: nope}",
-             "{train: {}}", "{longest: 1}"],
-    "verbalizer": ["1", "{template: ''}", "{template: '{text}'}", "{template: '{text!r} {answer}'}", "{template: '{0} {answer}'}",
-                   "{template: '{text:>99999999} {answer}'}", "{template: '{text.__class__} {answer}'}", "{template: '{'}",
-                   "{template: 1}", "{words: []}", "{words: {a: 1}}", "{words: {a: [x]}}", "{words: {xx: {a: b}}}",
-                   "{words: {en: {a: b}, eng: {a: c}}}", "{loss: all}"],
+    "methods": [
+        "{}",
+        "[]",
+        "soft-prompt",
+        "null",
+        "1",
+        "{nope: {}}",
+        "{soft-prompt: 1}",
+        "{soft-prompt: []}",
+        "{soft-prompt: null}",
+        "{1: {}}",
+        "{'a b': {method: soft-prompt}}",
+        "{'': {}}",
+        "{a/b: {method: lora}}",
+        "{x: {method: nope}}",
+        "{x: {method: 1}}",
+        "{x: {method: [soft-prompt, lora]}}",
+        "{x: {method: null}}",
+    ],
+    "data": [
+        "topics",
+        "[]",
+        "1",
+        "{nope: 1}",
+        "{path: ''}",
+        "{path: 1}",
+        "{path: []}",
+        "{path: ~nobody-of-that-name/x}",
+        "{card: 1}",
+        "{splits: {train: nope}}",
+        "{splits: {nope: train}}",
+        "{splits: {train: 'dev[x:]'}}",
+        "{labels: []}",
+        "{labels: {a: 1}}",
+        "{labels: {a: []}}",
+        "{unseen: drop}",
+        "{unseen: true}",
+        "{subword: middle}",
+        "{train: nope}",
+        "{train: {}}",
+        "{longest: 1}",
+    ],
+    "verbalizer": [
+        "1",
+        "{template: ''}",
+        "{template: '{text}'}",
+        "{template: '{text!r} {answer}'}",
+        "{template: '{0} {answer}'}",
+        "{template: '{text:>99999999} {answer}'}",
+        "{template: '{text.__class__} {answer}'}",
+        "{template: '{'}",
+        "{template: 1}",
+        "{words: []}",
+        "{words: {a: 1}}",
+        "{words: {a: [x]}}",
+        "{words: {xx: {a: b}}}",
+        "{words: {en: {a: b}, eng: {a: c}}}",
+        "{loss: all}",
+    ],
     "dynamics": ["1", "[]", "yes", "{nope: 1}", "{parallel: 1}", "{parallel: {task: nope}}", "{every: 0}", "{cost: 0}"],
     "device": ["gpu", "1", "cuda:0", "''", "[cpu]"],
     "dtype": ["float16", "int8", "32"],
     "gradient_checkpointing": ["maybe", "2", "[]", "''"],
     "backbone": ["1", "[]", "null", "{}", "embedded/nope", "/nowhere", "./nowhere", "~nobody-of-that-name/x", "x.gguf"],
     "version": ["0", "2", "''", "[1]"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in OTHERS.items() for value in values])
@@ -92,12 +183,18 @@ def test_what_does_not_fit_is_refused_by_its_key(isogloss, tmp_path, key, value)
 
 
 LISTS = {
-    "a billion variants": "{lr: [%s], head_lr: [%s], epochs: [%s]}" % ((", ".join(str(n / 1000) for n in range(1, 1001)),) * 2
-                                                                       + (", ".join(map(str, range(1, 1001))),)),
-    "many seeds": "{lr: [%s], seeds: [%s]}" % (", ".join(str(n / 1000) for n in range(1, 1001)), ", ".join(map(str, range(999)))),
-    "the same twice": "{lr: [1e-2, 0.01]}", "an empty list": "{lr: []}", "a list in a list": "{lr: [[1e-2]]}",
-    "a wrong one": "{lr: [1e-2, fast]}", "no method's": "{rank: [1, 2]}", "a null": "{lr: [null]}", "a truth": "{epochs: [true]}",
-}  # fmt: skip
+    "a billion variants": "{lr: [%s], head_lr: [%s], epochs: [%s]}"
+    % ((", ".join(str(n / 1000) for n in range(1, 1001)),) * 2 + (", ".join(map(str, range(1, 1001))),)),
+    "many seeds": "{lr: [%s], seeds: [%s]}"
+    % (", ".join(str(n / 1000) for n in range(1, 1001)), ", ".join(map(str, range(999)))),
+    "the same twice": "{lr: [1e-2, 0.01]}",
+    "an empty list": "{lr: []}",
+    "a list in a list": "{lr: [[1e-2]]}",
+    "a wrong one": "{lr: [1e-2, fast]}",
+    "no method's": "{rank: [1, 2]}",
+    "a null": "{lr: [null]}",
+    "a truth": "{epochs: [true]}",
+}
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -28,21 +28,36 @@ def linked(to):
 
 
 SPECIAL = {
-    "a pipe": os.mkfifo, "a socket": listener, "a loop": lambda path: path.symlink_to(path.name), "a broken link": linked("gone"),
-    "a sparse file": sparse, "a folder": Path.mkdir, "zeros": linked("/dev/zero"), "a full device": linked("/dev/full"),
-    "a null device": linked("/dev/null"), "random bytes": linked("/dev/urandom"), "memory": linked("/proc/self/mem"),
-}  # fmt: skip
+    "a pipe": os.mkfifo,
+    "a socket": listener,
+    "a loop": lambda path: path.symlink_to(path.name),
+    "a broken link": linked("gone"),
+    "a sparse file": sparse,
+    "a folder": Path.mkdir,
+    "zeros": linked("/dev/zero"),
+    "a full device": linked("/dev/full"),
+    "a null device": linked("/dev/null"),
+    "random bytes": linked("/dev/urandom"),
+    "memory": linked("/proc/self/mem"),
+}
 FILES = {"a folder": Path.mkdir, "a file": Path.touch}
 READERS = {
-    "predict": ["predict", "run", "x"], "data": ["data", "sib200", "--path", "x"], "data-card": ["data-card", "x"],
-    "report": ["report", "x"], "analyze": ["analyze", "x"], "predict from": ["predict", "x", "in.txt"],
-    "parallel": ["analyze", "run", "representation", "--parallel", "x"], "data.path": ["run", "spec.yaml", "--set", "data.path=x"],
+    "predict": ["predict", "run", "x"],
+    "data": ["data", "sib200", "--path", "x"],
+    "data-card": ["data-card", "x"],
+    "report": ["report", "x"],
+    "analyze": ["analyze", "x"],
+    "predict from": ["predict", "x", "in.txt"],
+    "parallel": ["analyze", "run", "representation", "--parallel", "x"],
+    "data.path": ["run", "spec.yaml", "--set", "data.path=x"],
     "backbone": ["run", "spec.yaml", "--set", "backbone=./x", "--set", "name=y"],
-}  # fmt: skip
+}
 WRITERS = {
-    "run": ["run", "spec.yaml", "--out", "x"], "run below": ["run", "spec.yaml", "--out", "x/run"],
-    "report": ["report", "run", "--out", "x"], "report below": ["report", "run", "--out", "x/page.html"],
-}  # fmt: skip
+    "run": ["run", "spec.yaml", "--out", "x"],
+    "run below": ["run", "spec.yaml", "--out", "x/run"],
+    "report": ["report", "run", "--out", "x"],
+    "report below": ["report", "run", "--out", "x/page.html"],
+}
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
@@ -65,12 +80,28 @@ def test_what_is_there_is_not_replaced(isogloss, home, writer, kind):
     {**SPECIAL, **FILES}[kind](path)
     before = os.lstat(path)
     answer = isogloss(*WRITERS[writer], cwd=home, seconds=60)
-    may = (kind == "a folder" and writer != "report") or (kind in {"a file", "a sparse file", "memory"} and writer == "report")
+    may = (kind == "a folder" and writer != "report") or (
+        kind in {"a file", "a sparse file", "memory"} and writer == "report"
+    )
     answer.well(*([] if may else ["x"]), code=0 if may else 2)
     assert may or (os.lstat(path).st_ino, os.lstat(path).st_mode) == (before.st_ino, before.st_mode)
 
 
-OUTS = ["", " ", "/", ".", "..", "run", "run/report", "x" * 300, "spec.yaml/x.html", "/dev/full", "/dev/null", "/proc/x.html", "a\0b"]
+OUTS = [
+    "",
+    " ",
+    "/",
+    ".",
+    "..",
+    "run",
+    "run/report",
+    "x" * 300,
+    "spec.yaml/x.html",
+    "/dev/full",
+    "/dev/null",
+    "/proc/x.html",
+    "a\0b",
+]
 
 
 @pytest.mark.parametrize("out", OUTS[:-1])
@@ -99,13 +130,27 @@ def test_a_link_in_a_run_directory_is_not_written_through(isogloss, home):
 
 
 TEXTS = {
-    "nothing": (b"", 0), "a line feed": (b"\n", 2), "spaces": (b"  \n", 2), "no end": (b"the cat", 0), "CRLF": (b"the cat\r\n", 0),
-    "a mark": (b"\xef\xbb\xbfthe cat\n", 0), "latin-1": (b"caf\xe9\n", 2), "UTF-16": ("the cat\n".encode("utf-16"), 2),
-    "zeros": (bytes(100), 0), "an empty line": (b"the\n\ncat\n", 2), "late bad bytes": (b"the cat\n" * 3000 + b"\xff\n", 2),
-    "late and empty": (b"the cat\n" * 3000 + b"\n", 2), "half a pair": (b"\xed\xa0\x80\n", 2), "a long line": (b"cat " * (5 << 20), 2),
-    "long words": (b"a" * (1 << 20) + b"\n", 0), "many": (b"the cat\n" * 3000, 0), "a cut letter": (b"the \xe4\xb8", 2),
-    "a late mark": (b"the\n\xef\xbb\xbfcat\n", 0), "separators": ("a\u2028b\x85c\x0cd\n".encode(), 0), "a carriage return": (b"a\rb\n", 0),
-}  # fmt: skip
+    "nothing": (b"", 0),
+    "a line feed": (b"\n", 2),
+    "spaces": (b"  \n", 2),
+    "no end": (b"the cat", 0),
+    "CRLF": (b"the cat\r\n", 0),
+    "a mark": (b"\xef\xbb\xbfthe cat\n", 0),
+    "latin-1": (b"caf\xe9\n", 2),
+    "UTF-16": ("the cat\n".encode("utf-16"), 2),
+    "zeros": (bytes(100), 0),
+    "an empty line": (b"the\n\ncat\n", 2),
+    "late bad bytes": (b"the cat\n" * 3000 + b"\xff\n", 2),
+    "late and empty": (b"the cat\n" * 3000 + b"\n", 2),
+    "half a pair": (b"\xed\xa0\x80\n", 2),
+    "a long line": (b"cat " * (5 << 20), 2),
+    "long words": (b"a" * (1 << 20) + b"\n", 0),
+    "many": (b"the cat\n" * 3000, 0),
+    "a cut letter": (b"the \xe4\xb8", 2),
+    "a late mark": (b"the\n\xef\xbb\xbfcat\n", 0),
+    "separators": ("a\u2028b\x85c\x0cd\n".encode(), 0),
+    "a carriage return": (b"a\rb\n", 0),
+}
 
 
 @pytest.mark.parametrize("through", ["file", "standard input"])
@@ -125,9 +170,12 @@ def test_texts_as_they_come(isogloss, home, name, through):
 def program(*arguments, cwd, more=None, **options):
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **(more or {})}
     return subprocess.Popen(
-        [sys.executable, "-m", "isogloss", *arguments], cwd=cwd, env=environment, text=True,
+        [sys.executable, "-m", "isogloss", *arguments],
+        cwd=cwd,
+        env=environment,
+        text=True,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
-    )  # fmt: skip
+    )
 
 
 def test_texts_without_end_flow_through(home):
@@ -147,7 +195,12 @@ def test_texts_without_end_flow_through(home):
 
 @pytest.mark.parametrize(
     ("arguments", "stream"),
-    [(["list", "tasks"], "stdout"), (["list", "nope"], "stderr"), (["predict", "run", "in.txt"], "stdout"), (["--help"], "stdout")],
+    [
+        (["list", "tasks"], "stdout"),
+        (["list", "nope"], "stderr"),
+        (["predict", "run", "in.txt"], "stdout"),
+        (["--help"], "stdout"),
+    ],
 )
 def test_a_stream_that_takes_nothing_is_no_traceback(home, arguments, stream):
     (home / "in.txt").write_text("the cat\n" * 10)
@@ -163,7 +216,9 @@ def test_a_stream_that_takes_nothing_is_no_traceback(home, arguments, stream):
 )
 def test_a_closed_stream_is_no_traceback(home, arguments, closed):
     line = f"'{sys.executable}' -m isogloss {arguments} {closed}"
-    done = subprocess.run(["bash", "-c", line], cwd=home, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=home, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     assert "Traceback" not in done.stderr
     assert done.returncode in {0, 2}
     assert done.returncode == (2 if "nope" in arguments else 0)
@@ -193,10 +248,13 @@ def test_asked_to_stop_it_says_so_in_a_line(home, arguments, wait, number):
 
 
 PLACES = {
-    "a cache that is a file": {"ISOGLOSS_CACHE": "spec.yaml"}, "a cache in a file": {"ISOGLOSS_CACHE": "spec.yaml/cache"},
-    "a cache of nobody": {"ISOGLOSS_CACHE": "~nobody-of-that-name/x"}, "a cache of the system": {"ISOGLOSS_CACHE": "/proc/x"},
-    "a cache that is a device": {"ISOGLOSS_CACHE": "/dev/full"}, "a long cache": {"ISOGLOSS_CACHE": "x" * 300},
-}  # fmt: skip
+    "a cache that is a file": {"ISOGLOSS_CACHE": "spec.yaml"},
+    "a cache in a file": {"ISOGLOSS_CACHE": "spec.yaml/cache"},
+    "a cache of nobody": {"ISOGLOSS_CACHE": "~nobody-of-that-name/x"},
+    "a cache of the system": {"ISOGLOSS_CACHE": "/proc/x"},
+    "a cache that is a device": {"ISOGLOSS_CACHE": "/dev/full"},
+    "a long cache": {"ISOGLOSS_CACHE": "x" * 300},
+}
 
 
 @pytest.mark.parametrize("place", PLACES)

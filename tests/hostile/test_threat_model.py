@@ -16,9 +16,11 @@ from fork_server import snapshot
 SOURCES = sorted(Path(package.__file__).parent.rglob("*.py"))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "inside" / "threat-model.md"
 COMMANDS = {
-    "report": ["report", "run"], "analyze": ["analyze", "run", "gap", "significance"], "predict": ["predict", "run", "in.txt"],
+    "report": ["report", "run"],
+    "analyze": ["analyze", "run", "gap", "significance"],
+    "predict": ["predict", "run", "in.txt"],
     "run": ["run", "spec.yaml", "--out", "run"],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -43,7 +45,9 @@ def made_of_others(home):
     folder = home / "run" / "analysis"
     folder.mkdir(exist_ok=True)
     title = os.path.relpath(home / "outside" / "victim", folder)
-    made = {name: ["gap", "0"] for name in (title, str(home / "outside" / "victim"), "..", "", "a/../../outside/victim")}
+    made = {
+        name: ["gap", "0"] for name in (title, str(home / "outside" / "victim"), "..", "", "a/../../outside/victim")
+    }
     (folder / "made.json").write_text(json.dumps(made))
 
 
@@ -65,8 +69,10 @@ def record_of_others(home):
         file.write_text(json.dumps({**record, "method": "../../../outside/victim", "name": "../../../outside/victim"}))
 
 
-ATTACKS = {attack.__name__: attack for attack in
-           (link_everything, made_of_others, weights_elsewhere, tables_elsewhere, record_of_others)}  # fmt: skip
+ATTACKS = {
+    attack.__name__: attack
+    for attack in (link_everything, made_of_others, weights_elsewhere, tables_elsewhere, record_of_others)
+}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -111,7 +117,7 @@ def code_of_a_model(home):
     model_of_pickles(home)
     config = home / "pickled" / "config.json"
     held = json.loads(config.read_text())
-    auto = {name: "evil.Evil" for name in ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoModelForMaskedLM")}
+    auto = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer", "AutoModelForMaskedLM"), "evil.Evil")
     config.write_text(json.dumps({**held, "model_type": "evil", "auto_map": auto}))
     (home / "pickled" / "evil.py").write_text("open('pwned', 'w')\n")
     (home / "evil.py").write_text("open('pwned', 'w')\n")
@@ -121,8 +127,12 @@ def generator_of_theirs(home):
     (home / "evil.py").write_text("open('pwned', 'w')\ndef examples(*_): ...\n")
     replaced(home, "task", "custom")
     card = "{name: custom, title: t, citation: c, licence: l, kind: classification, source: en, languages: {en: en, de: de},"
-    replaced(home, "data", f"{{card: {card} labels: [a, b], metrics: [accuracy], columns: {{text: text, label: label}},"
-             " generator: evil}}")  # fmt: skip
+    replaced(
+        home,
+        "data",
+        f"{{card: {card} labels: [a, b], metrics: [accuracy], columns: {{text: text, label: label}},"
+        " generator: evil}}",
+    )
 
 
 def spec_of_tags(home):
@@ -131,12 +141,25 @@ def spec_of_tags(home):
 
 
 def pickles_for_tables(home):
-    for file in [*(home / "run").rglob("*.parquet"), *(home / "run").rglob("*.safetensors"), *(home / "run").rglob("*.json")]:
+    for file in [
+        *(home / "run").rglob("*.parquet"),
+        *(home / "run").rglob("*.safetensors"),
+        *(home / "run").rglob("*.json"),
+    ]:
         file.write_bytes(pickle.dumps(Bomb()))
 
 
-CODE = {attack.__name__: attack for attack in
-        (model_of_pickles, asking_for_pickles, code_of_a_model, generator_of_theirs, spec_of_tags, pickles_for_tables)}  # fmt: skip
+CODE = {
+    attack.__name__: attack
+    for attack in (
+        model_of_pickles,
+        asking_for_pickles,
+        code_of_a_model,
+        generator_of_theirs,
+        spec_of_tags,
+        pickles_for_tables,
+    )
+}
 
 
 @pytest.mark.parametrize("attack", CODE)
@@ -203,11 +226,29 @@ def calls(tree):
 
 
 ALLOWED = {  # the table of the page
-    "torch.load": {"pickled.py"}, "np.load": {"uriel.py"}, "subprocess.run": {"environment.py"},
-    "importlib.import_module": {"registry.py", "dataset.py"}, "import_module": {"__init__.py", "uriel.py"},
-}  # fmt: skip
-FORBIDDEN = {"eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "os.system", "os.popen", "glob.glob",
-             "marshal.loads", "joblib.load", "torch.hub.load", "cloudpickle.loads", "shelve.open", "runpy.run_path"}  # fmt: skip
+    "torch.load": {"pickled.py"},
+    "np.load": {"uriel.py"},
+    "subprocess.run": {"environment.py"},
+    "importlib.import_module": {"registry.py", "dataset.py"},
+    "import_module": {"__init__.py", "uriel.py"},
+}
+FORBIDDEN = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "pickle.load",
+    "pickle.loads",
+    "os.system",
+    "os.popen",
+    "glob.glob",
+    "marshal.loads",
+    "joblib.load",
+    "torch.hub.load",
+    "cloudpickle.loads",
+    "shelve.open",
+    "runpy.run_path",
+}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
