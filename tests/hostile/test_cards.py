@@ -153,10 +153,7 @@ def test_the_card_itself_is_read(isogloss, folder):
 def test_a_wild_card_is_refused_by_name(isogloss, folder, name):
     given = answer(isogloss, folder, HOSTILE[name])
     if given.well() == "":
-        assert (
-            name in {"a hub of one", "numbers", "a trainer of no name", "columns moved", "path '{{code}'"}
-            or "~" in name
-        ), given
+        assert name in {"a hub of one", "numbers", "a trainer of no name", "columns moved", "path '{{code}'"} or "~" in name, given
     else:
         assert "data" in given.err
 
@@ -204,3 +201,5 @@ def test_ours_are_cards_as_well():
         raw = card.model_dump(mode="json", exclude_defaults=True)
         if card.generator is None:
             assert read_card(raw, where="here") == card
+
+

@@ -82,14 +82,7 @@ OTHERS = ("pad_token_id", "layer_norm_eps", "hidden_act", "hidden_dropout_prob",
           "chunk_size_feed_forward", "use_cache", "dtype", "transformers_version", "bos_token_id", "tie_word_embeddings",
           "attn_implementation", "transformers_weights", "fusion_config", "_name_or_path", "tokenizer_class",
           "output_hidden_states", "output_attentions", "return_dict", "pruned_heads", "problem_type")  # fmt: skip
-WILD = {
-    "negative": -1,
-    "a billion": 10**9,
-    "a text": "../../elsewhere",
-    "a fraction": 0.5,
-    "keys": {"a": [1]},
-    "a list": [1, "x"],
-}
+WILD = {"negative": -1, "a billion": 10**9, "a text": "../../elsewhere", "a fraction": 0.5, "keys": {"a": [1]}, "a list": [1, "x"]}
 for other in OTHERS:
     for how, value in WILD.items():
         DAMAGES[f"{other} is {how}"] = (partial(keyed, changes={other: value}), False, ())
@@ -173,11 +166,7 @@ HEADERS = {
     "a header of a list": struct.pack("<Q", 2) + b"[]", "an empty header": struct.pack("<Q", 2) + b"{}",
 }  # fmt: skip
 for how, data in HEADERS.items():
-    DAMAGES[how] = (
-        lambda folder, data=data: (folder / WEIGHTS).write_bytes(data),
-        True,
-        (WEIGHTS,) if "empty" not in how else (),
-    )
+    DAMAGES[how] = (lambda folder, data=data: (folder / WEIGHTS).write_bytes(data), True, (WEIGHTS,) if "empty" not in how else ())
 
 ENTRIES = {
     "a shape of 10^18": {"dtype": "F32", "shape": [10**18], "data_offsets": [0, 4]},
@@ -360,11 +349,7 @@ TOLD = {
     "mistral's": {"fix_mistral_regex": True}, "init inputs": {"init_inputs": ["a", "b"]}, "name": {"name_or_path": "../.."},
 }  # fmt: skip
 for how, changes in TOLD.items():
-    DAMAGES[f"the tokenizer is told {how}"] = (
-        partial(keyed, changes=changes, file=SETTINGS),
-        "code" in how,
-        ("model",),
-    )
+    DAMAGES[f"the tokenizer is told {how}"] = (partial(keyed, changes=changes, file=SETTINGS), "code" in how, ("model",))
 
 
 @damage("no file of a tokenizer", names=["no tokenizer"])
@@ -492,9 +477,7 @@ def gguf(path, values=(), tensors=(), counts=None, version=3):
         text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape) + struct.pack("<IQ", kind, offset)
         for name, shape, kind, offset in tensors
     )
-    path.write_bytes(
-        struct.pack("<4sIQQ", b"GGUF", version, *(counts or (len(tensors), len(values)))) + body + bytes(64)
-    )
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", version, *(counts or (len(tensors), len(values)))) + body + bytes(64))
 
 
 KNOWN = [("general.architecture", "llama"), ("llama.block_count", 2), ("llama.embedding_length", 8)]
@@ -519,9 +502,7 @@ GGUFS = {
 @pytest.mark.parametrize("name", GGUFS)
 def test_a_damaged_gguf_file_is_refused_in_a_line(isogloss, home, name, command):
     GGUFS[name](home / "model.gguf")
-    answer = isogloss(
-        *COMMANDS[command], "--set", f"backbone={home / 'model.gguf'}", cwd=home, ISOGLOSS_CACHE=str(home / "cache")
-    )
+    answer = isogloss(*COMMANDS[command], "--set", f"backbone={home / 'model.gguf'}", cwd=home, ISOGLOSS_CACHE=str(home / "cache"))
     answer.well("model.gguf", code=None if command == "dry run" else 2)
 
 

@@ -182,11 +182,11 @@ def test_what_does_not_fit_is_refused_by_its_key(isogloss, tmp_path, key, value)
     assert not snapshot(tmp_path)
 
 
+RATES_BY_THE_THOUSAND = ", ".join(str(number / 1000) for number in range(1, 1001))
+NUMBERS = ", ".join(map(str, range(1, 1001)))
 LISTS = {
-    "a billion variants": "{lr: [%s], head_lr: [%s], epochs: [%s]}"
-    % ((", ".join(str(n / 1000) for n in range(1, 1001)),) * 2 + (", ".join(map(str, range(1, 1001))),)),
-    "many seeds": "{lr: [%s], seeds: [%s]}"
-    % (", ".join(str(n / 1000) for n in range(1, 1001)), ", ".join(map(str, range(999)))),
+    "a billion variants": f"{{lr: [{RATES_BY_THE_THOUSAND}], head_lr: [{RATES_BY_THE_THOUSAND}], epochs: [{NUMBERS}]}}",
+    "many seeds": f"{{lr: [{RATES_BY_THE_THOUSAND}], seeds: [{NUMBERS}]}}",
     "the same twice": "{lr: [1e-2, 0.01]}",
     "an empty list": "{lr: []}",
     "a list in a list": "{lr: [[1e-2]]}",
@@ -232,37 +232,50 @@ calls = {
     **{f"Spec {key}={value!r:.20}": (lambda key=key, value=value: isogloss.Spec(**{**good, key: value}))
        for key, values in {
            "name": (None, 1, "", "..", Odd()), "task": (None, 1, []), "methods": (None, {}, [], {"x": 1}, {1: {}}),
-           "seeds": (None, 0, [], [True], [2**63], [-1], ["a"], [float("nan")]), "targets": (1, ["xx"], [None], "nope"),
+           "seeds": (None, 0, [], [True], [2**63], [-1], ["a"], [float("nan")]), "targets": (1, ["xx"], [None],
+       "nope"),
            "source": ("xx", 1), "data": (1, {"path": 1}, {"path": "a\\0b"}, {"nope": 1}), "nope": (1,),
            "checkpoint_minutes": (float("nan"), float("inf"), -1, True, "soon"), "device": ("gpu",), "dynamics": (1,),
        }.items() for value in values},
     "Spec()": lambda: isogloss.Spec(), "Spec task missing": lambda: isogloss.Spec(name="x", methods={"lora": {}}),
     **{f"run {value!r:.30}": (lambda value=value: isogloss.run(value)) for value in
-       (None, 1, 1.5, b"demo", [], set(), Odd(), "", " ", "nope", "a\\0b", "x" * 5000, {}, {1: 2}, {**good, 1: 2}, Odd)},
-    **{f"out {value!r:.30}": (lambda value=value: isogloss.run(good, value)) for value in (1, b"x", "", [], Odd(), "a\\0b")},
-    **{f"executor {value!r:.30}": (lambda value=value: isogloss.run(good, "x", executor=value)) for value in (None, 1, "", [])},
-    **{f"data {value!r:.30}": (lambda value=value: isogloss.run({**good, "task": "custom"}, "x", data=value)) for value in
-       (1, "x", [], {}, {"train": 1}, {"train": {"en": 1}}, {"train": {1: []}}, {"nope": {}}, {"train": {"en": [1]}})},
+       (None, 1, 1.5, b"demo", [], set(), Odd(), "", " ", "nope", "a\\0b", "x" * 5000, {}, {1: 2}, {**good, 1: 2},
+       Odd)},
+    **{f"out {value!r:.30}": (lambda value=value: isogloss.run(good, value))
+       for value in (1, b"x", "", [], Odd(), "a\\0b")},
+    **{f"executor {value!r:.30}": (lambda value=value: isogloss.run(good, "x", executor=value))
+       for value in (None, 1, "", [])},
+    **{f"data {value!r:.30}": (lambda value=value: isogloss.run({**good, "task": "custom"}, "x", data=value))
+       for value in
+       (1, "x", [], {}, {"train": 1}, {"train": {"en": 1}}, {"train": {1: []}}, {"nope": {}},
+       {"train": {"en": [1]}})},
     **{f"{name} {value!r:.30}": (lambda name=name, value=value: getattr(isogloss, name)(value))
-       for name in ("open_run", "load", "analyze", "report") for value in (None, 1, b"run", "", "nope", Odd(), "a\\0b")},
+       for name in ("open_run", "load", "analyze", "report")
+       for value in (None, 1, b"run", "", "nope", Odd(), "a\\0b")},
     "report []": lambda: isogloss.report([]), "report [1]": lambda: isogloss.report([1]),
     "report out": lambda: isogloss.report("run", 1), "report reference": lambda: isogloss.report("run", reference=1),
     "load method": lambda: isogloss.load("run", method=1), "load nope": lambda: isogloss.load("run", method="nope"),
     "load seed": lambda: isogloss.load("run", seed="0"), "load truth": lambda: isogloss.load("run", seed=True),
     "load no seed": lambda: isogloss.load("run", seed=9), "load huge seed": lambda: isogloss.load("run", seed=10**30),
     "analyze name": lambda: isogloss.analyze("run", 1), "analyze nope": lambda: isogloss.analyze("run", "nope"),
-    "analyze methods": lambda: isogloss.analyze("run", methods=1), "analyze none": lambda: isogloss.analyze("run", methods=["x"]),
-    "analyze examples": lambda: isogloss.analyze("run", examples="many"), "analyze nan": lambda: isogloss.analyze("run", examples=float("nan")),
-    "analyze sentences": lambda: isogloss.analyze("run", sentences=None), "analyze few": lambda: isogloss.analyze("run", sentences=1),
-    "analyze parallel": lambda: isogloss.analyze("run", parallel=1), "analyze reference": lambda: isogloss.analyze("run", reference=1),
+    "analyze methods": lambda: isogloss.analyze("run", methods=1),
+    "analyze none": lambda: isogloss.analyze("run", methods=["x"]),
+    "analyze examples": lambda: isogloss.analyze("run", examples="many"),
+    "analyze nan": lambda: isogloss.analyze("run", examples=float("nan")),
+    "analyze sentences": lambda: isogloss.analyze("run", sentences=None),
+    "analyze few": lambda: isogloss.analyze("run", sentences=1),
+    "analyze parallel": lambda: isogloss.analyze("run", parallel=1),
+    "analyze reference": lambda: isogloss.analyze("run", reference=1),
 }
 model = isogloss.load("run")
 calls |= {
     **{f"predict {value!r:.30}": (lambda value=value: model.predict(value)) for value in
-       (None, 1, "text", b"text", {"a": 1}, [1], [None], [b"x"], [""], ["  "], [["a", "b"]], [[]], [{"a": 1}], ["a\\ud800"])},
+       (None, 1, "text", b"text", {"a": 1}, [1], [None], [b"x"], [""], ["  "], [["a", "b"]], [[]], [{"a": 1}],
+       ["a\\ud800"])},
     **{f"batch_size {value!r:.30}": (lambda value=value: model.predict(["the cat"], batch_size=value)) for value in
        (0, -1, None, "1", 1.5, True, float("nan"))},
-    **{f"language {value!r:.30}": (lambda value=value: model.predict(["the cat"], value)) for value in (1, "", "xx", b"en", [])},
+    **{f"language {value!r:.30}": (lambda value=value: model.predict(["the cat"], value))
+       for value in (1, "", "xx", b"en", [])},
 }
 wrong = {}
 for name, call in calls.items():

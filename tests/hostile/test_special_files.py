@@ -1,4 +1,4 @@
-"""What a path names may be a pipe, a device, a socket, a link that leads nowhere or a file without end: nothing hangs."""
+"""What a path names may be a pipe, a device, a socket, a link to nowhere or a file without end: nothing hangs."""
 
 import os
 import signal

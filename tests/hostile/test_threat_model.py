@@ -126,7 +126,7 @@ def code_of_a_model(home):
 def generator_of_theirs(home):
     (home / "evil.py").write_text("open('pwned', 'w')\ndef examples(*_): ...\n")
     replaced(home, "task", "custom")
-    card = "{name: custom, title: t, citation: c, licence: l, kind: classification, source: en, languages: {en: en, de: de},"
+    card = "{name: custom, title: t, citation: c, licence: l, kind: classification, source: en, languages: {en: en, de: de},"  # noqa: E501
     replaced(
         home,
         "data",
@@ -176,7 +176,8 @@ def test_a_card_of_a_users_names_no_module(isogloss, tmp_path, key):
     (tmp_path / "evil.py").write_text("open('pwned', 'w')\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "card.yaml").write_text(
-        "name: x\ntitle: t\ncitation: c\nlicence: l\nkind: classification\nsource: en\nlanguages: en de\nlabels: [a, b]\n"
+        "name: x\ntitle: t\ncitation: c\nlicence: l\nkind: classification\nsource: en\nlanguages: en de\n"
+        "labels: [a, b]\n"
         f"metrics: [accuracy]\ncolumns: {{text: text, label: label}}\n{key}\n"
     )
     isogloss("data", "custom", "--path", "data", cwd=tmp_path).well(code=2)

@@ -37,8 +37,8 @@ def describe(spec: Spec, folder: Path) -> None:
     for cell in wanted:
         if positions is not None and (taken := cell.method.positions(cell.settings)) >= positions:
             raise IsoglossError(
-                f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone} and leaves "
-                "none to a text; expected a shorter prompt"
+                f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone}, and "
+                "leaves none to a text; expected a shorter prompt"
             )
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")

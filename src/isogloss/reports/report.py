@@ -78,7 +78,7 @@ def _beside(target: Path) -> Path:
     """The folder beside a page where tables and figures go.
 
     Raises:
-        IsoglossError: a device, a pipe or a folder would be replaced, or a link that a run directory came with followed.
+        IsoglossError: a device, a pipe or a folder would be replaced, or a link of the run directory followed.
     """
     if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
         raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
