@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Positive
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.groups import check as check_group
 from isogloss.languages.groups import is_group
-from isogloss.languages.language import Language
+from isogloss.languages.language import Language, distinct
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 from isogloss.runtime.checked import Checked, as_value_error, check, mistake
@@ -55,8 +55,18 @@ def _name(text: str) -> str:
 
 
 def _listed(value: object) -> object:
-    """One target may stand without brackets."""
-    return [value] if isinstance(value, str) and value != "all" else value
+    """One target may stand without brackets; two that are one language are not both meant."""
+    if not isinstance(value, list):
+        return [value] if isinstance(value, str) and value != "all" else value
+    by_form: dict[str, str] = {}
+    for code in value:
+        if (
+            isinstance(code, str)
+            and not is_group(code)
+            and (other := by_form.setdefault(_canonical(code), code)) != code
+        ):
+            raise IsoglossError(f"targets: {other!r} and {code!r} are both {_canonical(code)}; leave one out")
+    return value
 
 
 def _words(value: object) -> object:
@@ -66,10 +76,11 @@ def _words(value: object) -> object:
     if not all(isinstance(words, dict) for words in value.values()):
         odd = next(label for label, word in value.items() if not isinstance(word, str))
         raise ValueError(f"the word of {odd!r} is {value[odd]!r}, expected a text, or words by language and label")
-    named = [_canonical(str(code)) for code in value]
-    if len(set(named)) != len(named):
-        raise ValueError(f"a language comes twice: {', '.join(map(str, value))}")
-    return dict(zip(named, value.values(), strict=True))
+    by_text = {str(code): words for code, words in value.items()}
+    try:
+        return {form: by_text[code] for form, code in distinct(by_text).items()}
+    except IsoglossError as error:
+        raise ValueError(str(error)) from error
 
 
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}

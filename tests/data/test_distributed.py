@@ -19,10 +19,17 @@ def lay(folder, files):
 
 def squad(*names, answer="cat"):
     articles = [
-        {"title": f"t {name}", "paragraphs": [{"context": f"a {answer or 'cat'} sat {name}", "qas": [
-            {"id": name, "question": f"who {name}?", "answers": [{"text": answer, "answer_start": 2}]}]}]}
+        {
+            "title": f"t {name}",
+            "paragraphs": [
+                {
+                    "context": f"a {answer or 'cat'} sat {name}",
+                    "qas": [{"id": name, "question": f"who {name}?", "answers": [{"text": answer, "answer_start": 2}]}],
+                }
+            ],
+        }
         for name in names
-    ]  # fmt: skip
+    ]
     return json.dumps({"version": "1", "data": articles})
 
 
@@ -44,15 +51,27 @@ def ner(word):
 
 def massive(code):
     lines = [
-        {"id": str(number), "locale": code, "partition": split, "scenario": "alarm", "intent": "alarm_set",
-         "utt": f"{code} {split}", "annot_utt": f"{code} [date : {split}]", "worker_id": "1"}
+        {
+            "id": str(number),
+            "locale": code,
+            "partition": split,
+            "scenario": "alarm",
+            "intent": "alarm_set",
+            "utt": f"{code} {split}",
+            "annot_utt": f"{code} [date : {split}]",
+            "worker_id": "1",
+        }
         for number, split in enumerate(("train", "dev", "test"))
-    ]  # fmt: skip
+    ]
     return "\n".join(map(json.dumps, lines)) + "\n"
 
 
-XNLI = ("language\tgold_label\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\tsentence2_parse\t"
-        "sentence1\tsentence2\tpromptID\tpairID\tgenre\tlabel1\n")  # fmt: skip
+XNLI = (
+    "language\tgold_label\tsentence1_binary_parse\tsentence2_binary_parse\tsentence1_parse\tsentence2_parse\t"
+    "sentence1\tsentence2\tpromptID\tpairID\tgenre\tlabel1\n"
+)
+
+MNLI = "premise\thypo\tlabel\n{code} p\th\tcontradictory\n"
 
 
 def xnli(split):
@@ -70,51 +89,148 @@ PAWSX = {
     for name in names
 }
 LAYOUTS = {
-    "masakhaner2": [({f"MasakhaNER2.0/data/{code}/{split}.txt": ner(f"{code}-{split}") for code in ("swa", "hau")
-                      for split in ("train", "dev", "test")}, ("sw", "ha"))],
+    "masakhaner2": [
+        (
+            {
+                f"MasakhaNER2.0/data/{code}/{split}.txt": ner(f"{code}-{split}")
+                for code in ("swa", "hau")
+                for split in ("train", "dev", "test")
+            },
+            ("sw", "ha"),
+        )
+    ],
     "massive": [({f"1.1/data/{code}.jsonl": massive(code) for code in ("en-US", "sw-KE")}, ("en", "sw"))],
     "massive-slots": [({f"1.1/data/{code}.jsonl": massive(code) for code in ("en-US", "zh-TW")}, ("en", "zh-TW"))],
-    "mlqa": [({f"MLQA_V1/{split}/{split}-context-{code}-question-{code}.json": squad(f"{code}{split}")
-               for code in ("en", "vi") for split in ("dev", "test")}, ("en", "vi"))],
-    "pawsx": [(PAWSX, ("en", "de"))],
-    "pud": [({f"UD_{name}-PUD/{code}_pud-ud-test.conllu": conllu(code) for code, name in
-              {"en": "English", "zh": "Chinese"}.items()}, ("en", "zh-TW"))],
-    "sib200": [({f"data/annotated/{code}/{split}.tsv": f"index_id\tcategory\ttext\n1\ttravel\t{code} \"{split}\n"
-                 for code in ("eng_Latn", "nqo_Nkoo") for split in ("train", "dev", "test")}, ("en", "nqo"))],
-    "squad": [({f"{split}-v1.1.json": squad(*(f"{split}{n}" for n in range(20))) for split in ("train", "dev")},
-               ("en",))],
-    "tydiqa": [
-        ({"tydiqa-goldp-v1.1-train.json": squad(*(f"{name}-{n}" for name in ("english", "telugu") for n in range(10))),
-          "tydiqa-goldp-v1.1-dev.json": squad("english-a", "telugu-a")}, ("en", "te")),
-        ({"tydiqa-goldp-v1.1-train.json": squad(*(f"{name}-{n}" for name in ("english", "telugu") for n in range(10))),
-          "tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-english.json": squad("english-a"),
-          "tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-telugu.json": squad("telugu-a")}, ("en", "te")),
-        ({f"tydiqa-goldp-v1.1-{split}/tydiqa.goldp.{code}.{split}.json": squad(*map(str, range(count)))
-          for code in ("en", "te") for split, count in (("train", 10), ("dev", 3))}, ("en", "te")),
+    "mlqa": [
+        (
+            {
+                f"MLQA_V1/{split}/{split}-context-{code}-question-{code}.json": squad(f"{code}{split}")
+                for code in ("en", "vi")
+                for split in ("dev", "test")
+            },
+            ("en", "vi"),
+        )
     ],
-    "ud": [({f"UD_{name}/{code}-ud-{split}.conllu": conllu(f"{code}{split}") for code, name in
-             {"en_ewt": "English-EWT", "no_bokmaal": "Norwegian-Bokmaal"}.items() for split in ("train", "dev", "test")},
-            ("en", "nb"))],
-    "udpos": [({f"udpos/{split}-{code}.tsv": tokens((f"{code}{split}", "NOUN")) for code in ("en", "yo")
-                for split in ("train", "dev", "test")}, ("en", "yo"))],
-    "uner": [({f"UNER_{name}/{code}-ud-{split}.iob2": iob2(f"{code}{split}") for code, name in
-               {"en_ewt": "English-EWT", "zh_gsdsimp": "Chinese-GSDSIMP"}.items() for split in ("train", "dev", "test")},
-              ("en", "zh"))],
+    "pawsx": [(PAWSX, ("en", "de"))],
+    "pud": [
+        (
+            {
+                f"UD_{name}-PUD/{code}_pud-ud-test.conllu": conllu(code)
+                for code, name in {"en": "English", "zh": "Chinese"}.items()
+            },
+            ("en", "zh-TW"),
+        )
+    ],
+    "sib200": [
+        (
+            {
+                f"data/annotated/{code}/{split}.tsv": f'index_id\tcategory\ttext\n1\ttravel\t{code} "{split}\n'
+                for code in ("eng_Latn", "nqo_Nkoo")
+                for split in ("train", "dev", "test")
+            },
+            ("en", "nqo"),
+        )
+    ],
+    "squad": [
+        ({f"{split}-v1.1.json": squad(*(f"{split}{n}" for n in range(20))) for split in ("train", "dev")}, ("en",))
+    ],
+    "tydiqa": [
+        (
+            {
+                "tydiqa-goldp-v1.1-train.json": squad(
+                    *(f"{name}-{n}" for name in ("english", "telugu") for n in range(10))
+                ),
+                "tydiqa-goldp-v1.1-dev.json": squad("english-a", "telugu-a"),
+            },
+            ("en", "te"),
+        ),
+        (
+            {
+                "tydiqa-goldp-v1.1-train.json": squad(
+                    *(f"{name}-{n}" for name in ("english", "telugu") for n in range(10))
+                ),
+                "tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-english.json": squad("english-a"),
+                "tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-telugu.json": squad("telugu-a"),
+            },
+            ("en", "te"),
+        ),
+        (
+            {
+                f"tydiqa-goldp-v1.1-{split}/tydiqa.goldp.{code}.{split}.json": squad(*map(str, range(count)))
+                for code in ("en", "te")
+                for split, count in (("train", 10), ("dev", 3))
+            },
+            ("en", "te"),
+        ),
+    ],
+    "ud": [
+        (
+            {
+                f"UD_{name}/{code}-ud-{split}.conllu": conllu(f"{code}{split}")
+                for code, name in {"en_ewt": "English-EWT", "no_bokmaal": "Norwegian-Bokmaal"}.items()
+                for split in ("train", "dev", "test")
+            },
+            ("en", "nb"),
+        )
+    ],
+    "udpos": [
+        (
+            {
+                f"udpos/{split}-{code}.tsv": tokens((f"{code}{split}", "NOUN"))
+                for code in ("en", "yo")
+                for split in ("train", "dev", "test")
+            },
+            ("en", "yo"),
+        )
+    ],
+    "uner": [
+        (
+            {
+                f"UNER_{name}/{code}-ud-{split}.iob2": iob2(f"{code}{split}")
+                for code, name in {"en_ewt": "English-EWT", "zh_gsdsimp": "Chinese-GSDSIMP"}.items()
+                for split in ("train", "dev", "test")
+            },
+            ("en", "zh"),
+        )
+    ],
     "wikiann": [
-        ({f"panx_dataset/{code}/{split}": tokens((f"{code}:{code}:{split}", "B-PER"), (f"{code}:runs", "O"))
-          for code in ("en", "als") for split in ("train", "dev", "test")}, ("en", "gsw")),
-        ({f"{code}-{split}": tokens((f"{code}:{code}{split}", "B-PER")) for code in ("en", "bat-smg")
-          for split in ("train", "dev", "test")}, ("en", "sgs")),
-        ({f"panx/{split}-{code}.tsv": tokens((f"{code}{split}", "B-PER")) for code in ("en", "de")
-          for split in ("train", "dev", "test")}, ("en", "de")),
+        (
+            {
+                f"panx_dataset/{code}/{split}": tokens((f"{code}:{code}:{split}", "B-PER"), (f"{code}:runs", "O"))
+                for code in ("en", "als")
+                for split in ("train", "dev", "test")
+            },
+            ("en", "gsw"),
+        ),
+        (
+            {
+                f"{code}-{split}": tokens((f"{code}:{code}{split}", "B-PER"))
+                for code in ("en", "bat-smg")
+                for split in ("train", "dev", "test")
+            },
+            ("en", "sgs"),
+        ),
+        (
+            {
+                f"panx/{split}-{code}.tsv": tokens((f"{code}{split}", "B-PER"))
+                for code in ("en", "de")
+                for split in ("train", "dev", "test")
+            },
+            ("en", "de"),
+        ),
     ],
     "xnli": [
-        ({"XNLI-1.0/xnli.dev.tsv": xnli("dev"), "XNLI-1.0/xnli.test.tsv": xnli("test"),
-          **{f"XNLI-MT-1.0/multinli/multinli.train.{code}.tsv": f"premise\thypo\tlabel\n{code} p\th\tcontradictory\n"
-             for code in ("en", "ar")}}, ("en", "ar")),
+        (
+            {
+                "XNLI-1.0/xnli.dev.tsv": xnli("dev"),
+                "XNLI-1.0/xnli.test.tsv": xnli("test"),
+                **{f"XNLI-MT-1.0/multinli/multinli.train.{code}.tsv": MNLI.format(code=code) for code in ("en", "ar")},
+            },
+            ("en", "ar"),
+        ),
     ],
     "xquad": [({f"xquad.{code}.json": squad(code) for code in ("en", "ro")}, ("en", "ro"))],
-}  # fmt: skip
+}
 EMPTY = {"mlqa": {"train"}, "pud": {"train", "dev"}, "xquad": {"train", "dev"}}  # splits that a data set has not
 CASES = [(name, number) for name, layouts in LAYOUTS.items() for number in range(len(layouts))]
 
@@ -140,8 +256,16 @@ def test_it_is_read_as_it_is_distributed(name, number, tmp_path):
     assert len(seen) >= len(codes) * (3 - len(EMPTY.get(name, ())))
 
 
-@pytest.mark.parametrize(("name", "folder"), [("pawsx", "x-final"), ("wikiann", "panx_dataset"), ("mlqa", "MLQA_V1"),
-                                              ("sib200", "data/annotated"), ("massive", "1.1")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("pawsx", "x-final"),
+        ("wikiann", "panx_dataset"),
+        ("mlqa", "MLQA_V1"),
+        ("sib200", "data/annotated"),
+        ("massive", "1.1"),
+    ],
+)
 def test_the_folder_of_the_archive_may_be_named_itself(name, folder, tmp_path):
     files, codes = LAYOUTS[name][0]
     lay(tmp_path, files)
@@ -168,7 +292,8 @@ def test_xnlis_quotes_are_text_and_xtremes_are_not(tmp_path):
 
 
 def test_pawsx_of_xtreme_has_no_ids_in_common(tmp_path):
-    files = {f"{split}-{code}.tsv": "a\tb\t1\nc\td\t0\n" for code in ("en", "de") for split in ("train", "dev", "test")}
+    rows, splits = "a\tb\t1\nc\td\t0\n", ("train", "dev", "test")
+    files = {f"{split}-{code}.tsv": rows for code in ("en", "de") for split in splits}
     data = open_data("pawsx", path=lay(tmp_path, files))
     en, de = (set(data.examples(Language.parse(code), "test").table["id"]) for code in ("en", "de"))
     assert len(en) == len(de) == 2

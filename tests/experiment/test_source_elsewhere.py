@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
 from isogloss.analysis.run import analyze
@@ -33,6 +34,9 @@ def folder(tmp_path_factory):
         (folder / "tests" / f"{code}.test.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
     checkpoint(folder / "model")
     return folder
+
+
+LACKING = {"forecast"}  # analyses that so small a run lacks the languages for
 
 
 def spec(folder, **changes):
@@ -67,17 +71,15 @@ def test_the_table_has_means_and_no_gap_and_says_why(done):
     assert "no gap: elsewhere has no test split in English" in " ".join(table.split())
 
 
-@pytest.mark.parametrize("name", [name for name in analyses() if name not in {"distance"}])
+@pytest.mark.parametrize("name", [name for name in analyses() if name != "distance"])
 def test_analyses_do_what_they_can(done, folder, name):
     options = AnalysisOptions(parallel=folder / "sib200")
     if name == "boundary":
         with pytest.raises(IsoglossError, match="boundaries take test examples of the source"):
             list(analyze(done, [name], options))
         return
-    try:
-        list(analyze(done, [name], options))
-    except IsoglossError as error:
-        assert name in {"forecast", "forgetting", "importance", "errors"}, error
+    (outcome,) = analyze(done, [name], options, skip=True)
+    assert outcome.result is not None or name in LACKING, outcome
 
 
 def test_the_gap_is_nowhere_and_the_mean_is(done):
@@ -103,7 +105,7 @@ def test_a_stored_model_predicts(done):
     assert model.predict(["one text"], language="gn")[0]["language"] == "grn-Latn"
 
 
-def test_it_can_be_extended(done, folder):
+def test_it_can_be_extended(folder):
     run(spec(folder, seeds=[0, 1, 2], dynamics=None), folder / "run2")
     results = run(spec(folder, seeds=[0, 1, 2, 3], dynamics=None), folder / "run2")
     assert results.scores["seed"].n_unique() == 4

@@ -16,8 +16,7 @@ from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.checkpoint.config import ModelConfig, read_config, reason
 from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
 from isogloss.backbones.checkpoint.hub import fetched
-from isogloss.backbones.checkpoint.tokenizer import PROBES, load_tokenizer
-from isogloss.backbones.checkpoint.tokenizer import fingerprint as tokenizer_fingerprint
+from isogloss.backbones.checkpoint.tokenizer import PROBES, FolderTokenizer, load_tokenizer
 from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened
 from isogloss.backbones.device import device_of, native_dtype
 from isogloss.backbones.families.family import Family
@@ -39,7 +38,7 @@ class _Opened:
     """A checkpoint whose parts belong together, by all that can be seen before its weights are read."""
 
     config: ModelConfig
-    tokenizer: Any
+    tokenizer: FolderTokenizer
     tensors: dict[str, Any]
     words: bool  # whether it is to be loaded with its head over the vocabulary
 
@@ -72,7 +71,7 @@ def load(
     logging.set_verbosity_error()  # that a checkpoint holds more than is wanted of it is no news
     target = device_of(device)
     computing = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
-    folder = _folder(name)
+    folder = _folder(name, pickle=pickle)
     try:
         loaded, opened_, weights = _loaded(folder, words=words, pickle=pickle)
         damaged = conversion.expected(folder.path) not in {None, weights} if _is_converted(name) else False
@@ -83,18 +82,18 @@ def load(
         damaged = True
     if damaged:
         conversion.discard(folder.path)
-        loaded, opened_, weights = _loaded(folder := _folder(name), words=words, pickle=pickle)
-    family = opened_.config.family
+        loaded, opened_, weights = _loaded(folder := _folder(name, pickle=pickle), words=words, pickle=pickle)
+    family, tokenizer = opened_.config.family, opened_.tokenizer
     model = getattr(loaded, loaded.base_model_prefix) if opened_.words else loaded
-    lm_head = lm_head_of(loaded, model) if opened_.words else None
     identity = Identity(
         name=name.split("@", maxsplit=1)[0], weights=weights, revision=folder.commit,
-        tokenizer=tokenizer_fingerprint(opened_.tokenizer),
+        tokenizer=tokenizer.fingerprint,
     )  # fmt: skip
-    compute_in(model, family, computing)
     with _refusals(folder):
+        lm_head = lm_head_of(loaded, model) if opened_.words else None
+        compute_in(model, family, computing)
         backbone = Transformer(
-            model.to(target), family, opened_.tokenizer, identity, pooling=_pooling(name, family), dtype=computing,
+            model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
             lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
         )  # fmt: skip
         _try(folder, backbone)
@@ -151,7 +150,7 @@ def _is_converted(name: str) -> bool:
     return name in EMBEDDED or gguf.is_file(name)
 
 
-def _folder(name: str) -> ModelFolder:
+def _folder(name: str, *, pickle: bool) -> ModelFolder:
     """The checkpoint by that name, converted or downloaded first where it has to be."""
     if name in EMBEDDED:
         return ModelFolder(name, EMBEDDED[name].folder())
@@ -159,7 +158,7 @@ def _folder(name: str) -> ModelFolder:
         return ModelFolder(name, gguf.folder(Path(name).expanduser()))
     if (path := _local(name)) is not None:
         return ModelFolder(name, path)
-    return fetched(name, instead=e5.NAME)
+    return fetched(name, instead=e5.NAME, pickle=pickle)
 
 
 def _local(name: str) -> Path | None:
@@ -202,7 +201,7 @@ def _loaded(folder: ModelFolder, *, words: bool | None, pickle: bool) -> tuple[A
         loaded = load_weights(folder, it.config, it.tensors, words=it.words)
         model = getattr(loaded, loaded.base_model_prefix) if it.words else loaded
         it.config.family.prepare(model)
-        _separate_pairs(it.tokenizer)
+        _separate_pairs(it.tokenizer.tokens)
         return loaded, it, fingerprint(model)
 
 
@@ -213,11 +212,13 @@ def _refusals(folder: ModelFolder) -> Iterator[None]:
         yield
     except IsoglossError:
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise folder.refusal(f"it does not fit into memory ({reason(error)})") from error
     # What a stranger's files say can make a model stumble over anything.
     except Exception as error:
-        raise folder.refusal(f"it cannot be computed with ({reason(error)})") from error
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+            raise folder.refusal(
+                f"it does not fit into memory ({reason(error)}); free some, or take a smaller one"
+            ) from error
+        raise folder.refusal(f"it cannot be loaded ({reason(error)}); expected a whole checkpoint") from error
 
 
 @torch.no_grad()

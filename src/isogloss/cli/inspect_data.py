@@ -38,8 +38,8 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     for split in SPLITS:
         try:
             splits[split] = data.examples(chosen, split)
-        except MissingError:  # many data sets have only a test split outside their source, or none in it
-            if split == "test" and not splits:
+        except MissingError:  # many data sets have only a test split outside their source, and some none in it
+            if split == "test" and (language is not None or not splits):
                 raise
         except IsoglossError as error:
             if split == "test":

@@ -11,6 +11,9 @@ from isogloss.data.tag_schemes import SPAN_TAG, mark_spans
 from isogloss.errors import IsoglossError
 
 MOST_LABELS = 200  # a column with more values than that is no label
+MOST_TAGS = 1000  # nor is one of tags
+WORDS = re.compile(r"token|word|form", re.IGNORECASE)
+TAGS = re.compile(r"tag|label|ner|pos|slot", re.IGNORECASE)
 LABELS = (
     "label", "gold_label", "category", "class", "intent", "sentiment", "topic", "stars", "target", "annotation", "tag",
 )  # fmt: skip
@@ -22,7 +25,7 @@ PAIRS = (
 )  # fmt: skip
 IDENTIFIER = re.compile(r"(.*_)?(id|idx|uid|guid|index|pairid)", re.IGNORECASE)
 # Types of CoNLL-2000's chunks and of those that TreeTagger makes of German: phrases, where names are wanted.
-CHUNKS = set("NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP NC PC VC".split())
+CHUNKS = {"NP", "VP", "PP", "ADJP", "ADVP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "NC", "PC", "VC"}
 Files = Sequence[Sequence[RawRow]]
 
 
@@ -47,8 +50,8 @@ def guess(files: Files) -> tuple[str, dict[str, str]]:
         named = next((name for name in several if SEVERAL.search(name)), several[0])
         where = next(row.where for row in rows if isinstance(row.values[named], list))
         raise IsoglossError(
-            f"{where}: {named!r} holds a list, with no list of as many words beside it; isogloss takes one label a text, "
-            "multi-label is not supported"
+            f"{where}: {named!r} holds a list, with no list of as many words beside it; isogloss takes one label a "
+            "text, multi-label is not supported"
         )
     return "classification", _of_texts(names, files)
 
@@ -85,21 +88,37 @@ def _of_questions(names: list[str], answers: str, rows: Sequence[RawRow]) -> dic
 
 
 def _of_words(lists: list[str], rows: Sequence[RawRow]) -> dict[str, str] | None:
-    """Of lists as long as each other, the tags are those of spans or with the fewest values, the words have the most."""
+    """Of lists as long as each other, tags are those of spans or with the fewest values, words have the most."""
     alike = [
         name for name in lists
         if all(isinstance(item, str) for row in rows for item in row.values[name])
-        and any(all(len(row.values[name]) == len(row.values[other]) for row in rows) for other in lists if other != name)
+        and any(_are_beside(name, other, rows) for other in lists if other != name)
     ]  # fmt: skip
     values = {name: {item for row in rows for item in row.values[name]} for name in alike if name != "id"}
     varied = [name for name in values if len(values[name]) > 1]
-    if not varied or len(values) < 2:  # noqa: PLR2004 - words and tags
+    if len(values) < 2:  # noqa: PLR2004 - words and tags
         return None
+    if len(varied) < 2:  # noqa: PLR2004
+        raise IsoglossError(
+            f"{rows[0].where} and the others: of {listed(values)}, {listed(varied) or 'none'} alone holds more than "
+            "one value; expected words and tags"
+        )
     spans = [name for name in varied if all(map(SPAN_TAG.fullmatch, values[name]))]
     names = [name for name in spans if not {tag[2:] for tag in values[name] if tag != "O"} <= CHUNKS]
-    tags = [*names, *spans, *sorted(varied, key=lambda name: len(values[name]))][0]
-    words = max((name for name in values if name != tags), key=lambda name: len(values[name]))
+    fewest = sorted(varied, key=lambda name: ("O" not in values[name], len(values[name]), -varied.index(name)))
+    called = [name for name in varied if TAGS.search(name) and not WORDS.search(name)]
+    tags = [*names, *spans, *called, *fewest][0]
+    others = [name for name in values if name != tags]
+    words = next((name for name in others if WORDS.search(name)), max(others, key=lambda name: len(values[name])))
+    if len(values[tags]) > MOST_TAGS:
+        raise IsoglossError(
+            f"{rows[0].where} and the others: no column of {listed(values)} holds tags, {MOST_TAGS} at most"
+        )
     return {"text": words, "label": tags}
+
+
+def _are_beside(one: str, other: str, rows: Sequence[RawRow]) -> bool:
+    return all(len(row.values[one]) == len(row.values[other]) for row in rows)
 
 
 def _of_texts(names: list[str], files: Files) -> dict[str, str]:
@@ -109,13 +128,21 @@ def _of_texts(names: list[str], files: Files) -> dict[str, str]:
     values = {name: [row.values[name] for row in rows] for name in texts}
     kinds = {name: len(set(column)) for name, column in values.items()}
     length = {name: sum(map(len, column)) / len(column) for name, column in values.items()}
-    fitting = [name for name, count in kinds.items() if 1 < count <= MOST_LABELS and name.lower() not in NEITHER]
+    fitting = [
+        name for name, count in kinds.items()
+        if 1 < count <= MOST_LABELS and name.lower() not in NEITHER and not IDENTIFIER.fullmatch(name)
+    ]  # fmt: skip
     named = [name for wanted in LABELS for name in fitting if name.lower() == wanted]
     fewest = sorted((name for name in fitting if kinds[name] < len(rows)), key=lambda name: (kinds[name], length[name]))
+    if differ := next((row for row in rows if set(row.values) != set(rows[0].values)), None) if not named else None:
+        raise IsoglossError(
+            f"{differ.where} has the columns {listed(differ.values)}, but {rows[0].where} has "
+            f"{listed(rows[0].values)}; the label and the text are called alike in every file"
+        )
     if not (named or fewest) or len(texts) < 2:  # noqa: PLR2004 - a text and a label
         raise IsoglossError(
-            f"{rows[0].where} and the others: the columns {listed(names)} hold no label: none has 2 to {MOST_LABELS} values, "
-            "some of them several times"
+            f"{rows[0].where} and the others: the columns {listed(names)} hold no label: none has 2 to {MOST_LABELS} "
+            "values, some of them several times"
         )
     label = [*named, *fewest][0]
     others = sorted((name for name in texts if name != label), key=lambda name: -length[name])

@@ -15,12 +15,13 @@ from isogloss.data.readers.plain_text import lines_of, read_text
 from isogloss.data.readers.words import NO_WORD, WORD, is_blank
 from isogloss.errors import IsoglossError
 
-DELIMITERS = {"tsv": ["\t", "|||", ",", ";", "|"], "csv": [",", ";", "\t", "|||", "|"]}
+DELIMITERS = {"tsv": ["\t", " ||| ", "|||", ",", ";", "|"], "csv": [",", ";", "\t", " ||| ", "|||", "|"]}
 USUAL = {"tsv": ("\t", False), "csv": (",", True)}  # delimiter and quoting of each format
-FAMILIAR = set(
-    "id text label category class review sentence sentence1 sentence2 premise hypothesis tweet title body content comment "
-    "utterance intent sentiment topic stars lang language split target index_id".split()
-)
+FAMILIAR = {
+    "id", "index_id", "text", "label", "category", "class", "review", "sentence", "sentence1", "sentence2", "premise",
+    "hypothesis", "tweet", "title", "body", "content", "comment", "utterance", "intent", "sentiment", "topic", "stars",
+    "lang", "language", "split", "target",
+}  # fmt: skip
 LONGEST_NAME = 40  # characters of a column's name
 Rows = list[list[str]]
 
@@ -87,8 +88,8 @@ def _fields(texts: Mapping[Path, str]) -> list[str]:
     count = Counter(map(len, fields)).most_common(1)[0][0]
     if count < 2:  # noqa: PLR2004 - a word and a tag
         raise IsoglossError(
-            f"{next(iter(texts))}: most lines hold one field, such as {lines[0][:60]!r}; expected a word and its tag, with a "
-            "tab or a space between"
+            f"{next(iter(texts))}: most lines hold one field, such as {lines[0][:60]!r}; expected a word and its "
+            "tag, with a tab or a space between"
         )
     counted = all(WORD.fullmatch(row[0]) or NO_WORD.fullmatch(row[0]) for row in fields)
     names = _numbered(count)
@@ -148,12 +149,12 @@ def _has_header(tables: Sequence[Rows | None]) -> bool:
     """
     filled = [rows for rows in tables if rows]
     firsts = [[value.strip() for value in rows[0]] for rows in filled]
-    if any(len(set(first)) < len(first) for first in firsts):
-        return False
     again = any(name in {row[place].strip() for row in rows[1:]} for rows, first in zip(filled, firsts, strict=True)
                 for place, name in enumerate(first) if place < len(rows[-1]) and name)  # fmt: skip
     if not again and all({name.lower() for name in first} & FAMILIAR for first in firsts):
         return True
+    if any(len(set(first)) < len(first) for first in firsts):
+        return False
     if len(firsts) > 1:
         return Counter(map(tuple, firsts)).most_common(1)[0][1] * 2 > len(firsts)
     return not again and all(
@@ -179,5 +180,6 @@ def _explain(by_file: Mapping[Path, Rows | None], paths: Sequence[Path]) -> None
             counts = Counter(map(len, rows)).most_common(2)
             came = " and ".join(f"{count} lines of {width} values" for width, count in counts)
             raise IsoglossError(
-                f"{path} is no table that isogloss understands: it has {came}, and no other delimiter parts its lines evenly"
+                f"{path} is no table that isogloss understands: it has {came}, and no other delimiter parts its "
+                "lines evenly"
             )

@@ -1,4 +1,4 @@
-"""A first card for a folder of the user's own files, guessed from their names and contents, and tried on all of them."""
+"""A first card for a folder of the user's own files: guessed from their names and contents, and tried on them all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from isogloss.data.cards import Card, Local, read_card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.registry import read_file
+from isogloss.data.tag_schemes import strange_tag
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -20,6 +21,7 @@ from isogloss.runtime.files import atomic_file
 
 SQUAD = {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
 CONLLU = {"text": "form", "label": "upos"}
+MOST_NAMES = 20  # in a note
 PARTITIONS = ("split", "partition", "subset", "set")  # what a column is called that says which split a row is of
 
 
@@ -30,8 +32,8 @@ def draft(folder: Path) -> Path:
         Its path.
 
     Raises:
-        IsoglossError: there is a card already, nothing in the folder looks like a data set, or what was guessed does not
-            read every file; then nothing is written.
+        IsoglossError: there is a card already, nothing in the folder looks like a data set, or what was guessed does
+            not read every file; then nothing is written.
     """
     target = folder / "card.yaml"
     if not folder.is_dir():
@@ -44,10 +46,8 @@ def draft(folder: Path) -> Path:
     columns, rows = _read(local, layout)
     card = _card(folder, layout, local, columns, rows)
     _try(card, layout, rows)
-    left = ", ".join(path.as_posix() if path.name.isprintable() else ascii(path.name) for path in layout.left_out)
-    note = f"# Left out, because they are named otherwise: {left}\n" if left else ""
     with atomic_file(target) as temporary:
-        temporary.write_text(note + yaml.dumps(card), encoding="utf-8")
+        temporary.write_text(_notes(layout, card) + yaml.dumps(card), encoding="utf-8")
     return target
 
 
@@ -78,20 +78,56 @@ def _card(
 ) -> dict[str, Any]:
     kind, columns = ("qa" if columns == SQUAD else "tagging", columns) if columns else guess(list(rows.values()))
     every = [row for some in rows.values() for row in some]
-    splits = layout.splits
-    if not splits:
+    if layout.splits:
+        splits = _splits(layout)
+    else:
         local["split_column"], splits = _split_column(folder, layout, every)
     own = sorted(layout.languages.values())
     same = all(_parses(code, form) for form, code in layout.languages.items())
     return {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data",
         "kind": kind,
-        "source": _source(layout, splits),
+        "source": _source(layout),
         **label_facts(kind, [_label(row, kind, columns["label"]) for row in every]),
         "columns": columns,
         "local": {**local, "splits": splits},
         "languages": " ".join(own) if same else layout.languages,
     }
+
+
+def _notes(layout: FileLayout, card: dict[str, Any]) -> str:
+    """What a reader of the card has to know: files that it does not read, and a split that stands for another."""
+    names = [path.as_posix() if path.as_posix().isprintable() else ascii(str(path)) for path in layout.left_out]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    notes = ""
+    if names:
+        notes += f"# Left out, because they are named otherwise: {', '.join(names[:MOST_NAMES])}{more}\n"
+    if "test" not in layout.splits and not card["local"].get("split_column"):
+        notes += "# No file is named test: dev stands for it, and the last tenth of train for dev.\n"
+    strange = strange_tag(card["labels"]) if card["kind"] == "tagging" else None
+    if strange is not None and any(label == "O" or "-" in label for label in card["labels"]):
+        notes += (
+            f"# No span-f1: {strange!a} is no tag of a span, which is O or a type behind B-, I-, E-, S-, L- or U-.\n"
+        )
+    return notes
+
+
+def _splits(layout: FileLayout) -> dict[str, str]:
+    """Our splits by the files'; where none is a test split, dev is, as of SQuAD and TyDiQA.
+
+    Raises:
+        IsoglossError: there is neither.
+    """
+    splits = layout.splits
+    if "test" in splits:
+        return splits
+    if "dev" not in splits:
+        raise IsoglossError(
+            f"only training files were found, such as {next(iter(layout.files.values()))}; expected a file of each "
+            "language that is named test (or dev)"
+        )
+    train = splits.get("train")
+    return {**({"train": f"{train}[:90%]", "dev": f"{train}[90%:]"} if train else {}), "test": splits["dev"]}
 
 
 def _label(row: RawRow, kind: str, column: str) -> Any:
@@ -108,11 +144,14 @@ def _parses(code: str, form: str) -> bool:
         return False
 
 
-def _source(layout: FileLayout, splits: dict[str, str]) -> str:
-    """English if it has training data, else a language that has; of none, English or the first."""
-    trained = [form for form, code in layout.languages.items() if (code, splits.get("train", "")) in layout.files]
-    candidates = trained or list(layout.languages)
-    return "eng-Latn" if "eng-Latn" in candidates else sorted(candidates)[0]
+def _source(layout: FileLayout) -> str:
+    """English if it has training data, and best a test too, else a language that has; of none, English or the first."""
+    trained, tested = (
+        {form for form, code in layout.languages.items() if (code, layout.splits.get(split, "")) in layout.files}
+        for split in ("train", "test")
+    )
+    candidates = (trained & tested) or trained or layout.languages
+    return "eng-Latn" if "eng-Latn" in candidates else min(candidates)
 
 
 def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
@@ -123,8 +162,8 @@ def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple
             return name, {NAMES[value]: value for value in sorted(values)}
     first = next(iter(layout.files.values())).relative_to(folder)
     raise IsoglossError(
-        f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, dev or "
-        f"test in each name, such as en/train.tsv, or a column that says so ({', '.join(PARTITIONS)})"
+        f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, "
+        f"dev or test in each name, such as en/train.tsv, or a column that says so ({', '.join(PARTITIONS)})"
     )
 
 

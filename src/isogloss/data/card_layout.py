@@ -148,7 +148,7 @@ def _plain(split: str) -> str:
 
 
 def _one_each(files: Files) -> Files:
-    """Of several codes of one language, and several names of one split, the one with the most files, or the plainest."""
+    """Of several codes of a language, and several names of a split, the one with the most files, or the plainest."""
     codes: dict[Language | None, list[str]] = defaultdict(list)
     splits: dict[str, list[str]] = defaultdict(list)
     for code in dict.fromkeys(code for code, _ in files):
@@ -189,5 +189,6 @@ def _unnamed(folder: Path, paths: list[Path], readable: list[Path]) -> IsoglossE
         )
     lacks = "a split but no language" if any(SPLIT.search(path.stem) for path in readable) else "no language"
     return IsoglossError(
-        f"{folder} holds no file named by language and split: {readable[0].relative_to(folder)} names {lacks}; {expected}"
+        f"{folder} holds no file named by language and split: {readable[0].relative_to(folder)} names {lacks}; "
+        f"{expected}"
     )

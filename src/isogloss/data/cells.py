@@ -1,7 +1,8 @@
 """What stands in a cell of a file, in the few forms that the rest of isogloss knows.
 
 Text formats hold texts alone; JSON, Parquet and frames hold whatever somebody put there. A value becomes text here and
-nowhere else, and only where it is one: lists and structures stay what they are, so that `RawRow` can refuse them by name.
+nowhere else, and only where it is one: lists and structures stay what they are, so that `RawRow` can refuse them by
+name.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def cell(value: object, where: str) -> Cell:
         raise IsoglossError(f"{where} is nested too deeply to be read") from error
 
 
-def _cell(value: object, where: str) -> Cell:
+def _cell(value: object, where: str) -> Cell:  # noqa: PLR0911 - one for each form
     if isinstance(value, str):
         return value if value.isascii() else _written(value, where)
     if value is None or value != value:  # noqa: PLR0124 - NaN, by which a column of numbers says that nothing is there
@@ -80,7 +81,8 @@ def _written(text: str, where: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise IsoglossError(
-            f"{where} holds half of a character (a lone surrogate, {text[error.start]!a}); it was cut or escaped wrongly"
+            f"{where} holds half of a character (a lone surrogate, {text[error.start]!a}); it was cut or "
+            "escaped wrongly"
         ) from error
     return text
 

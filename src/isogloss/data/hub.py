@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from isogloss.data import patterns
 from isogloss.data.cards import Card, Hub
 from isogloss.data.cells import cell
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
+from isogloss.runtime.console import err
+
+
+@cache
+def announce(name: str, repository: str, revision: str | None) -> None:
+    """Say once what may be downloaded, and from where."""
+    at = f"at {revision}" if revision else "in its newest revision"
+    err.print(
+        f"{name} comes from the hub: {repository} {at}; what is not in the cache is downloaded",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def newest(repository: str, revision: str | None) -> str | None:
@@ -50,8 +63,9 @@ def read_hub(
         ) from None
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    announce(card.name, hub.id, revision)
     refusals = (HfHubHTTPError, OfflineModeIsEnabled)
-    config = hub.config.format(code=code) if hub.config else None
+    config = patterns.fill(hub.config, code=code) if hub.config else None
     try:
         table: Any = datasets.load_dataset(hub.id, name=config, split=split, revision=revision)
     # A RuntimeError is what `datasets` says of loading scripts.

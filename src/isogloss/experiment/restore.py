@@ -55,23 +55,40 @@ def load_backbone(
     backbone = load(name, dtype=dtype or spec.dtype, words=words)  # never by unpickling: this spec may be anybody's
     back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
     for cell in cells:
-        facts, made_with = cell.record.facts, cell.record.environment.get("backbone")
+        facts = cell.record.facts
         if backbone.identity.weights != facts["backbone"]["weights"]:
             raise IsoglossError(
                 f"{name} has other weights now than when {stored.path} was made "
                 f"({backbone.identity.weights[:12]}, expected {str(facts['backbone']['weights'])[:12]}); {back}"
             )
-        tokenizer = made_with.get("tokenizer_sha256") if isinstance(made_with, dict) else None
-        if tokenizer is not None and tokenizer != backbone.identity.tokenizer:  # runs of before 0.2 have none
-            raise IsoglossError(
-                f"{name} has another tokenizer now than when {stored.path} was made "
-                f"({backbone.identity.tokenizer[:12]}, expected {str(tokenizer)[:12]}); {back}"
-            )
         if facts["settings"].get("head") != "verbalizer" or backbone.lm_head is None:
             continue
         if fingerprint(backbone.lm_head) != facts["verbalizer"]["vocabulary"]:
             raise IsoglossError(f"{name} has another head over its vocabulary now than when {stored.path} was made")
+    refuse_other_tokenizer(stored, cells, backbone)
     return backbone
+
+
+def refuse_other_tokenizer(stored: Store, cells: Sequence[StoredCell], backbone: Backbone) -> None:
+    """The same weights with another tokenizer are another backbone.
+
+    Raises:
+        IsoglossError: a cell was made with another one.
+    """
+    now = backbone.identity.tokenizer
+    for cell in cells:
+        then = _made_with(cell).get("tokenizer_sha256", now)  # cells of before 0.2 do not say
+        if then != now:
+            raise IsoglossError(
+                f"{backbone.identity.name} has another tokenizer now than when {stored.path} was made ({now[:12]}, "
+                f"expected {str(then)[:12]}); put back what was there, or choose another --out"
+            )
+
+
+def _made_with(cell: StoredCell) -> dict[str, Any]:
+    """What is known of the backbone that a cell was made with."""
+    backbone = cell.record.environment.get("backbone")
+    return backbone if isinstance(backbone, dict) else {}
 
 
 def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
@@ -87,8 +104,7 @@ def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
             f"{stored.path / 'spec.yaml'} names the backbone {name!r:.200}, which is no full path and no hub id "
             "(org/model or org/model@revision); set `backbone` there to where it lies"
         )
-    made_with = cells[0].record.environment.get("backbone")
-    revision = made_with.get("revision") if isinstance(made_with, dict) else None
+    revision = _made_with(cells[0]).get("revision")
     pinned = isinstance(revision, str) and COMMIT.fullmatch(revision) and "@" not in name
     return f"{name}@{revision}" if pinned and not Path(name).exists() else name
 

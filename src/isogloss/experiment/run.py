@@ -13,6 +13,7 @@ from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
+from isogloss.experiment.restore import refuse_other_tokenizer
 from isogloss.experiment.workspace import Workspace
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -35,6 +36,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
     store = Store(out)
     workspace = Workspace.open(spec)
     refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
+    refuse_other_tokenizer(store, store.finished(), workspace.backbone)
     resolved = resolved_spec(spec, workspace.data)
     with store.lock:  # others may add methods to the same spec meanwhile
         store.begin(merged_spec(resolved, store.spec()), workspace.environment)

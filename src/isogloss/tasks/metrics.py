@@ -29,9 +29,10 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """F1 of whole spans: begin, end and type have to be right (conlleval, Tjong Kim Sang and Buchholz 2000).
 
-    Tags are `B-PER`, `I-PER`, `O` and the like, of BIO, IOB, BIOES or BILOU. Of a bare part of speech such as `NOUN` the
-    first letter counts as the prefix and the rest as the type, as conlleval and seqeval read it and XTREME publishes it;
-    other bare tags are refused where a card asks for this score. Without any span the score is 0, as theirs.
+    Tags are `B-PER`, `I-PER`, `O` and the like, of BIO, IOB, BIOES or BILOU. Of a bare part of speech such as `NOUN`
+    the first letter counts as the prefix and the rest as the type, as conlleval and seqeval read it and XTREME
+    publishes it; other bare tags are refused where a card asks for this score. Without any span the score is 0, as
+    theirs.
     """
     # One sequence with `O` between sentences, as theirs: a bare one-letter tag at the end reaches over.
     golds, predictions = (set(spans([tag for tags in side for tag in (*tags, "O")])) for side in (gold, predicted))

@@ -110,6 +110,17 @@ class ModelFolder:
         """The files of weights that are pickles, in a folder that has no others."""
         return [self.part(name) for name in ([PICKLES] if self.has(PICKLES) else self.shards(PICKLE_INDEX))]
 
+    def refuse_pickle(self) -> NoReturn:
+        """Say that its weights are pickles, and how they may be had all the same.
+
+        Raises:
+            IsoglossError: always.
+        """
+        self.refuse(
+            f"its weights are pickles ({PICKLES}), which can run code; expected {WEIGHTS}. If you trust whoever made "
+            f"it, run it with `weights: pickle` in a spec of yours, or convert it with transformers: {CONVERT}"
+        )
+
     def shards(self, index: str) -> list[str]:
         """The names of the files that an index distributes weights to.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from isogloss.backbones.checkpoint.config import ModelConfig, reason
 from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.backbones.families.bert import FIRST_POSITION_AFTER_PAD
-from isogloss.errors import IsoglossError
 from isogloss.runtime.console import err
 
 WHOLE = "tokenizer.json"
@@ -42,7 +41,20 @@ PROBES = (
 )  # fmt: skip
 
 
-def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Any:
+@dataclass(frozen=True, eq=False)
+class FolderTokenizer:
+    """The tokenizer of a checkpoint.
+
+    Args:
+        tokens: transformers' fast tokenizer.
+        fingerprint: sha256 over all pieces, and over what it makes of texts in many scripts.
+    """
+
+    tokens: Any
+    fingerprint: str
+
+
+def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> FolderTokenizer:
     """The fast tokenizer of a checkpoint.
 
     Args:
@@ -60,76 +72,63 @@ def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Any:
     settings = folder.json(SETTINGS) if folder.has(SETTINGS) else {}
     if settings.get("auto_map"):
         folder.refuse(f"{SETTINGS} brings code of its own (auto_map), which isogloss never runs")
-    pieces = folder.json(WHOLE) if whole else None
-    if pieces is not None and not isinstance(pieces.get("model"), dict):
-        folder.refuse(f"{WHOLE} holds no model of a tokenizer; expected the file as it was published")
-    with _alone(folder, pieces) as path:
+    tokenizer = _read(folder, config, settings, WHOLE if whole else found[0])
+    if not whole:
+        _check_class(folder, tokenizer, found)
+    vocabulary = _fitting(folder, tokenizer, settings, rows)
+    ids = _check(folder, tokenizer, config, rows)
+    if rows > 2 * len(vocabulary):
+        err.print(
+            f"{folder.name}: the embedding has {rows:,} rows, the tokenizer knows {len(vocabulary):,} pieces: is it "
+            "this model's?", markup=False, soft_wrap=True,
+        )  # fmt: skip
+    pieces = [""] * rows
+    for piece, number in vocabulary.items():
+        pieces[number] = piece
+    made = "\n".join([*pieces, *map(str, ids)]).encode(errors="surrogatepass")
+    return FolderTokenizer(tokenizer, hashlib.sha256(made).hexdigest())
+
+
+def _read(folder: ModelFolder, config: ModelConfig, settings: dict[str, Any], file: str) -> Any:
+    with _alone(folder) as path:
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(path), config=config.values, trust_remote_code=False)
-            if pieces is not None:
+            if file == WHOLE and type(tokenizer) is not PreTrainedTokenizerFast:  # which reads the file as it is
                 tokenizer = _as_written(folder, tokenizer, path, settings)
-        except IsoglossError:
-            raise
         except BaseException as error:  # what is written in Rust panics, with an exception of its own
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
             told = reason(error).replace(str(path), str(folder.path))
-            raise folder.refusal(f"its tokenizer could not be read ({told})") from error
+            raise folder.refusal(f"its tokenizer could not be read ({told}); expected {file} as published") from error
     if not tokenizer.is_fast:
         folder.refuse("it has no fast tokenizer, which isogloss needs to know where words lie")
-    if pieces is None:
-        _check_class(folder, tokenizer, found)
-    _fit(folder, tokenizer, settings, rows)
-    _check(folder, tokenizer, config, rows)
     return tokenizer
 
 
-def fingerprint(tokenizer: Any) -> str:
-    """sha256 over the ids of all pieces, and of texts in many scripts."""
-    digest = hashlib.sha256()
-    for piece, number in sorted(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0])):
-        digest.update(f"{number} {piece}\n".encode(errors="surrogatepass"))
-    for text in PROBES:
-        digest.update(f"{tokenizer(text, text)['input_ids']}\n".encode())
-    return digest.hexdigest()
-
-
 @contextmanager
-def _alone(folder: ModelFolder, pieces: dict[str, Any] | None) -> Iterator[Path]:
+def _alone(folder: ModelFolder) -> Iterator[Path]:
     """A folder with the tokenizer's files and nothing else, in which no path leads elsewhere."""
     with tempfile.TemporaryDirectory(prefix="isogloss-tokenizer-") as name:
         path = Path(name)
         for file in FILES:
             if not folder.has(file):
                 continue
-            if file in KEYED:
-                (path / file).write_text(json.dumps(_kept(folder.json(file))), encoding="utf-8")
-            elif (
-                file == WHOLE
-                and pieces is not None
-                and any(pieces.get(key) is not None for key in ("truncation", "padding"))
-            ):
-                text = json.dumps(
-                    {**pieces, "truncation": None, "padding": None}
-                )  # which is not a tokenizer's business
-                (path / file).write_text(text, encoding="utf-8")
+            if file in KEYED:  # without files elsewhere, and without templates
+                kept = {k: value for k, value in folder.json(file).items() if not k.endswith(("_file", "_template"))}
+                (path / file).write_text(json.dumps(kept), encoding="utf-8")
             else:
-                folder.read(file)  # which looks at what it is
-                shutil.copyfile(folder.path / file, path / file)
+                (path / file).write_bytes(folder.read(file))
         yield path
-
-
-def _kept(settings: dict[str, Any]) -> dict[str, Any]:
-    """What a tokenizer is told, but for files elsewhere and templates."""
-    return {key: value for key, value in settings.items() if not key.endswith(("_file", "_template"))}
 
 
 def _as_written(folder: ModelFolder, tokenizer: Any, path: Path, settings: dict[str, Any]) -> Any:
     """The tokenizer, or where it makes other ids than `tokenizer.json` says, one of that file alone."""
     written = Tokenizer.from_str(json.dumps(_with_settings(json.loads((path / WHOLE).read_text("utf-8")), settings)))
+    written.no_padding()
+    written.no_truncation()
     if not tokenizer.is_fast or _same(tokenizer.backend_tokenizer, written):
         return tokenizer
-    plain = PreTrainedTokenizerFast.from_pretrained(str(path))
+    plain = PreTrainedTokenizerFast.from_pretrained(str(path), trust_remote_code=False)
     other_kind = type(tokenizer.backend_tokenizer.model) is not type(written.model)
     if not other_kind and not _same(plain.backend_tokenizer, written):
         return tokenizer
@@ -159,6 +158,8 @@ def _with_settings(written: dict[str, Any], settings: dict[str, Any]) -> dict[st
 
 def _same(one: Tokenizer, other: Tokenizer) -> bool:
     """Whether two make the same of texts, special tokens aside."""
+    one.no_padding()  # as it is before each call anyway
+    one.no_truncation()
     return all(
         one.encode(text, add_special_tokens=False).ids == other.encode(text, add_special_tokens=False).ids
         for text in PROBES
@@ -175,18 +176,21 @@ def _check_class(folder: ModelFolder, tokenizer: Any, found: list[str]) -> None:
         )
 
 
-def _fit(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: int) -> None:
+def _fitting(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: int) -> dict[str, int]:
     """Refuse a tokenizer with pieces that the embedding has no rows for.
 
     Tokens with a role that no text gives them, such as Gemma's for a picture or a mask that a class of transformers
     adds of its own, are left out instead: where one stands in a text, it is read as the text it is.
+
+    Returns:
+        The ids of all pieces.
     """
-    vocabulary = tokenizer.get_vocab()
-    if not vocabulary:
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    if not vocabulary or min(vocabulary.values()) < 0:
         folder.refuse("its tokenizer knows no pieces; fetch it again")
     beyond = {piece: number for piece, number in vocabulary.items() if number >= rows}
     if not beyond:
-        return
+        return vocabulary
     roles = {str(value) for key, value in settings.items() if key.endswith("_token")}
     roles |= {str(getattr(tokenizer, role, None)) for role in ROLES}
     used = set(tokenizer("a b", "c d")["input_ids"])
@@ -203,9 +207,11 @@ def _fit(folder: ModelFolder, tokenizer: Any, settings: dict[str, Any], rows: in
             setattr(tokenizer, role, None)
     written["added_tokens"] = [token for token in written["added_tokens"] if token["content"] not in beyond]
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(written))  # noqa: SLF001 - tokens are added, never taken away
+    return {piece: number for piece, number in vocabulary.items() if number < rows}
 
 
-def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) -> None:
+def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) -> list[int]:
+    """Refuse a tokenizer that some text is too much for, or another model's; the ids of texts in many scripts."""
     try:
         ids = [number for text in (*PROBES, RARE) for number in tokenizer(text, text)["input_ids"]]
     except Exception as error:
@@ -224,8 +230,4 @@ def _check(folder: ModelFolder, tokenizer: Any, config: ModelConfig, rows: int) 
             f"the tokenizer pads with {pad} ({tokenizer.pad_token!a}), config.json says pad_token_id: {expected}, "
             "behind which this family's positions begin; take the model's own tokenizer"
         )
-    if rows > 2 * (pieces := len(tokenizer.get_vocab())):
-        err.print(
-            f"{folder.name}: the embedding has {rows:,} rows, the tokenizer knows {pieces:,} pieces: is it "
-            "this model's?", markup=False, soft_wrap=True,
-        )  # fmt: skip
+    return ids

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -87,15 +86,9 @@ def load_weights(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str,
     """The model, with its head over the vocabulary if `words`.
 
     Raises:
-        IsoglossError: a weight is missing, left over in a layer, or no number; or memory does not suffice.
+        IsoglossError: a weight is missing, left over in a layer, or no number.
     """
-    try:
-        model, report = config.family.load(config.values, words=words, weights=tensors)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise folder.refusal(f"it does not fit into memory ({reason(error)})") from error
-    # What is inside a stranger's files can make a reader stumble over anything.
-    except Exception as error:
-        raise folder.refusal(f"its weights could not be read ({reason(error)})") from error
+    model, report = config.family.load(config.values, words=words, weights=tensors)
     if missing := sorted(report["missing_keys"]):
         head = "; without its head over the vocabulary it can have no verbalizer" if words else ""
         folder.refuse(f"the checkpoint has no {missing[0]}{head}")

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from isogloss.backbones.checkpoint.config import reason
-from isogloss.backbones.checkpoint.folder import CONVERT, WEIGHTS, ModelFolder
+from isogloss.backbones.checkpoint.folder import WEIGHTS, ModelFolder
 from isogloss.backbones.packaged.conversion import converted
 from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.console import err
@@ -39,10 +39,7 @@ def weights(folder: ModelFolder, *, allowed: bool) -> Path:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     name = f"unpickled-{digest.hexdigest()[:16]}-{CONVERSION}"
     if not allowed and not (cache_folder() / "backbones" / name).is_dir():
-        folder.refuse(
-            f"its weights are pickles ({files[0].name}), which can run code; expected {WEIGHTS}. If you trust whoever "
-            f"made it, run it with `weights: pickle` in a spec of yours, or convert it with transformers: {CONVERT}"
-        )
+        folder.refuse_pickle()
 
     def write(files: Sequence[Path], path: Path) -> None:
         err.print(f"{folder.name}: its weights are unpickled, once", markup=False, soft_wrap=True)

@@ -57,7 +57,7 @@ def unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
 
 
 def card_label(kind: DataKind, label: str, card: Card) -> str:
-    """A label of a file by the card's name for it; whole numbers, which pandas writes as `1.0` in a column with gaps, too."""
+    """A label of a file by the card's name for it; `1.0`, as pandas writes 1 in a column with gaps, may be its `1`."""
     renamed = kind.renamed(label, card)
     if renamed not in card.labels and re.fullmatch(r"-?[0-9]+\.0", label):
         return kind.renamed(label[:-2], card)

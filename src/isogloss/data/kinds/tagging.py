@@ -28,8 +28,8 @@ class TaggedWords:
         strange = strange_tag(card.labels)
         if "span-f1" in card.metrics and strange is not None and not set(card.labels) <= PARTS_OF_SPEECH:
             raise ValueError(
-                f"metrics: span-f1 is for tags of spans: O, and a type behind B-, I-, E-, S-, L- or U-; {listed([strange])} "
-                "is none, so write `metrics: [accuracy, macro-f1]`"
+                f"metrics: span-f1 is for tags of spans: O, and a type behind B-, I-, E-, S-, L- or U-; "
+                f"{listed([strange])} is none, so write `metrics: [accuracy, macro-f1]`"
             )
 
     def schema(self, card: Card) -> Mapping[str, ColumnType]:
@@ -85,8 +85,8 @@ class TaggedWords:
 def _refuse_placeholders(row: RawRow, words: Sequence[str]) -> None:
     if len(words) >= FEWEST_PLACEHOLDERS and all(word == "_" for word in words):
         raise IsoglossError(
-            f"{row.where} has nothing but '_' for words: they were taken out, as of treebanks whose texts are not free; "
-            "put them in, or leave the sentence out"
+            f"{row.where} has nothing but '_' for words: they were taken out, as of treebanks whose texts are not "
+            "free; put them in, or leave the sentence out"
         )
 
 

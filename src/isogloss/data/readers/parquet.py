@@ -27,7 +27,7 @@ def read_parquet(path: Path, columns: Sequence[str], _header: Sequence[str] | No
             table = pl.read_parquet(io.BytesIO(data))  # not by its path, which polars takes for a pattern
         rows = list(table.iter_rows(named=True))
     # What a damaged file leads to has no common class, and what panics in Rust is no Exception.
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
+    except (Exception, pl.exceptions.PanicException) as error:
         if "KeyboardInterrupt" in str(error):
             raise KeyboardInterrupt from error
         raise IsoglossError(f"{path} is not Parquet: {[*str(error).splitlines(), 'unreadable'][0][:200]}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.data.cells import Number, cell, named
+from isogloss.data.cells import Number, cell
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.columns import check_columns
 from isogloss.data.readers.json_lines import parsed
@@ -68,9 +68,11 @@ def _value(owner: Any, key: str, where: str) -> Any:
 
 
 def _named(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else "true or false"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    return "true or false" if isinstance(value, bool) else named(cell(value, ""))
+    return "a number" if isinstance(value, Number) else "a text"
 
 
 READERS = {"squad": read_squad}

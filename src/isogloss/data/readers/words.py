@@ -54,7 +54,7 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             words, name = [], ""
             continue
         fields = split(line)
-        if line.startswith("#") and (len(fields) != len(names) or fields[0].startswith("# ") or counter == 0):
+        if line.startswith("#") and (len(fields) != len(names) or _is_said(fields) or counter == 0):
             name = line.partition("=")[2].strip() if line.startswith("# sent_id") else name
         elif len(fields) != len(names):
             raise IsoglossError(
@@ -65,10 +65,15 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             words.append(fields)
         elif not NO_WORD.fullmatch(fields[counter]):
             raise IsoglossError(
-                f"{path} line {number} has the id {fields[counter][:60]!r}; expected the number of a word, such as 1, 1-2 "
-                "or 1.1 (a field that counts no words is not called id)"
+                f"{path} line {number} has the id {fields[counter][:60]!r}; expected the number of a word, such as 1, "
+                "1-2 or 1.1 (a field that counts no words is not called id)"
             )
     return rows
+
+
+def _is_said(fields: Sequence[str]) -> bool:
+    """Whether fields are a comment's that by chance are as many as a word's: no word is `# id`, no tag holds a tab."""
+    return fields[0].startswith("# ") or any("\t" in field for field in fields)
 
 
 def is_blank(line: str) -> bool:
