@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,8 +50,7 @@ def report(
     for folder in folders:
         OpenedRun.of(folder)  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
-        raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
+    beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
     options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
     outcomes = [outcome for folder in folders for outcome in analyze(folder, cheap, options, skip=True)]
@@ -59,7 +59,6 @@ def report(
     names = dict.fromkeys(opened_run.spec.name for run_group in groups for opened_run in run_group.opened_runs.values())
     given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
     command = shlex.join(["isogloss", "report", *map(str, folders), *given])
-    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     beside.mkdir(parents=True, exist_ok=True)
     for run_group in groups:
         before = f"{safe_name(run_group.task)}-{run_group.metric}-{run_group.source}-" if len(groups) > 1 else ""
@@ -73,3 +72,21 @@ def report(
         for run_group in groups:
             show(next(iter(answer(run_group)), "Nothing can be said of these scores."))
     return target
+
+
+def _beside(target: Path) -> Path:
+    """The folder beside a page where tables and figures go.
+
+    Raises:
+        IsoglossError: a device, a pipe or a folder would be replaced, or a link of the run directory followed.
+    """
+    if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
+        raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
+    if os.path.lexists(target) and not target.is_file():
+        raise IsoglossError(f"--out {target} is a device, a pipe, a socket or a broken link; expected a file to write")
+    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
+    if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
+        raise IsoglossError(
+            f"{beside} is a link or a file, where tables and figures go; move it away or give another --out"
+        )
+    return beside
