@@ -39,9 +39,7 @@ def ended(command: Callable[[], Any]) -> NoReturn:
             code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
         except BaseException as error:  # noqa: BLE001 - a panic of Rust's is no Exception
             # Ctrl-C within polars.
-            panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(
-                error
-            )
+            panic = type(error).__name__ == "PanicException" and "KeyboardInterrupt" in str(error)
             code = _told(error, stopped=stopped() or panic or isinstance(error, KeyboardInterrupt | typer.Abort))
         else:
             code = _say_stopped() if (stopped() and code in {0, STOPPED}) or code == STOPPED else code
