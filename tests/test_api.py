@@ -269,7 +269,7 @@ def test_words_with_tags_and_questions_are_told_by_their_columns(home, tmp_path)
         ({"train": examples(3, 0)}, "data\\['train'\\] is list; expected examples by language"),
         ({"train": {"xx": examples(3, 0)}}, "unknown language 'xx'"),
         ({"train": {"en": examples(3, 0), "eng": examples(3, 0)}}, "'en' and 'eng' are both eng-Latn"),
-        ({"train": {"en": 3}}, "data\\['train'\\]\\['eng-Latn'\\] is int; expected a frame"),
+        ({"train": {"en": 3}}, "data\\['train'\\]\\['en'\\] is int; expected a frame"),
         ({"train": {"en": []}}, "data holds no examples"),
         ({"train": {"en": [{"sentence": "a"}]}}, "data has the columns sentence; expected text and label"),
         ({"train": {"en": [{"text": ["a"], "label": "b"}]}}, "row 1: text is list; expected a text"),
