@@ -124,7 +124,8 @@ def open_run(folder: AnyPath) -> Results:
     Raises:
         IsoglossError: it is none, or nothing in it is finished.
     """
-    return Results(OpenedRun.of(Path(folder)).stored)
+    OpenedRun.of(Path(folder))
+    return Results(Store(Path(folder)))
 
 
 def load(folder: AnyPath, method: str | None = None, seed: int | None = None) -> Model:

@@ -50,7 +50,7 @@ class Model:
         if not folder.is_dir():
             raise IsoglossError(f"{folder} does not exist; expected a run directory")
         stored = Store(folder)
-        cell = choose(stored, method, seed)
+        cell = choose(stored, method, seed).checked()
         record = cell.record
         backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
         verbalizer = verbalizer_of(backbone, record.facts, record.inputs)

@@ -44,8 +44,7 @@ def load_backbone(
     Raises:
         IsoglossError: the backbone is not the one they were trained on.
     """
-    spec = stored.spec()
-    assert spec is not None  # there are cells
+    spec = stored.known_spec()
     name = spec.backbone
     backbone = load(name, dtype=dtype or spec.dtype, words=words)
     for cell in cells:
