@@ -92,9 +92,19 @@ class DataSpec(_Strict):
     shots: PositiveInt | None = Field(
         None, description="so many examples of each class to train on and to select on, drawn by the seed of a run"
     )
-    train_limit: PositiveInt | None = Field(None, description="at most so many source examples to train on, the first")
-    dev_limit: PositiveInt | None = Field(None, description="at most so many source examples to select on")
-    test_limit: PositiveInt | None = Field(None, description="at most so many examples to score, in each language")
+    train_limit: PositiveInt | None = Field(
+        None,
+        description="at most so many source examples to train on, drawn in proportion to labels (tagging: evenly over "
+        "the file, questions: in proportion to articles), the same ones for every method and seed",
+    )
+    dev_limit: PositiveInt | None = Field(
+        None, description="at most so many source examples to select on, drawn like those to train on"
+    )
+    test_limit: PositiveInt | None = Field(
+        None,
+        description="at most so many examples to score in each language, drawn alike; where the data are parallel, the "
+        "source's, and the same ones in every language",
+    )
     unseen: Literal["refuse", "keep"] = Field(
         "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
     )

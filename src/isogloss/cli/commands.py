@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -216,10 +215,16 @@ def main() -> None:
     except IsoglossError as error:
         _fail(str(error), error)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPIPE}:
+        if error.errno is None:
             raise
         where = f" at {error.filename}" if error.filename else ""
         _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
+    except MemoryError as error:
+        _fail(f"there is not enough memory ({error}); what was finished is stored, run again to go on", error)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException" or "KeyboardInterrupt" not in str(error):
+            raise
+        _fail("stopped; run the same command again to go on", error, code=130)  # Ctrl-C while polars was at work
 
 
 def _fail(message: str, error: BaseException | None, code: int = 2) -> NoReturn:

@@ -10,7 +10,7 @@ from isogloss.backbones.loading import where
 from isogloss.data.dataset import open_data
 from isogloss.experiment.cells import cells
 from isogloss.experiment.data import languages, open_spec
-from isogloss.experiment.provenance import refuse_changed_settings
+from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -28,6 +28,7 @@ def describe(spec: Spec, folder: Path) -> None:
     source, targets = languages(spec, data)
     finished = Store(folder).finished()
     refuse_changed_settings(folder, finished, wanted)
+    refuse_changed_limits(folder, finished, data.limit_facts)
     stored = {cell.key for cell in finished}
     missing = [cell for cell in wanted if cell.key not in stored]
     say(f"{spec.name}: {data.card.title}")
@@ -36,6 +37,9 @@ def describe(spec: Spec, folder: Path) -> None:
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
     say(f"  score       {len(targets)} other languages")
+    if (limits := data.limit_facts) is not None:
+        counts = ", ".join(f"{split} {count:,}" for split, count in limits.items() if split != "drawn")
+        say(f"  limits      {counts}; where a split has more, drawn {limits['drawn']}")
     if spec.verbalizer is not None:
         say(f"  template    {spec.verbalizer.template}")
     if (looks := spec.dynamics) is not None:

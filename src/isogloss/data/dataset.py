@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import polars as pl
 
+from isogloss.data import limits as limit_draw
 from isogloss.data import split_slices
-from isogloss.data.cards import CUSTOM, Card, Local, Split, cards, find, read_card
+from isogloss.data.cards import CUSTOM, SPLITS, Card, Local, Split, cards, find, read_card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers import READERS
@@ -35,6 +36,7 @@ class Examples:
     table: pl.DataFrame
     origin: str  # where it came from, for errors and records
     dropped: int = 0  # rows left out because the card's `drop` says that they are void
+    whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
 
     def __len__(self) -> int:
         return len(self.table)
@@ -69,6 +71,15 @@ class Examples:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What a limit draws of parallel data, for all languages."""
+
+    reference: Language
+    names: set[str]
+    whole: bool  # whether it leaves all of the reference's
+
+
 @dataclass(eq=False)
 class DataSet:
     """An opened data set.
@@ -76,9 +87,12 @@ class DataSet:
     Args:
         card: what it is.
         path: the user's folder; None for the hub or a generator.
-        limits: at most so many examples of a split, the first ones.
+        limits: at most so many examples of a split, drawn as `isogloss.data.limits` does.
         splits: parts of the card's splits that stand for others: `{"train": "dev[:80%]"}`.
         trainer: the data set whose train and dev splits stand for this one's.
+        reference: the language whose examples a limit draws where the data are parallel, for the others to take the
+            same; none, or where it lacks the split: the first of the card that has it.
+        first_rows: whether a limit takes the first rows, as before limits were drawn.
     """
 
     card: Card
@@ -86,6 +100,9 @@ class DataSet:
     limits: dict[Split, int] = field(default_factory=dict)
     splits: dict[Split, str] = field(default_factory=dict)
     trainer: DataSet | None = None
+    reference: Language | None = None
+    first_rows: bool = False
+    _drawn: dict[Split, _Drawn] = field(default_factory=dict, init=False)  # where the data are parallel
 
     @cached_property
     def revision(self) -> str | None:
@@ -131,15 +148,90 @@ class DataSet:
         """
         if self.trainer is not None and split != "test":
             return self.trainer.examples(language, split)
+        limit = self.limits.get(split)
+        rows, origin, dropped = self._usable(language, split)
+        if limit is not None and self.first_rows:
+            return Examples(language, split, examples_table(rows[:limit], self.card), origin, dropped, len(rows))
+        table = examples_table(rows, self.card)
+        if limit is None:
+            return Examples(language, split, table, origin, dropped)
+        examples = Examples(language, split, table, origin, dropped, whole=len(table))
+        if not self.card.parallel:
+            return examples.taken(self._draw(examples, rows, limit))
+        return examples.taken(self._the_same(examples, rows, limit))
+
+    def read_for(self, source: Language, *, first_rows: bool = False) -> DataSet:
+        """The same data, as a source's experiment reads them: see `reference` and `first_rows`."""
+        trainer = None if self.trainer is None else self.trainer.read_for(source, first_rows=first_rows)
+        return replace(self, reference=source, trainer=trainer, first_rows=first_rows)
+
+    @property
+    def limit_facts(self) -> dict[str, Any] | None:
+        """The limits, and how they draw; None where there are none."""
+        if not self.limits:
+            return None
+        how = "the first" if self.first_rows else limit_draw.HOW[data_kinds()[self.card.kind].family]
+        return {**{split: self.limits[split] for split in SPLITS if split in self.limits}, "drawn": how}
+
+    def _usable(self, language: Language, split: Split) -> tuple[list[RawRow], str, int]:
+        """The rows of a split, where they come from, and how many void ones were left out."""
         taken = self.splits.get(split, split)
-        rows, origin = self._rows(language, cast(Split, split_slices.name(taken)))
+        every, origin = self._rows(language, cast(Split, split_slices.name(taken)))
         columns = self.card.columns
-        usable = [row for row in rows if not self.card.drop or row.values[columns.label] not in self.card.drop]
-        dropped = len(rows) - len(usable)
-        rows = self._part(taken, usable)[: self.limits.get(split)]
+        usable = [row for row in every if not self.card.drop or row.values[columns.label] not in self.card.drop]
+        rows = self._part(taken, usable)
         if not rows:
             raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
-        return Examples(language, split, examples_table(rows, self.card), origin, dropped)
+        return rows, origin, len(every) - len(usable)
+
+    def _draw(self, examples: Examples, rows: list[RawRow], limit: int) -> list[int]:
+        """Places of the examples that a limit leaves of a language by itself."""
+        family = data_kinds()[self.card.kind].family
+        strata: list[str] | None = None
+        if family == "classification":
+            strata = examples.table["label"].to_list()
+        elif family == "qa":
+            group = self.card.columns.group
+            articles = [row.values.get(group) for row in rows] if group is not None else [None]
+            strata = examples.table["passage"].to_list() if None in articles else [str(title) for title in articles]
+        names = limit_draw.unique(examples.table["id"].to_list())
+        return limit_draw.drawn(family, names, strata, limit, dataset=self.card.name, split=examples.split)
+
+    def _the_same(self, examples: Examples, rows: list[RawRow], limit: int) -> list[int]:
+        """Places of the examples that a limit leaves in every language of parallel data."""
+        split, names = examples.split, limit_draw.unique(examples.table["id"].to_list())
+        if split not in self._drawn:
+            whole, of_whole = self._whole(examples, rows)
+            its_names = limit_draw.unique(whole.table["id"].to_list())
+            places = self._draw(whole, of_whole, limit)
+            self._drawn[split] = _Drawn(
+                whole.language, {its_names[place] for place in places}, whole=len(places) == len(its_names)
+            )
+        drawn = self._drawn[split]
+        if drawn.whole and len(names) <= limit:
+            return list(range(len(names)))
+        if not (places := [place for place, name in enumerate(names) if name in drawn.names]):
+            raise IsoglossError(
+                f"{examples.origin} has none of the {len(drawn.names)} examples of {drawn.reference} that "
+                f"data.{split}_limit draws; as {self.card.name} says `parallel: true`, ids mean the same example in "
+                "every language: mend the ids, or leave the limit out"
+            )
+        return places
+
+    def _whole(self, examples: Examples, rows: list[RawRow]) -> tuple[Examples, list[RawRow]]:
+        """The reference's split before it is drawn from."""
+        known = [Language.parse(code) for code in self.card.languages]
+        for language in [self.reference or Language.parse(self.card.source), *known]:
+            if language == examples.language:
+                return examples, rows
+            if language not in known:
+                continue
+            try:
+                its_rows, origin, _ = self._usable(language, examples.split)
+            except MissingError:
+                continue
+            return Examples(language, examples.split, examples_table(its_rows, self.card), origin), its_rows
+        return examples, rows
 
     def _rows(self, language: Language, split: Split) -> tuple[list[RawRow], str]:
         code = self.card.code(language)

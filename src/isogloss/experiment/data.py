@@ -82,14 +82,19 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
     return source, sorted(targets - {source})
 
 
-def read_data(spec: Spec) -> ExperimentData:
+def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
     """Read all the data of a spec.
+
+    Args:
+        spec: of the experiment.
+        first_rows: whether limits take the first rows, as in runs of before they were drawn.
 
     Raises:
         IsoglossError: something is missing or wrong.
     """
     dataset = open_spec(spec)
     source, targets = languages(spec, dataset)
+    dataset = dataset.read_for(source, first_rows=first_rows)
     known = dataset.languages()
     for language in [source, *targets]:
         if language not in known:
@@ -100,8 +105,9 @@ def read_data(spec: Spec) -> ExperimentData:
     watched: list[Examples] = []
     if spec.dynamics is not None:
         watched.append(sample(dev, spec.dynamics.examples * max(1, len(targets))))
+        tested = replace(dataset, trainer=None)
         for number, test in enumerate(tests[1:], start=1):
-            seen, tests[number] = _watch(dataset, test, spec.dynamics.examples)
+            seen, tests[number] = _watch(tested, test, spec.dynamics.examples)
             watched.append(seen)
         if dataset.card.parallel:
             tests = _without_the_same(tests, watched[1:])
@@ -137,7 +143,7 @@ def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
     """A sample of a target's development split, or of its test split, which then loses it."""
     try:
-        dev = replace(data, trainer=None).examples(test.language, "dev")
+        dev = data.examples(test.language, "dev")
     except MissingError:
         return divide(test, wanted)
     return sample(dev, wanted), test

@@ -19,6 +19,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet, predict, predictions_table, scores_table
+from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
@@ -75,7 +76,7 @@ class OpenedRun:
     @cached_property
     def data(self) -> ExperimentData:
         """The data, checked to be what the cells were scored on."""
-        data = read_data(self.spec)
+        data = read_data(self.spec, first_rows=limited_to_first_rows(self.spec, [stored for _, stored in self.cells]))
         for cell, stored in self.cells:
             scored = stored.record.test_data
             if changed := [code for code, now in data.test_data.items() if scored.get(code, now) != now]:

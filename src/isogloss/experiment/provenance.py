@@ -19,7 +19,9 @@ from isogloss.languages.groups import is_group
 from isogloss.methods.registry import find
 from isogloss.runtime.environment import environment
 from isogloss.spec import ResolvedSpec, Spec
-from isogloss.store import StoredCell
+from isogloss.store import Store, StoredCell
+
+NO_LIMITS: dict[str, Any] = {}  # what a cell without limits says of them: nothing
 
 
 def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def common_facts(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
         "subword": subword(data, backbone),
         "longest": data.longest,
         "shots": data.shots,
+        **({} if (limits := data.dataset.limit_facts) is None else {"limits": limits}),
     }
 
 
@@ -94,11 +97,13 @@ def refuse_changes(
     Raises:
         IsoglossError: a stored cell would be made differently.
     """
+    _refuse_first_rows(out, finished, common.get("limits"))
+    common = {"limits": NO_LIMITS, **common}
     by_key = {cell.key: cell for cell in wanted}
     by_label = {cell.label: cell for cell in wanted}
     for stored in finished:
         label, _ = stored.key
-        facts = with_defaults(stored.checked().record.facts)
+        facts = {"limits": NO_LIMITS, **with_defaults(stored.checked().record.facts)}
         if (now := by_key.get(stored.key)) is not None:
             changes = difference(facts, now.facts(common))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
@@ -134,6 +139,38 @@ def refuse_changed_settings(out: Path, finished: Sequence[StoredCell], wanted: S
         now = {"method": cell.method_name, "settings": cell.settings.model_dump(mode="json")}
         if changes := difference({name: facts[name] for name in now}, now):
             raise _made_differently(out, stored, changes)
+
+
+def limited_to_first_rows(spec: Spec, finished: Sequence[StoredCell]) -> bool:
+    """Whether a run directory is of before limits were drawn, when they took the first rows of each file."""
+    given = spec.data.train_limit, spec.data.dev_limit, spec.data.test_limit
+    return any(given) and any("limits" not in stored.record.facts for stored in finished)
+
+
+def refuse_changed_limits(out: Path, finished: Sequence[StoredCell], limits: Mapping[str, Any] | None) -> None:
+    """What limits leave of the data is drawn once for all cells of a run directory.
+
+    Args:
+        out: the run directory.
+        finished: its cells.
+        limits: see `DataSet.limit_facts`.
+
+    Raises:
+        IsoglossError: a stored cell was made with other limits, or with the first rows, as before limits were drawn.
+    """
+    _refuse_first_rows(out, finished, limits)
+    for stored in finished:
+        if changes := difference(stored.record.facts.get("limits", NO_LIMITS), dict(limits or NO_LIMITS), "limits."):
+            raise _made_differently(out, stored, changes)
+
+
+def _refuse_first_rows(out: Path, finished: Sequence[StoredCell], limits: Mapping[str, Any] | None) -> None:
+    before = Store(out).spec() if finished and limits else None
+    if before is not None and limited_to_first_rows(before, finished):
+        raise IsoglossError(
+            f"{out} was made when a limit took the first rows of a split, which may be of one label; now it is drawn "
+            "from all of them, and the two do not mix: choose another --out (this one still opens and reports)"
+        )
 
 
 def _made_differently(out: Path, stored: StoredCell, changes: Sequence[str]) -> IsoglossError:
