@@ -67,16 +67,14 @@ class Operations:
             path = arguments[0]
         else:
             return
-        if isinstance(path, str | bytes | os.PathLike) and os.path.abspath(os.fsdecode(path)).startswith(self.folder):
+        named = isinstance(path, str | bytes | os.PathLike)
+        if named and str(Path.cwd() / os.fsdecode(path)).startswith(self.folder):
             self.count()
 
     def count(self) -> None:
         self.number += 1
         if self.number == self.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.counted:
-            with open("/dev/null"):  # the hook hears this, and leaves it
-                pass
 
     def end(self) -> None:
         if self.counted:
