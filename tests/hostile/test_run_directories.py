@@ -236,7 +236,7 @@ DAMAGES = damages()
 
 
 def tried():
-    """Every damage with one of the commands, those of whole files and folders with two; few with a report, the slowest."""
+    """Every damage with a command, those of whole files and folders with two; few with a report, which is slow."""
     cheap = ["run", "predict", "analyze"]
     chosen = []
     for number, name in enumerate(DAMAGES):

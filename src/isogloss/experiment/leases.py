@@ -147,8 +147,10 @@ class CellLeases:
         if not locks.vacant(self._watched[name]):
             return False
         del self._watched[name]
-        for file in self.folder.glob(f"{name}.*"):
-            file.unlink(missing_ok=True)
+        for file in list(self.folder.iterdir()):
+            if file.name.startswith(f"{name}."):
+                with suppress(OSError):  # whoever made a folder there
+                    file.unlink()
         return True
 
     def _read(self, name: str) -> Worker:

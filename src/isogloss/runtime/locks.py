@@ -38,8 +38,10 @@ def vacant(watched: SoftFileLease) -> bool:
         with suppress(Timeout):
             try:
                 watched.acquire(timeout=0)
-            except LeaseSettingsMismatch:  # of a version that counts otherwise
+            except (LeaseSettingsMismatch, PermissionError):  # of a version that counts otherwise; of another user
                 return False
+            except IsADirectoryError:  # which no lease ever is
+                return True
             watched.release()
             return True
     return False
