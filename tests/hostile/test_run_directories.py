@@ -273,3 +273,59 @@ def test_a_damaged_run_directory_is_mended_or_named(isogloss, home, analysed, na
 
 def test_there_are_enough():
     assert len(tried()) >= 400
+
+
+def test_what_is_made_by_analyses_is_nothing_elsewhere(isogloss, home, analysed):
+    """A list that somebody sent names files to be replaced: plain names in that folder alone."""
+    run = home / "run"
+    shutil.rmtree(run)
+    shutil.copytree(analysed, run)
+    victims = [home / "victim.parquet", home / "victim.svg", run / "victim.pdf", run / "weights" / "victim.png"]
+    for victim in victims:
+        victim.write_text("of others")
+    made = json.loads((run / "analysis/made.json").read_text())
+    titles = ["../../victim", str(home / "victim"), "../victim", "../weights/victim", "..", "", "x/../../victim", "\0"]
+    made |= {title: ["gap", "x"] for title in titles}
+    made |= {"a": 1, "b": ["gap"], "c": [["gap"], "x"], "victim": ["nope", "x"]}
+    (run / "analysis/made.json").write_text(json.dumps(made))
+    for command in (["analyze", "run", "gap", "--quiet"], ["report", "run"]):
+        isogloss(*command, cwd=home).well(code=0)
+        assert all(victim.read_text() == "of others" for victim in victims)
+
+
+LINKS = [
+    "analysis", "weights", "report", "checkpoints", ".leases", ".lock", "report.html", "scores.parquet", "spec.yaml",
+    "analysis/gap.parquet", "analysis/made.json", CELL, f"{CELL}/run.json", "weights/linear-probe",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("command", ["report", "analyze", "run"])
+def test_nothing_is_written_through_a_link_that_leads_outside(isogloss, home, analysed, name, command):
+    run, outside = home / "run", home / "outside"
+    shutil.rmtree(run)
+    shutil.copytree(analysed, run)
+    path = run / name
+    if path.exists():
+        path.rename(outside)
+    elif name in {".lock", "report.html"}:
+        outside.touch()
+    else:
+        outside.mkdir()
+    path.symlink_to(outside)
+    before = snapshot(home)
+    arguments = ["report", "run"] if command == "report" else COMMANDS[command]
+    answer = isogloss(*arguments, cwd=home)
+    assert "leads out of the run directory" in answer.well(f"run/{name}", code=2)
+    assert snapshot(home) == before
+    if path.name not in {".lock", ".leases", "checkpoints", "report", "report.html"}:
+        isogloss("predict", "run", cwd=home, stdin=b"the cat\n").well(code=0)  # which writes nothing
+
+
+def test_a_report_replaces_files_alone(isogloss, home):
+    os.mkfifo(home / "pipe")
+    (home / "device").symlink_to("/dev/full")
+    for out in ("pipe", "device", "/dev/null", "run", "spec.yaml/page.html"):
+        isogloss("report", "run", "--out", out, cwd=home).well(out, code=2)
+    assert (home / "device").is_symlink()
+    assert not (home / "pipe").is_file()

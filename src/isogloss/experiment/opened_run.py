@@ -20,7 +20,7 @@ from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet, predict, predictions_table, scores_table
 from isogloss.experiment.provenance import limited_to_first_rows
-from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
+from isogloss.experiment.restore import check_cell, load_backbone, restore, verbalizer_of
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
 from isogloss.spec import ResolvedSpec
@@ -57,7 +57,7 @@ class OpenedRun:
         if not cells:
             raise IsoglossError(f"{folder} holds no finished run; `isogloss run` makes one")
         for cell in cells:
-            cell.checked()
+            check_cell(cell)
         return cls(stored, stored.known_spec())
 
     @cached_property

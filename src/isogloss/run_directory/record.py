@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isogloss.errors import IsoglossError
+from isogloss.languages.language import Language
 from isogloss.run_directory.damage import DamagedError
 from isogloss.runtime.files import read_bytes
 
@@ -71,6 +73,11 @@ class _Facts(BaseModel):
     settings: dict[str, Any]
     backbone: _Backbone
     metrics: list[str] = Field(min_length=1)
+    labels: list[str] | None = None
+    source: str | None = None
+    subword: str | None = None
+    longest: int | None = None
+    verbalizer: dict[str, Any] | None = None
 
 
 def check_facts(record: RunRecord, folder: Path) -> None:
@@ -83,6 +90,16 @@ def check_facts(record: RunRecord, folder: Path) -> None:
         _Facts.model_validate(record.facts)
     except ValidationError as error:
         raise DamagedError(folder / "run.json", f"facts.{_first(error)}") from error
+    if strange := [code for code in record.test_data if not _is_language(code)]:
+        raise DamagedError(folder / "run.json", f"test_data: {strange[0]!r} is no language")
+
+
+@cache
+def _is_language(code: str) -> bool:
+    try:
+        return str(Language.parse(code)) == code
+    except IsoglossError:
+        return False
 
 
 def read_record(folder: Path) -> RunRecord:
