@@ -106,6 +106,11 @@ class Store:
         with self.lock:
             for folder, _, _ in os.walk(self.path):
                 sweep(Path(folder))
+            for of_method in _folders(self.path / "checkpoints"):
+                for checkpoints in [*_folders(of_method), of_method / "none"]:
+                    cell = self.path / "weights" / of_method.name / checkpoints.name
+                    if (cell / "run.json").exists() or checkpoints.name == "none":
+                        self._drop(checkpoints)
             with atomic_file(self.path / "environment.json") as file:
                 file.write_text(json.dumps({"tool": "isogloss", "format": FORMAT, **environment}, indent=2) + "\n")
             with atomic_file(self.path / "spec.yaml") as file:
@@ -198,11 +203,14 @@ class Store:
                         table.write_parquet(folder / f"{name}.parquet")
                     record = cell.record.model_copy(update={"weights_sha256": file_sha256(file)})
                     write_record(folder / "run.json", record)
-            checkpoints = self.checkpoint(label, seed).parent
-            shutil.rmtree(checkpoints, ignore_errors=True)
-            with suppress(OSError):  # others are in it
-                checkpoints.parent.rmdir()
-                checkpoints.parent.parent.rmdir()
+            self._drop(self.checkpoint(label, seed).parent)
+
+    def _drop(self, checkpoints: Path) -> None:
+        """A cell's checkpoints, which nobody needs any more."""
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        with suppress(OSError):  # others are in it
+            checkpoints.parent.rmdir()
+            checkpoints.parent.parent.rmdir()
 
     def _refuse_another(self, stored: StoredCell, record: RunRecord) -> None:
         """Whether a process that had lost its lease comes with the same cell, or with another one of that name."""

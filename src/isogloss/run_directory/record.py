@@ -76,7 +76,7 @@ class _Facts(BaseModel):
     labels: list[str] | None = None
     source: str | None = None
     subword: str | None = None
-    longest: int | None = None
+    longest: int | None = Field(default=None, ge=1)
     verbalizer: dict[str, Any] | None = None
 
 
@@ -90,6 +90,8 @@ def check_facts(record: RunRecord, folder: Path) -> None:
         _Facts.model_validate(record.facts)
     except ValidationError as error:
         raise DamagedError(folder / "run.json", f"facts.{_first(error)}") from error
+    if label_of(record.name, record.variant.items()) != record.method:
+        raise DamagedError(folder / "run.json", f"method: {record.method!r} is not made of its name and variant")
     if strange := [code for code in record.test_data if not _is_language(code)]:
         raise DamagedError(folder / "run.json", f"test_data: {strange[0]!r} is no language")
 
