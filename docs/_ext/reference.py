@@ -227,7 +227,8 @@ def origins(card: Any) -> list[str]:
     if card.hub:
         found.append(f"the hub, `{card.hub.id}`")
     if card.local:
-        found.append(f"a folder, `{card.local.path}` ({card.local.format})")
+        paths = dict.fromkeys(f"`{layout.path}` ({layout.format})" for layout in card.local)
+        found.append(f"[a folder](distributed.md), {' or '.join(paths)}")
     return found
 
 

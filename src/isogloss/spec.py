@@ -21,7 +21,7 @@ from pydantic import (
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.groups import check as check_group
 from isogloss.languages.groups import is_group
-from isogloss.languages.language import Language
+from isogloss.languages.language import Language, distinct
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 
@@ -35,8 +35,18 @@ def _target(text: str) -> str:
 
 
 def _listed(value: object) -> object:
-    """One target may stand without brackets."""
-    return [value] if isinstance(value, str) and value != "all" else value
+    """One target may stand without brackets; two that are one language are not both meant."""
+    if not isinstance(value, list):
+        return [value] if isinstance(value, str) and value != "all" else value
+    by_form: dict[str, str] = {}
+    for code in value:
+        if (
+            isinstance(code, str)
+            and not is_group(code)
+            and (other := by_form.setdefault(_canonical(code), code)) != code
+        ):
+            raise IsoglossError(f"targets: {other!r} and {code!r} are both {_canonical(code)}; leave one out")
+    return value
 
 
 def _words(value: object) -> object:
@@ -46,20 +56,18 @@ def _words(value: object) -> object:
     if not all(isinstance(words, dict) for words in value.values()):
         odd = next(label for label, word in value.items() if not isinstance(word, str))
         raise ValueError(f"the word of {odd!r} is {value[odd]!r}, expected a text, or words by language and label")
+    by_text = {str(code): words for code, words in value.items()}
     try:
-        named = [_canonical(str(code)) for code in value]
+        return {form: by_text[code] for form, code in distinct(by_text).items()}
     except IsoglossError as error:
         raise ValueError(str(error)) from error
-    if len(set(named)) != len(named):
-        raise ValueError(f"a language comes twice: {', '.join(map(str, value))}")
-    return dict(zip(named, value.values(), strict=True))
 
 
 M = TypeVar("M", bound=BaseModel)
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d+%?)?:(\d+%?)?\])?$")]
+Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 class _Strict(BaseModel):
@@ -69,7 +77,12 @@ class _Strict(BaseModel):
 class TrainSpec(_Strict):
     """Another data set to train on."""
 
-    task: str = Field(description="a data set by its card, of the same kind and with no other labels")
+    task: str = Field(
+        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
+    )
+    card: dict[str, Any] | None = Field(
+        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
+    )
     path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
         None, description="a folder in its own layout; left out: the hub or a package"
     )
@@ -182,6 +195,10 @@ class Spec(_Strict):
     backbone: str = Field(
         "embedded/multilingual-e5-small",
         description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
+    )
+    weights: Literal["safetensors", "pickle"] = Field(
+        "safetensors",
+        description="`pickle` lets a backbone's weights be unpickled, numbers alone, where there are no safetensors",
     )
     task: str = Field(description="a data set by its card; `isogloss list tasks`")
     data: DataSpec = Field(default_factory=DataSpec, description="where the data lies and how much of it is used")

@@ -24,7 +24,15 @@ from safetensors.torch import save_file
 from isogloss.errors import IsoglossError
 from isogloss.run_directory.cell import FinishedCell, StoredCell, StoredWeights, file_sha256
 from isogloss.run_directory.damage import DamagedError, refuse_strange
-from isogloss.run_directory.record import RunRecord, fingerprint, in_order, label_of, safe_name, write_record
+from isogloss.run_directory.record import (
+    RunRecord,
+    fingerprint,
+    in_order,
+    label_of,
+    safe_name,
+    with_languages,
+    write_record,
+)
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
@@ -242,7 +250,11 @@ class Store:
                 pl.concat([stored.table(name), rows_of_new]).write_parquet(file)
         before, cut = stored.record, cell.record.truncated.get("test", 0)
         truncated = {**before.truncated, "test": before.truncated.get("test", 0) + cut}
-        changes = {"test_data": {**before.test_data, **new}, "truncated": truncated}
+        changes = {
+            "test_data": {**before.test_data, **new},
+            "truncated": truncated,
+            **with_languages(before, cell.record),
+        }
         with atomic_file(stored.folder / "run.json") as file:
             write_record(file, before.model_copy(update=changes))
 

@@ -49,7 +49,7 @@ def test_a_split_that_is_not_there_is_no_problem(folder):
     (folder / "deu_Latn" / "train.tsv").unlink()
     assert "train" not in shown(*look("sib200", folder, "de-DE"))
     (folder / "deu_Latn" / "test.tsv").unlink()
-    with pytest.raises(IsoglossError, match="test.tsv could not be read"):
+    with pytest.raises(IsoglossError, match="has no test split of sib200 in deu-Latn; expected deu_Latn/test.tsv or"):
         list(look("sib200", folder, "de"))
 
 

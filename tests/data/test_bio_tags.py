@@ -59,7 +59,9 @@ def test_words_and_tags_as_lists_in_json_lines(tmp_path):
     data = open_data("custom", path=tmp_path, card=card)
     assert data.examples(Language.parse("en"), "test").table.rows() == [("0", ["a", "b"], ["O", "B-X"])]
     (tmp_path / "test.jsonl").write_text('{"tokens": "a b", "tags": ["O", "B-X"]}\n')
-    with pytest.raises(IsoglossError, match="line 1 holds a text; expected a list of words and a list of tags"):
+    with pytest.raises(
+        IsoglossError, match="line 1: .tokens. holds a text; expected a list of words and a list of tags"
+    ):
         data.examples(Language.parse("en"), "test")
 
 

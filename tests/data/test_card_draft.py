@@ -67,11 +67,13 @@ def test_custom_needs_a_folder_and_a_card(tmp_path):
         open_data("custom")
     with pytest.raises(IsoglossError, match="card.yaml; `isogloss data-card"):
         open_data("custom", path=tmp_path)
-    with pytest.raises(IsoglossError, match=r"data.card: kind: "):
+    with pytest.raises(IsoglossError, match=r"data.card: kind is missing"):
         open_data("custom", path=tmp_path, card={"name": "x"})
 
 
-IOB = "# sent_id = 1\n1\tAda\tB-PER\t-\n2\tlives\tO\t-\n\n1\tParis\tB-LOC\t-\n2\tis\tO\t-\n3\there\tO\t-\n"
+IOB = (
+    "# sent_id = 1\n1\tAda\tB-PER\t-\n2\tlives\tO\t-\n\n# sent_id = 2\n1\tParis\tB-LOC\t-\n2\tis\tO\t-\n3\there\tO\t-\n"
+)
 UPOS = "the\tDET\ncat\tNOUN\n\na\tDET\ndog\tNOUN\n"
 CONLLU = "# sent_id = 7\n1\tthe\t_\tDET\t_\t_\t_\t_\t_\t_\n2\tcat\t_\tNOUN\t_\t_\t_\t_\t_\t_\n"
 LISTS = '{"tokens": ["Ada", "ran"], "ner": ["B-PER", "O"], "n": 1}\n'
@@ -110,3 +112,68 @@ def test_words_and_questions_are_recognised(tmp_path, suffix, text, kind, first)
     assert data.card.kind == kind
     assert data.examples(Language.parse("de"), "test").table.row(0) == first
     assert data.card.metrics[0] == {"iob2": "span-f1", "jsonl": "span-f1", "json": "f1"}.get(suffix, "accuracy")
+
+
+TABLE = "id\ttext\tlabel\n" + "".join(f"{n}\tsome words {n}\t{'ab'[n % 2]}\n" for n in range(4))
+
+
+def drafted(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    draft(folder)
+    return open_data("custom", path=folder).card
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("{split}/{code}_{split}.tsv", [f"{s}/{c}_{s}.tsv" for c in ("ha", "yo") for s in ("train", "dev", "test")]),
+        ("{code}/{code}.{split}.tsv", [f"{c}/{c}.{s}.tsv" for c in ("en", "de") for s in ("train", "test")]),
+        ("ner/{code}.{split}.tsv", [f"ner/{c}.{s}.tsv" for c in ("en", "de") for s in ("train", "test")]),
+        (
+            "v[1]/{code}-ud-{split}.tsv",
+            [f"v[1]/{c}-ud-{s}.tsv" for c in ("en_ewt", "de_gsd") for s in ("train", "test")],
+        ),
+        ("{code}/{split}.TSV", [f"{c}/{s}.TSV" for c in ("english", "German") for s in ("Train", "Test")]),
+    ],
+)
+def test_split_and_code_are_found_wherever_they_stand(tmp_path, pattern, files):
+    card = drafted(tmp_path, dict.fromkeys(files, TABLE))
+    assert card.local[0].path == pattern
+    assert len(card.languages) * len(card.local[0].splits) == len(files)
+
+
+def test_a_table_without_a_line_of_names(tmp_path):
+    files = {f"eng_{split}.tsv": TABLE.partition("\n")[2].replace("some", split) for split in ("train", "dev", "test")}
+    card = drafted(tmp_path, files)
+    assert card.local[0].header == ["column1", "column2", "column3"]
+    assert (card.columns.text, card.columns.label, card.labels) == ("column2", "column3", ["a", "b"])
+
+
+def test_windows_line_ends_do_not_hide_sentences(tmp_path):
+    card = drafted(tmp_path, {"en/test.tsv": "Ada\tB-PER\r\nran\tO\r\n\r\nOslo\tB-LOC\r\n"})
+    assert (card.kind, card.labels) == ("tagging", ["O", "B-LOC", "B-PER"])
+
+
+def test_names_are_wanted_and_not_chunks(tmp_path):
+    text = "Ada NNP I-NP B-PER\nSmith NNP I-NP I-PER\nruns VB O O\n\nOslo NNP I-NP B-LOC\n"
+    assert drafted(tmp_path, {"de.test.txt": text}).columns.label == "column4"
+
+
+def test_a_scheme_that_is_not_read_is_said_in_the_card(tmp_path):
+    card = drafted(tmp_path, {"en.test.txt": "Ada PER-B\nSmith PER-I\nruns O\n\nOslo LOC-B\n"})
+    assert card.metrics == ["accuracy", "macro-f1"]
+    assert "# No span-f1: 'LOC-B' is no tag of a span" in (tmp_path / "card.yaml").read_text()
+
+
+def test_where_no_file_is_a_test_split_dev_is(tmp_path):
+    card = drafted(tmp_path, dict.fromkeys(["q.en.train.tsv", "q.en.dev.tsv"], TABLE))
+    assert card.local[0].splits == {"train": "train[:90%]", "dev": "train[90%:]", "test": "dev"}
+    assert "# No file is named test" in (tmp_path / "card.yaml").read_text()
+
+
+def test_a_draft_that_does_not_read_a_file_is_not_written(tmp_path):
+    with pytest.raises(IsoglossError, match=r"no card was written; .*test.tsv line 6 has an empty 'text'"):
+        drafted(tmp_path, {"en/train.tsv": TABLE, "en/test.tsv": TABLE + "9\t\ta\n"})
+    assert not (tmp_path / "card.yaml").exists()

@@ -8,7 +8,7 @@ from isogloss.data.cards import SPLITS, cards, find, read_card
 from isogloss.data.dataset import open_data
 from isogloss.data.kinds.kind import DataKind
 from isogloss.data.kinds.registry import data_kinds
-from isogloss.data.readers import READERS
+from isogloss.data.readers.registry import readers
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.tasks.registry import TASKS
@@ -38,8 +38,7 @@ def test_a_card_is_sound(name):
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", card.hub.id)  # the hub no longer takes bare ids
         assert card.hub.revision is None or re.fullmatch(r"[0-9a-f]{40}|refs/convert/parquet", card.hub.revision)
         assert card.train is not None or set(card.hub.splits) == set(SPLITS)
-    if card.local is not None:
-        assert card.local.format in READERS
+    assert {layout.format for layout in card.local} <= set(readers())
     if card.train is not None:
         trainer = find(card.train)
         assert trainer.language(card.source)
@@ -89,3 +88,67 @@ def test_one_file_of_all_languages_is_told_apart_exactly(tmp_path):
 def test_a_wrong_card_names_its_first_mistake():
     with pytest.raises(IsoglossError, match=r"here: kind: .*there is no kind 'regression'; known: classification"):
         read_card({**find("xnli").model_dump(), "kind": "regression"}, where="here")
+
+
+WIKIPEDIAS = {
+    "als": "gsw-Latn", "sq": "als-Latn", "bat-smg": "sgs-Latn", "fiu-vro": "vro-Latn", "map-bms": "jav-Latn-x-bms",
+    "jv": "jav-Latn", "zh-min-nan": "nan-Latn", "be": "bel-Cyrl", "be-x-old": "bel-Cyrl-tarask", "sh": "srp-Latn",
+    "zh-classical": "lzh-Hant", "zh-yue": "yue-Hant", "simple": "eng-Latn-x-simple", "en": "eng-Latn", "sr": "srp-Cyrl",
+    "no": "nob-Latn", "cbk-zam": "cbk-Latn", "eml": "egl-Latn", "bh": "bho-Deva", "cdo": "cdo-Latn", "hak": "hak-Latn",
+    "arc": "arc-Syrc", "pnb": "pnb-Arab", "nds": "nds-Latn", "zh": "zho-Hans", "ar": "arb-Arab", "fa": "pes-Arab",
+    "ms": "zsm-Latn", "et": "est-Latn", "diq": "diq-Latn", "xmf": "xmf-Geor",
+}  # fmt: skip
+
+
+def test_wikianns_codes_mean_what_they_mean_on_wikipedia():
+    by_code = {code: form for form, code in find("wikiann").languages.items()}
+    assert len(by_code) == 176
+    assert {code: by_code[code] for code in WIKIPEDIAS} == WIKIPEDIAS
+    names = [Language.parse(form).name for form in find("wikiann").languages]
+    assert len(set(names)) == 176
+    assert not [name for name in names if "Unknown" in name or "languages" in name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"languages": "en be be-x-old"}, "here: languages: 'be' and 'be-x-old' are both bel-Cyrl"),
+        ({"languages": "en xx"}, "here: languages: unknown language 'xx'"),
+        ({"source": "xx"}, "here: source: unknown language 'xx'"),
+        ({"languages": {}}, "here: languages: expected codes"),
+        ({"languages": 7}, "here: languages: expected codes"),
+        ({"labels": ["O", True]}, "here: labels.1: expected a text; came: True"),
+        ({"nope": 1}, "unknown key of a card 'nope'"),
+        ({"columns": {"text": "a"}}, "here: columns.label is missing: the label"),
+        ({"local": {"path": "a{code}", "format": "xlsx"}}, "here: local.format: expected 'tsv'"),
+        ({"local": [{"path": "{x}", "format": "csv"}]}, "here: local.0.path: '{x}' has {x}; only plain {code} and"),
+        ({"aliases": {"Z": "B-Y"}}, "aliases: 'Z': unknown label 'B-Y'"),
+        ({"generator": "os"}, "here: generator: only cards that come"),
+    ],
+)
+def test_what_is_wrong_is_said_of_its_field(changes, message):
+    with pytest.raises(IsoglossError, match=message) as error:
+        read_card({**OWN, **COLUMNS, **changes}, where="here")
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_are_texts():
+    card = read_card({**OWN, **COLUMNS, "kind": "classification", "labels": [0, 1], "aliases": {2: 1}}, where="here")
+    assert (card.labels, card.aliases) == (["0", "1"], {"2": "1"})
+
+
+def test_a_list_of_codes_is_as_good_as_a_text():
+    one, other = (read_card({**OWN, **COLUMNS, "languages": given}, where="here") for given in ("en de", ["en", "de"]))
+    assert one == other
+
+
+def test_rows_are_of_one_language_by_a_column_that_is_there(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\na,x\n")
+    card = {
+        "name": "own", "kind": "classification", "source": "en", "labels": ["x", "y"], "languages": "en de",
+        "columns": {"text": "text", "label": "label"}, "local": {"path": "test.csv", "format": "csv"},
+        "only": {"column": "lang", "equals": "{code}"},
+    }  # fmt: skip
+    data = open_data("custom", path=tmp_path, card=card)
+    with pytest.raises(IsoglossError, match="has no column 'lang'"):
+        data.examples(Language.parse("en"), "test")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isogloss.data.cards import find
 from isogloss.data.dataset import DataSet, open_data
@@ -57,6 +60,24 @@ def test_largest_remainders_and_one_of_each_where_there_is_room():
     assert apportioned({"a": 97, "b": 2, "c": 1}, 3, "abc") == {"a": 1, "b": 1, "c": 1}
     assert apportioned({"a": 97, "b": 2, "c": 1}, 2, "abc") == {"a": 2, "b": 0, "c": 0}
     assert apportioned({"a": 96, "b": 2, "c": 2}, 10, "cab") == {"a": 8, "b": 1, "c": 1}
+
+
+@given(
+    labels=st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=120),
+    limit=st.integers(1, 150),
+    family=st.sampled_from(["classification", "tagging", "qa"]),
+)
+def test_whatever_the_file_a_limit_is_kept_and_shares_are(labels, limit, family):
+    names = unique([str(number % 50) for number in range(len(labels))])  # some ids come twice
+    places = drawn(family, names, None if family == "tagging" else labels, limit, dataset="d", split="dev")
+    assert places == sorted(set(places))
+    assert len(places) == min(limit, len(labels))
+    whole, few = Counter(labels), Counter(labels[place] for place in places)
+    if family == "classification":
+        assert limit < len(whole) or few.keys() == whole.keys()
+        assert sum(abs(few[label] - len(places) * count / len(labels)) for label, count in whole.items()) <= 2 * 7
+    elif family == "qa":
+        assert all(abs(few[label] - len(places) * count / len(labels)) < 1 for label, count in whole.items())
 
 
 def test_the_draw_goes_by_item_not_by_place():
@@ -180,3 +201,43 @@ def test_numbered_examples_keep_their_numbers(tmp_path):
     english, german = data.examples(ENGLISH, "test").table, data.examples(GERMAN, "test").table
     assert english["id"].to_list() == german["id"].to_list() != [str(n) for n in range(6)]
     assert english["text"].to_list() == [f"en {name}" for name in english["id"]]
+
+
+def test_questions_are_drawn_from_all_articles_and_are_the_same_in_every_language(tmp_path):
+    def article(code, number):
+        text = f"{code} says {number}"
+        answers = [{"text": "says", "answer_start": 3}]
+        questions = [{"id": f"{number}-{n}", "question": f"{n}?", "answers": answers} for n in range(6)]
+        return {"title": f"{code} {number}", "paragraphs": [{"context": text, "qas": questions}]}
+
+    for code in ("en", "de"):
+        articles = [article(code, number) for number in range(10)]
+        (tmp_path / f"xquad.{code}.json").write_text(json.dumps({"data": articles}), encoding="utf-8")
+    data = open_data("xquad", path=tmp_path, limits={"test": 20}).read_for(ENGLISH)
+    english, german = data.examples(ENGLISH, "test").table, data.examples(GERMAN, "test").table
+    assert english["id"].to_list() == german["id"].to_list()
+    assert Counter(name.split("-")[0] for name in english["id"]) == {str(number): 2 for number in range(10)}
+
+
+def test_tagged_sentences_are_drawn_over_the_file(tmp_path):
+    for code, count in (("en", 100), ("de", 40)):
+        sentences = "\n\n".join(f"word{n}\tNOUN\nruns\tVERB" for n in range(count))
+        (tmp_path / f"test-{code}.tsv").write_text(sentences + "\n", encoding="utf-8")
+    data = open_data("udpos", path=tmp_path, limits={"test": 10}).read_for(ENGLISH)
+    for language, count in ((ENGLISH, 100), (GERMAN, 40)):  # each from its own: they are not parallel
+        examples = data.examples(language, "test")
+        assert [int(name) * 10 // count for name in examples.table["id"]] == list(range(10))
+        assert examples.whole == count
+
+
+def test_another_set_to_train_on_is_drawn_from_alike(tmp_path):
+    rows = [(str(n), label) for n, label in enumerate(ordered(LABELS))]
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+    sib(tmp_path / "train", rows, "eng_Latn", split="train")
+    sib(tmp_path / "test", rows, "eng_Latn")
+    data = open_data(
+        "sib200", path=tmp_path / "test", limits={"train": 20, "test": 5}, train=("sib200", tmp_path / "train")
+    ).read_for(ENGLISH)
+    assert set(data.examples(ENGLISH, "train").labels) == set(LABELS)
+    assert set(data.examples(ENGLISH, "test").labels) == set(LABELS)

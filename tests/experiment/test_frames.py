@@ -58,7 +58,7 @@ def test_labels_that_are_counted_are_read_in_whatever_form_the_set_hands_out(for
 def test_an_example_without_a_label_gets_none_of_the_others(number):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABELS)})
     frame = datasets.Dataset.from_list(texts(0, number), features=features)
-    with pytest.raises(IsoglossError, match=r"data\['test'\]\['eng-Latn'\] row 2: label is missing"):
+    with pytest.raises(IsoglossError, match=r"data\['test'\]\['en'\] row 2: label is missing"):
         stored({"test": {"en": frame}})
 
 
@@ -79,7 +79,7 @@ def test_ids_are_kept_where_every_example_has_one():
     [
         ({"test": [1]}, r"data\['test'\] is list; expected examples by language"),
         ({"test": {None: texts("a")}}, "has None for a language"),
-        ({"train": {"en": texts("a")}, "test": {"en": []}}, r"\['test'\]\['eng-Latn'\] holds no examples"),
+        ({"train": {"en": texts("a")}, "test": {"en": []}}, r"\['test'\]\['en'\] holds no examples"),
         (split(*texts("a", None)), "row 2: label is missing"),
         (split(*texts("a", float("nan"))), "row 2: label is missing"),
         (split({"text": None, "label": "a"}), "row 1: text is missing"),
@@ -108,3 +108,32 @@ def test_answers_come_as_in_squads_files_too():
     spec = stored_frames(Spec(name="given", task="custom", methods={"linear-probe": {}}), frames)
     text = (spec.data.path / "eng-Latn" / "test.json").read_text()
     assert '"answers": [{"text": "cat", "answer_start": 4}, {"text": "the", "answer_start": 0}]' in text
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (split(*texts("a", "b"), {"text": " ", "label": "a"}), r"data\['test'\]\['en'\] row 3 has an empty 'text'"),
+        (
+            split({"words": ["a", "b"], "labels": ["O"]}, {"words": ["c"], "labels": ["B"]}),
+            r"\['en'\] row 1 has 2 words and 1 tags",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": ["x"], "answer_start": [0]}}),
+            r"\['en'\] row 1: the answer 'x' is not in its passage",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": ["p"], "answer_start": [-7]}}),
+            r"\['en'\] row 1: answer_start is -7",
+        ),
+        (
+            split({"question": "q", "passage": "p", "answers": {"text": None, "answer_start": None}}),
+            r"row 1: answers has no lists",
+        ),
+        ({"test": {"en": pl.scan_csv("nowhere.csv")}}, r"data\['test'\]\['en'\] could not be collected"),
+    ],
+)
+def test_what_reading_would_refuse_is_named_as_it_was_given(frames, message):
+    with pytest.raises(IsoglossError, match=message) as caught:
+        stored(frames)
+    assert "\n" not in str(caught.value)

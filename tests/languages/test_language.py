@@ -1,8 +1,9 @@
 import pytest
+from langcodes.registry_parser import parse_registry
 
 from isogloss.data.cards import cards, find
 from isogloss.errors import IsoglossError
-from isogloss.languages.language import CHOICES, Language
+from isogloss.languages.language import CHOICES, Language, distinct, facts
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,11 @@ from isogloss.languages.language import CHOICES, Language
         ("pt", "por-Latn"), ("pt-BR", "por-Latn-BR"), ("por-Latn-BR", "por-Latn-BR"),
         ("ar", "arb-Arab"), ("arb_Arab", "arb-Arab"), ("sw", "swh-Latn"), ("et", "est-Latn"), ("ekk", "est-Latn"),
         ("fa", "pes-Arab"), ("qu", "quy-Latn"), ("ace_Arab", "ace-Arab"),
+        ("be", "bel-Cyrl"), ("be-x-old", "bel-Cyrl"), ("be-tarask", "bel-Cyrl-tarask"),
+        ("eng-Latn-x-gum", "eng-Latn-x-gum"), ("en-x-gum", "eng-Latn"), ("ca-valencia", "cat-Latn"),
+        ("als", "als-Latn"), ("sq", "als-Latn"), ("bat-smg", "sgs-Latn"), ("fiu-vro", "vro-Latn"),
+        ("roa-rup", "rup-Latn"), ("map-bms", "jav-Latn-x-bms"), ("zh-min-nan", "nan-Hans"), ("zh-yue", "yue-Hant"),
+        ("nds-nl", "nds-Latn-NL"), ("mo", "ron-Latn"), ("zh-classical", "lzh-Hans"), ("roa-tara", "nap-Latn-x-tara"),
         ("ko", "kor-Hang"), ("kor_Hang", "kor-Hang"), ("ko-Kore", "kor-Hang"),
     ],
 )  # fmt: skip
@@ -46,6 +52,11 @@ def test_names():
     assert Language.parse("sr-Latn").name == "Serbian (Latin)"
     assert Language.parse("pt-BR").name == "Portuguese (Brazil)"
     assert Language.parse("sw").name == "Swahili"
+    assert Language.parse("bat-smg").name == "Samogitian"
+    assert Language.parse("map-bms").name == "Javanese (Banyumasan)"
+    assert Language.parse("be-tarask").name == "Belarusian (Taraškievica)"
+    assert Language.parse("eng-Latn-x-gum").name == "English (gum)"
+    assert Language.parse("nan-Latn").name == "Min Nan Chinese (Latin)"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,41 @@ def test_what_is_no_language_says_what_would_be(code, hint):
         Language.parse(code)
     assert hint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("code", "bat fiu roa map ine bh bih mul zxx mis nah roa-Latn".split())
+def test_a_family_is_no_language(code):
+    with pytest.raises(IsoglossError, match=rf"'{code}' stands for no one language \(.*\); expected the code of one"):
+        Language.parse(code)
+
+
+def test_all_collections_are_known():
+    registry = {entry["Subtag"] for entry in parse_registry() if entry.get("Scope") in {"collection", "special"}}
+    assert set(facts()["collections"].split()) == registry - {"bh"} | {"bih"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "first", "second", "ways"),
+    [
+        ("en be be-x-old", "be", "be-x-old", "{bel-Cyrl: be, bel-Cyrl-tarask: be-x-old}"),
+        ("als sq", "als", "sq", "{gsw-Latn: als, als-Latn: sq}"),
+        ("sq als", "sq", "als", "{als-Latn: sq, gsw-Latn: als}"),
+        ("no nn nb", "no", "nb", "{nob-Latn: no, nob-Latn-x-nb: nb}"),
+        ("zh zh-CN zh-TW", "zh", "zh-CN", "{zho-Hans: zh, zho-Hans-x-zh-cn: zh-CN}"),
+        ("iw he", "iw", "he", "{heb-Hebr: iw, heb-Hebr-x-he: he}"),
+        ("en_US en-US", "en_US", "en-US", "{eng-Latn-US: en_US, eng-Latn-x-en-us: en-US}"),
+    ],
+)
+def test_two_codes_of_one_language_are_both_named(codes, first, second, ways):
+    with pytest.raises(IsoglossError) as error:
+        distinct(codes.split())
+    assert f"{first!r} and {second!r} are both {Language.parse(first)} (" in str(error.value)
+    assert ways in str(error.value)
+    assert len(distinct([way.split(": ")[0] for way in ways.strip("{}").split(", ")])) == 2
+
+
+def test_codes_that_are_distinct_keep_their_order():
+    assert distinct(["zh-TW", "zh", "zh"]) == {"zho-Hant": "zh-TW", "zho-Hans": "zh"}
 
 
 def test_languages_sort_with_and_without_a_region():

@@ -304,7 +304,7 @@ def test_a_broken_question_is_named(tmp_path, key, value, message):
         else:
             paragraph["qas"][0][key] = value
 
-    with pytest.raises(IsoglossError, match=message or "is not SQuAD's JSON: 'id' is missing"):
+    with pytest.raises(IsoglossError, match=message or "has no id; expected it, as in SQuAD's JSON"):
         raws(tmp_path, change)
 
 

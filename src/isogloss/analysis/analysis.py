@@ -223,4 +223,4 @@ def parallel_sentences(opened_run: OpenedRun, options: AnalysisOptions) -> Paral
     if dataset is None:
         raise IsoglossError("there are no parallel sentences to look at; give --parallel, a folder in SIB-200's layout")
     data = opened_run.data
-    return read_parallel(dataset, data.source, [test.language for test in data.tests[1:]], options.sentences)
+    return read_parallel(dataset, data.source, [test.language for test in data.targets], options.sentences)

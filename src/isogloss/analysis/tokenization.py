@@ -162,12 +162,12 @@ def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFram
     language, else the sentences that were given; of languages that these lack, over different texts.
 
     Returns:
-        Rows of `SCHEMA`; the source's first.
+        Rows of `SCHEMA`; the source's first, if it has a test split.
     """
     data, tokenizer = opened_run.data, opened_run.backbone.tokenizer
     encoded = [encode(test.table, tokenizer) for test in data.tests]
     same = data.dataset.card.parallel
-    ratio = ratios(data.tests, encoded, parallel=same)
+    ratio = ratios(data.tests, encoded, parallel=same) if data.scores_source else {}
     honest = set(ratio) if same else set[str]()
     if not same and (options.parallel or (opened_run.spec.dynamics and opened_run.spec.dynamics.parallel)):
         given = parallel_sentences(opened_run, options)
@@ -208,7 +208,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 
 def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     table, scores = tokenization(opened_run, options), target_scores(opened_run, options)
-    low = [str(language) for language in members(LOW_RESOURCE, [test.language for test in opened_run.data.tests[1:]])]
+    low = [str(language) for language in members(LOW_RESOURCE, [test.language for test in opened_run.data.targets])]
     held = comparable(table)
     related = correlations(held, scores, list(MEASURES))
     groups = group_differences(held, scores, list(MEASURES), low).select(pl.lit(LOW_RESOURCE).alias("group"), pl.all())
@@ -248,7 +248,7 @@ def _notes(table: pl.DataFrame) -> list[str]:
     without = table.filter(pl.col("words").is_null())["language"]
     if len(without):
         notes.append(f"no measures of words, which spaces do not tell apart: {', '.join(without)}")
-    other = table[1:].filter(~pl.col("parallel"))["language"]
+    other = table[1:].filter(~pl.col("parallel"), pl.col("ratio").is_not_null())["language"]
     if len(other):
         notes.append(f"length to source over other texts, not the same: {', '.join(other)}")
     return notes

@@ -5,7 +5,8 @@ Weights are seen by their names (`weights`). Only methods reach for `model`, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -36,6 +37,8 @@ class Identity:
     name: str
     weights: str  # sha256 over names, shapes and values
     revision: str | None  # the hub's commit, where the hub gave one
+    tokenizer: str = ""  # sha256 over its pieces and what it makes of texts
+    config: Mapping[str, Any] = field(default_factory=dict)  # what the checkpoint's configuration says of the model
 
 
 @runtime_checkable

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import processors
-from torch import nn
 from transformers.utils import logging
 
-from isogloss.backbones.attention import NAME as ATTENTION
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
+from isogloss.backbones.checkpoint.config import ModelConfig, read_config, reason
+from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
+from isogloss.backbones.checkpoint.hub import fetched
+from isogloss.backbones.checkpoint.tokenizer import PROBES, FolderTokenizer, load_tokenizer
+from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened
+from isogloss.backbones.device import device_of, native_dtype
 from isogloss.backbones.families.family import Family
-from isogloss.backbones.families.registry import families
 from isogloss.backbones.lm_head import lm_head_of
-from isogloss.backbones.packaged import e5, gemma, gguf
+from isogloss.backbones.packaged import conversion, e5, gemma, gguf, pickled
 from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
 
+__all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "where"]
+
 EMBEDDED = {module.NAME: module for module in (e5, gemma)}
-HEADED = ("ForMaskedLM", "ForCausalLM", "LMHeadModel")  # architectures with a head over the vocabulary
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
 MEAN_POOLED = ("e5", "mpnet", "minilm")
+TRIED = 8  # tokens that a loaded model is tried with
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A checkpoint whose parts belong together, by all that can be seen before its weights are read."""
+
+    config: ModelConfig
+    tokenizer: FolderTokenizer
+    tensors: dict[str, Any]
+    words: bool  # whether it is to be loaded with its head over the vocabulary
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "auto", words: bool | None = False, checkpointing: bool = False
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    words: bool | None = False,
+    checkpointing: bool = False,
+    pickle: bool = False,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -38,25 +61,69 @@ def load(
         dtype: `auto` (bf16 where the machine computes in it, else float32), `float32`, `bfloat16`.
         words: whether its head over the vocabulary is wanted; None: where the checkpoint has one.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
+        pickle: whether weights may be unpickled where there are no others.
 
     Raises:
-        IsoglossError: nothing by that name can be had, it is of a family isogloss does not know, or it lacks the head.
+        IsoglossError: nothing by that name can be had, it is of a family isogloss does not know, its parts do not
+            belong together, it lacks the head, or there is no such device.
     """
     logging.disable_progress_bar()  # transformers' own, in the middle of ours
     logging.set_verbosity_error()  # that a checkpoint holds more than is wanted of it is no news
-    where, revision = _resolve(name)
-    target = torch.device(_device(device))
-    kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
-    whole, family, tokenizer, commit, headed = _from_transformers(name, where, revision, words=words)
-    model = getattr(whole, whole.base_model_prefix) if headed else whole
-    lm_head = lm_head_of(whole, model) if headed else None
-    family.prepare(model)
-    identity = Identity(name=name.split("@", maxsplit=1)[0], weights=fingerprint(model), revision=commit)
-    compute_in(model, family, kind)
-    return Transformer(
-        model.to(target), family, tokenizer, identity, pooling=_pooling(name, family), dtype=kind,
-        lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
+    target = device_of(device)
+    computing = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
+    folder = _folder(name, pickle=pickle)
+    try:
+        loaded, opened_, weights = _loaded(folder, words=words, pickle=pickle)
+        damaged = conversion.expected(folder.path) not in {None, weights} if _is_converted(name) else False
+    except IsoglossError:
+        # Conversions of before there was a record of what they hold show damages only here.
+        if words or not _is_converted(name) or conversion.recorded(folder.path):
+            raise
+        damaged = True
+    if damaged:
+        conversion.discard(folder.path)
+        loaded, opened_, weights = _loaded(folder := _folder(name, pickle=pickle), words=words, pickle=pickle)
+    family, tokenizer = opened_.config.family, opened_.tokenizer
+    model = getattr(loaded, loaded.base_model_prefix) if opened_.words else loaded
+    identity = Identity(
+        name=name.split("@", maxsplit=1)[0], weights=weights, revision=folder.commit,
+        tokenizer=tokenizer.fingerprint, config=opened_.config.written,
     )  # fmt: skip
+    with _refusals(folder):
+        lm_head = lm_head_of(loaded, model) if opened_.words else None
+        compute_in(model, family, computing)
+        backbone = Transformer(
+            model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
+            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
+        )  # fmt: skip
+        _try(folder, backbone)
+    return backbone
+
+
+def inspect(name: str, *, device: str = "auto", words: bool | None = False, pickle: bool = False) -> None:
+    """Refuse of a backbone what can be refused before it is fetched, converted or loaded.
+
+    Args:
+        name: as in `load`.
+        device: as in `load`.
+        words: as in `load`.
+        pickle: as in `load`.
+
+    Raises:
+        IsoglossError: as `load` would.
+    """
+    logging.set_verbosity_error()
+    device_of(device)
+    if gguf.is_file(name):
+        gguf.check_header(Path(name).expanduser())
+    elif name not in EMBEDDED and (path := _local(name)) is not None:
+        folder = ModelFolder(name, path)
+        if folder.weights() or not pickle:
+            with _opened(folder, words=words, pickle=pickle):
+                pass
+        else:
+            config = read_config(folder, tensors=1 << 16)  # a pickle does not say what it holds before it is unpickled
+            load_tokenizer(folder, config, config.values.vocab_size)
 
 
 def where(name: str) -> str:
@@ -69,67 +136,94 @@ def where(name: str) -> str:
         return "from a package, converted once into the cache"
     if gguf.is_file(name):
         return "a local file, converted once into the cache"
-    folder, revision = _resolve(name)
-    if Path(folder).is_dir():
+    if _local(name) is not None:
         return "a local folder"
+    revision = name.partition("@")[2]
     return f"from the hub, {f'revision {revision}' if revision else 'its newest revision'}, unless it is cached"
 
 
-def _resolve(name: str) -> tuple[str, str | None]:
-    """Where transformers finds the model, and the revision asked for."""
+def _is_converted(name: str) -> bool:
+    return name in EMBEDDED or gguf.is_file(name)
+
+
+def _folder(name: str, *, pickle: bool) -> ModelFolder:
+    """The checkpoint by that name, converted or downloaded first where it has to be."""
     if name in EMBEDDED:
-        return str(EMBEDDED[name].folder()), None
+        return ModelFolder(name, EMBEDDED[name].folder())
+    if gguf.is_file(name):
+        return ModelFolder(name, gguf.folder(Path(name).expanduser()))
+    if (path := _local(name)) is not None:
+        return ModelFolder(name, path)
+    return fetched(name, instead=e5.NAME, pickle=pickle)
+
+
+def _local(name: str) -> Path | None:
+    """The folder by that name; None where it can only be a model of the hub.
+
+    Raises:
+        IsoglossError: it can be neither.
+    """
     if name.startswith("embedded/"):
         raise unknown("embedded backbone", name, EMBEDDED)
-    if gguf.is_file(name):
-        return str(gguf.folder(Path(name).expanduser())), None
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
-        return str(path), None
-    if path.is_absolute() or name.startswith((".", "~")) or name.endswith(".gguf"):
-        raise IsoglossError(f"backbone {name} does not exist; expected a folder, a GGUF file, a hub id, or {e5.NAME}")
-    model, _, revision = name.partition("@")
-    return model, revision or None
-
-
-def _from_transformers(
-    name: str, where: str, revision: str | None, *, words: bool | None
-) -> tuple[Any, Family, Any, str | None, bool]:
-    """The model, its family, tokenizer and commit, and whether it is loaded with its head over the vocabulary."""
-    from transformers import AutoConfig, AutoTokenizer
-
+    expected = f"expected a folder, a GGUF file, a hub id, or {e5.NAME}"
     try:
-        config = AutoConfig.from_pretrained(where, revision=revision)
-        family = families().get(config.model_type)
-        if family is None:
-            raise IsoglossError(
-                f"backbone {name} is of the family {config.model_type!r}; known: {', '.join(families())}"
-            )
-        if words is None:
-            words = any(name.endswith(HEADED) for name in config.architectures or [])
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, use_fast=True)
-        model, report = family.load(
-            where, words=words, revision=revision, dtype=torch.float32, attn_implementation=ATTENTION,
-            output_loading_info=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        # Only the first line: what follows are transformers' hints, which do not know of ours.
-        reason = str(error).strip().splitlines()[0]
-        raise IsoglossError(
-            f"backbone {name} could not be loaded ({reason}); without network use a local folder or {e5.NAME}"
-        ) from error
-    if missing := sorted(report["missing_keys"]):
-        raise IsoglossError(
-            f"backbone {name}: the checkpoint has no {missing[0]}"
-            + ("; without its head over the vocabulary it can have no verbalizer" if words else "")
-        )
-    if not tokenizer.is_fast:
-        raise IsoglossError(f"backbone {name} has no fast tokenizer, which isogloss needs to know where words lie")
-    _separate_pairs(tokenizer)
-    commit: str | None = getattr(config, "_commit_hash", None)
-    return model, family, tokenizer, commit, words
+        path = Path(name).expanduser()
+        is_folder, there = path.is_dir(), path.exists()
+    except (OSError, RuntimeError) as error:  # of a home that nobody has, it is a RuntimeError
+        raise IsoglossError(f"backbone {name!r:.200} cannot be looked at ({reason(error)}); {expected}") from error
+    if is_folder and name:
+        if not (path / CONFIG).exists():
+            raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
+        return path
+    if there:
+        raise IsoglossError(f"backbone {name!r} is a file; {expected}")
+    if path.is_absolute() or name.startswith((".", "~")) or name.endswith(".gguf") or not name:
+        raise IsoglossError(f"backbone {name} does not exist; {expected}")
+    return None
+
+
+@contextmanager
+def _opened(folder: ModelFolder, *, words: bool | None, pickle: bool) -> Iterator[_Opened]:
+    with opened(folder, folder.weights() or [pickled.weights(folder, allowed=pickle)]) as tensors:
+        config = read_config(folder, len(tensors))
+        words = config.headed if words is None else words
+        rows = check_shapes(folder, config, tensors, words=words)
+        yield _Opened(config, load_tokenizer(folder, config, rows), tensors, words)
+
+
+def _loaded(folder: ModelFolder, *, words: bool | None, pickle: bool) -> tuple[Any, _Opened, str]:
+    """The model as transformers has it, what it was made of, and the hash of its weights."""
+    with _opened(folder, words=words, pickle=pickle) as it, _refusals(folder):
+        loaded = load_weights(folder, it.config, it.tensors, words=it.words)
+        model = getattr(loaded, loaded.base_model_prefix) if it.words else loaded
+        it.config.family.prepare(model)
+        _separate_pairs(it.tokenizer.tokens)
+        return loaded, it, fingerprint(model)
+
+
+@contextmanager
+def _refusals(folder: ModelFolder) -> Iterator[None]:
+    """What fails of a model while it is loaded, in one line."""
+    try:
+        yield
+    except IsoglossError:
+        raise
+    # What a stranger's files say can make a model stumble over anything.
+    except Exception as error:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+            raise folder.refusal(
+                f"it does not fit into memory ({reason(error)}); free some, or take a smaller one"
+            ) from error
+        raise folder.refusal(f"it cannot be loaded ({reason(error)}); expected a whole checkpoint") from error
+
+
+@torch.no_grad()
+def _try(folder: ModelFolder, backbone: Transformer) -> None:
+    """Numbers in a configuration can be such that nothing comes out."""
+    ids = backbone.tokenizer(PROBES[0])["input_ids"][: min(TRIED, backbone.shape.positions)]
+    tokens = torch.tensor([ids or [0]], device=backbone.device)
+    if not bool(backbone.hidden(tokens, torch.ones_like(tokens, dtype=torch.bool)).isfinite().all()):
+        folder.refuse("its states are no numbers (NaN or infinite); expected the config.json of these weights")
 
 
 def _separate_pairs(tokenizer: Any) -> None:
@@ -147,35 +241,6 @@ def _separate_pairs(tokenizer: Any) -> None:
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A".strip(), pair=f"{start} $A {end} $B:1".strip(), special_tokens=list(special.items())
     )
-
-
-def fingerprint(model: nn.Module) -> str:
-    """sha256 over the names, shapes and float32 values of a model's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().contiguous().cpu().numpy().data)
-    return digest.hexdigest()
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def native_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies in it; emulated bf16 is slower than float32."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        # The public capability string stops at AVX-512, which multiplies no bf16 yet.
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32
 
 
 def _pooling(name: str, family: Family) -> Pooling:

@@ -54,6 +54,10 @@ def against(
     long = with_codes(long, ["measure", "outcome"], "y").with_columns(
         pl.col("language").is_in(list(hollow)).alias("hollow")
     )
+    known = set(long["outcome"])
+    outcomes = [name for name in ("gap", "score") if name in known]  # there is no gap where the source has no score
+    if not outcomes:
+        return None
     base = alt.Chart()
     across, up = alt.X("x:Q", title=None, scale=FREE), alt.Y("y:Q", title=None, scale=FREE)
     points = base.mark_point(size=40, strokeWidth=1.2, opacity=0.8).encode(
@@ -68,7 +72,7 @@ def against(
         layered(points, trend, code_labels(base, x="x", y="y")), long.drop("script"),
         [
             Split("measure", [measures[name] for name in varying], label),
-            Split("outcome", ["gap", "score"], "show", ["gap"]),
+            Split("outcome", outcomes, "show", outcomes[:1]),
         ],
         title="{outcome} against {measure}", width=250, height=240, note=f"Hollow: {called}." if called else "",
     )  # fmt: skip

@@ -38,7 +38,7 @@ def tasks() -> Table:
 
 def _origins(card: Card) -> str:
     """Where a data set may come from: a package, the hub, a folder of files."""
-    folder = f"{card.local.path} ({card.local.format})" if card.local else None
+    folder = f"{card.local[0].path} ({card.local[0].format})" if card.local else None
     hub = f"hub: {card.hub.id}" if card.hub else None
     return "\n".join(filter(None, ["a package" if card.generator else None, hub, folder]))
 

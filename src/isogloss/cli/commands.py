@@ -88,7 +88,7 @@ def predict(
     _traceback: Traceback = False,
 ) -> None:
     """Label new text with a stored run: JSON lines out."""
-    from isogloss.data.readers import decode_text, read_text
+    from isogloss.data.readers.plain_text import decode_text, read_text
     from isogloss.languages.language import Language
 
     raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")

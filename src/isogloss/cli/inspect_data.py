@@ -13,6 +13,8 @@ from rich.text import Text
 
 from isogloss.data.cards import SPLITS, Split
 from isogloss.data.dataset import Examples, open_data
+from isogloss.data.missing_labels import label_kinds, label_lines, missing_labels
+from isogloss.data.subsample import spread
 from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages.language import Language
 
@@ -26,17 +28,18 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     Args:
         task: a data set by its card.
         path: a folder in its own layout, if not the hub or a package.
-        language: any code of it; left out: its source.
+        language: any code of it; left out: its source, or where that is of another data set, its first.
     """
     data = open_data(task, path=path)
-    chosen = data.card.language(language or data.card.source)
+    source = data.card.source if data.card.has_language(data.card.source) else str(data.languages()[0])
+    chosen = data.card.language(language or source)
     splits: dict[Split, Examples] = {}
     broken = []
     for split in SPLITS:
         try:
             splits[split] = data.examples(chosen, split)
-        except MissingError:  # many data sets have only a test split outside their source
-            if split == "test":
+        except MissingError:  # many data sets have only a test split outside their source, and some none in it
+            if split == "test" and (language is not None or not splits):
                 raise
         except IsoglossError as error:
             if split == "test":
@@ -45,7 +48,13 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     yield Text(f"{data.card.title}\n{data.card.citation}\nlicence: {data.card.licence}\n")
     yield _counts(splits, data.card.labels, chosen)
     yield _samples(splits)
-    problems = [*broken, *_problems(splits)]
+    lacking: dict[str, dict[str, list[str]]] = {
+        split: {str(chosen): missing}
+        for split, examples in splits.items()
+        if (missing := missing_labels(examples, data.card))
+    }
+    labels = label_kinds(data.card.labels, data.card.kind)
+    problems = [*broken, *(f"  {line}" for line in label_lines(lacking, labels)), *_problems(splits)]
     yield Text("\n".join(["problems found:", *problems] if problems else ["no problems found"]))
 
 
@@ -64,8 +73,7 @@ def _samples(splits: dict[Split, Examples]) -> Table:
     examples = list(splits.values())[-1]
     shown = examples.table.drop("starts", strict=False)
     table = Table(*shown.columns, box=box.SIMPLE_HEAD)
-    step = max(1, len(examples) // SAMPLES)
-    for row in _as_text(shown).gather_every(step).head(SAMPLES).iter_rows():
+    for row in _as_text(shown)[spread(len(examples), SAMPLES).tolist()].iter_rows():
         table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
     return table
 
@@ -81,6 +89,8 @@ def _problems(splits: dict[Split, Examples]) -> Iterator[str]:
     for split, examples in splits.items():
         if examples.dropped:
             yield f"  {split}: {examples.dropped} rows are void, and left out"
+        if examples.empty_words:
+            yield f"  {split}: {examples.empty_words} words are empty, and left out with their tags"
         texts = _texts(examples.table)
         twice = len(texts) - texts["text"].n_unique()
         if twice:

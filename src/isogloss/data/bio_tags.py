@@ -14,7 +14,7 @@ WORD = regex.compile(
     r"|\S",
     regex.VERSION1,
 )
-SLOT = regex.compile(r"\[\s*([^\[\]:]+?)\s*:\s*([^\[\]]*?)\s*\]")
+SLOT = regex.compile(r"\[([^\[\]:]+):([^\[\]]*)\]")
 
 SlotSpan = tuple[int, int, str]  # first character, the one behind the last, slot
 
@@ -46,10 +46,13 @@ def annotated(text: str, where: str) -> tuple[str, list[SlotSpan]]:
     plain, spans, at = "", [], 0
     for match in SLOT.finditer(text):
         plain += text[at : match.start()]
-        spans.append((len(plain), len(plain) + len(match.group(2)), match.group(1)))
-        plain += match.group(2)
+        slot, words = match.group(1).strip(), match.group(2).strip()
+        spans.append((len(plain), len(plain) + len(words), slot))
+        plain += words
         at = match.end()
     plain += text[at:]
     if "[" in plain or "]" in plain:
-        raise IsoglossError(f"{where}: brackets do not match in {text!r}; expected [slot : words]")
+        raise IsoglossError(f"{where}: brackets do not match in {text[:200]!r}; expected [slot : words]")
+    if not all(slot for _, _, slot in spans):
+        raise IsoglossError(f"{where}: a slot has no name in {text[:200]!r}; expected [slot : words]")
     return plain, spans

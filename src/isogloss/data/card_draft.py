@@ -1,29 +1,29 @@
-"""A first card for a folder of the user's own files, guessed from their names and contents."""
+"""A first card for a folder of the user's own files: guessed from their names and contents, and tried on them all."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from isogloss.data.cards import SPLITS
+from isogloss.data.card_columns import guess, label_facts
+from isogloss.data.card_dialect import dialect
+from isogloss.data.card_layout import FORMATS, NAMES, FileLayout, file_layout
+from isogloss.data.cards import Card, read_card
+from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.layouts import Local
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS, read_text
+from isogloss.data.readers.registry import read_file
+from isogloss.data.tag_schemes import strange_tag
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
 from isogloss.runtime.files import atomic_file
 
-FORMATS = {
-    ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".conllu": "conllu", ".json": "squad",
-    ".iob2": "tokens", ".iob": "tokens", ".bio": "tokens", ".conll": "tokens", ".txt": "tokens",
-}  # fmt: skip
-TAG = re.compile(r"O|[BIES]-.+")
-NAMES = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
-SPLIT = re.compile(rf"(?<![A-Za-z])({'|'.join(NAMES)})(?![A-Za-z])")
-CODE = re.compile(r"(?<![A-Za-z{])[a-z]{2,3}([-_]([A-Z][a-z]{3}|[A-Z]{2}))*(?![A-Za-z}])")
-MOST_LABELS = 200  # a column with more values than that is no label
+SQUAD = {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
+CONLLU = {"text": "form", "label": "upos"}
+MOST_NAMES = 20  # in a note
+PARTITIONS = ("split", "partition", "subset", "set")  # what a column is called that says which split a row is of
 
 
 def draft(folder: Path) -> Path:
@@ -33,128 +33,157 @@ def draft(folder: Path) -> Path:
         Its path.
 
     Raises:
-        IsoglossError: there is a card already, or nothing in the folder looks like a data set.
+        IsoglossError: there is a card already, nothing in the folder looks like a data set, or what was guessed does
+            not read every file; then nothing is written.
     """
     target = folder / "card.yaml"
     if not folder.is_dir():
         raise IsoglossError(f"{folder} is no folder")
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise IsoglossError(f"{target} exists; remove it first to have a new one drafted")
-    layout = _layout(folder)
-    pattern, suffix = max(layout, key=lambda key: len(layout[key]))
-    files = layout[pattern, suffix]
-    first = next(iter(files.values()))
-    form = "tokens" if suffix == ".tsv" and "\n\n" in read_text(first).strip() else FORMATS[suffix]
-    header = _header(first) if form == "tokens" else None
-    # Files of words hand out only what they are asked for.
-    names = ["form", "upos"] if form == "conllu" else header or []
-    by_file = [READERS[form](path, names, header) for path in files.values()]
-    if not by_file[0]:
-        raise IsoglossError(f"{first} has no rows to learn the columns from")
-    kind, columns = _kind(form, by_file[0])
-    codes = sorted({code for code, _ in files})
-    parsed = [str(Language.parse(code)) for code in codes]
-    card: dict[str, Any] = {
-        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name),
-        "kind": kind,
-        "source": "eng-Latn" if "eng-Latn" in parsed else parsed[0],
-        **label_facts(kind, [row.values[columns["label"]] for rows in by_file for row in rows]),
-        "columns": columns,
-        "local": {
-            "path": pattern, "format": form, **({"header": header} if header else {}),
-            "splits": {NAMES[split]: split for split in dict.fromkeys(split for _, split in files)},
-        },
-        "languages": " ".join(codes),
-    }  # fmt: skip
-    chosen = set(files.values())
-    others = sorted({path for named in layout.values() for path in named.values()} - chosen)
-    left = ", ".join(path.relative_to(folder).as_posix() for path in others)
-    note = f"# Left out, because they are named otherwise: {left}\n" if others else ""
+    layout = file_layout(folder)
+    paths = list(layout.files.values())
+    local: dict[str, Any] = {"path": layout.pattern, **dialect(FORMATS[layout.suffix], layout.suffix, paths)}
+    columns, rows = _read(local, layout)
+    card = _card(folder, layout, local, columns, rows)
+    _try(card, layout, rows)
     with atomic_file(target) as temporary:
-        temporary.write_text(note + yaml.dumps(card), encoding="utf-8")
+        temporary.write_text(_notes(layout, card) + yaml.dumps(card), encoding="utf-8")
     return target
 
 
-def _layout(folder: Path) -> dict[tuple[str, str], dict[tuple[str, str], Path]]:
-    """Patterns of paths such as `{code}/{split}.tsv`, each with its files by language and split."""
-    layout: dict[tuple[str, str], dict[tuple[str, str], Path]] = defaultdict(dict)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        split = SPLIT.search(name)
-        if path.suffix not in FORMATS or not path.is_file() or split is None:
-            continue
-        name = f"{name[: split.start()]}{{split}}{name[split.end() :]}"
-        code = next((match for match in CODE.finditer(name) if _is_language(match.group())), None)
-        if code is not None:
-            pattern = f"{name[: code.start()]}{{code}}{name[code.end() :]}{path.suffix}"
-            layout[pattern, path.suffix][code.group(), split.group()] = path
-    if not layout:
-        names = ", ".join(f"{{code}}/{{split}}{suffix}" for suffix in FORMATS)
-        raise IsoglossError(
-            f"{folder} holds no file named by language and split ({', '.join(SPLITS)}); such as {names}"
+def _read(
+    local: dict[str, Any], layout: FileLayout
+) -> tuple[dict[str, str] | None, dict[tuple[str, str], list[RawRow]]]:
+    """The columns, where the format says what they are, and the rows of each file."""
+    form = local["format"]
+    columns = {"squad": SQUAD, "conllu": CONLLU}.get(form)
+    # Files of words hand out only what they are asked for.
+    asked = list(CONLLU.values()) if form == "conllu" else local["header"] if form == "tokens" else []
+    shape = Local.model_validate({**local, "splits": {"test": "test"}})
+    rows = {key: read_file(path, asked, shape) for key, path in layout.files.items()}
+    for key, some in rows.items():
+        if not some:
+            raise IsoglossError(
+                f"{layout.files[key]} has no rows to learn the columns from; fill it in or move it away"
+            )
+    return columns, rows
+
+
+def _card(
+    folder: Path,
+    layout: FileLayout,
+    local: dict[str, Any],
+    columns: dict[str, str] | None,
+    rows: dict[tuple[str, str], list[RawRow]],
+) -> dict[str, Any]:
+    kind, columns = ("qa" if columns == SQUAD else "tagging", columns) if columns else guess(list(rows.values()))
+    every = [row for some in rows.values() for row in some]
+    if layout.splits:
+        splits = _splits(layout)
+    else:
+        local["split_column"], splits = _split_column(folder, layout, every)
+    own = sorted(layout.languages.values())
+    same = all(_parses(code, form) for form, code in layout.languages.items())
+    return {
+        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data",
+        "kind": kind,
+        "source": _source(layout),
+        **label_facts(kind, [_label(row, kind, columns["label"]) for row in every]),
+        "columns": columns,
+        "local": {**local, "splits": splits},
+        "languages": " ".join(own) if same else layout.languages,
+    }
+
+
+def _notes(layout: FileLayout, card: dict[str, Any]) -> str:
+    """What a reader of the card has to know: files that it does not read, and a split that stands for another."""
+    names = [path.as_posix() if path.as_posix().isprintable() else ascii(str(path)) for path in layout.left_out]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    notes = ""
+    if names:
+        notes += f"# Left out, because they are named otherwise: {', '.join(names[:MOST_NAMES])}{more}\n"
+    if "test" not in layout.splits and not card["local"].get("split_column"):
+        notes += "# No file is named test: dev stands for it, and the last tenth of train for dev.\n"
+    strange = strange_tag(card["labels"]) if card["kind"] == "tagging" else None
+    if strange is not None and any(label == "O" or "-" in label for label in card["labels"]):
+        notes += (
+            f"# No span-f1: {strange!a} is no tag of a span, which is O or a type behind B-, I-, E-, S-, L- or U-.\n"
         )
-    return layout
+    return notes
 
 
-def _is_language(code: str) -> bool:
+def _splits(layout: FileLayout) -> dict[str, str]:
+    """Our splits by the files'; where none is a test split, dev is, as of SQuAD and TyDiQA.
+
+    Raises:
+        IsoglossError: there is neither.
+    """
+    splits = layout.splits
+    if "test" in splits:
+        return splits
+    if "dev" not in splits:
+        raise IsoglossError(
+            f"only training files were found, such as {next(iter(layout.files.values()))}; expected a file of each "
+            "language that is named test (or dev)"
+        )
+    train = splits.get("train")
+    return {**({"train": f"{train}[:90%]", "dev": f"{train}[90%:]"} if train else {}), "test": splits["dev"]}
+
+
+def _label(row: RawRow, kind: str, column: str) -> Any:
+    if kind == "qa":
+        return None
+    return row.texts(column) if kind == "tagging" else row.label(column)
+
+
+def _parses(code: str, form: str) -> bool:
+    """Whether a card may list a language by the files' own code."""
     try:
-        Language.parse(code)
+        return str(Language.parse(code)) == form
     except IsoglossError:
         return False
-    return True
 
 
-def _kind(form: str, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
-    """The kind of task and its columns."""
-    if form == "squad":
-        return "qa", {"id": "id", "text": "context", "second": "question", "label": "answers", "group": "title"}
-    if form == "conllu":
-        return "tagging", {"text": "form", "label": "upos"}
-    lists = [name for name, value in rows[0].values.items() if isinstance(value, list)]
-    if not lists:
-        return "classification", _columns(rows)
-    # Of lists, the tags are those with the fewest values, the words those with the most.
-    values = {name: {item for row in rows for item in row.values[name]} for name in lists}
-    order = sorted(lists, key=lambda name: len(values[name]))
-    tags = next((name for name in order if all(map(TAG.fullmatch, values[name])) and len(values[name]) > 1), order[0])
-    words = max((name for name in lists if name not in {tags, "id"}), key=lambda name: len(values[name]), default=tags)
-    return "tagging", {"text": words, "label": tags}
+def _source(layout: FileLayout) -> str:
+    """English if it has training data, and best a test too, else a language that has; of none, English or the first."""
+    trained, tested = (
+        {form for form, code in layout.languages.items() if (code, layout.splits.get(split, "")) in layout.files}
+        for split in ("train", "test")
+    )
+    candidates = (trained & tested) or trained or layout.languages
+    return "eng-Latn" if "eng-Latn" in candidates else min(candidates)
 
 
-def label_facts(kind: str, labels: list[Any]) -> dict[str, Any]:
-    """The labels, and what tells best how well they are predicted."""
-    if kind == "qa":
-        return {"metrics": ["f1", "exact-match"]}
-    if kind == "classification":
-        return {"labels": sorted(set(labels))}
-    tags = sorted({tag for row in labels for tag in row}, key=lambda tag: (tag != "O", tag))
-    spans = all(map(TAG.fullmatch, tags))
-    return {"metrics": ["span-f1", "accuracy"] if spans else ["accuracy", "macro-f1"], "labels": tags}
+def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
+    """Where no name has a split: the column that says which, and what it calls each."""
+    for name in PARTITIONS:
+        values = {row.text(name) for row in rows if isinstance(row.values.get(name), str)}
+        if values and values <= NAMES.keys() and all(isinstance(row.values.get(name), str) for row in rows):
+            return name, {NAMES[value]: value for value in sorted(values)}
+    first = next(iter(layout.files.values())).relative_to(folder)
+    raise IsoglossError(
+        f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, "
+        f"dev or test in each name, such as en/train.tsv, or a column that says so ({', '.join(PARTITIONS)})"
+    )
 
 
-def _header(path: Path) -> list[str]:
-    """Names for the fields of a file with a word a line: the one that counts is `id`."""
-    text = read_text(path)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
-    fields = [line.split("\t" if "\t" in text else None) for line in lines]
-    if not fields:
-        raise IsoglossError(f"{path} has no rows to learn the columns from")
-    names = [f"column{number}" for number in range(1, len(fields[0]) + 1)]
-    return ["id", *names[1:]] if fields[0][0].isdigit() and all(row[0][:1].isdigit() for row in fields) else names
+def _try(card: dict[str, Any], layout: FileLayout, rows: dict[tuple[str, str], list[RawRow]]) -> None:
+    """Read every file by the card.
 
-
-def _columns(rows: list[RawRow]) -> dict[str, str]:
-    """The label is the column with the fewest values, the texts the longest others, the id a column without repeats."""
-    values = {name: [row.values[name] for row in rows] for name in rows[0].values}
-    kinds = {name: len(set(column)) for name, column in values.items()}
-    length = {name: sum(map(len, column)) / len(column) for name, column in values.items()}
-    labels = [name for name, count in kinds.items() if 1 < count <= MOST_LABELS]
-    if not labels or len(values) < 2:  # noqa: PLR2004 - a text and a label
-        raise IsoglossError(f"the columns {', '.join(values)} hold no label: none has 2 to {MOST_LABELS} values")
-    label = min(labels, key=lambda name: (kinds[name], name != "label", length[name]))
-    texts = sorted((name for name in values if name != label), key=lambda name: -length[name])
-    ids = [name for name in texts[1:] if kinds[name] == len(rows) and re.search(r"id$", name)]
-    # Two columns of several words each are a pair; they stand as in the file.
-    worded = [name for name in values if name in texts and sum(" " in value for value in values[name]) > len(rows) / 2]
-    pair = {"text": worded[0], "second": worded[1]} if len(worded) == 2 else {"text": texts[0]}  # noqa: PLR2004
-    return {**({"id": ids[0]} if ids else {}), **pair, "label": label}
+    Raises:
+        IsoglossError: the card, or a row by it, is refused.
+    """
+    columns = card["columns"]
+    try:
+        read: Card = read_card(card, where="the card")
+        kind = data_kinds()[read.kind]
+        for some in rows.values():
+            kind.columns(some, read)
+    except IsoglossError as error:
+        shown = ", ".join(
+            f"{name}: {column if column.isprintable() else ascii(column)}" for name, column in columns.items()
+        )
+        raise IsoglossError(
+            f"no card was written; {error} (what was tried is {card['kind']} from {layout.pattern!r} with {shown})"
+        ) from error

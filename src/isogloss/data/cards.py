@@ -2,123 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from isogloss.data import split_slices
+from isogloss.data.card_checks import check_card
+from isogloss.data.card_errors import first_mistake, refuse_wild
+from isogloss.data.layouts import SPLITS, Columns, Hub, Local, Only, Split, Strict, Text, distinct_codes
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
 
-Split = Literal["train", "dev", "test"]
+__all__ = ["CUSTOM", "SPLITS", "Card", "Split", "cards", "find", "read_card"]
+
 CUSTOM = "custom"  # the task whose card is the user's own
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+EXPECTED_LANGUAGES = "expected codes, such as `en de`, or codes with the data set's own: {en: english}"
 
 
 def _codes(value: object) -> object:
     """Languages may be listed by the data set's own codes, or mapped where those mislead."""
     if isinstance(value, str):
-        value = {code: code for code in value.split()}
-    if isinstance(value, dict):
-        return {str(Language.parse(str(code))): theirs for code, theirs in value.items()}
-    return value
+        value = value.split()
+    if isinstance(value, list) and all(isinstance(code, str) for code in value):
+        value = {code: code for code in value}
+    if not isinstance(value, dict) or not value:
+        raise ValueError(EXPECTED_LANGUAGES)
+    return {form: value[code] for form, code in distinct_codes(value).items()}
 
 
-def _same_names() -> dict[Split, str]:
-    return {"train": "train", "dev": "dev", "test": "test"}
+def _layouts(value: object) -> object:
+    """One layout may stand without a list."""
+    return [value] if isinstance(value, dict) else value
 
 
-PartOfSplit = Annotated[str, AfterValidator(split_slices.check)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Columns(_Strict):
-    """Which columns of the files mean what."""
-
-    id: str | None = Field(None, description="left out: examples are numbered as they come")
-    text: str = Field(description="the text; of tagging, the words")
-    second: str | None = Field(None, description="the second text of a pair; the question about a passage")
-    label: str = Field(description="the label; of tagging, the tags; of questions, the answers with their places")
-    group: str | None = Field(None, description="rows alike in it stay together where splits are made of parts")
-
-
-class Local(_Strict):
-    """How the data set lies in a folder of the user's."""
-
-    path: str = Field(description="of one file below the folder; {code} and {split} are filled in")
-    format: Literal["tsv", "csv", "jsonl", "parquet", "tokens", "conllu", "squad"]
-    header: list[str] | None = Field(None, description="names of the columns, where the files have no header")
-    split_column: str | None = Field(None, description="where one file holds all splits: the column that says which")
-    splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
-
-
-class Only(_Strict):
-    """Which rows of a file are in a language; {code} is filled in."""
-
-    column: str
-    equals: str | None = Field(None, description="what the column holds")
-    begins: str | None = Field(None, description="what the column begins with")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Only:
-        if (self.equals is None) == (self.begins is None):
-            raise ValueError("give `equals` or `begins`")
-        return self
-
-    def holds(self, value: str, code: str) -> bool:
-        """Whether a row with that value is in the language of that code."""
-        if self.equals is not None:
-            return value == self.equals.format(code=code)
-        return value.startswith((self.begins or "").format(code=code))
-
-
-class Hub(_Strict):
-    """Where the data set lies on the hub."""
-
-    id: str
-    revision: str | None = Field(None, description="a commit, only where one is known for certain")
-    config: str | None = Field(None, description="{code} is filled in")
-    splits: dict[Split, PartOfSplit] = Field(default_factory=_same_names)
-    columns: dict[str, str] = Field({}, description="columns that are called otherwise there: {form: tokens}")
-
-
-class Card(_Strict):
+class Card(Strict):
     """A data set and its task."""
 
-    name: str
-    title: str = ""
-    kind: str = Field(description="of task: a name in `isogloss.data.kinds`")
-    source: str = Field(description="the language it is usually trained in")
+    name: Text
+    title: Text = ""
+    kind: Text = Field(description="of task: a name in `isogloss.data.kinds`")
+    source: Text = Field(description="the language it is usually trained in")
     parallel: bool = Field(False, description="whether an id means the same example in every language")
-    metrics: list[str] = Field([], description="the first is what selection goes by; left out: the usual of the kind")
-    labels: list[str] = Field([], description="in the order of the head's classes; questions have none of their own")
-    aliases: dict[str, str] = Field(default_factory=dict, description="other spellings found in files")
+    metrics: list[Text] = Field([], description="the first is what selection goes by; left out: the usual of the kind")
+    labels: list[Text] = Field([], description="in the order of the head's classes; questions have none of their own")
+    aliases: dict[Text, Text] = Field(default_factory=dict, description="other spellings found in files")
     columns: Columns
-    local: Local | None = None
+    local: Annotated[list[Local], BeforeValidator(_layouts)] = Field(
+        [],
+        description="one layout or a list; a split is read from the first of them that has it and whose file is there",
+    )
     hub: Hub | None = None
-    train: str | None = Field(None, description="the data set to train and select on, where this one only tests")
+    train: Text | None = Field(None, description="the data set to train and select on, where this one only tests")
     only: Only | None = Field(None, description="where one file holds all languages: which rows are whose")
-    generator: str | None = Field(None, description="a module that makes the data, instead of files")
-    drop: list[str] = Field([], description="labels that mark a row as void; such rows are left out and counted")
-    licence: str = "not stated"
-    citation: str = ""
-    languages: Annotated[dict[str, str], BeforeValidator(_codes)] = Field(
+    generator: Text | None = Field(
+        None, description="a module that makes the data, instead of files; only in cards that come with isogloss"
+    )
+    drop: list[Text] = Field([], description="labels that mark a row as void; such rows are left out and counted")
+    void: dict[Text, list[Text]] = Field(
+        {}, description="values by column that mark a row as void, such as '' for an empty one; left out and counted"
+    )
+    licence: Text = "not stated"
+    citation: Text = ""
+    languages: Annotated[dict[str, Text], BeforeValidator(_codes)] = Field(
         description="canonical form to the data set's code"
     )
 
@@ -152,6 +107,7 @@ class Card(_Strict):
         if len(set(self.labels)) < 2 or len(set(self.labels)) != len(self.labels):  # noqa: PLR2004
             raise ValueError(f"labels have to be at least two, each once; came: {self.labels}")
         kind.check(self)
+        check_card(self)
         return self
 
     def code(self, language: Language) -> str:
@@ -164,6 +120,19 @@ class Card(_Strict):
             raise unknown(f"language of {self.name}", str(language), self.languages)
         return self.languages[str(language)]
 
+    def has_language(self, code: str) -> bool:
+        """Whether `language` finds one.
+
+        Raises:
+            IsoglossError: it is no code of a language.
+        """
+        Language.parse(code)
+        try:
+            self.language(code)
+        except IsoglossError:
+            return False
+        return True
+
     def language(self, code: str) -> Language:
         """The data set's language that a user means: where one side names no region, any region fits (`en-US`, `en`).
 
@@ -174,7 +143,7 @@ class Card(_Strict):
         if str(asked) in self.languages:
             return asked
         alike = [Language.parse(known) for known in self.languages]
-        alike = [known for known in alike if (known.iso, known.script) == (asked.iso, asked.script)]
+        alike = [known for known in alike if replace(known, region="") == replace(asked, region="")]
         fitting = [known for known in alike if not (known.region and asked.region)]
         if len(fitting) == 1:
             return fitting[0]
@@ -189,21 +158,25 @@ def cards() -> dict[str, Card]:
 
 
 def _card(path: Path) -> Card:
-    return read_card(yaml.load(path), where=str(path))
+    return Card.model_validate(yaml.load(path))
 
 
 def read_card(raw: object, *, where: str) -> Card:
-    """A card from what its YAML holds.
+    """A user's card, from what its YAML holds.
 
     Raises:
         IsoglossError: something in it is wrong; the first mistake is named.
     """
+    if not isinstance(raw, dict):
+        raise IsoglossError(f"{where} holds {type(raw).__name__}; expected a card, such as {{name: …, kind: …}}")
+    refuse_wild(raw, where)
     try:
-        return Card.model_validate(raw)
+        card = Card.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise IsoglossError(f"{where}: {field}: {first['msg']}" if field else f"{where}: {first['msg']}") from error
+        raise first_mistake(error, Card, raw, where) from error
+    if card.generator is not None:  # it would run what it names
+        raise IsoglossError(f"{where}: generator: only cards that come with isogloss have one; say `local`, the files")
+    return card
 
 
 def find(name: str) -> Card:

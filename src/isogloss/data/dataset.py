@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,61 +12,19 @@ import polars as pl
 
 from isogloss.data import limits as limit_draw
 from isogloss.data import split_slices
-from isogloss.data.cards import CUSTOM, SPLITS, Card, Local, Split, cards, find, read_card
+from isogloss.data.card_checks import known_labels
+from isogloss.data.cards import CUSTOM, SPLITS, Card, Split, cards, find
+from isogloss.data.custom_card import custom_card
+from isogloss.data.examples import Examples
 from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers import READERS
-from isogloss.data.tables import examples_table
+from isogloss.data.tables import examples_table, words_in
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
-from isogloss.runtime import yaml
 from isogloss.runtime.cache import frames_folder
 
 __all__ = ["Card", "DataSet", "Examples", "cards", "find", "open_data"]
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """One split in one language: a table in the columns of its kind of task."""
-
-    language: Language
-    split: Split
-    table: pl.DataFrame
-    origin: str  # where it came from, for errors and records
-    dropped: int = 0  # rows left out because the card's `drop` says that they are void
-    whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def taken(self, places: Sequence[int]) -> Examples:
-        """Some of the examples, in this order."""
-        return replace(self, table=self.table[places])
-
-    @property
-    def labels(self) -> pl.Series:
-        """The label of each text or word; of questions, none."""
-        if "label" in self.table.columns:
-            return self.table["label"]
-        return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
-
-    @property
-    def contents(self) -> list[str]:
-        """The text of each example: of a pair both, of a question the passage."""
-        if "passage" in self.table.columns:
-            return self.table["passage"].to_list()
-        if "words" in self.table.columns:
-            return self.table["words"].list.join(" ").to_list()
-        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 over every value, in order."""
-        digest = hashlib.sha256()
-        for row in self.table.iter_rows():
-            values = (value if isinstance(value, str) else "\x1d".join(map(str, value)) for value in row)
-            digest.update("\x1f".join(values).encode() + b"\x1e")
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -116,17 +72,12 @@ class DataSet:
     def languages(self) -> list[Language]:
         """The languages that are really there."""
         known = [Language.parse(code) for code in self.card.languages]
-        if self.path is None or self.card.local is None:
+        if self.path is None or not self.card.local:
             return known
         taken = cast(Split, split_slices.name(self.splits.get("test", "test")))
-        if taken not in self.card.local.splits:
+        if not any(taken in layout.splits for layout in self.card.local):
             raise self._missing(taken)
-        test = split_slices.name(self.card.local.splits[taken])
-        return [
-            language
-            for language in known
-            if (self.path / self.card.local.path.format(code=self.card.code(language), split=test)).is_file()
-        ]
+        return [language for language in known if has(self.card, self.path, language, taken)]
 
     def where(self) -> str:
         """In words, where the examples come from."""
@@ -147,15 +98,17 @@ class DataSet:
             IsoglossError: it is missing, empty, or holds something that cannot be right.
         """
         if self.trainer is not None and split != "test":
-            return self.trainer.examples(language, split)
+            return self.trainer.examples(self.trainer.card.language(str(language)), split)
         limit = self.limits.get(split)
         rows, origin, dropped = self._usable(language, split)
+        whole = None if limit is None else len(rows)
         if limit is not None and self.first_rows:
-            return Examples(language, split, examples_table(rows[:limit], self.card), origin, dropped, len(rows))
+            rows, limit = rows[:limit], None
         table = examples_table(rows, self.card)
+        empty = words_in(rows, self.card) - words_in(table, self.card)
+        examples = Examples(language, split, table, origin, dropped, empty, whole)
         if limit is None:
-            return Examples(language, split, table, origin, dropped)
-        examples = Examples(language, split, table, origin, dropped, whole=len(table))
+            return examples
         if not self.card.parallel:
             return examples.taken(self._draw(examples, rows, limit))
         return examples.taken(self._the_same(examples, rows, limit))
@@ -167,21 +120,22 @@ class DataSet:
 
     @property
     def limit_facts(self) -> dict[str, Any] | None:
-        """The limits, and how they draw; None where there are none."""
-        if not self.limits:
+        """The limits, and how they draw; None where there are none, or nothing is drawn."""
+        if not self.limits or self.first_rows:
             return None
-        how = "the first" if self.first_rows else limit_draw.HOW[data_kinds()[self.card.kind].family]
+        how = limit_draw.HOW[data_kinds()[self.card.kind].family]
         return {**{split: self.limits[split] for split in SPLITS if split in self.limits}, "drawn": how}
 
     def _usable(self, language: Language, split: Split) -> tuple[list[RawRow], str, int]:
         """The rows of a split, where they come from, and how many void ones were left out."""
         taken = self.splits.get(split, split)
         every, origin = self._rows(language, cast(Split, split_slices.name(taken)))
-        columns = self.card.columns
-        usable = [row for row in every if not self.card.drop or row.values[columns.label] not in self.card.drop]
+        usable = [row for row in every if not self._is_void(row)]
         rows = self._part(taken, usable)
         if not rows:
-            raise IsoglossError(f"{origin} has no examples; the {split} split of {language} needs at least one")
+            void = len(every) - len(usable)
+            beside = f" beside {void:,} void row{'s' if void > 1 else ''}" if void else ""
+            raise IsoglossError(f"{origin} has no examples{beside}; the {split} split of {language} needs at least one")
         return rows, origin, len(every) - len(usable)
 
     def _draw(self, examples: Examples, rows: list[RawRow], limit: int) -> list[int]:
@@ -239,17 +193,29 @@ class DataSet:
         if self.card.generator is not None:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
             return [RawRow(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
-        if self.path is not None and self.card.local is not None:
-            return self._local(self.path, self.card.local, code, split, columns)
-        if self.card.hub is None:
+        columns += [column for column in self.card.void if column not in columns]
+        if self.path is not None and self.card.local:
+            if not any(split in layout.splits for layout in self.card.local):
+                raise self._missing(split)
+            rows, part, origin = read_local(self.card, self.path, language, split, columns)
+            return self._part(part, rows), origin
+        if (hub := self.card.hub) is None:
             raise IsoglossError(f"{self.card.name} is not on the hub; give data.path")
-        if split not in self.card.hub.splits:
+        if split not in hub.splits:
             raise self._missing(split)
-        part = self.card.hub.splits[split]
+        part, only = hub.splits[split], hub.only or self.card.only
+        if only is not None and only.column not in columns:
+            columns.append(only.column)
         from isogloss.data.hub import read_hub
 
-        rows = read_hub(self.card, self.card.hub, code, split_slices.name(part), columns, revision=self.revision)
-        return self._part(part, self._in_language(rows, code)), f"{self.card.name} ({code}, {part}) on the hub"
+        rows = read_hub(self.card, hub, code, split_slices.name(part), columns, revision=self.revision)
+        return self._part(part, in_language(rows, only, code)), f"{self.card.name} ({code}, {part}) on the hub"
+
+    def _is_void(self, row: RawRow) -> bool:
+        """Whether the card says that there is no example in a row."""
+        if self.card.drop and row.values[self.card.columns.label] in self.card.drop:
+            return True
+        return any(row.values[column] in values for column, values in self.card.void.items())
 
     def _missing(self, split: Split) -> MissingError:
         return MissingError(
@@ -257,32 +223,13 @@ class DataSet:
             "data set to train on (data.train)"
         )
 
-    def _in_language(self, rows: list[RawRow], code: str) -> list[RawRow]:
-        """The rows in the language of that code, where one file holds all languages."""
-        if (only := self.card.only) is None:
-            return rows
-        return [row for row in rows if only.holds(row.values[only.column], code)]
-
     def _part(self, part: str, rows: list[RawRow]) -> list[RawRow]:
         group = self.card.columns.group
         if group is None or "[" not in part:
             return split_slices.part(part, rows)
         if rows and group not in rows[0].values:
             raise IsoglossError(f"{rows[0].where} has no column {group!r}, by which {self.card.name} is divided")
-        return split_slices.part(part, rows, lambda row: row.values[group])
-
-    def _local(
-        self, folder: Path, local: Local, code: str, split: Split, columns: list[str]
-    ) -> tuple[list[RawRow], str]:
-        if split not in local.splits:
-            raise self._missing(split)
-        part = local.splits[split]
-        path = folder / local.path.format(code=code, split=split_slices.name(part))
-        wanted = columns if local.split_column is None else [*columns, local.split_column]
-        rows = READERS[local.format](path, wanted, local.header)
-        if local.split_column is not None:
-            rows = [row for row in rows if row.values[local.split_column] == split_slices.name(part)]
-        return self._part(part, self._in_language(rows, code)), f"{path} ({part})" if local.split_column else str(path)
+        return split_slices.part(part, rows, lambda row: row.text(group))
 
 
 def open_data(
@@ -294,6 +241,7 @@ def open_data(
     labels: dict[str, str] | None = None,
     card: dict[str, Any] | None = None,
     train: tuple[str, Path | None] | None = None,
+    train_card: dict[str, Any] | None = None,
 ) -> DataSet:
     """A data set by the name of its card.
 
@@ -305,12 +253,13 @@ def open_data(
         labels: labels that are read as others, beside the card's own aliases.
         card: the card of a `custom` task.
         train: the data set to train and select on instead, and its folder; left out: what the card says.
+        train_card: the card of these, where they are `custom` too.
 
     Raises:
         IsoglossError: no such card or folder, or the folder does not look like the data set.
     """
-    chosen = _custom(path, card) if task == CUSTOM else find(task)
-    known = {*chosen.labels, *(label.partition("-")[2] for label in chosen.labels if "-" in label)}
+    chosen = custom_card(path, card, "data") if task == CUSTOM else find(task)
+    known = known_labels(chosen.labels)
     for label in (labels or {}).values():
         if label not in known:
             raise unknown(f"label of {chosen.name}", label, known)
@@ -324,11 +273,14 @@ def open_data(
                     f"data.splits.{split} is a part of test, but {task} is trained on {train[0]} here; leave it out, "
                     f"or give data.path, a folder with {task}, to train on parts of that"
                 )
-        trainer = _trainer(chosen, _opened(find(train[0]), train[1], limits, splits, labels))
+        name, folder = train
+        taught = custom_card(folder, train_card, "data.train") if name == CUSTOM else find(name)
+        trainer = _trainer(chosen, _opened(taught, folder, limits, splits, labels, key="data.train.path"))
     opened = _opened(chosen, path, limits, splits, labels, trainer)
     if not opened.languages():
-        assert chosen.local is not None
-        raise IsoglossError(f"data.path {path} holds no language of {task}; expected files such as {chosen.local.path}")
+        raise IsoglossError(
+            f"data.path {path} holds no language of {task}; expected files such as {expected_files(chosen)}"
+        )
     return opened
 
 
@@ -339,16 +291,20 @@ def _opened(
     splits: dict[Split, str] | None,
     labels: dict[str, str] | None,
     trainer: DataSet | None = None,
+    *,
+    key: str = "data.path",
 ) -> DataSet:
-    if path is not None and card.local is None:
+    if path is not None and not card.local:
         origin = "is made from a package" if card.generator is not None else "is read from the hub alone"
-        raise IsoglossError(f"{card.name} {origin}; leave data.path out")
-    if path is not None and card.local is not None and not path.is_dir():
+        raise IsoglossError(f"{card.name} {origin}; leave {key} out")
+    if path is not None and not path.is_dir():
         if path.parent == frames_folder():
             raise IsoglossError(
                 f"the examples that were given from Python are no longer in {path.parent}; give them again"
             )
-        raise IsoglossError(f"data.path {path} is no folder; expected {card.name} with files such as {card.local.path}")
+        raise IsoglossError(
+            f"{key} {path} is no folder; expected {card.name} with files such as {expected_files(card)}"
+        )
     aliased = card.model_copy(update={"aliases": card.aliases | (labels or {})})
     return DataSet(aliased, path, limits or {}, splits or {}, trainer)
 
@@ -363,16 +319,3 @@ def _trainer(tested: Card, opened: DataSet) -> DataSet:
             + (f" with other labels ({', '.join(sorted(strange))}); map them with data.labels" if strange else "")
         )
     return opened
-
-
-def _custom(path: Path | None, card: dict[str, Any] | None) -> Card:
-    if path is None:
-        raise IsoglossError("task custom needs data.path, the folder with the files")
-    if card is not None:
-        return read_card(card, where="data.card")
-    if not path.is_dir():
-        raise IsoglossError(f"data.path {path} is no folder; expected the folder with the files, as seen from here")
-    beside = path / "card.yaml"
-    if not beside.is_file():
-        raise IsoglossError(f"task custom needs a card: data.card, or {beside}; `isogloss data-card {path}` drafts one")
-    return read_card(yaml.load(beside), where=str(beside))

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from isogloss.data.cards import Card, Hub
+from isogloss.data import patterns
+from isogloss.data.cards import Card
+from isogloss.data.cells import cell
+from isogloss.data.layouts import Hub
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
+from isogloss.runtime.console import err
+
+
+@cache
+def announce(name: str, repository: str, revision: str | None) -> None:
+    """Say once what may be downloaded, and from where."""
+    at = f"at {revision}" if revision else "in its newest revision"
+    err.print(
+        f"{name} comes from the hub: {repository} {at}; what is not in the cache is downloaded",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def newest(repository: str, revision: str | None) -> str | None:
@@ -49,8 +64,9 @@ def read_hub(
         ) from None
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    announce(card.name, hub.id, revision)
     refusals = (HfHubHTTPError, OfflineModeIsEnabled)
-    config = hub.config.format(code=code) if hub.config else None
+    config = patterns.fill(hub.config, code=code) if hub.config else None
     try:
         table: Any = datasets.load_dataset(hub.id, name=config, split=split, revision=revision)
     # A RuntimeError is what `datasets` says of loading scripts.
@@ -66,12 +82,10 @@ def read_hub(
             raise IsoglossError(f"{hub.id} has no column {column!r}; it has {', '.join(table.column_names)}")
     names = {column: _names(feature) for column, feature in table.features.items()}
     wanted = [column for column in names if column in {*columns, card.columns.group}]
+    rows = ((f"{hub.id} ({code}, {split}) row {n}", row) for n, row in enumerate(table.select_columns(wanted)))
     return [
-        RawRow(
-            f"{hub.id} ({code}, {split}) row {number}",
-            {column: _plain(value, names[column]) for column, value in row.items()},
-        )
-        for number, row in enumerate(table.select_columns(wanted))
+        RawRow(where, {column: cell(_called(value, names[column]), where) for column, value in row.items()})
+        for where, row in rows
     ]
 
 
@@ -81,11 +95,8 @@ def _names(feature: Any) -> list[str] | None:
     return names
 
 
-def _plain(value: Any, names: list[str] | None) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return {name: _plain(inner, None) for name, inner in value.items()}
+def _called(value: Any, names: list[str] | None) -> Any:
+    """A value of a column of classes by the class's name."""
     if isinstance(value, list):
-        return [_plain(item, names) for item in value]
-    return names[value] if names is not None and value >= 0 else str(value)
+        return [_called(item, names) for item in value]
+    return names[value] if names is not None and value is not None and value >= 0 else value

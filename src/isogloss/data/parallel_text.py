@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isogloss.data.dataset import DataSet
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
+from isogloss.runtime.console import err
 
 FEWEST = 4  # sentences: debiased CKA takes as many
 
@@ -43,9 +44,9 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
     """
     if not data.card.parallel or data.card.kind != "classification" or data.card.columns.second is not None:
         raise IsoglossError(f"{data.card.name} is not a data set of parallel sentences, such as sib200")
-    held = set(data.languages())
-    languages = [source, *(target for target in targets if target in held)]
-    if source not in held or len(languages) == 1:
+    there = set(data.languages())
+    languages = [source, *(target for target in targets if target in there)]
+    if source not in there or len(languages) == 1:
         raise IsoglossError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
     tables = [data.examples(language, "test").table for language in languages]
     texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
@@ -55,4 +56,12 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
             f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
             f"{FEWEST} are needed"
         )
+    labels = dict(zip(tables[0]["id"], tables[0]["label"], strict=True))
+    held = dict.fromkeys(labels[name] for name in common)
+    if len(held) < len(set(labels.values())):
+        err.print(
+            f"the first {len(common)} sentences of {data.card.name} are of {len(held)} of its {len(data.card.labels)} "
+            f"labels ({', '.join(held)}): with more sentences, others are looked at too",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
     return Parallel(languages, [[by_id[name] for name in common] for by_id in texts])

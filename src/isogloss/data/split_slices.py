@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
-FORM = re.compile(r"([^\[\]]+)(?:\[(?:(\d+)(%?))?:(?:(\d+)(%?))?\])?")
+NUMBER = r"(?:([0-9]{1,15})(%?))?"
+FORM = re.compile(rf"([^\[\]]+)(?:\[{NUMBER}:{NUMBER}\])?")
 
 
 def check(text: str) -> str:

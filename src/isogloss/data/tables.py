@@ -22,3 +22,12 @@ def examples_table(rows: Sequence[RawRow], card: Card) -> pl.DataFrame:
     kind = data_kinds()[card.kind]
     schema = {name: DTYPES[column] for name, column in kind.schema(card).items()}
     return pl.DataFrame(kind.columns(rows, card), schema=schema)
+
+
+def words_in(examples: Sequence[RawRow] | pl.DataFrame, card: Card) -> int:
+    """How many words there are, empty ones too; of what is no list of words, none."""
+    if isinstance(examples, pl.DataFrame):
+        return int(examples["words"].list.len().sum()) if "words" in examples.columns else 0
+    if "words" not in data_kinds()[card.kind].schema(card) or card.columns.text == card.columns.label:
+        return 0
+    return sum(len(row.texts(card.columns.text)) for row in examples)

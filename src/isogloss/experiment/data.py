@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from isogloss.data.cards import Split
 from isogloss.data.dataset import DataSet, Examples, open_data
 from isogloss.data.few_shot import draw
+from isogloss.data.missing_labels import label_kinds
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.data.subsample import divide, sample
 from isogloss.errors import IsoglossError, MissingError
@@ -26,7 +28,7 @@ class ExperimentData:
     source: Language
     train: Examples
     dev: Examples
-    tests: list[Examples]  # the source's first
+    tests: list[Examples]  # the source's first, if it has one
 
     subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
@@ -40,6 +42,16 @@ class ExperimentData:
     def labels(self) -> list[str]:
         """In the order of the head's classes."""
         return self.dataset.card.labels
+
+    @property
+    def scores_source(self) -> bool:
+        """Whether the source has a test split: it may be a language of the training set alone."""
+        return bool(self.tests) and self.tests[0].language == self.source
+
+    @property
+    def targets(self) -> list[Examples]:
+        """The test split of each target."""
+        return self.tests[1:] if self.scores_source else self.tests
 
     @property
     def test_data(self) -> dict[str, str]:
@@ -59,6 +71,7 @@ def open_spec(spec: Spec) -> DataSet:
         labels=given.labels,
         card=given.card,
         train=None if given.train is None else (given.train.task, given.train.path),
+        train_card=None if given.train is None else given.train.card,
     )
 
 
@@ -68,18 +81,34 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
     Raises:
         IsoglossError: the data set has none such.
     """
-    card = data.card
-    source = card.language(spec.source or card.source)
-    known = data.languages()
+    card, source, known = data.card, _source(spec, data), data.languages()
     if spec.targets == "all":
         return source, sorted(set(known) - {source})
     targets: set[Language] = set()
+    by_code: dict[Language, str] = {}
     for target in spec.targets:
         named = members(target, known) if is_group(target) else [card.language(target)]
         if not set(named) - {source}:
             raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
+        if not is_group(target) and (other := by_code.setdefault(named[0], target)) != target:
+            raise IsoglossError(f"targets: {other} and {target} are both {named[0]} in {spec.task}; leave one out")
         targets |= set(named)
     return source, sorted(targets - {source})
+
+
+def _source(spec: Spec, data: DataSet) -> Language:
+    """The language to train in: one of the data set, or of the training set alone."""
+    card, trainer = data.card, data.trainer
+    if trainer is None:
+        try:
+            return card.language(spec.source or card.source)
+        except IsoglossError as error:
+            raise IsoglossError(f"source: {error}; a source of another data set takes `data.train`") from error
+    code = spec.source or card.source
+    if spec.source is None and not trainer.card.has_language(code):
+        code = trainer.card.source
+    theirs = trainer.card.language(code)
+    return card.language(code) if card.has_language(code) else theirs
 
 
 def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
@@ -96,28 +125,27 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
     source, targets = languages(spec, dataset)
     dataset = dataset.read_for(source, first_rows=first_rows)
     known = dataset.languages()
-    for language in [source, *targets]:
+    for language in targets:
         if language not in known:
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
     train, dev = dataset.examples(source, "train"), dataset.examples(source, "dev")
-    tests = [dataset.examples(language, "test") for language in [source, *targets]]
-    _refuse_overlap(train, dev, tests[0])
+    scored = [source, *targets] if source in known else targets
+    if not scored:
+        raise IsoglossError(f"{spec.task} has no test split: neither in {source}, the source, nor in another language")
+    tests = [dataset.examples(language, "test") for language in scored]
+    _refuse_overlap(train, dev, *(test for test in tests if test.language == source))
     watched: list[Examples] = []
     if spec.dynamics is not None:
-        watched.append(sample(dev, spec.dynamics.examples * max(1, len(targets))))
-        tested = replace(dataset, trainer=None)
-        for number, test in enumerate(tests[1:], start=1):
-            seen, tests[number] = _watch(tested, test, spec.dynamics.examples)
-            watched.append(seen)
-        if dataset.card.parallel:
-            tests = _without_the_same(tests, watched[1:])
+        source_seen = sample(dev, spec.dynamics.examples * max(1, len(targets)))
+        seen, tests = _watched(dataset, tests, len(targets), spec.dynamics.examples)
+        watched = [source_seen, *seen]
     if spec.data.shots is not None:
         if dataset.card.kind != "classification":
             raise IsoglossError(f"data.shots is for classification; {spec.task} is another kind of task")
         for part in (train, dev):
             draw(part.labels.to_list(), dataset.card.labels, shots=spec.data.shots, seed=0, what=part.split)
     if spec.data.unseen == "refuse":
-        _refuse_unseen(train, tests, tags=dataset.card.kind == "tagging")
+        _refuse_unseen(train, tests, dataset.card.kind)
     return ExperimentData(
         dataset,
         source,
@@ -127,7 +155,7 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
         longest=spec.data.longest,
         shots=spec.data.shots,
         watched=watched,
-        parallel=_parallel(spec, source, [test.language for test in tests[1:]]),
+        parallel=_parallel(spec, source, targets),
         every=None if spec.dynamics is None else spec.dynamics.every,
         cost=None if spec.dynamics is None else spec.dynamics.cost,
         tests=tests,
@@ -138,6 +166,18 @@ def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel
     if spec.dynamics is None or (given := spec.dynamics.parallel) is None:
         return None
     return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
+
+
+def _watched(
+    dataset: DataSet, tests: list[Examples], targets: int, wanted: int
+) -> tuple[list[Examples], list[Examples]]:
+    """Samples of the targets, which are the last of the test splits, and the test splits without them."""
+    tested, tests, watched = replace(dataset, trainer=None), [*tests], []
+    first = len(tests) - targets
+    for number, test in enumerate(tests[first:], start=first):
+        seen, tests[number] = _watch(tested, test, wanted)
+        watched.append(seen)
+    return watched, _without_the_same(tests, watched) if dataset.card.parallel else tests
 
 
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
@@ -153,7 +193,7 @@ def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Ex
     """Parallel test splits without the items of which any language has lost its own to looking on."""
     lost = {
         name
-        for seen, test in zip(watched, tests[1:], strict=True)
+        for seen, test in zip(watched, tests[len(tests) - len(watched) :], strict=True)
         if seen.split == test.split
         for name in seen.table["id"]
     }
@@ -163,9 +203,9 @@ def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Ex
     ]
 
 
-def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:
+def _refuse_overlap(*splits: Examples) -> None:
     """What is learnt from must not be selected on, and neither must be scored; a few common sentences may recur."""
-    for one, other in ((train, dev), (train, test), (dev, test)):
+    for one, other in itertools.combinations(splits, 2):
         texts = set(other.contents)
         shared = texts & set(one.contents)
         if len(shared) > OVERLAP * len(texts):
@@ -175,15 +215,10 @@ def _refuse_overlap(train: Examples, dev: Examples, test: Examples) -> None:
             )
 
 
-def _refuse_unseen(train: Examples, tests: list[Examples], *, tags: bool) -> None:
-    """Of the tags `B-PER` and `I-PER`, what counts is the type: one of the two may well be rare."""
-
-    def kinds(examples: Examples) -> set[str]:
-        return {label[2:] if tags and label[1:2] == "-" else label for label in examples.labels}
-
-    seen = kinds(train)
+def _refuse_unseen(train: Examples, tests: list[Examples], kind: str) -> None:
+    seen = set(label_kinds(train.labels, kind))
     for test in tests:
-        if unseen := sorted(kinds(test) - seen):
+        if unseen := sorted(set(label_kinds(test.labels, kind)) - seen):
             raise IsoglossError(
                 f"{test.origin} ({test.language}) has labels that training never shows: {', '.join(unseen)}; train on "
                 "more, read them as others (data.labels), or keep them as errors (data.unseen: keep)"

@@ -15,10 +15,12 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.data.card_draft import label_facts
-from isogloss.data.cards import CUSTOM, SPLITS
+from isogloss.data.card_columns import label_facts
+from isogloss.data.cards import CUSTOM, SPLITS, read_card
+from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError, unknown
-from isogloss.languages.language import Language
+from isogloss.languages.language import distinct
 from isogloss.runtime.cache import frames_folder
 from isogloss.runtime.files import atomic_folder
 from isogloss.spec import Spec
@@ -47,34 +49,63 @@ def stored_frames(spec: Spec, frames: Frames) -> Spec:
     if spec.task != CUSTOM or spec.data.path is not None:
         came = f"task {spec.task}" if spec.task != CUSTOM else f"data.path {spec.data.path}"
         raise IsoglossError(f"examples are given, so expected `task: custom` and no data.path; came: {came}")
-    rows = {
-        (split, code): list(_rows(frame, f"data[{split!r}][{code!r}]"))
-        for split, code, frame in _parts(frames)
-    }  # fmt: skip
+    rows, names = {}, {}
+    for split, code, name, frame in _parts(frames):
+        names[split, code] = name
+        rows[split, code] = list(_rows(frame, name))
     kind = _kind(rows)
     pairs = kind == "classification" and any(not _missing(row.get("second")) for part in rows.values() for row in part)
     named = all(not _missing(row.get("id")) for part in rows.values() for row in part)
     columns = [*(name for name in TEXTS[kind] if name != "second" or pairs), *(["id"] if named else [])]
-    for (split, code), part in rows.items():
+    for key, part in rows.items():
         if not part:
-            raise IsoglossError(f"data[{split!r}][{code!r}] holds no examples; leave it out or fill it in")
+            raise IsoglossError(f"{names[key]} holds no examples; leave it out or fill it in")
         for number, row in enumerate(part):
-            part[number] = _checked(row, kind, columns, f"data[{split!r}][{code!r}] row {number + 1}")
+            part[number] = _checked(row, kind, columns, f"{names[key]} row {number + 1}")
         counts = Counter(row["id"] for row in part if named)
         if twice := next((name for name, count in counts.items() if count > 1), None):
-            raise IsoglossError(f"data[{split!r}][{code!r}] has the id {twice!r} twice; ids name one example each")
+            raise IsoglossError(f"{names[key]} has the id {twice!r} twice; ids name one example each")
+    card = {**_card(spec, rows, kind), **(spec.data.card or {})}
+    _try(spec, card, rows, names)
     digest = hashlib.sha256(json.dumps([[*key, part] for key, part in sorted(rows.items())]).encode()).hexdigest()
     folder = frames_folder() / digest[:32]
     if not folder.is_dir():
         with atomic_folder(folder) as temporary:
             for (split, code), part in rows.items():
                 _write(temporary / code / split, part, kind)
-    card = {**_card(spec, rows, kind), **(spec.data.card or {})}
     return spec.model_copy(update={"data": spec.data.model_copy(update={"path": folder, "card": card})})
 
 
-def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
-    """Split, language in its canonical form, and examples."""
+def _try(
+    spec: Spec, card: dict[str, Any], rows: Mapping[tuple[str, str], list[Row]], names: Mapping[tuple[str, str], str]
+) -> None:
+    """What reading the files will refuse of the examples, said of the examples.
+
+    Raises:
+        IsoglossError: of a row; it is named by where it came from.
+    """
+    try:
+        read = read_card(card, where="data.card")
+    except IsoglossError:
+        return  # which whoever opens the data says, as of any card
+    read = read.model_copy(update={"aliases": read.aliases | (spec.data.labels or {})})
+    for key, part in rows.items():
+        given = [
+            RawRow(f"{names[key]} row {number}", _as_in_files(row, number)) for number, row in enumerate(part, start=1)
+        ]
+        label = read.columns.label
+        data_kinds()[read.kind].columns([row for row in given if row.values.get(label) not in read.drop], read)
+
+
+def _as_in_files(row: Row, number: int) -> Row:
+    """Of questions, in the columns of SQuAD's files, as which they are kept."""
+    if "answers" not in row:
+        return row
+    return {**row, "id": row.get("id", str(number)), "context": row["passage"]}
+
+
+def _parts(frames: Frames) -> Iterator[tuple[str, str, str, Any]]:
+    """Split, language in its canonical form, what errors call it, and examples."""
     if not isinstance(frames, Mapping):
         raise IsoglossError(
             f"data is {type(frames).__name__}; expected examples by split and language: {{'train': {{'en': frame}}}}"
@@ -89,16 +120,23 @@ def _parts(frames: Frames) -> Iterator[tuple[str, str, Any]]:
         for code in by_language:
             if not isinstance(code, str):
                 raise IsoglossError(f"data[{split!r}] has {code!r} for a language; expected a code such as en")
-        codes = [str(Language.parse(code)) for code in by_language]
-        if twice := next((code for code in codes if codes.count(code) > 1), None):
-            raise IsoglossError(f"data[{split!r}] has {twice} twice, as {' and '.join(map(repr, by_language))}")
-        yield from ((split, code, frame) for code, frame in zip(codes, by_language.values(), strict=True))
+        try:
+            codes = distinct(by_language)
+        except IsoglossError as error:
+            raise IsoglossError(f"data[{split!r}]: {error}") from error
+        for form, code in codes.items():
+            yield split, form, f"data[{split!r}][{code!r}]", by_language[code]
 
 
 def _rows(frame: Any, where: str) -> Iterator[Row]:
     """The examples of whatever holds some."""
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        yield from frame.lazy().collect().iter_rows(named=True)
+        try:
+            yield from frame.lazy().collect().iter_rows(named=True)
+        except (pl.exceptions.PolarsError, OSError) as error:  # of a plan that is carried out only now
+            raise IsoglossError(
+                f"{where} could not be collected: {[*str(error).splitlines(), 'unreadable'][0]}"
+            ) from error
     elif hasattr(frame, "to_dict") and hasattr(frame, "columns"):  # pandas, which need not be installed
         yield from ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
     elif hasattr(frame, "features"):  # datasets
@@ -186,7 +224,10 @@ def _answers(answers: Any, passage: str, where: str) -> dict[str, list[Any]]:
     """Texts and where they begin, as `datasets` or SQuAD's files have them; texts alone are looked up."""
     answers = _plain(answers)
     if isinstance(answers, Mapping) and {"text", "answer_start"} <= answers.keys():
-        texts, starts = ([_plain(item) for item in _plain(answers[key])] for key in ("text", "answer_start"))
+        lists = [_plain(answers[key]) for key in ("text", "answer_start")]
+        if not all(isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping) for items in lists):
+            raise IsoglossError(f"{where}: answers has no lists of text and answer_start; expected as many of both")
+        texts, starts = ([_plain(item) for item in items] for items in lists)
         if len(texts) != len(starts):
             raise IsoglossError(f"{where}: answers has {len(texts)} text and {len(starts)} answer_start")
     elif isinstance(answers, Iterable) and not isinstance(answers, str | bytes | Mapping):
@@ -196,7 +237,7 @@ def _answers(answers: Any, passage: str, where: str) -> dict[str, list[Any]]:
     else:
         raise IsoglossError(f"{where}: answers is {type(answers).__name__}; expected texts, or text and answer_start")
     for start in starts:
-        if not isinstance(start, int):
+        if not isinstance(start, int) or isinstance(start, bool):
             raise IsoglossError(f"{where}: answer_start is {type(start).__name__}; expected a whole number")
     return {"text": [_text(text, "answers", where) for text in texts], "answer_start": starts}
 

@@ -109,8 +109,10 @@ class OpenedRun:
         return states_of(replace(parallel, features=cut), stack, run, budgets(self.backbone.device)[1])
 
     def sample(self, stored: StoredCell, parts: Sequence[Examples], examples: int) -> TestSet:
-        """So many examples of each part, evenly spread; of the first, the source, as many as of all others."""
-        wanted = [examples * max(1, len(parts) - 1), *([examples] * (len(parts) - 1))]
+        """So many of each part, evenly spread; of the source, where it is the first, as many as of all others."""
+        wanted = [examples] * len(parts)
+        if parts[0].language == self.data.source:
+            wanted[0] = examples * max(1, len(parts) - 1)
         taken = [sample(part, count) for part, count in zip(parts, wanted, strict=True)]
         return EncodedData(self.data, self.task, self.backbone, self.verbalizer(stored)).test_set(taken)
 

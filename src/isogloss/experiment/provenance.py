@@ -192,6 +192,9 @@ def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
         resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
         resolved["data"]["card"] = data.dataset.card.model_dump(mode="json", exclude_defaults=True)
+    if spec.data.train is not None and spec.data.train.task == CUSTOM and data.dataset.trainer is not None:
+        trained = data.dataset.trainer.card
+        resolved["data"]["train"]["card"] = trained.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(data.source)
     resolved["targets"] = [str(test.language) for test in data.tests if test.language != data.source]
     groups = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
@@ -254,7 +257,9 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
         **environment(),
         "backbone": {
             "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
-            "revision": backbone.identity.revision, "device": str(backbone.device), "dtype": str(backbone.dtype),
+            "tokenizer_sha256": backbone.identity.tokenizer, "config": backbone.identity.config,
+            "revision": backbone.identity.revision,
+            "device": str(backbone.device), "dtype": str(backbone.dtype),
         },
         "data": {
             "task": card.name, "hub": card.hub.id if card.hub and data.dataset.path is None else None,

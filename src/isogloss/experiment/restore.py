@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.loading import fingerprint, load
+from isogloss.backbones.loading import EMBEDDED, fingerprint, load
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.store import DamagedError, RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def check_cell(stored: StoredCell) -> None:
@@ -70,20 +75,70 @@ def load_backbone(
         IsoglossError: the backbone is not the one they were trained on.
     """
     spec = stored.known_spec()
-    name = spec.backbone
-    backbone = load(name, dtype=dtype or spec.dtype, words=words)
+    name = _named(stored, spec.backbone, cells)
+    backbone = load(name, dtype=dtype or spec.dtype, words=words)  # never by unpickling: this spec may be anybody's
+    back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
     for cell in cells:
         facts = cell.record.facts
         if backbone.identity.weights != facts["backbone"]["weights"]:
             raise IsoglossError(
                 f"{name} has other weights now than when {stored.path} was made "
-                f"({backbone.identity.weights[:12]}, expected {facts['backbone']['weights'][:12]})"
+                f"({backbone.identity.weights[:12]}, expected {str(facts['backbone']['weights'])[:12]}); {back}"
             )
         if facts["settings"].get("head") != "verbalizer" or backbone.lm_head is None:
             continue
         if fingerprint(backbone.lm_head) != facts["verbalizer"]["vocabulary"]:
             raise IsoglossError(f"{name} has another head over its vocabulary now than when {stored.path} was made")
+    refuse_other_reading(stored, cells, backbone)
     return backbone
+
+
+def refuse_other_reading(stored: Store, cells: Sequence[StoredCell], backbone: Backbone) -> None:
+    """The same weights with another tokenizer or configuration are another backbone.
+
+    Raises:
+        IsoglossError: a cell was made with another one.
+    """
+    now = backbone.identity
+    for cell in cells:
+        then = _made_with(cell)  # cells of before 0.2 say nothing of it
+        changes = [] if then.get("tokenizer_sha256", now.tokenizer) == now.tokenizer else ["another tokenizer"]
+        said = then["config"] if isinstance(then.get("config"), dict) else {}
+        # What only one of them says may be a default that another version of transformers writes or leaves out.
+        changes += [
+            f"{key}: {now.config[key]!r:.60} and not {said[key]!r:.60}"
+            for key in sorted(now.config.keys() & said.keys())
+            if now.config[key] != said[key]
+        ]
+        if changes:
+            raise IsoglossError(
+                f"{now.name} has {changes[0]} now, other than when {stored.path} was made; put back what was there, or "
+                "choose another --out"
+            )
+
+
+def _made_with(cell: StoredCell) -> dict[str, Any]:
+    """What is known of the backbone that a cell was made with."""
+    backbone = cell.record.environment.get("backbone")
+    return backbone if isinstance(backbone, dict) else {}
+
+
+def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
+    """What a stored spec calls its backbone, of the hub at the revision that the cells were trained on.
+
+    Raises:
+        IsoglossError: it is a path as no run stores it, which could lead anywhere from here.
+    """
+    if name in EMBEDDED or (Path(name).is_absolute() and ".." not in Path(name).parts):
+        return name
+    if not HUB_ID.fullmatch(name) or ".." in name:
+        raise IsoglossError(
+            f"{stored.path / 'spec.yaml'} names the backbone {name!r:.200}, which is no full path and no hub id "
+            "(org/model or org/model@revision); set `backbone` there to where it lies"
+        )
+    revision = _made_with(cells[0]).get("revision")
+    pinned = isinstance(revision, str) and COMMIT.fullmatch(revision) and "@" not in name
+    return f"{name}@{revision}" if pinned and not Path(name).exists() else name
 
 
 def weights(cell: Cell, run: Run) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
 from isogloss.experiment.leases import CellLeases, Key
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
+from isogloss.experiment.restore import refuse_other_reading
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.spec import ResolvedSpec, Spec
@@ -41,6 +42,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 
     def refuse() -> None:
         refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
+        refuse_other_reading(store, store.finished(), workspace.backbone)
 
     refuse()
     resolved = resolved_spec(spec, workspace.data)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from isogloss import store
+from isogloss.data.missing_labels import label_kinds
 from isogloss.data.subsample import split_by_language
 from isogloss.errors import IsoglossError
-from isogloss.experiment import cost
+from isogloss.experiment import cost, remarks
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.experiment.job import Job, JobObserver
@@ -82,7 +83,12 @@ class _Training:
         for cell in {self.workspace.room(cell): cell for cell in job.cells}.values():
             read = {id(part): part for part in map(self.encoded.train_dev, dict.fromkeys(c.seed for c in job.cells))}
             splits = [split for part in read.values() for split in (part.train, part.dev)]
-            _report_cut(job, self.workspace, cell, *splits, test.features)
+            _report_cut(job, self.workspace, cell, test, *splits)
+        self.remarks = {
+            **remarks.of_splits(self.workspace.data, test.examples),
+            **remarks.of_texts(self.encoded, test, trained=job.cells[0].seed),
+        }
+        _report_data(self.workspace, self.remarks)
         states = self._train()
         self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
         advance = _advancer(test.features, job.cells[0], self.observer)
@@ -183,6 +189,8 @@ class _Training:
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
             environment=workspace.environment,
+            **self.remarks,
+            cut=_cut_by_language(workspace, cell, self.encoded.test),
         )
         return FinishedCell(record, weights(cell, state.run), tables)
 
@@ -194,7 +202,12 @@ def _scored(
     (cell,) = job.cells
     observer.phase(f"{job.title}: scoring {len(job.languages)} more languages")
     test = workspace.encoded(cell).languages(job.languages)
-    cut = _report_cut(job, workspace, cell, test.features)
+    cut = _report_cut(job, workspace, cell, test)
+    said = {
+        **remarks.of_splits(workspace.data, test.examples, trained=False),
+        **remarks.of_texts(workspace.encoded(cell), test),
+    }
+    _report_data(workspace, said)
     stack = restore(workspace.backbone, record, dict(tensors), workspace.verbalizer)
     advance = _advancer(test.features, cell, observer)
     (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
@@ -202,6 +215,8 @@ def _scored(
     changes = {
         "test_data": {code: workspace.data.test_data[code] for code in job.languages},
         "truncated": {"test": cut},
+        "cut": _cut_by_language(workspace, cell, test),
+        **said,
     }
     return FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
 
@@ -228,13 +243,28 @@ def _columns(workspace: Workspace, cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _report_cut(job: Job, workspace: Workspace, cell: Cell, *splits: Features) -> int:
+def _report_cut(job: Job, workspace: Workspace, cell: Cell, test: TestSet, *splits: Features) -> int:
     """How many texts are cut to fit beside a cell's prompt."""
-    cut = sum(workspace.fitted(cell, features).cut for features in splits)
+    cut = sum(workspace.fitted(cell, features).cut for features in (*splits, test.features))
     if cut:
-        most = text_room(workspace.room(cell), splits[0].longest)
-        err.print(f"{job.title}: {cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
+        by_language = _cut_by_language(workspace, cell, test)
+        named = f" (of test: {remarks.most(by_language)})" if by_language else ""
+        longest = text_room(workspace.room(cell), test.features.longest)
+        err.print(f"{job.title}: {cut:,} texts are longer than {longest} tokens and are cut{named}", soft_wrap=True)
     return cut
+
+
+def _cut_by_language(workspace: Workspace, cell: Cell, test: TestSet) -> dict[str, int]:
+    return remarks.cut_texts(test, text_room(workspace.room(cell), test.features.longest))
+
+
+def _report_data(workspace: Workspace, found: Mapping[str, Any]) -> None:
+    """Say what is to be known of the data; once, not for each job."""
+    kinds = label_kinds(workspace.data.labels, workspace.card.kind)
+    for line in remarks.lines(found, kinds):
+        if line not in workspace.said:
+            err.print(line, soft_wrap=True, markup=False)
+            workspace.said.add(line)
 
 
 def _advancer(features: Features, cell: Cell, observer: JobObserver) -> Callable[[int], None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
 from isogloss.data.cards import Card
 from isogloss.errors import IsoglossError
@@ -36,6 +37,7 @@ class Workspace:
         backbone: frozen; methods that change it get a copy.
         facts: what decides the result of every cell alike.
         verbalizer: the words that are the classes, where a cell asks for some.
+        said: lines on the data that were printed; each is of all jobs alike.
     """
 
     spec: Spec
@@ -44,6 +46,7 @@ class Workspace:
     backbone: Backbone
     facts: dict[str, Any]
     verbalizer: Verbalizer | None
+    said: set[str] = field(default_factory=set)
 
     @classmethod
     def open(cls, spec: Spec) -> Workspace:
@@ -53,6 +56,7 @@ class Workspace:
             IsoglossError: something is missing or wrong, or a method does not go with the backbone.
         """
         wanted = cells(spec)
+        device_of(spec.device)  # a device that is not there is said before anything is read
         data = read_data(spec)
         words = any(cell.settings.head == "verbalizer" for cell in wanted)
         if words and data.dataset.card.kind != "classification":
@@ -60,7 +64,7 @@ class Workspace:
         with activity("loading the backbone"):
             backbone = load(
                 spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
-                checkpointing=spec.gradient_checkpointing,
+                checkpointing=spec.gradient_checkpointing, pickle=spec.weights == "pickle",
             )  # fmt: skip
         for cell in wanted:
             cell.method.check(backbone, cell.settings)

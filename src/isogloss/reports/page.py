@@ -124,7 +124,8 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
     spread = charts["methods"]
     sections = [
         PageSection(
-            "methods", "Methods", [text], specifications(spread), [tables.overview_table(run_group)], _notes([spread])
+            "methods", "Methods", [text, *summary.drawn(run_group)], specifications(spread),
+            [tables.overview_table(run_group)], _notes([spread]),
         ),
         PageSection(
             "languages", "Languages",

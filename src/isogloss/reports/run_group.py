@@ -62,6 +62,11 @@ class RunGroup:
         codes = set(self.scores["language"]) - {str(self.source)}
         return sorted((Language.parse(code) for code in codes), key=lambda language: (language.name, language))
 
+    @property
+    def scores_source(self) -> bool:
+        """Whether there are test scores in the source: it may be a language of the training set alone."""
+        return str(self.source) in set(self.scores["language"])
+
     @cached_property
     def by_language(self) -> pl.DataFrame:
         """See `aggregate.by_language`."""

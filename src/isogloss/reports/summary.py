@@ -8,8 +8,12 @@ import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts.differences import BEYOND
+from isogloss.data.missing_labels import label_kinds
+from isogloss.experiment import remarks
+from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.reports.run_group import RunGroup
+from isogloss.reports.score_table import no_gap
 
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
@@ -28,7 +32,7 @@ def answer(run_group: RunGroup) -> list[str]:
 
 def caveats(run_group: RunGroup) -> list[str]:
     """What a reader has to know before trusting the numbers."""
-    sentences = []
+    sentences = [] if run_group.scores_source else [f"{no_gap(run_group.task, run_group.source)}."]
     seeds = run_group.scores.group_by("method", maintain_order=True).agg(pl.col("seed").n_unique())["seed"]
     if min(seeds) == 1:
         sentences.append("Some methods have one seed: their intervals cover other test examples, not another training.")
@@ -41,9 +45,11 @@ def caveats(run_group: RunGroup) -> list[str]:
         sentences.append(
             f"Left out, since their test examples are not the same in all runs: {', '.join(run_group.unlike)}."
         )
+    sentences += _of_data(run_group)
     for method, record in run_group.records.items():
         if cut := record.truncated["test"]:
-            sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut.")
+            named = f" ({remarks.most(record.cut)})" if record.cut else ""
+            sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
     facts = {method: record.facts for method, record in run_group.records.items()}
     unlike = {
         key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in facts.items()} for key in SETTINGS
@@ -58,6 +64,34 @@ def caveats(run_group: RunGroup) -> list[str]:
     return sentences
 
 
+def _of_data(run_group: RunGroup) -> Iterator[str]:
+    """What the runs said of their data, each once."""
+    for name, opened_run in run_group.opened_runs.items():
+        if limited_to_first_rows(opened_run.spec, [stored for _, stored in opened_run.cells]):
+            of_run = f"{name}: limits" if len(run_group.opened_runs) > 1 else "Limits"
+            yield (
+                f"{of_run} took the first rows of each split, as they did before they were drawn; of a sorted file "
+                "these may be of one label."
+            )
+    found = [
+        f"{line[:1].upper()}{line[1:]}."
+        for record in run_group.records.values()
+        for line in remarks.lines(record.model_dump(), label_kinds(record.labels, record.kind))
+    ]
+    yield from dict.fromkeys(found)
+
+
+def drawn(run_group: RunGroup) -> list[str]:
+    """What limits have left of the data, where there are any."""
+    found = [
+        line
+        for record in run_group.records.values()
+        if "limits" in record.facts
+        for line in remarks.drawn_lines(record.drawn, record.facts["limits"]["drawn"])
+    ]
+    return list(dict.fromkeys(found))
+
+
 def differing(values: Mapping[str, object]) -> str:
     """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same."""
     having: dict[str, list[str]] = {}
@@ -69,7 +103,7 @@ def differing(values: Mapping[str, object]) -> str:
     return "; ".join(f"{', '.join(names)} {what}" for what, names in groups)
 
 
-def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float, float] | None:
+def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float | None, float | None] | None:
     """A method's measure with its interval, from the table `gap-intervals`."""
     table = run_group.table("gap-intervals")
     if table is None:
@@ -89,6 +123,9 @@ def _carried(run_group: RunGroup) -> Iterator[str]:
         yield "No target language was scored by every run: there is no mean to compare."
     for best in ranked(run_group)[:1]:
         source, target, ratio = (value(run_group, best, name) for name in ("source", "target", "transfer-ratio"))
+        if source is None and target is not None and not run_group.scores_source:
+            mean = f"{run_group.metric} {estimate(*target)} on average"
+            yield f"{best} scores the highest in {_languages(len(run_group.common))}: {mean}."
         if source is None or target is None:
             return
         to, there = _languages(len(run_group.common)), f"{run_group.metric} {source[0]:.3f} in {run_group.source.name}"

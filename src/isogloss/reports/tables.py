@@ -109,7 +109,7 @@ def by_language(run_group: RunGroup) -> pl.DataFrame:
             "language": str(language), "name": language.name, "family": language.family, "script": language.script,
             "CC-100": "1 GiB or more" if language.well_resourced else "less than 1 GiB",
         }
-        for language in (run_group.source, *run_group.targets)
+        for language in (*([run_group.source] if run_group.scores_source else []), *run_group.targets)
     ]  # fmt: skip
     clash = {name: f"method {name}" for name in set(facts[0]) - {"language"}}
     wide = wide.rename(clash, strict=False)
@@ -129,7 +129,7 @@ def language_table(run_group: RunGroup) -> ShownTable:
     }
     low, high = (float(getattr(run_group.scores["value"], name)()) for name in ("min", "max"))
     rows = []
-    for language in (run_group.source, *run_group.targets):
+    for language in (*([run_group.source] if run_group.scores_source else []), *run_group.targets):
         known = [scores.get((str(language), method), (None, None)) for method in run_group.methods]
         values = [ShownValue(text, text) for text in (language.name, str(language), language.family, language.script)]
         values += _means(known, lambda score: (score - low) / (high - low or 1.0))
@@ -145,6 +145,8 @@ def _summary(run_group: RunGroup) -> list[ShownRow]:
     seeds = aggregate.by_seed(run_group.scores, str(run_group.source), run_group.common)
     rows = []
     for title, column in ((f"mean of {len(run_group.common)} targets", "target"), ("gap", "gap")):
+        if column == "gap" and not run_group.scores_source:
+            continue
         known = []
         for method in run_group.methods:
             values = seeds.filter(method=method)[column]

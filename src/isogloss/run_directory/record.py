@@ -43,6 +43,12 @@ class RunRecord(BaseModel):
     observed: dict[str, int] | None  # examples of each language that were looked at in training
     truncated: dict[str, int]  # texts of each split that were cut to fit
     environment: dict[str, Any]  # what it was made with
+    # Of the data, by split and language or by language; nothing of these was kept before.
+    drawn: dict[str, dict[str, list[int]]] = {}  # how many examples a limit has left, of how many
+    lacking: dict[str, dict[str, list[str]]] = {}  # labels of the data set of which there is no example
+    unknown: dict[str, float] = {}  # share of tokens that the tokenizer does not know
+    tokenless: dict[str, int] = {}  # texts that become no token at all
+    cut: dict[str, int] = {}  # test texts that were cut to fit
     weights_sha256: str | None = None  # of the file; None: made before it was kept
 
     @model_validator(mode="before")
@@ -66,6 +72,10 @@ class _Backbone(BaseModel):
     dtype: str
 
 
+class _Verbalizer(BaseModel):
+    vocabulary: str
+
+
 class _Facts(BaseModel):
     """The facts that whatever opens a cell asks for."""
 
@@ -77,7 +87,7 @@ class _Facts(BaseModel):
     source: str | None = None
     subword: str | None = None
     longest: int | None = Field(default=None, ge=1)
-    verbalizer: dict[str, Any] | None = None
+    verbalizer: _Verbalizer | None = None
 
 
 def check_facts(record: RunRecord, folder: Path) -> None:
@@ -126,6 +136,21 @@ def read_record(folder: Path) -> RunRecord:
 def write_record(file: Path, record: RunRecord) -> None:
     """Write it as `read_record` reads it."""
     file.write_text(json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def with_languages(before: RunRecord, new: RunRecord) -> dict[str, Any]:
+    """What is said of the data of a cell to which languages are added."""
+    by_split = {
+        name: {
+            split: {**getattr(before, name).get(split, {}), **getattr(new, name).get(split, {})}
+            for split in {**getattr(before, name), **getattr(new, name)}
+        }
+        for name in ("drawn", "lacking")
+    }
+    return {
+        **by_split,
+        **{name: {**getattr(new, name), **getattr(before, name)} for name in ("unknown", "tokenless", "cut")},
+    }
 
 
 def label_of(name: str, variant: Iterable[tuple[str, Any]]) -> str:

@@ -29,8 +29,10 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """F1 of whole spans: begin, end and type have to be right (conlleval, Tjong Kim Sang and Buchholz 2000).
 
-    Tags are `B-PER`, `I-PER`, `O` and the like; of a bare tag such as `NOUN` the first letter counts as the prefix and
-    the rest as the type, as conlleval and seqeval read it. Without any span the score is 0, as theirs.
+    Tags are `B-PER`, `I-PER`, `O` and the like, of BIO, IOB, BIOES or BILOU. Of a bare part of speech such as `NOUN`
+    the first letter counts as the prefix and the rest as the type, as conlleval and seqeval read it and XTREME
+    publishes it; other bare tags are refused where a card asks for this score. Without any span the score is 0, as
+    theirs.
     """
     # One sequence with `O` between sentences, as theirs: a bare one-letter tag at the end reaches over.
     golds, predictions = (set(spans([tag for tags in side for tag in (*tags, "O")])) for side in (gold, predicted))
@@ -42,17 +44,26 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """Begin, end (inclusive) and type of every span of a sentence, by conlleval's rules.
 
     A malformed sequence is read, not mended. As in conlleval and seqeval, a bare tag of one letter (`X` of UD) has no
-    type of its own: at the end of a sentence or before `O` it is no span.
+    type of its own: at the end of a sentence or before `O` it is no span. `L-` and `U-` of BILOU are read as `E-` and
+    `S-`, and nothing but `O` itself is outside.
     """
     before, kind_before, begin = "O", "", 0
     for index, tag in enumerate([*tags, "O"]):
-        prefix, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+        prefix, kind = _parted(tag)
         other = kind != kind_before
         if before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and other):
             yield begin, index - 1, kind_before
         if prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and other):
             begin = index
         before, kind_before = prefix, kind
+
+
+def _parted(tag: str) -> tuple[str, str]:
+    """The prefix of a tag and its type."""
+    if tag[0] == "O" and tag != "O":  # such as ORG or OTHER
+        return "I", tag
+    prefix = {"L-": "E", "U-": "S"}.get(tag[:2], tag[0])
+    return prefix, tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
 def overlap_f1(gold: list[str], predicted: list[str]) -> float:

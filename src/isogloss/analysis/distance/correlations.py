@@ -135,7 +135,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 
 
 def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
-    source, targets = opened_run.data.source, [test.language for test in opened_run.data.tests[1:]]
+    source, targets = opened_run.data.source, [test.language for test in opened_run.data.targets]
     data = parallel_data(opened_run, options)
     parallel = None if data is None else read_parallel(data, source, targets, options.sentences)
     with activity("distance"):

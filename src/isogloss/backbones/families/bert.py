@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.backbones.families.family import load_as
 
 FIRST_POSITION_AFTER_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"}
 
@@ -19,11 +21,11 @@ class Bert:
     causal = False
     pooling: Pooling = "first"
 
-    def load(self, where: str, *, words: bool, **options: Any) -> Any:
+    def load(self, config: Any, *, words: bool, weights: Mapping[str, Any] | None) -> tuple[Any, dict[str, set[str]]]:
         """The encoder, without the pooler."""
         if words:
-            return AutoModelForMaskedLM.from_pretrained(where, **options)
-        return AutoModel.from_pretrained(where, add_pooling_layer=False, **options)
+            return load_as(AutoModelForMaskedLM, config, weights)
+        return load_as(AutoModel, config, weights, add_pooling_layer=False)
 
     def prepare(self, model: nn.Module) -> None:
         """Nothing: these models have transformers' attention interface."""

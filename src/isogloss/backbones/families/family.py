@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM
 
+from isogloss.backbones.attention import NAME as ATTENTION
 from isogloss.backbones.backbone import Pooling, Shape
 
 
-def load_decoder(where: str, *, words: bool, **options: Any) -> Any:
+def load_as(
+    auto: Any, config: Any, weights: Mapping[str, Any] | None, **arguments: Any
+) -> tuple[Any, dict[str, set[str]]]:
+    """`Family.load` of the model that one of transformers' auto classes has for a configuration.
+
+    The weights are handed over: transformers looks for no files, nor for code.
+
+    Args:
+        auto: such as `AutoModel`.
+        config: transformers' configuration.
+        weights: tensors by name, float32 or to become it; None: a model without any.
+        arguments: of the model.
+    """
+    kind = auto._model_mapping[type(config)]  # noqa: SLF001 - what its own `from_pretrained` begins with
+    if weights is None:
+        with torch.device("meta"):
+            return kind(config, **arguments), {}
+    loaded: tuple[Any, dict[str, set[str]]] = kind.from_pretrained(
+        None, config=config, state_dict=dict(weights), dtype=torch.float32, attn_implementation=ATTENTION,
+        trust_remote_code=False, output_loading_info=True, **arguments,
+    )  # fmt: skip
+    return loaded
+
+
+def load_decoder(config: Any, *, words: bool, weights: Mapping[str, Any] | None) -> tuple[Any, dict[str, set[str]]]:
     """`Family.load` of a causal language model."""
-    return (AutoModelForCausalLM if words else AutoModel).from_pretrained(where, **options)
+    return load_as(AutoModelForCausalLM if words else AutoModel, config, weights)
 
 
 @runtime_checkable
@@ -27,13 +54,13 @@ class Family(Protocol):
     causal: bool  # a token sees only what stands before it
     pooling: Pooling  # how a sentence is pooled where neither the model's name nor the spec says
 
-    def load(self, where: str, *, words: bool, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def load(self, config: Any, *, words: bool, weights: Mapping[str, Any] | None) -> tuple[Any, dict[str, set[str]]]:
         """The model as transformers loads it, with its vocabulary head if `words`, and its loading report.
 
         Args:
-            where: a folder or a hub id.
+            config: transformers' configuration.
             words: whether the head over the vocabulary is wanted.
-            options: for `from_pretrained`, `output_loading_info` among them.
+            weights: tensors by name; None: only the model's shapes are wanted, and no report.
         """
         ...
 

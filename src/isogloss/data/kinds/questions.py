@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isogloss.data.cards import Card
-from isogloss.data.kinds.kind import ColumnType
+from isogloss.data.kinds.kind import ColumnType, refuse_twice
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError
 
@@ -33,10 +33,11 @@ class QuestionsOnPassages:
         place in the passage where it does stand is taken.
         """
         out: dict[str, list[object]] = {name: [] for name in self.schema(card)}
+        ids = []
         for number, row in enumerate(rows):
-            passage, question = (row.values[column] for column in (card.columns.text, card.columns.second or ""))
-            label = row.values[card.columns.label]  # as the hub has SQuAD's answers
-            answers, starts = [str(text) for text in label["text"]], [int(start) for start in label["answer_start"]]
+            passage, question = (row.text(column) for column in (card.columns.text, card.columns.second or ""))
+            places = row.answers(card.columns.label)
+            answers, starts = [text for text, _ in places], [start for _, start in places]
             if not answers:
                 raise IsoglossError(f"{row.where} has no answer; leave SQuAD 2.0's unanswerable questions out")
             if not question.strip() or not passage.strip() or not all(answer.strip() for answer in answers):
@@ -44,12 +45,18 @@ class QuestionsOnPassages:
             for answer in answers:
                 if answer not in passage:
                     raise IsoglossError(f"{row.where}: the answer {answer[:60]!r} is not in its passage")
-            out["id"].append(row.values[card.columns.id] if card.columns.id else str(number))
+            # Offsets may count bytes, of which a character has four at most.
+            if (wild := next((at for at in starts if not 0 <= at <= 4 * len(passage)), None)) is not None:
+                raise IsoglossError(
+                    f"{row.where}: answer_start is {wild}; expected a place in its passage of {len(passage)} characters"
+                )
+            ids.append(row.text(card.columns.id) if card.columns.id else str(number))
             out["question"].append(question)
             out["passage"].append(passage)
             out["answers"].append(answers)
             out["starts"].append([_nearest(passage, text, start) for text, start in zip(answers, starts, strict=True)])
-        return out
+        refuse_twice(ids, rows)
+        return {**out, "id": list(ids)}
 
     def renamed(self, label: str, card: Card) -> str:
         """The classes are the two ends of an answer, by no other names."""

@@ -1,0 +1,57 @@
+"""The examples of one split in one language."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from isogloss.data.cards import Split
+from isogloss.languages.language import Language
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """One split in one language: a table in the columns of its kind of task."""
+
+    language: Language
+    split: Split
+    table: pl.DataFrame
+    origin: str  # where it came from, for errors and records
+    dropped: int = 0  # rows left out because the card's `drop` says that they are void
+    empty_words: int = 0  # of tagging: words of nothing or white space, left out with their tags
+    whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def taken(self, places: Sequence[int]) -> Examples:
+        """Some of the examples, in this order."""
+        return replace(self, table=self.table[places])
+
+    @property
+    def labels(self) -> pl.Series:
+        """The label of each text or word; of questions, none."""
+        if "label" in self.table.columns:
+            return self.table["label"]
+        return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
+
+    @property
+    def contents(self) -> list[str]:
+        """The text of each example: of a pair both, of a question the passage."""
+        if "passage" in self.table.columns:
+            return self.table["passage"].to_list()
+        if "words" in self.table.columns:
+            return self.table["words"].list.join(" ").to_list()
+        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over every value, in order."""
+        digest = hashlib.sha256()
+        for row in self.table.iter_rows():
+            values = (value if isinstance(value, str) else "\x1d".join(map(str, value)) for value in row)
+            digest.update("\x1f".join(values).encode() + b"\x1e")
+        return digest.hexdigest()
