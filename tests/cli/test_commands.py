@@ -1,6 +1,8 @@
 """How a command ends where something else than its input is wrong."""
 
+import contextvars
 import errno
+import signal
 
 import pytest
 
@@ -9,6 +11,18 @@ from isogloss.cli import commands
 
 class PanicException(BaseException):
     """What polars raises where Ctrl-C comes while it is at work."""
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def main():
+    """In a context of its own: the command is noted in it."""
+    contextvars.copy_context().run(commands.main)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +40,7 @@ def test_what_the_machine_refuses_ends_in_a_line(monkeypatch, capsys, error, cod
 
     monkeypatch.setattr(commands, "app", app)
     with pytest.raises(SystemExit) as ended:
-        commands.main()
+        main()
     assert ended.value.code == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("isogloss: ")
@@ -36,4 +50,4 @@ def test_what_the_machine_refuses_ends_in_a_line(monkeypatch, capsys, error, cod
 def test_another_panic_is_none_of_the_users_business(monkeypatch):
     monkeypatch.setattr(commands, "app", lambda: (_ for _ in ()).throw(PanicException("assertion failed")))
     with pytest.raises(PanicException):
-        commands.main()
+        main()
