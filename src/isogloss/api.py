@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from numbers import Integral
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,13 @@ def run(
         IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
     """
     checked = _spec(spec)
+    folder = Path("runs") / checked.name if out is None else _path(out, "out")
+    if not isinstance(executor, str):
+        raise IsoglossError(f"executor is {executor!r}; expected the name of one, such as 'serial'")
+    chosen = find_executor(executor)
     if data is not None:
         checked = stored_frames(checked, data)
-    folder = Path("runs") / checked.name if out is None else Path(out)
-    return Results(carry_out(checked, folder, find_executor(executor)))
+    return Results(carry_out(checked, folder, chosen))
 
 
 def open_run(folder: AnyPath) -> Results:
@@ -124,8 +128,8 @@ def open_run(folder: AnyPath) -> Results:
     Raises:
         IsoglossError: it is none, or nothing in it is finished.
     """
-    OpenedRun.of(Path(folder))
-    return Results(Store(Path(folder)))
+    OpenedRun.of(_path(folder))
+    return Results(Store(_path(folder)))
 
 
 def load(folder: AnyPath, method: str | None = None, seed: int | None = None) -> Model:
@@ -139,7 +143,11 @@ def load(folder: AnyPath, method: str | None = None, seed: int | None = None) ->
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
-    return Model.load(Path(folder), method=method, seed=seed)
+    if method is not None and not isinstance(method, str):
+        raise IsoglossError(f"method is {method!r}; expected the label of one, such as 'soft-prompt'")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
+        raise IsoglossError(f"seed is {seed!r}; expected a whole number")
+    return Model.load(_path(folder), method=method, seed=None if seed is None else int(seed))
 
 
 def analyze(
@@ -170,12 +178,16 @@ def analyze(
     Raises:
         IsoglossError: the directory lacks what an analysis that was asked for needs.
     """
+    of_methods = [methods] if isinstance(methods, str) else methods
+    for what, several in {"names": names, "methods": of_methods}.items():
+        if not isinstance(several, Sequence) or not all(isinstance(one, str) for one in several):
+            raise IsoglossError(f"{what} is {several!r}; expected names as a list of texts")
     options = AnalysisOptions(
-        [methods] if isinstance(methods, str) else list(methods), examples=examples,
-        parallel=None if parallel is None else Path(parallel), sentences=sentences, reference=reference,
+        list(of_methods), examples=_number(examples, "examples"), sentences=_number(sentences, "sentences"),
+        parallel=None if parallel is None else _path(parallel, "parallel"), reference=_reference(reference),
     )  # fmt: skip
     results = {}
-    for outcome in carry_out_analyses(Path(folder), names, options):
+    for outcome in carry_out_analyses(_path(folder), names, options):
         if show is not None:
             show(outcome)
         if outcome.result is not None:
@@ -206,11 +218,33 @@ def report(
     """
     from isogloss.reports.report import report as write_report
 
-    several = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    several = folders if isinstance(folders, Sequence) and not isinstance(folders, str | bytes) else [folders]
     if not several:
         raise IsoglossError("there is no run directory to report on; expected at least one")
-    target = None if out is None else Path(out)
-    return write_report([Path(folder) for folder in several], target, reference=reference, show=show)
+    target = None if out is None else _path(out, "out")
+    paths = [_path(folder) for folder in several]
+    return write_report(paths, target, reference=_reference(reference), show=show)
+
+
+def _path(given: Any, what: str = "run directory") -> Path:
+    """A path; an empty one would be the folder that one happens to be in."""
+    if not isinstance(given, str | PathLike) or not isinstance(text := fspath(given), str):
+        raise IsoglossError(f"{what} is {type(given).__name__}; expected a path")
+    if not text.strip() or "\0" in text:
+        raise IsoglossError(f"{what} is {text!r}; expected a path")
+    return Path(text)
+
+
+def _number(given: Any, what: str) -> int:
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise IsoglossError(f"{what} is {given!r}; expected a whole number")
+    return int(given)
+
+
+def _reference(given: Any) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise IsoglossError(f"reference is {given!r}; expected the label of a method")
+    return given
 
 
 def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
@@ -219,5 +253,5 @@ def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
     if isinstance(spec, Mapping):
         return check(Spec, dict(spec), where="spec")
     if isinstance(spec, str | PathLike):
-        return read_spec(str(spec))
+        return read_spec(str(_path(spec, "spec")))
     raise IsoglossError(f"spec is {type(spec).__name__}; expected a Spec, a mapping, a file, or the name of a preset")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class IsoglossError(Exception):
@@ -12,6 +13,15 @@ class IsoglossError(Exception):
 
 class MissingError(IsoglossError):
     """Something that may rightly not be there, such as a training split outside the source language."""
+
+
+@contextmanager
+def named(key: str) -> Iterator[None]:
+    """While the block runs, an error names the key of the spec that it is of."""
+    try:
+        yield
+    except IsoglossError as error:
+        raise type(error)(f"{key}: {error}") from error
 
 
 def unknown(what: str, came: object, known: Iterable[str]) -> IsoglossError:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PositiveInt, ValidationError
 
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.groups import check as check_group
@@ -24,14 +14,44 @@ from isogloss.languages.groups import is_group
 from isogloss.languages.language import Language, distinct
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
+from isogloss.runtime.checked import Checked, as_value_error, check, mistake
+from isogloss.runtime.visible import one_line
+
+__all__ = ["DataSpec", "OwnSeeds", "ResolvedSpec", "Spec", "check", "presets", "read_spec"]
 
 
+@as_value_error
 def _canonical(code: str) -> str:
     return str(Language.parse(code))
 
 
+@as_value_error
 def _target(text: str) -> str:
-    return check_group(text) if is_group(text) else _canonical(text)
+    return check_group(text) if is_group(text) else str(Language.parse(text))
+
+
+@as_value_error
+def _template(text: str) -> str:
+    Template.parse(text)
+    return text
+
+
+def _folder(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("expected a path")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no such user's folder ({error})") from error
+
+
+def _name(text: str) -> str:
+    """A folder's name, on whatever system the run is copied to."""
+    if not text.strip("."):
+        raise ValueError("dots alone name a folder that is there already; expected a name for the run")
+    if text.split(".", maxsplit=1)[0].upper() in RESERVED:
+        raise ValueError("Windows has a device of that name; expected another name for the run")
+    return text
 
 
 def _listed(value: object) -> object:
@@ -63,18 +83,29 @@ def _words(value: object) -> object:
         raise ValueError(str(error)) from error
 
 
-M = TypeVar("M", bound=BaseModel)
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
 Code = Annotated[str, AfterValidator(_canonical)]
-Seeds = Annotated[list[NonNegativeInt], Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=10_000)]
 Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Folder = Annotated[Path, AfterValidator(_folder)]
 
 
-class TrainSpec(_Strict):
+class _SpecType(type(BaseModel)):  # type: ignore[misc]
+    """Where a spec is made in Python, a mistake is told as everywhere else."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *arguments: Any, **values: Any) -> Any:
+            try:
+                return super().__call__(*arguments, **values)
+            except ValidationError as error:
+                raise mistake(cls, error, where="spec") from error
+
+
+class TrainSpec(Checked):
     """Another data set to train on."""
 
     task: str = Field(
@@ -83,15 +114,13 @@ class TrainSpec(_Strict):
     card: dict[str, Any] | None = Field(
         None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
     )
-    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
-        None, description="a folder in its own layout; left out: the hub or a package"
-    )
+    path: Folder | None = Field(None, description="a folder in its own layout; left out: the hub or a package")
 
 
-class DataSpec(_Strict):
+class DataSpec(Checked):
     """Where the data lies and how much of it is used."""
 
-    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
+    path: Folder | None = Field(
         None, description="a folder in the data set's own layout; left out: the hub or a package"
     )
     card: dict[str, Any] | None = Field(None, description="what the files are, where the task is `custom`")
@@ -129,10 +158,10 @@ class DataSpec(_Strict):
     )
 
 
-class VerbalizerSpec(_Strict):
+class VerbalizerSpec(Checked):
     """Classes as words of the model's own, for methods with `head: verbalizer`."""
 
-    template: str = Field(
+    template: Annotated[str, AfterValidator(_template)] = Field(
         "{text} {answer}", description="the text with places for the answer and a soft prompt: '{text}{prompt}{answer}'"
     )
     words: Annotated[dict[str, str] | dict[str, dict[str, str]], BeforeValidator(_words)] = Field(
@@ -142,23 +171,16 @@ class VerbalizerSpec(_Strict):
         "vocabulary", description="what the right word competes with: every token, or the other label words"
     )
 
-    @model_validator(mode="after")
-    def _sound(self) -> VerbalizerSpec:
-        Template.parse(self.template)
-        return self
 
-
-class ParallelSpec(_Strict):
+class ParallelSpec(Checked):
     """Sentences that say the same in several languages."""
 
     task: str = Field("sib200", description="a data set whose card says that it is parallel")
-    path: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(
-        None, description="a folder in its own layout; left out: the hub or a package"
-    )
+    path: Folder | None = Field(None, description="a folder in its own layout; left out: the hub or a package")
     sentences: Annotated[int, Field(ge=4)] = Field(32, description="of each language, the first that all have")
 
 
-class DynamicsSpec(_Strict):
+class DynamicsSpec(Checked):
     """Looking on while runs learn; nothing is decided by what is seen."""
 
     every: PositiveInt | None = Field(
@@ -186,12 +208,14 @@ class OwnSeeds(BaseModel):
     seeds: Seeds | None = None
 
 
-class Spec(_Strict):
+class Spec(Checked, metaclass=_SpecType):
     """One experiment."""
 
     version: Literal[1] = Field(1, description="of the form that a spec has; 1 is the only one so far")
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = Field(description="names the run directory")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100), AfterValidator(_name)] = Field(
+        description="names the run directory"
+    )
     backbone: str = Field(
         "embedded/multilingual-e5-small",
         description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
@@ -206,7 +230,7 @@ class Spec(_Strict):
     targets: Targets = Field(
         "all", description="languages to score besides the source, or groups: family:Uralic, script:Cyrl, low-resource"
     )
-    groups: list[Annotated[str, AfterValidator(check_group)]] = Field(
+    groups: list[Annotated[str, AfterValidator(as_value_error(check_group))]] = Field(
         [], description="groups of targets whose averages the table shows; those that `targets` names are added"
     )
     methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
@@ -230,9 +254,10 @@ class Spec(_Strict):
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
 
 
-class ResolvedSpec(Spec):
+class ResolvedSpec(Spec):  # type: ignore[metaclass]
     """A spec as a run directory keeps it: every default filled in, the source and the targets named."""
 
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # checked when it was new
     source: Code
     targets: list[Code]
 
@@ -247,17 +272,41 @@ def read_spec(name: str, overrides: list[str] | None = None) -> Spec:
     Raises:
         IsoglossError: there is no such spec, or something in it is wrong; the first mistake is named.
     """
-    path = Path(name)
-    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
-        if name not in presets():
-            raise unknown("preset", name, presets())
-        path = presets()[name]
+    path = _found(name)
     raw = yaml.load(path)
     if not isinstance(raw, dict):
-        raise IsoglossError(f"{name} holds {type(raw).__name__}, expected keys and values such as `task: sib200`")
+        held = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise IsoglossError(f"{name} holds {held}; expected keys and values such as `task: sib200`")
     for override in overrides or []:
         _set(raw, override)
     return check(Spec, raw, where=name)
+
+
+def _found(name: str) -> Path:
+    """The file or the preset of that name; a folder is neither."""
+    path = Path(name)
+    try:
+        there, folder = path.exists() or path.is_symlink(), path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        there = folder = False
+    if folder and name not in presets():
+        inside = path / "spec.yaml"
+        hint = f", such as {inside}" if inside.is_file() else ""
+        raise IsoglossError(f"spec {name} is a folder; expected a YAML file{hint}, or the name of a preset")
+    if (there and not folder) or path.suffix in {".yaml", ".yml"}:
+        return path
+    if name not in presets():
+        near = next((f"{name}{suffix}" for suffix in (".yaml", ".yml") if _is_file(f"{name}{suffix}")), None)
+        at = f" (there is {near})" if near else ""
+        raise IsoglossError(f"there is no file {name!r:.250}{at}; {unknown('preset', name[:250], presets())}")
+    return presets()[name]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def presets() -> dict[str, Path]:
@@ -271,6 +320,8 @@ def _set(raw: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise IsoglossError(f"--set {override!r} is not of the form KEY=VALUE, such as methods.deep-prompt.lr=1e-2")
     *parents, last = key.split(".")
+    if not all([*parents, last]):
+        raise IsoglossError(f"--set {override!r}: a part of the key is empty; expected such as methods.deep-prompt.lr")
     at = raw
     for parent in parents:
         if at.get(parent) is None:
@@ -281,37 +332,5 @@ def _set(raw: dict[str, Any], override: str) -> None:
     try:
         at[last] = yaml.loads(value)
     except yaml.YAMLError as error:
-        raise IsoglossError(f"--set {key}: {value!r} is not YAML") from error
-
-
-def check(model: type[M], raw: Any, *, where: str) -> M:
-    """A validated model, or the first mistake in one line.
-
-    Args:
-        model: what it should be.
-        raw: what came.
-        where: names the place in the error.
-    """
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
-        if first["type"] == "extra_forbidden":
-            raise IsoglossError(
-                f"{where}: {unknown('key', str(first['loc'][-1]), _keys(model, first['loc']))}"
-            ) from error
-        if isinstance(cause := first.get("ctx", {}).get("error"), IsoglossError):
-            raise IsoglossError(f"{where}: {place}: {cause}") from error
-        came = "" if first["type"] == "missing" else f" (came: {first['input']!r})"
-        raise IsoglossError(f"{where}: {place}: {first['msg']}{came}") from error
-
-
-def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys that the model at `place` has."""
-    for part in place[:-1]:
-        inner = model.model_fields[str(part)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return list(model.model_fields)
+        problem = one_line(str(getattr(error, "problem", None) or error))
+        raise IsoglossError(f"--set {key}: {value[:60]!r} is not YAML: {problem}") from error

@@ -100,7 +100,7 @@ def load(
     return backbone
 
 
-def inspect(name: str, *, device: str = "auto", words: bool | None = False, pickle: bool = False) -> None:
+def inspect(name: str, *, device: str = "auto", words: bool | None = False, pickle: bool = False) -> int | None:
     """Refuse of a backbone what can be refused before it is fetched, converted or loaded.
 
     Args:
@@ -108,6 +108,9 @@ def inspect(name: str, *, device: str = "auto", words: bool | None = False, pick
         device: as in `load`.
         words: as in `load`.
         pickle: as in `load`.
+
+    Returns:
+        How many positions it has for a prompt and its text; None where only loading it tells.
 
     Raises:
         IsoglossError: as `load` would.
@@ -119,11 +122,12 @@ def inspect(name: str, *, device: str = "auto", words: bool | None = False, pick
     elif name not in EMBEDDED and (path := _local(name)) is not None:
         folder = ModelFolder(name, path)
         if folder.weights() or not pickle:
-            with _opened(folder, words=words, pickle=pickle):
-                pass
-        else:
-            config = read_config(folder, tensors=1 << 16)  # a pickle does not say what it holds before it is unpickled
-            load_tokenizer(folder, config, config.values.vocab_size)
+            with _opened(folder, words=words, pickle=pickle) as it:
+                return it.config.shape.positions
+        config = read_config(folder, tensors=1 << 16)  # a pickle does not say what it holds before it is unpickled
+        load_tokenizer(folder, config, config.values.vocab_size)
+        return config.shape.positions
+    return None
 
 
 def where(name: str) -> str:

@@ -14,6 +14,7 @@ import polars as pl
 import polars.selectors as cs
 
 from isogloss.charts.style import PAPER
+from isogloss.runtime.visible import visible
 
 View = alt.Chart | alt.LayerChart  # only these can be as wide as the page
 DIGITS = 5  # of numbers in a chart
@@ -168,7 +169,7 @@ def _expression(title: str, values: Mapping[str, str]) -> str:
     """A Vega expression of a title: what is fixed as JSON's strings, what a menu chooses by its name."""
     parts = _PLACE.split(title)
     words = [
-        (json.dumps(values[part]) if part in values else part) if number % 2 else json.dumps(part)
+        (json.dumps(visible(values[part])) if part in values else part) if number % 2 else json.dumps(part)
         for number, part in enumerate(parts)
     ]
     return " + ".join(words)

@@ -14,6 +14,7 @@ import vl_convert
 from isogloss.charts.chart import Chart
 from isogloss.charts.style import PAPER
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.visible import visible
 
 KINDS = ("svg", "pdf", "png")
 VERSION = alt.VEGALITE_VERSION.rpartition(".")[0]
@@ -23,7 +24,6 @@ _TAG = re.compile(r"<[^<>]*>")
 _REFERENCE = re.compile(
     r'(?P<before> (?:id|fill|stroke|clip-path)="(?:url\(#)?)(?P<kind>gradient_?|clip_?)(?P<number>\d+)(?P<after>\)?")'
 )
-_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what XML cannot hold
 
 
 def specifications(chart: Chart) -> list[dict[str, Any]]:
@@ -83,11 +83,11 @@ def _noted(specification: dict[str, Any], note: str) -> dict[str, Any]:
 
 
 def _writable(value: Any) -> Any:
-    """Without what JSON or XML cannot hold: NaN is null, and a control character a question mark in a diamond."""
+    """Without what JSON or XML cannot hold: NaN is null, and of characters what may be shown."""
     if isinstance(value, dict):
         return {_writable(name): _writable(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_writable(inner) for inner in value]
     if isinstance(value, str):
-        return _UNWRITABLE.sub("\ufffd", value)
+        return visible(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 import isogloss
+from isogloss.cli.exits import ended
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.environment import COMMAND
 
@@ -22,6 +22,13 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _path(text: str) -> Path:
+    """A path of the command line; an empty one, as of a variable that is not set, is not the folder one is in."""
+    if not text.strip() or "\0" in text:
+        raise typer.BadParameter(f"{text!r} is no path")
+    return Path(text)
 
 
 def _version(asked: bool | None) -> None:
@@ -45,7 +52,7 @@ Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole err
 @app.command()
 def run(
     spec: Annotated[str, typer.Argument(help="A spec file (YAML), or the name of a preset.")],
-    out: Annotated[Path | None, typer.Option(help="The run directory; left out: runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=_path, help="The run directory; left out: runs/NAME.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
     ] = None,
@@ -69,45 +76,46 @@ def run(
         return
     from isogloss import api
     from isogloss.runtime.console import out as console
+    from isogloss.runtime.console import say
 
-    try:
-        results = api.run(read, folder, executor=executor)
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on", None, code=130)
+    results = api.run(read, folder, executor=executor)
     console.print(results.table())
-    console.print(f"stored in {results.path}", markup=False)
+    say(f"stored in {results.path}")
 
 
 @app.command()
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
-    file: Annotated[Path | None, typer.Argument(help="Texts, one a line; left out: standard input.")] = None,
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    file: Annotated[
+        Path | None, typer.Argument(parser=_path, help="Texts, one a line; left out: standard input.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Label new text with a stored run: JSON lines out."""
-    from isogloss.data.readers.plain_text import decode_text, read_text
     from isogloss.languages.language import Language
+    from isogloss.runtime.text_lines import text_lines
+    from isogloss.runtime.visible import json_line
 
-    raw = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
-    # Not splitlines: it also cuts at characters that stand within a text, such as U+2028.
-    texts = [line.removesuffix("\r") for line in raw.removesuffix("\n").split("\n")] if raw else []
-    if (empty := next((number for number, text in enumerate(texts, start=1) if not text.strip()), None)) is not None:
-        raise IsoglossError(f"text {empty} is empty; every line holds one text")
     if language is not None:
         Language.parse(language)
+    texts = text_lines(file)
+    first = list(islice(texts, 1000))  # a mistake among them is found before a model is loaded
+    if (empty := next((number for number, text in enumerate(first, start=1) if not text.strip()), None)) is not None:
+        raise IsoglossError(f"text {empty} is empty; every line holds one text")
     from isogloss import api
 
     model = api.load(folder, method=method, seed=seed)
-    for answer in model.predict(texts, language):
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    for answer in model.answers(chain(first, texts), language):
+        sys.stdout.write(json_line(answer, ascii_only=ascii_only) + "\n")
 
 
 @app.command()
 def analyze(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     names: Annotated[
         list[str] | None, typer.Argument(help="Such as gap, distance or boundary; left out: all that DIR allows.")
     ] = None,
@@ -115,7 +123,7 @@ def analyze(
     examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
     parallel: Annotated[
         Path | None,
-        typer.Option(help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
+        typer.Option(parser=_path, help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
     ] = None,
     sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
     reference: Annotated[
@@ -129,26 +137,30 @@ def analyze(
     from isogloss.analysis.analysis import FOLDER
     from isogloss.analysis.run import AnalysisOutcome
     from isogloss.runtime.console import out as console
+    from isogloss.runtime.console import say
 
     def show(outcome: AnalysisOutcome) -> None:
         if outcome.result is None:
-            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim", markup=False)
+            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim")
             return
         for part in outcome.result.shown if not quiet else []:
-            console.print(part, markup=False)  # a variant's brackets are no markup
+            console.print(part)
 
     api.analyze(
         folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
         reference=reference, show=show,
     )  # fmt: skip
-    console.print(f"tables and figures in {folder / FOLDER}", markup=False)
+    say(f"tables and figures in {folder / FOLDER}")
 
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Run directories; several are compared.")],
+    folders: Annotated[
+        list[Path], typer.Argument(parser=_path, metavar="DIR…", help="Run directories; several are compared.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="The page; left out: DIR/report.html, or comparison.html in the first.")
+        Path | None,
+        typer.Option(parser=_path, help="The page; left out: DIR/report.html, or comparison.html in the first."),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
@@ -157,9 +169,9 @@ def report(
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss import api
+    from isogloss.runtime.console import say
 
-    page = api.report(folders, out, reference=reference, show=typer.echo)
-    typer.echo(page)
+    say(api.report(folders, out, reference=reference, show=say))
 
 
 @app.command("list")
@@ -180,7 +192,7 @@ def list_(
 @app.command()
 def data(
     task: Annotated[str, typer.Argument(help="A data set; see `isogloss list tasks`.")],
-    path: Annotated[Path | None, typer.Option(help="A folder in the data set's own layout.")] = None,
+    path: Annotated[Path | None, typer.Option(parser=_path, help="A folder in the data set's own layout.")] = None,
     language: Annotated[str | None, typer.Option(help="Left out: the source.")] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -194,44 +206,22 @@ def data(
 
 @app.command("data-card")
 def data_card(
-    folder: Annotated[Path, typer.Argument(help="A folder of files, one a language and split.")],
+    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of files, one a language and split.")],
     _traceback: Traceback = False,
 ) -> None:
     """Draft a card for your own files, to be read with `task: custom`."""
     from isogloss.data.card_draft import draft
+    from isogloss.runtime.console import say
 
     card = draft(folder)
-    typer.echo(card.read_text(encoding="utf-8"))
-    typer.echo(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
+    say(card.read_text(encoding="utf-8"))
+    say(f"written to {card}; look it over, then: isogloss data custom --path {folder}")
 
 
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
-    # What stops a job on a cluster is treated like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     COMMAND.set([Path(sys.argv[0]).name, *sys.argv[1:]])
-    try:
-        app()
-    except IsoglossError as error:
-        _fail(str(error), error)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = f" at {error.filename}" if error.filename else ""
-        _fail(f"{os.strerror(error.errno)}{where}; what was finished is stored, run again to go on", error)
-    except MemoryError as error:
-        _fail(f"there is not enough memory ({error}); what was finished is stored, run again to go on", error)
-    except BaseException as error:
-        if type(error).__name__ != "PanicException" or "KeyboardInterrupt" not in str(error):
-            raise
-        _fail("stopped; run the same command again to go on", error, code=130)  # Ctrl-C while polars was at work
-
-
-def _fail(message: str, error: BaseException | None, code: int = 2) -> NoReturn:
-    if error is not None and "--traceback" in sys.argv:
-        raise error
-    typer.echo(f"isogloss: {message}", err=True)
-    raise SystemExit(code)
+    ended(partial(app, standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isogloss.backbones.loading import inspect, where
 from isogloss.data.dataset import open_data
+from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import cells
 from isogloss.experiment.data import languages, open_spec
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
@@ -32,7 +33,13 @@ def describe(spec: Spec, folder: Path) -> None:
     stored = {cell.key for cell in finished}
     missing = [cell for cell in wanted if cell.key not in stored]
     words = any(cell.settings.head == "verbalizer" for cell in wanted)
-    inspect(spec.backbone, device=spec.device, words=words, pickle=spec.weights == "pickle")
+    positions = inspect(spec.backbone, device=spec.device, words=words, pickle=spec.weights == "pickle")
+    for cell in wanted:
+        if positions is not None and (taken := cell.method.positions(cell.settings)) >= positions:
+            raise IsoglossError(
+                f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone}, and "
+                "leaves none to a text; expected a shorter prompt"
+            )
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")
@@ -49,7 +56,8 @@ def describe(spec: Spec, folder: Path) -> None:
     if (looks := spec.dynamics) is not None:
         say(f"  look on     at {looks.examples} examples of each target at most, in training")
         if (given := looks.parallel) is not None:
-            parallel = open_data(given.task, path=given.path)
+            with named("dynamics.parallel"):
+                parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
     for name, group in groupby(wanted, key=lambda cell: cell.name):
         cells_of_name = list(group)

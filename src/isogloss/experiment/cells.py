@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, named
 from isogloss.methods.method import Method
 from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
@@ -15,6 +16,7 @@ from isogloss.preprocessing.templates import Template
 from isogloss.spec import OwnSeeds, Spec, check
 from isogloss.store import RunRecord, label_of
 
+MOST = 100_000  # cells of an experiment
 TRAINING = 2  # part of every fingerprint: raise it when the same spec would train to another result
 
 
@@ -77,15 +79,22 @@ def cells(spec: Spec) -> list[Cell]:
         IsoglossError: a method or setting is unknown or wrong, or two variants are the same.
     """
     every: list[Cell] = []
+    labels: set[str] = set()
     for name, raw in spec.methods.items():
-        seeds_of_method = check(OwnSeeds, raw, where=f"methods.{name}").seeds
-        seeds = dict.fromkeys(seeds_of_method or spec.seeds)
+        seeds = check(OwnSeeds, raw, where=f"methods.{name}").seeds or spec.seeds
+        if len(set(seeds)) < len(seeds):
+            where = f"methods.{name}.seeds" if raw.get("seeds") else "seeds"
+            twice = next(seed for number, seed in enumerate(seeds) if seed in seeds[:number])
+            raise IsoglossError(f"{where}: {twice} comes twice; expected each seed once")
         for variant, method, settings in _variants(name, raw):
             _agree(spec, name, settings)
             variants = [Cell(name, variant, method, settings, seed) for seed in seeds]
-            if any(cell.label == variants[0].label for cell in every):
+            if variants[0].label in labels:
                 raise IsoglossError(f"methods.{name}: the variant {variants[0].label} comes twice")
+            labels.add(variants[0].label)
             every += variants
+            if len(every) > MOST:
+                raise IsoglossError(f"methods.{name}: variants and seeds make more than {MOST:,} trainings")
     return every
 
 
@@ -116,12 +125,17 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
 def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any], ...], str, Settings]]:
     """The settings that tell each variant from the others, the method's name, and all of its settings."""
     given = {key: value for key, value in raw.items() if key not in {"method", "seeds"}}
-    method = find(str(raw.get("method", name)))
     where = f"methods.{name}"
+    if not isinstance(chosen := raw.get("method", name), str):
+        raise IsoglossError(f"{where}: method is {chosen!r:.60}; expected the name of one method")
+    with named(where):
+        method = find(chosen)
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):
         raise IsoglossError(f"{where}: an empty list makes no variant")
+    if (count := math.prod(map(len, varied.values()))) > MOST:
+        raise IsoglossError(f"{where}: its lists make {count:,} variants, more than {MOST:,}; expected shorter lists")
     variants = []
     for values in itertools.product(*varied.values()):
         choice = dict(zip(varied, values, strict=True))

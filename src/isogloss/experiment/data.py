@@ -12,7 +12,7 @@ from isogloss.data.few_shot import draw
 from isogloss.data.missing_labels import label_kinds
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.data.subsample import divide, sample
-from isogloss.errors import IsoglossError, MissingError
+from isogloss.errors import IsoglossError, MissingError, named
 from isogloss.languages.groups import is_group, members
 from isogloss.languages.language import Language
 from isogloss.spec import Spec
@@ -87,12 +87,13 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
     targets: set[Language] = set()
     by_code: dict[Language, str] = {}
     for target in spec.targets:
-        named = members(target, known) if is_group(target) else [card.language(target)]
-        if not set(named) - {source}:
+        with named("targets"):
+            meant = members(target, known) if is_group(target) else [card.language(target)]
+        if not set(meant) - {source}:
             raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
-        if not is_group(target) and (other := by_code.setdefault(named[0], target)) != target:
-            raise IsoglossError(f"targets: {other} and {target} are both {named[0]} in {spec.task}; leave one out")
-        targets |= set(named)
+        if not is_group(target) and (other := by_code.setdefault(meant[0], target)) != target:
+            raise IsoglossError(f"targets: {other} and {target} are both {meant[0]} in {spec.task}; leave one out")
+        targets |= set(meant)
     return source, sorted(targets - {source})
 
 
@@ -165,7 +166,8 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
 def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel | None:
     if spec.dynamics is None or (given := spec.dynamics.parallel) is None:
         return None
-    return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
+    with named("dynamics.parallel"):
+        return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
 
 
 def _watched(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -79,23 +81,36 @@ class Model:
         Raises:
             IsoglossError: a text is empty or has not the parts that the data set's examples have.
         """
-        code = None if language is None else str(Language.parse(language))
         if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
             raise IsoglossError(f"texts is {type(texts).__name__}; expected a list of texts, such as ['One text.']")
-        if batch_size < 1:
-            raise IsoglossError(f"batch_size is {batch_size}; expected at least 1")
-        parts = [_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1)]
-        answers: list[dict[str, Any]] = []
+        whole = list(texts)
+        for number, text in enumerate(whole, start=1):  # before any is labelled
+            _parts(text, number, self.record.inputs)
+        return list(self.answers(whole, language, batch_size=batch_size))
+
+    def answers(
+        self, texts: Iterable[str] | Iterable[Sequence[str]], language: str | None = None, *, batch_size: int = 256
+    ) -> Iterator[dict[str, Any]]:
+        """The answers of `predict` as they come, of texts as they come: there may be any number.
+
+        Raises:
+            IsoglossError: a text is empty or has not the parts that the data set's examples have; those before it in
+                other batches have their answers.
+        """
+        if language is not None and not isinstance(language, str):
+            raise IsoglossError(f"language is {language!r}; expected a code such as sw")
+        code = None if language is None else str(Language.parse(language))
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise IsoglossError(f"batch_size is {batch_size!r}; expected a number, at least 1")
+        parts = (_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1))
         cut, longest = 0, None
-        for first in range(0, len(parts), batch_size):
-            batch = parts[first : first + batch_size]
+        while batch := list(islice(parts, batch_size)):
             (predicted,) = predict(self.stack, self.stack.runs, self._features(batch, code))
-            answers += self._answers(batch, predicted, code)
             cut, longest = cut + predicted.features.cut, predicted.features.longest
+            yield from self._answers(batch, predicted, code)
         if cut:
             most = text_room(self.stack.room(self.stack.runs[0]), longest)
             err.print(f"{cut:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
-        return answers
 
     def _answers(self, parts: Sequence[Sequence[str]], predicted: Predicted, code: str | None) -> list[dict[str, Any]]:
         task = TASKS[self.record.kind]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
+
+from isogloss.runtime.checked import Checked
 
 Rate = Annotated[float, Field(gt=0, le=10)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Settings(BaseModel):
+class Settings(Checked):
     """Training settings of one method. Frozen: a cell's fingerprint is made of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    MOST: ClassVar[float] = 10**9
+    MOST_OF: ClassVar[dict[str, int]] = {"epochs": 10**6, "length": 10**5, "rank": 10**5}
 
     lr: Rate = Field(description="peak learning rate of what the method trains besides the head")
     head_lr: Rate = Field(1e-3, description="peak learning rate of the head, which starts from nothing and needs more")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+import polars as pl
 
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import save
@@ -11,7 +14,10 @@ from isogloss.reports import tables
 from isogloss.reports.latex import latex
 from isogloss.reports.run_group import RunGroup
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.visible import visible
 
+FORMULA = re.compile("[\\s]*[=+@\uff1d\uff0b\uff20\uff0d-]|[\t\r\n]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 LONGEST = 300  # rows of a LaTeX table: a longer one is for programs, not for paper
 
 
@@ -28,10 +34,33 @@ def write_tables(run_group: RunGroup, folder: Path, before: str) -> None:
     values = {"methods": tables.overview(run_group), "languages": tables.by_language(run_group), **run_group.tables}
     for title, table in values.items():
         with atomic_file(folder / f"{before}{title}.csv") as file:
-            table.write_csv(file)
+            csv_safe(table).write_csv(file)
         if len(table) <= LONGEST:
             with atomic_file(folder / f"{before}{title}.tex") as file:
                 file.write_text(latex(shown[title]), encoding="utf-8")
+
+
+def csv_safe(table: pl.DataFrame) -> pl.DataFrame:
+    """With an apostrophe before text that a spreadsheet would carry out, and without what steers a terminal."""
+    texts = [
+        pl.col(name).cast(pl.String).map_elements(_cell, return_dtype=pl.String)
+        for name, kind in table.schema.items()
+        if kind in {pl.String, pl.Categorical} or isinstance(kind, pl.Enum)
+    ]
+    names: list[str] = []
+    for name in table.columns:
+        shown = _cell(name)
+        while shown in names:  # two that differ in what is not shown
+            shown += "'"
+        names.append(shown)
+    safe = table.with_columns(texts)
+    safe.columns = names
+    return safe
+
+
+def _cell(text: str) -> str:
+    shown = visible(text)
+    return f"'{shown}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else shown
 
 
 def write_figures(figures: Mapping[str, Chart], folder: Path, before: str) -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 import jinja2
 
 from isogloss.reports.tables import ShownRow, ShownTable, ShownValue
+from isogloss.runtime.visible import visible
 
 # What LaTeX reads as commands, and what no font of it has.
 ESCAPES = {
@@ -21,7 +22,7 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")  # but that of an exponent
 
 def escape(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    escaped = text.translate(_TABLE)
+    escaped = visible(text.replace("\r", " ")).translate(_TABLE)
     # At the beginning of a row, a bracket would be an argument of the end of the row before.
     return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in {"[", "*"} else escaped
 

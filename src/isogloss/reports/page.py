@@ -22,6 +22,7 @@ from isogloss.reports.figures import figures
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.tables import ShownTable
 from isogloss.runtime import yaml
+from isogloss.runtime.visible import visible
 
 TEMPLATE = "isogloss.reports.template"
 
@@ -86,7 +87,7 @@ def page(run_groups: Sequence[RunGroup], title: str, command: str, missing: Sequ
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_file), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     # Not one character of a library's code may end the element that it stands in.
     bundle: str = vl_convert.javascript_bundle(None, VERSION)  # type: ignore[arg-type]
@@ -95,6 +96,11 @@ def page(run_groups: Sequence[RunGroup], title: str, command: str, missing: Sequ
         title=title, chapters=[_chapter(run_group) for run_group in run_groups], command=command, missing=missing,
         style=Markup(_file("style.css")), script=Markup(_file("script.js")), library=Markup(library),  # noqa: S704 - ours
     )  # fmt: skip
+
+
+def _shown(value: Any) -> Any:
+    """Text of others; what is markup already is ours."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _file(name: str) -> str:

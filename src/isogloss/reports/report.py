@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from isogloss.reports.page import analysis_charts, page
 from isogloss.reports.run_group import run_groups
 from isogloss.reports.summary import answer
 from isogloss.run_directory.damage import refuse_strange
-from isogloss.runtime.files import atomic_file, refuse_special
+from isogloss.runtime.files import atomic_file
 from isogloss.store import safe_name
 
 
@@ -49,14 +50,12 @@ def report(
     """
     opened_runs = [OpenedRun.of(folder) for folder in folders]  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
-        raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
-    refuse_special(target)
     for opened_run in opened_runs:
         if opened_run.stored.writable:
             refuse_strange(opened_run.stored.path)
         elif target.parent.resolve() == opened_run.stored.path.resolve():
             raise IsoglossError(f"{opened_run.stored.path} cannot be written to; give --out, the page to write")
+    beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
     options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
     outcomes = [list(carry_out(opened_run, cheap, options, skip=True)) for opened_run in opened_runs]
@@ -69,7 +68,6 @@ def report(
     names = dict.fromkeys(opened_run.spec.name for run_group in groups for opened_run in run_group.opened_runs.values())
     given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
     command = shlex.join(["isogloss", "report", *map(str, folders), *given])
-    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
     beside.mkdir(parents=True, exist_ok=True)
     for run_group in groups:
         before = f"{safe_name(run_group.task)}-{run_group.metric}-{run_group.source}-" if len(groups) > 1 else ""
@@ -84,3 +82,21 @@ def report(
         for run_group in groups:
             show(next(iter(answer(run_group)), "Nothing can be said of these scores."))
     return target
+
+
+def _beside(target: Path) -> Path:
+    """The folder beside a page where tables and figures go.
+
+    Raises:
+        IsoglossError: a device, a pipe or a folder would be replaced, or a link of the run directory followed.
+    """
+    if target.is_dir() or (target.parent.exists() and not target.parent.is_dir()):
+        raise IsoglossError(f"--out {target} is no name of a file to write; expected such as {target / 'report.html'}")
+    if os.path.lexists(target) and not target.is_file():
+        raise IsoglossError(f"--out {target} is a device, a pipe, a socket or a broken link; expected a file to write")
+    beside = target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-files")
+    if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
+        raise IsoglossError(
+            f"{beside} is a link or a file, where tables and figures go; move it away or give another --out"
+        )
+    return beside

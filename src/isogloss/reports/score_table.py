@@ -12,11 +12,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.jupyter import JupyterMixin
 from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
 from isogloss.languages.groups import members
 from isogloss.languages.language import Language
-from isogloss.runtime.console import WIDE
+from isogloss.runtime.console import WIDE, PlainConsole, label
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.store import Store
 
@@ -49,7 +48,7 @@ class ScoreTable(JupyterMixin):
 
     def __str__(self) -> str:
         text = io.StringIO()
-        Console(width=WIDE, highlight=False, file=text).print(self)
+        PlainConsole(width=WIDE, file=text).print(self)
         return text.getvalue()
 
 
@@ -75,11 +74,12 @@ def score_tables(stored: Store, width: int | None = None) -> list[Table]:
     seeds = sorted({part["seed"].n_unique() for part in test.partition_by("method")})
     some = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     over = f"mean ± standard deviation over {some} seeds" if seeds[-1] > 1 else "one seed"
-    tables[0].title = f"{scores['task'][0]} · trained in {Language.parse(scores['source'][0]).name}"
-    tables[-1].caption = f"{metric} on the test split; {over}"
+    tables[0].title = label(f"{scores['task'][0]} · trained in {Language.parse(scores['source'][0]).name}")
+    caption = f"{metric} on the test split; {over}"
     source = scores["source"][0]
     if source not in set(test["language"]):
-        tables[-1].caption += f"\n{no_gap(scores['task'][0], Language.parse(source))}"
+        caption += f"\n{no_gap(scores['task'][0], Language.parse(source))}"
+    tables[-1].caption = label(caption)
     return tables
 
 
@@ -126,7 +126,7 @@ def _table(rows: list[Row], methods: list[str]) -> Table:
     table.add_column("language")
     table.add_column("code")
     for method in methods:
-        table.add_column(Text(method), justify="right")
+        table.add_column(label(method), justify="right")
     for row in rows:
         values = [row.values[method] for method in methods]
         table.add_row(row.name, row.code, *values, style="bold" if row.bold else "", end_section=row.last)
@@ -134,7 +134,7 @@ def _table(rows: list[Row], methods: list[str]) -> Table:
 
 
 def _width(table: Table) -> int:
-    console = Console(width=10_000)
+    console = PlainConsole(width=10_000)
     return Measurement.get(console, console.options, table).maximum
 
 

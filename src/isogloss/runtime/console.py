@@ -4,17 +4,49 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.text import Text
 
+from isogloss.runtime.visible import visible
+
 WIDE = 160  # columns of a table in a pipe or a file, where rich would assume 80
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False)
+
+
+class PlainConsole(Console):
+    """Text is text: brackets are no markup, names between colons no emoji, and nothing in it steers the terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich's, of what may be shown; escaped before it is laid out, so that columns are wide enough."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich's; of what is text already, too."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+def label(text: str) -> Text:
+    """A name or a text of the user's in a table, no wider than it is shown."""
+    return Text(visible(text))
+
+
+def say(*parts: object) -> None:
+    """Print a line on standard output that nothing cuts, however long it is."""
+    out.print(*map(str, parts), soft_wrap=True)
+
+
+out = PlainConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else WIDE)
+err = PlainConsole(stderr=True)
 LINE_EVERY = 20.0  # seconds between two lines where there is no terminal to draw a bar on
 
 
@@ -82,8 +114,8 @@ def activity(text: str) -> Iterator[Callable[[str], None]]:
     if not err.is_terminal:
         yield lambda _: None
         return
-    with err.status(text) as status:
-        yield status.update
+    with err.status(label(text)) as status:
+        yield lambda now: status.update(label(now))
 
 
 @contextmanager

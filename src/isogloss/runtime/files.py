@@ -43,6 +43,26 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
         MissingError: there is nothing.
         IsoglossError: it is no file or stream, cannot be read, or is larger.
     """
+    pieces, left = [], most + 1
+    for piece in read_pieces(path, most):
+        pieces.append(piece)
+        left -= len(piece)
+        if left <= 0:
+            raise _too_large(path, most)
+    return b"".join(pieces)
+
+
+def read_pieces(path: Path, most: int | None = None) -> Iterator[bytes]:
+    """The same piece by piece, however much there is.
+
+    Args:
+        path: never a pattern.
+        most: bytes of a file, which says itself how large it is; None: any.
+
+    Raises:
+        MissingError: there is nothing.
+        IsoglossError: it is no file or stream, cannot be read, or is larger.
+    """
     try:
         handle = os.open(path, READ)
     except (OSError, ValueError) as error:  # ValueError: of a path with a null byte
@@ -54,19 +74,14 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
             raise IsoglossError(f"{path} is a folder; expected a file")
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode) or os.isatty(handle)):
             raise IsoglossError(f"{path} is a device or a socket; expected a file")
-        if about.st_size > most:
+        if most is not None and about.st_size > most:
             raise _too_large(path, most)
-        pieces, left = [], most + 1
-        while left > 0 and (piece := _next_piece(handle, min(PIECE, left))):
-            pieces.append(piece)
-            left -= len(piece)
+        while piece := _next_piece(handle, PIECE):
+            yield piece
     except OSError as error:
         raise IsoglossError(f"{path} could not be read: {error.strerror}") from error
     finally:
         os.close(handle)
-    if left <= 0:
-        raise _too_large(path, most)
-    return b"".join(pieces)
 
 
 def _next_piece(handle: int, size: int) -> bytes:

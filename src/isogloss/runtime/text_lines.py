@@ -1,0 +1,75 @@
+"""Lines of text as they come: of a file or of standard input, which may have no end."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from isogloss.errors import IsoglossError
+from isogloss.runtime.files import PIECE, read_pieces
+
+LONGEST = 16 << 20  # bytes of a line
+
+
+def text_lines(file: Path | None) -> Iterator[str]:
+    """Each line without its end, as soon as it is there.
+
+    Only a line feed, and a carriage return before it, end a line: U+2028 and its like stand within a text.
+
+    Args:
+        file: a file or a pipe; None: standard input.
+
+    Raises:
+        IsoglossError: it cannot be read, or a line is not UTF-8 or has no end.
+    """
+    where = "standard input" if file is None else str(file)
+    if file is None:
+        yield from _lines(_standard_input(), where)
+        return
+    none = True
+    for line in _lines(read_pieces(file), where):
+        none = False
+        yield line
+    if none and file.is_fifo():
+        raise IsoglossError(f"{file} is a pipe that nobody writes to; expected texts, one a line")
+
+
+def _standard_input() -> Iterator[bytes]:
+    try:
+        buffer: Any = sys.stdin.buffer
+        while piece := buffer.read1(PIECE):  # what is there, at once
+            yield piece
+    except OSError as error:
+        raise IsoglossError(f"standard input could not be read: {error.strerror}") from error
+
+
+def _lines(pieces: Iterable[bytes], where: str) -> Iterator[str]:
+    number, begun = 0, bytearray()
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            begun += part
+            number += 1
+            yield _text(begun, where, number)
+            begun = bytearray()
+        begun += rest
+        if len(begun) > LONGEST:
+            raise IsoglossError(
+                f"{where} line {number + 1} is longer than {LONGEST >> 20} MiB; expected texts, one a line"
+            )
+    if begun:
+        yield _text(begun, where, number + 1)
+
+
+def _text(line: bytes | bytearray, where: str, number: int) -> str:
+    data = bytes(line).removesuffix(b"\r")
+    if number == 1:
+        data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        byte = data[error.start]
+        raise IsoglossError(f"{where} line {number} is not UTF-8 (byte {byte:#04x}); convert it first") from error
