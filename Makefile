@@ -8,7 +8,7 @@ WORKERS ?= 2
 # PEP 517: older versions of pip cannot build seqeval, which has no wheel, in any other way.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt
 
-.PHONY: demo test hostile check lint docs clean
+.PHONY: demo test hostile faults check lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isogloss run demo --out runs/demo
@@ -21,6 +21,10 @@ test: $(VENV)/.test
 # Every hostile input; `make test` has a fixed choice of them.
 hostile: $(VENV)/.test
 	ISOGLOSS_HOSTILE=all $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/hostile
+
+# Kills at every file operation and 200 rounds of processes at once; `make test` has a fixed choice of them.
+faults: $(VENV)/.test
+	ISOGLOSS_ROUNDS=200 OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/faults
 
 check: lint test
 

@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -217,3 +218,102 @@ def test_stored_weights_are_read_when_they_are_asked_for_and_sent_as_tensors(tmp
     assert torch.equal(sent["part.prompt"], torch.ones(2))
     with pytest.raises(FileNotFoundError):
         weights["part.prompt"]
+
+
+def test_a_folder_is_the_cell_that_its_record_names_or_nothing(stored, capfd):
+    cell = stored.finished()[0]
+    scores = stored.table("scores")
+    shutil.copytree(cell.folder, cell.folder.with_name("7"))
+    shutil.copytree(cell.folder, cell.folder.with_name("0 (copy)"))
+    shutil.copytree(cell.folder.parent, cell.folder.parent.with_name("other"))
+    again = Store(stored.path)
+    again.gather()
+    assert_frame_equal(again.table("scores"), scores)
+    said = capfd.readouterr().err
+    assert all(f"{name} is left out" in said for name in ("one/7", "one/0 (copy)", "other/0", "other/1"))
+    again.finished()
+    assert capfd.readouterr().err == ""  # once is enough
+
+
+def test_tables_that_were_not_gathered_are_made_of_the_cells(stored):
+    whole = {name: stored.table(name) for name in ("scores", "predictions", "history")}
+    finish(stored, "two", 1, BY_HAND["two"][0])  # and killed before they were
+    more = stored.table("scores")
+    assert set(more["seed"].unique()) == {0, 1}
+    assert len(more) > len(whole["scores"])
+    for damage in (b"", b"PAR1", (stored.path / "predictions.parquet").read_bytes()):
+        (stored.path / "scores.parquet").write_bytes(damage)
+        assert_frame_equal(stored.table("scores"), more)
+    stored.snapshot().mend()
+    assert_frame_equal(pl.read_parquet(stored.path / "scores.parquet"), more)
+
+
+def test_a_snapshot_does_not_see_what_is_finished_later(stored):
+    before = stored.snapshot()
+    scores = stored.table("scores")
+    finish(stored, "two", 1, BY_HAND["two"][0])
+    finish(stored, "two", 0, {**BY_HAND["two"][0], "swh-Latn": 0.5})
+    stored.gather()
+    assert before.outdated
+    assert_frame_equal(before.table("scores"), scores)
+    assert set(before.table("predictions")["language"]) == {"eng-Latn", "deu-Latn", "zho-Hans", "fra-Latn"}
+    assert len(stored.table("scores")) == len(scores) + 6
+
+
+def test_what_was_trained_is_what_is_loaded(stored, tmp_path):
+    store = Store(tmp_path / "weights")
+    cell = stored.finished()[0]
+    tables = {name: cell.table(name) for name in ("scores", "predictions", "history")}
+    store.put(FinishedCell(cell.record, {"head.bias": torch.tensor([0.5, 1.0])}, tables))
+    (kept,) = store.finished()
+    assert torch.equal(kept.weights()["head.bias"], torch.tensor([0.5, 1.0]))
+    file = kept.folder / "weights.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(IsoglossError, match=r"weights\.safetensors is not what .* delete the folder"):
+        StoredWeights(file, kept.record.weights_sha256)["head.bias"]
+    save_file({"head.bias": torch.tensor([float("nan"), 1.0])}, file)
+    with pytest.raises(IsoglossError, match="NaN"):
+        StoredWeights(file)["head.bias"]
+
+
+def test_a_folder_without_a_record_is_put_aside(stored):
+    cell = stored.finished()[0]
+    whole = FinishedCell(cell.record, {}, {name: cell.table(name) for name in ("scores", "predictions", "history")})
+    for aside in ("0.damaged", "0.damaged-2"):
+        (cell.folder / "run.json").unlink()
+        assert cell.key not in {other.key for other in stored.finished()}
+        stored.put(whole)
+        assert (cell.folder / "run.json").is_file()
+        assert (cell.folder.with_name(aside) / "scores.parquet").is_file()
+    assert len(stored.finished()) == 3
+
+
+def test_nothing_is_written_through_a_link_that_leads_outside(stored, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    inside = stored.path / "analysis"
+    inside.symlink_to(outside)
+    with pytest.raises(IsoglossError, match=r"analysis is a link that leads out of the run directory"):
+        Store(stored.path).gather()
+    inside.unlink()
+    (tmp_path / "here").symlink_to(stored.path)  # the directory itself may be reached through one
+    Store(tmp_path / "here").gather()
+    assert list(outside.iterdir()) == []
+
+
+def test_brackets_in_a_path_are_no_pattern(stored, tmp_path):
+    shutil.copytree(stored.path, tmp_path / "x[1]")
+    other = Store(tmp_path / "x1")
+    other.begin(resolved(methods={"two": {}}), {})
+    finish(other, "two", 0, {"eng-Latn": 0.123})
+    other.gather()
+    assert_frame_equal(Store(tmp_path / "x[1]").table("scores"), stored.table("scores"))
+
+
+def test_another_processs_test_data_are_not_mixed_in(stored):
+    cell = next(cell for cell in stored.finished() if cell.key == ("one", 0))
+    record = cell.record.model_copy(update={"test_data": {"eng-Latn": "y", "swh-Latn": "x"}})
+    with pytest.raises(IsoglossError, match="made differently meanwhile"):
+        stored.put(FinishedCell(record, {}, {}))

@@ -21,7 +21,7 @@ NOTES = {
     "analysis": "where the gap comes from", "experiment": "from spec to directory", "charts": "tables in, charts out",
     "training": "K runs at once", "methods": "one file a method", "stats": "tables in, numbers out",
     "optim": "weights by place", "tasks": "kinds, heads, metrics", "store": "the run directory",
-    "backbones": "models, attention", "spec": "what the user writes", "preprocessing": "tokens, templates",
+    "run_directory": "records, cells, tables", "backbones": "models, attention", "spec": "what the user writes", "preprocessing": "tokens, templates",
     "data": "cards and readers", "languages": "codes and facts", "runtime": "files, seeds, console",
     "errors": "one line each",
 }  # fmt: skip

@@ -128,7 +128,8 @@ def open_run(folder: AnyPath) -> Results:
     Raises:
         IsoglossError: it is none, or nothing in it is finished.
     """
-    return Results(OpenedRun.of(_path(folder)).stored)
+    OpenedRun.of(_path(folder))
+    return Results(Store(_path(folder)))
 
 
 def load(folder: AnyPath, method: str | None = None, seed: int | None = None) -> Model:

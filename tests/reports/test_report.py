@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -289,6 +290,9 @@ def test_runs_without_a_common_target_have_no_mean(made, tmp_path):
         for name in ("scores", "predictions"):
             file = cell.folder / f"{name}.parquet"
             pl.read_parquet(file).filter(language="eng-Latn").write_parquet(file)
+        record = json.loads((cell.folder / "run.json").read_text())
+        record["test_data"] = {"eng-Latn": record["test_data"]["eng-Latn"]}
+        (cell.folder / "run.json").write_text(json.dumps(record))
     Store(other).gather()
     (run_group,) = run_groups([made, other])
     assert run_group.common == []
@@ -326,3 +330,16 @@ def test_a_large_run_takes_a_minute_and_two_gigabytes_at_most(tmp_path):
     assert said["most KiB"] < 2 * 2**20
     assert (folder / "report.html").stat().st_size < 10 * 2**20
     assert json.loads((folder / "environment.json").read_text())["tool"] == "isogloss"
+
+
+def test_a_directory_that_is_only_to_be_read_is_reported_elsewhere(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(Store, "writable", False)
+    shutil.copytree(made, tmp_path / "run")
+    (tmp_path / "run" / "scores.parquet").unlink()  # it cannot be put together anew there, but here
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    page = report([tmp_path / "run"], tmp_path / "elsewhere" / "page.html")
+    assert "significance" in page.read_text()
+    assert (tmp_path / "elsewhere" / "page" / "gap.csv").is_file()
+    with pytest.raises(IsoglossError, match="give --out"):
+        report([tmp_path / "run"])
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
@@ -42,3 +44,48 @@ def test_a_checkpoint_is_taken_by_the_run_that_wrote_it_and_no_other(model, tmp_
         read = state(model, 0)
         Checkpoints([tmp_path / "file"], [fingerprint], minutes=0.0).load([read])
         assert read.step == step
+
+
+def test_a_damaged_checkpoint_is_as_good_as_none_and_said(model, tmp_path, capsys):
+    file = tmp_path / "file"
+    written = state(model, 0)
+    written.step = 5
+    Checkpoints([file], ["a"], minutes=0.0).save([written])
+    whole = file.read_bytes()
+    damaged = [whole[:length] for length in range(0, len(whole), 97)]
+    for place in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        damaged.append(bytes(content))
+    anew = 0
+    for content in damaged:
+        file.write_bytes(content)
+        read = state(model, 0)
+        before = {name: tensor.clone() for name, tensor in read.run.state().items()}
+        Checkpoints([file], ["a"], minutes=0.0).load([read])
+        said = capsys.readouterr().err
+        if read.step == 5:  # of the bytes between the facts, some say nothing
+            assert all(torch.equal(tensor, written.run.state()[name]) for name, tensor in read.run.state().items())
+            continue
+        anew += 1
+        assert all(torch.equal(tensor, before[name]) for name, tensor in read.run.state().items())
+        assert "this training begins anew" in said.replace("\n", " ")
+    assert anew > 0.9 * len(damaged)
+    file.write_bytes(whole)
+    read = state(model, 0)
+    Checkpoints([file], ["a"], minutes=0.0).load([read])
+    assert read.step == 5
+
+
+def test_a_checkpoint_of_the_version_before_is_gone_on_from(model, tmp_path):
+    file = tmp_path / "file"
+    written = state(model, 0)
+    written.step = 5
+    Checkpoints([file], ["a"], minutes=0.0).save([written])
+    with safe_open(file, framework="pt") as stored:
+        facts = json.loads(stored.metadata()["lane"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
+    save_file(tensors, file, metadata={"lane": json.dumps({**facts, "version": 3})})
+    read = state(model, 0)
+    Checkpoints([file], ["a"], minutes=0.0).load([read])
+    assert read.step == 5

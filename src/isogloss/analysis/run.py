@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from isogloss.charts import export
 from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.runtime.files import atomic_file
+from isogloss.runtime.files import atomic_file, read_bytes
+from isogloss.runtime.parquet import read_parquet
 from isogloss.store import Store
 
 MADE = "made.json"  # which analysis each table and figure is of
+_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]{0,199}")  # of a table or figure
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,17 @@ def analyze(
     Raises:
         IsoglossError: the directory lacks what an analysis that was asked for needs.
     """
+    yield from carry_out(OpenedRun.of(folder), names, options, skip=skip)
+
+
+def carry_out(
+    opened_run: OpenedRun, names: Sequence[str], options: AnalysisOptions, *, skip: bool = False
+) -> Iterator[AnalysisOutcome]:
+    """The same of a directory that is open. Its tables are mended first, if a run was killed before they were whole."""
     for name in names:
         if not isinstance(name, str) or name not in analyses():
             raise unknown("analysis", name, analyses())
-    opened_run = OpenedRun.of(folder)
+    opened_run.stored.mend()
     labels = {cell.label for cell, _ in opened_run.cells}
     for method in options.methods:
         if method not in labels:
@@ -84,34 +94,70 @@ def charts_of(
 def keep(stored: Store, name: str, result: AnalysisResult) -> None:
     """Write what an analysis gives in place of what it gave before, and of which scores it is.
 
+    Each table and figure is replaced as a whole. `made.json` is written last: where a process was killed before, tables
+    are there that it does not name, and they are written anew.
+
     Args:
-        stored: the run directory.
+        stored: the run directory. Where it is only to be read, nothing is kept.
         name: of the analysis.
         result: its tables and charts.
     """
-    folder, entries = stored.path / FOLDER, kept(stored)
-    folder.mkdir(exist_ok=True)
-    for title in [title for title, (other, _) in entries.items() if other == name]:
-        del entries[title]
-        for kind in ("parquet", *export.KINDS):
-            (folder / f"{title}.{kind}").unlink(missing_ok=True)
+    if not stored.writable:
+        return
+    folder, now = stored.path / FOLDER, fingerprint(stored)
+    with stored.lock:  # which refuses a directory in which something leads elsewhere
+        folder.mkdir(exist_ok=True)
     for title, table in result.tables.items():
         with atomic_file(folder / f"{title}.parquet") as file:
             table.write_parquet(file)
     for title, chart in result.charts.items():
         export.save(chart, folder / title)
-    entries |= dict.fromkeys([*result.tables, *result.charts], (name, fingerprint(stored)))
-    with atomic_file(folder / MADE) as file:
-        file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with stored.lock:  # two processes may analyse one directory
+        entries = kept(stored)
+        for title in [title for title, (other, _) in entries.items() if other == name]:
+            del entries[title]
+            gone = [] if title in result.tables else ["parquet"]
+            for kind in gone if title in result.charts else [*gone, *export.KINDS]:
+                (folder / f"{title}.{kind}").unlink(missing_ok=True)
+        entries |= dict.fromkeys([*result.tables, *result.charts], (name, now))
+        with atomic_file(folder / MADE) as file:
+            file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def kept(stored: Store) -> dict[str, tuple[str, str]]:
-    """The tables and figures that lie in a run directory: the analysis of each, and the fingerprint of its scores."""
+    """The tables and figures that lie in a run directory: the analysis of each, and the fingerprint of its scores.
+
+    The list may have been sent by somebody: a title is the name of a file in that folder and nothing else, of an
+    analysis that there is. All else is as good as not there.
+    """
     file = stored.path / FOLDER / MADE
-    entries = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return {title: (name, scores) for title, (name, scores) in entries.items()}
+    try:
+        entries = json.loads(read_bytes(file))
+    except (IsoglossError, ValueError, RecursionError):
+        return {}
+    listed = entries.items() if isinstance(entries, dict) else []
+    return {
+        title: (entry[0], entry[1])
+        for title, entry in listed
+        if _TITLE.fullmatch(title)
+        and isinstance(entry, list)
+        and list(map(type, entry)) == [str, str]
+        and entry[0] in analyses()
+    }
+
+
+def kept_table(stored: Store, title: str) -> pl.DataFrame | None:
+    """A table that an analysis has left; None where it is gone or damaged: it can be carried out again."""
+    try:
+        return read_parquet(stored.path / FOLDER / f"{title}.parquet")
+    except IsoglossError:
+        return None
 
 
 def fingerprint(stored: Store) -> str:
-    """A hash of the scores as they are now."""
-    return hashlib.sha256((stored.path / "scores.parquet").read_bytes()).hexdigest()[:16]
+    """A hash of the scores as they are now; empty where more was finished than is looked at, or nothing was kept."""
+    try:
+        scores = hashlib.sha256(read_bytes(stored.path / "scores.parquet")).hexdigest()[:16]
+    except IsoglossError:
+        return ""
+    return "" if stored.outdated else scores

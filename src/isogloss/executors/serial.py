@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 
 from isogloss.errors import IsoglossError
-from isogloss.experiment.job import FailedJob, Job, JobObserver
+from isogloss.experiment.job import FailedJob, JobObserver, JobQueue
 from isogloss.experiment.run_job import run_job
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import ProgressDisplay, watching
@@ -18,9 +18,9 @@ class Serial:
 
     name = "serial"
 
-    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
         """Each job to its end before the next begins; what fails lets the others go on."""
-        with watching(sum(job.cost for job in jobs)) as display, stop_requests() as stopping:
+        with watching(jobs.cost) as display, stop_requests() as stopping:
             for job in jobs:
                 try:
                     yield from run_job(job, workspace, _Display(display, stopping))

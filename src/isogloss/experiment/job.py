@@ -5,7 +5,7 @@ A job is plain data that can be sent: `isogloss.experiment.run_job` needs nothin
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -67,19 +67,38 @@ class FailedJob:
     error: IsoglossError
 
 
+class JobQueue:
+    """Jobs of one experiment, none of which depends on another. To ask for the next is to begin it.
+
+    Several processes may work on one run directory: a job that is handed out is this process's own, and holds no cell
+    that another one has in training. So an executor asks for as many as it has workers for, and not for all at once.
+
+    Args:
+        jobs: each made when it is asked for.
+        cost: of all, as far as it is known before; in tokens of a forward pass.
+    """
+
+    def __init__(self, jobs: Iterator[Job], cost: float) -> None:
+        self._jobs = jobs
+        self.cost = cost
+
+    def __iter__(self) -> Iterator[Job]:
+        return self._jobs
+
+
 @runtime_checkable
 class Executor(Protocol):
     """Carries out jobs, here or elsewhere. One file in `executors/`, with an instance of this in `EXECUTOR`."""
 
     name: str
 
-    def carry_out(self, jobs: Sequence[Job], workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
         """Every cell as soon as it is finished, in any order, and every job that failed.
 
         It is closed where the run ends before the jobs do: what must be given back stands in a `with` or `finally`.
 
         Args:
-            jobs: of one experiment; none depends on another.
+            jobs: what is to be carried out.
             workspace: the experiment's data and backbone in this process, for jobs that are carried out in it.
         """
         ...

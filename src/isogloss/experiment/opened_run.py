@@ -20,11 +20,11 @@ from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet, predict, predictions_table, scores_table
 from isogloss.experiment.provenance import limited_to_first_rows
-from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
+from isogloss.experiment.restore import check_cell, load_backbone, restore, verbalizer_of
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.truncate import fit
 from isogloss.spec import ResolvedSpec
-from isogloss.store import Store, StoredCell
+from isogloss.store import Snapshot, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.task import Task
 from isogloss.tasks.verbalizer import Verbalizer
@@ -38,11 +38,11 @@ class OpenedRun:
     """A run directory; what is heavy is loaded when it is asked for, and once.
 
     Args:
-        stored: the directory.
+        stored: the directory as it was when it was opened, whatever others add to it meanwhile.
         spec: that made it.
     """
 
-    stored: Store
+    stored: Snapshot
     spec: ResolvedSpec
 
     @classmethod
@@ -52,11 +52,13 @@ class OpenedRun:
         Raises:
             IsoglossError: it is none, or nothing in it is finished.
         """
-        stored = Store(folder)
-        spec = stored.spec()
-        if spec is None or not stored.finished():
+        stored = Store(folder).snapshot()
+        cells = stored.finished()
+        if not cells:
             raise IsoglossError(f"{folder} holds no finished run; `isogloss run` makes one")
-        return cls(stored, spec)
+        for cell in cells:
+            check_cell(cell)
+        return cls(stored, stored.known_spec())
 
     @cached_property
     def cells(self) -> list[tuple[Cell, StoredCell]]:

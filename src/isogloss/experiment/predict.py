@@ -11,7 +11,7 @@ from typing import Any
 
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.evaluate import Predicted, predict
-from isogloss.experiment.restore import load_backbone, restore, verbalizer_of
+from isogloss.experiment.restore import check_reading, load_backbone, restore, verbalizer_of
 from isogloss.languages.language import Language
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.fill_template import tokenise_filled
@@ -53,6 +53,7 @@ class Model:
             raise IsoglossError(f"{folder} does not exist; expected a run directory")
         stored = Store(folder)
         cell = choose(stored, method, seed)
+        check_reading(cell)
         record = cell.record
         backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
         verbalizer = verbalizer_of(backbone, record.facts, record.inputs)

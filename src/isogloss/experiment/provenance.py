@@ -103,7 +103,7 @@ def refuse_changes(
     by_label = {cell.label: cell for cell in wanted}
     for stored in finished:
         label, _ = stored.key
-        facts = {"limits": NO_LIMITS, **with_defaults(stored.record.facts)}
+        facts = {"limits": NO_LIMITS, **with_defaults(stored.checked().record.facts)}
         if (now := by_key.get(stored.key)) is not None:
             changes = difference(facts, now.facts(common))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
@@ -135,7 +135,7 @@ def refuse_changed_settings(out: Path, finished: Sequence[StoredCell], wanted: S
     for stored in finished:
         if (cell := by_label.get(stored.record.method)) is None:
             continue
-        facts = with_defaults(stored.record.facts)
+        facts = with_defaults(stored.checked().record.facts)
         now = {"method": cell.method_name, "settings": cell.settings.model_dump(mode="json")}
         if changes := difference({name: facts[name] for name in now}, now):
             raise _made_differently(out, stored, changes)

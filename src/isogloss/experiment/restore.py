@@ -14,12 +14,37 @@ from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import EMBEDDED, fingerprint, load
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
-from isogloss.store import RunRecord, Store, StoredCell
+from isogloss.store import DamagedError, RunRecord, Store, StoredCell
+from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.stack import Run, Stack, new_head
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check_cell(stored: StoredCell) -> None:
+    """Whether a cell's record says what it takes to restore it.
+
+    Raises:
+        DamagedError: it does not.
+    """
+    record = stored.checked().record
+    if record.kind not in TASKS:
+        raise DamagedError(stored.folder / "run.json", f"kind: {record.kind!r} is no kind of task")
+
+
+def check_reading(stored: StoredCell) -> None:
+    """Whether it also says how texts are read.
+
+    Raises:
+        DamagedError: it does not.
+    """
+    check_cell(stored)
+    facts = stored.record.facts
+    needed = {"longest", "subword"} if facts.get("verbalizer") is None else {"longest", "labels", "source"}
+    if lacking := sorted(needed - {name for name in facts if name == "longest" or facts[name] is not None}):
+        raise DamagedError(stored.folder / "run.json", f"facts.{lacking[0]} is missing")
 
 
 def verbalizer_of(backbone: Backbone, facts: Mapping[str, Any], inputs: Sequence[str]) -> Verbalizer | None:
@@ -49,8 +74,7 @@ def load_backbone(
     Raises:
         IsoglossError: the backbone is not the one they were trained on.
     """
-    spec = stored.spec()
-    assert spec is not None  # there are cells
+    spec = stored.known_spec()
     name = _named(stored, spec.backbone, cells)
     backbone = load(name, dtype=dtype or spec.dtype, words=words)  # never by unpickling: this spec may be anybody's
     back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
@@ -136,11 +160,23 @@ def restore(
     """
     cell = Cell.of(record)
     trained = backbone if cell.method.frozen else backbone.copy()
-    part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
-    head_state = {name.removeprefix("head."): tensor for name, tensor in tensors.items() if name.startswith("head.")}
     head = new_head(
         trained, cell.settings, classes=len(record.labels), verbalizer=verbalizer, generator=torch.Generator()
     )
-    head.load_state_dict(head_state)
-    restored = cell.method.restore(trained, cell.settings, part).to(trained.device).eval()
+    try:
+        part, head_state = _under("part.", tensors), _under("head.", tensors)
+        head.load_state_dict(head_state)
+        restored = cell.method.restore(trained, cell.settings, part).to(trained.device).eval()
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise IsoglossError(
+            f"the stored weights of {record.method} seed {record.seed} do not fit what its run.json says ({why}); "
+            "delete its folder and run again to train it anew"
+        ) from error
     return Stack(trained, cell.method, [Run(cell.settings, cell.seed, restored, head.to(trained.device))])
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
-from isogloss.experiment.job import Executor, FailedJob, Job
+from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
+from isogloss.experiment.leases import CellLeases, Key
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import refuse_other_reading
 from isogloss.experiment.workspace import Workspace
-from isogloss.spec import Spec
-from isogloss.store import Store
+from isogloss.runtime.console import err
+from isogloss.spec import ResolvedSpec, Spec
+from isogloss.store import Store, StoredCell
 
 GATHERING = 0.05  # share of the time that may go into putting tables together
+LOOK_EVERY = 1.0  # seconds, at what other processes do
 
 
 def run(spec: Spec, out: Path, executor: Executor) -> Store:
@@ -26,65 +29,157 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 
     Args:
         spec: the experiment.
-        out: the run directory; new, or holding results of the same cells.
+        out: the run directory; new, or holding results of the same cells. Other processes may be at work on it: its
+            cells are shared between all of them, and it is whole when this returns.
         executor: carries out the jobs.
 
     Raises:
-        IsoglossError: the spec cannot be carried out, what is stored was made by another one, or a job failed; what
-            the other jobs have finished is stored.
+        IsoglossError: the spec cannot be carried out, what is stored or in training elsewhere was made by another one,
+            or a job failed; what the other jobs have finished is stored.
     """
     store = Store(out)
     workspace = Workspace.open(spec)
-    refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
-    refuse_other_reading(store, store.finished(), workspace.backbone)
+
+    def refuse() -> None:
+        refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
+        refuse_other_reading(store, store.finished(), workspace.backbone)
+
+    refuse()
     resolved = resolved_spec(spec, workspace.data)
-    with store.lock:  # others may add methods to the same spec meanwhile
-        store.begin(merged_spec(resolved, store.spec()), workspace.environment)
-    jobs = list(_jobs(resolved, workspace, store))
-    try:
-        failed = _carry_out(jobs, workspace, store, executor) if jobs else []
-    finally:  # what is finished is in the tables, though others were stopped
+    facts = {cell.label: {**cell.facts(workspace.facts), "seed": None} for cell in workspace.cells}
+    leases = CellLeases(store, facts, workspace.data.test_data)
+    with leases:
+        with store.lock:  # others may add methods to the same spec meanwhile
+            refuse()
+            store.begin(merged_spec(resolved, _stored_spec(store)), workspace.environment)
+        try:
+            failed, handed_out = _Work(resolved, workspace, store, leases).carry_out(executor)
+        except BaseException:  # what is finished is in the tables, though others were stopped
+            with suppress(OSError, IsoglossError):
+                store.gather()
+            raise
         store.gather()
     if failed:
-        others = f" ({len(failed)} of {len(jobs)} jobs failed; the others are stored)" if len(jobs) > 1 else ""
+        others = f" ({len(failed)} of {handed_out} jobs failed; the others are stored)" if handed_out > 1 else ""
         raise IsoglossError(f"{failed[0].error}{others}") from failed[0].error
     return store
 
 
-def _carry_out(jobs: list[Job], workspace: Workspace, store: Store, executor: Executor) -> list[FailedJob]:
-    failed, gathered, gathering = [], time.monotonic(), 0.0
-    # Closed at once if a cell cannot be stored: an executor may have signals and a progress bar to give back.
-    with closing(executor.carry_out(jobs, workspace)) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome, FailedJob):
-                failed.append(outcome)
+def _stored_spec(store: Store) -> ResolvedSpec | None:
+    """The spec in the directory, which may be damaged: the one that is carried out takes its place."""
+    try:
+        return store.spec()
+    except IsoglossError as error:
+        err.print(f"{error}; it is written anew", markup=False, soft_wrap=True)
+        return None
+
+
+class _Work:
+    """What is missing of an experiment, of which other processes may do a part."""
+
+    def __init__(self, spec: Spec, workspace: Workspace, store: Store, leases: CellLeases) -> None:
+        self.spec, self.workspace, self.store, self.leases = spec, workspace, store, leases
+        self.handed_out = 0  # jobs
+        self._begun: set[Key] = set()  # cells of these
+
+    def carry_out(self, executor: Executor) -> tuple[list[FailedJob], int]:
+        """Do what is free, wait for what others do, and do what they leave.
+
+        Returns:
+            The jobs that failed, and how many there were in all.
+        """
+        while lacking := self._lacking():
+            before = self.handed_out
+            if failed := self._round(lacking, executor):
+                return failed, self.handed_out
+            if self.handed_out == before:
+                self._wait(lacking)
+        return [], self.handed_out
+
+    def _lacking(self) -> dict[Key, StoredCell | None]:
+        """Cells to train and stored ones that lack languages, without those that were begun here."""
+        stored = {cell.key: cell for cell in self.store.finished()}
+        return {
+            cell.key: stored.get(cell.key)
+            for cell in self.workspace.cells
+            if cell.key not in self._begun and (cell.key not in stored or self._languages(stored[cell.key]))
+        }
+
+    def _languages(self, stored: StoredCell) -> tuple[str, ...]:
+        """Those that a stored cell lacks."""
+        return tuple(code for code in self.workspace.data.test_data if code not in stored.record.test_data)
+
+    def _round(self, lacking: Mapping[Key, StoredCell | None], executor: Executor) -> list[FailedJob]:
+        """Everything that no other process is at, once."""
+        failed, gathered, gathering = [], time.monotonic(), 0.0
+        missing = [cell for cell in self.workspace.cells if cell.key in lacking and lacking[cell.key] is None]
+        incomplete = [(cell, stored) for cell in self.workspace.cells if (stored := lacking.get(cell.key))]
+        work = sum(map(self._training, missing)) + sum(self._scoring(cell, stored) for cell, stored in incomplete)
+        jobs = JobQueue(self._jobs(missing, [cell for cell, _ in incomplete]), work)
+        # Closed at once if a cell cannot be stored: an executor may have signals and a progress bar to give back.
+        with closing(executor.carry_out(jobs, self.workspace)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, FailedJob):
+                    failed.append(outcome)
+                    self.leases.give_back(cell.key for cell in outcome.job.cells)
+                    continue
+                self.store.put(outcome)
+                self.leases.give_back([(outcome.record.method, outcome.record.seed)])
+                if gathering <= GATHERING * (time.monotonic() - gathered):
+                    begin = time.monotonic()
+                    self.store.gather()
+                    gathered = time.monotonic()
+                    gathering = gathered - begin
+        return failed
+
+    def _training(self, cell: Cell) -> float:
+        return cost.training(self.workspace, cell) + cost.scoring(self.workspace, cell)
+
+    def _scoring(self, cell: Cell, stored: StoredCell) -> float:
+        languages = self._languages(stored)
+        return cost.one_pass(self.workspace.encoded(cell).languages(languages).features, cell)
+
+    def _jobs(self, missing: Sequence[Cell], incomplete: Sequence[Cell]) -> Iterator[Job]:
+        """Cells to train, in stacks, and cells that lack languages: each made when it is asked for."""
+        monitor = cost.monitor_plan(self.workspace) if missing else None
+        for stack in stacks(missing, self.workspace.backbone.pooling):
+            if not (cells := self._taken(stack)):
                 continue
-            store.put(outcome)
-            if gathering <= GATHERING * (time.monotonic() - gathered):
-                begin = time.monotonic()
-                store.gather()
-                gathered = time.monotonic()
-                gathering = gathered - begin
-    return failed
+            if done := [cell.key for cell in cells if self.store.has(*cell.key)]:  # by another process meanwhile
+                self.leases.give_back(done)
+                cells = [cell for cell in cells if cell.key not in done]
+            if cells:
+                checkpoints = tuple(self.store.checkpoint(*cell.key) for cell in cells)
+                work = sum(map(self._training, cells))
+                yield self._job(*cells, work=work, monitor=monitor, checkpoints=checkpoints)
+        for cell in incomplete:
+            if not self._taken([cell]):
+                continue
+            stored = self.store.has(*cell.key)
+            if stored is None or not (languages := self._languages(stored)):
+                self.leases.give_back([cell.key])
+                continue
+            trained = (stored.record, stored.weights())
+            yield self._job(cell, work=self._scoring(cell, stored), trained=trained, languages=languages)
 
+    def _taken(self, cells: Sequence[Cell]) -> list[Cell]:
+        keys = self.leases.take(cell.key for cell in cells)
+        return [cell for cell in cells if cell.key in keys]
 
-def _jobs(spec: Spec, workspace: Workspace, store: Store) -> Iterator[Job]:
-    """What is missing: cells to train, in stacks, and cells that lack languages."""
-    by_key = {cell.key: cell for cell in store.finished()}
-    missing = [cell for cell in workspace.cells if cell.key not in by_key]
-    monitor = cost.monitor_plan(workspace) if missing else None
+    def _job(self, *cells: Cell, work: float, **extra: Any) -> Job:
+        self.handed_out += 1
+        self._begun |= {cell.key for cell in cells}
+        facts = tuple(cell.facts(self.workspace.facts) for cell in cells)
+        return Job(self.spec, cells, facts, work, **extra)
 
-    def job(*cells: Cell, work: float, **extra: Any) -> Job:
-        return Job(spec, cells, tuple(cell.facts(workspace.facts) for cell in cells), work, **extra)
-
-    for stack in stacks(missing, workspace.backbone.pooling):
-        work = sum(cost.training(workspace, cell) + cost.scoring(workspace, cell) for cell in stack)
-        checkpoints = tuple(store.checkpoint(*cell.key) for cell in stack)
-        yield job(*stack, work=work, monitor=monitor, checkpoints=checkpoints)
-    for cell in workspace.cells:
-        stored_cell = by_key.get(cell.key)
-        if stored_cell is None:
-            continue
-        if languages := tuple(code for code in workspace.data.test_data if code not in stored_cell.record.test_data):
-            work = cost.one_pass(workspace.encoded(cell).languages(languages).features, cell)
-            yield job(cell, work=work, trained=(stored_cell.record, stored_cell.weights()), languages=languages)
+    def _wait(self, lacking: Mapping[Key, StoredCell | None]) -> None:
+        """Until another process has finished a cell, or is at one no more."""
+        held = self.leases.elsewhere(lacking)
+        if set(held) != set(lacking):
+            return
+        (label, seed), worker = next(iter(held.items()))
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        what = f"waiting for {label} seed {seed}{more}, in training elsewhere: {worker} is at work on it"
+        err.print(what, markup=False, soft_wrap=True)
+        while set(self.leases.elsewhere(lacking)) == set(lacking) == set(self._lacking()):
+            time.sleep(LOOK_EVERY)

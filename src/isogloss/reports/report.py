@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
-from isogloss.analysis.run import analyze
+from isogloss.analysis.run import carry_out
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.reports.figures import figures
@@ -17,6 +17,7 @@ from isogloss.reports.files import write_figures, write_tables
 from isogloss.reports.page import analysis_charts, page
 from isogloss.reports.run_group import run_groups
 from isogloss.reports.summary import answer
+from isogloss.run_directory.damage import refuse_strange
 from isogloss.runtime.files import atomic_file
 from isogloss.store import safe_name
 
@@ -47,15 +48,23 @@ def report(
         IsoglossError: one is no run directory, nothing in it is finished, no run has the reference, or `out` cannot be
             a file.
     """
-    for folder in folders:
-        OpenedRun.of(folder)  # before a page is named after one that is none
+    opened_runs = [OpenedRun.of(folder) for folder in folders]  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
+    for opened_run in opened_runs:
+        if opened_run.stored.writable:
+            refuse_strange(opened_run.stored.path)
+        elif target.parent.resolve() == opened_run.stored.path.resolve():
+            raise IsoglossError(f"{opened_run.stored.path} cannot be written to; give --out, the page to write")
     beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
     options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
-    outcomes = [outcome for folder in folders for outcome in analyze(folder, cheap, options, skip=True)]
-    missing = [f"{outcome.name}: {outcome.reason}" for outcome in outcomes if outcome.result is None]
-    groups = run_groups(folders, reference)
+    outcomes = [list(carry_out(opened_run, cheap, options, skip=True)) for opened_run in opened_runs]
+    missing = [f"{outcome.name}: {outcome.reason}" for of_run in outcomes for outcome in of_run if outcome.reason]
+    found = [
+        {title: table for outcome in of_run if outcome.result for title, table in outcome.result.tables.items()}
+        for of_run in outcomes
+    ]
+    groups = run_groups(opened_runs, reference, found)
     names = dict.fromkeys(opened_run.spec.name for run_group in groups for opened_run in run_group.opened_runs.values())
     given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
     command = shlex.join(["isogloss", "report", *map(str, folders), *given])
@@ -66,8 +75,9 @@ def report(
         write_figures(figures(run_group), beside, before)
         if len(run_group.opened_runs) > 1:  # else an analysis's figures lie beside its tables
             write_figures(analysis_charts(run_group), beside, before)
+    content = page(groups, " · ".join(names), command, missing)
     with atomic_file(target) as file:
-        file.write_text(page(groups, " · ".join(names), command, missing), encoding="utf-8")
+        file.write_text(content, encoding="utf-8")
     if show is not None:
         for run_group in groups:
             show(next(iter(answer(run_group)), "Nothing can be said of these scores."))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
-from isogloss.analysis.analysis import FOLDER, Results
-from isogloss.analysis.run import fingerprint, kept
+from isogloss.analysis.analysis import Results
+from isogloss.analysis.run import fingerprint, kept, kept_table
 from isogloss.analysis.significance import against
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
@@ -89,23 +89,30 @@ class RunGroup:
         )
 
 
-def run_groups(folders: Sequence[Path], reference: str | None = None) -> list[RunGroup]:
+def run_groups(
+    folders: Sequence[Path | OpenedRun],
+    reference: str | None = None,
+    found: Sequence[Mapping[str, pl.DataFrame]] | None = None,
+) -> list[RunGroup]:
     """Groups of run directories: those of one task, metric and source together.
 
     Args:
         folders: run directories.
         reference: the method that the others are held against; none, or in a group that lacks it: the first.
+        found: tables of analyses of each that were carried out now, by title; others are read where they were kept.
 
     Raises:
         IsoglossError: one is no run directory, nothing in it is finished, or no group has the reference.
     """
-    opened_runs = [OpenedRun.of(folder) for folder in folders]
+    opened_runs = [one if isinstance(one, OpenedRun) else OpenedRun.of(one) for one in folders]
     names = _names(opened_runs)
+    fresh = dict(zip(names, found, strict=True)) if found else {}
     alike: dict[tuple[str, str, str], dict[str, OpenedRun]] = {}
     for name, opened_run in zip(names, opened_runs, strict=True):
         key = opened_run.stored.table("scores")["task"][0], opened_run.metric, opened_run.spec.source
         alike.setdefault(key, {})[name] = opened_run
-    groups = [_run_group(*key, of_group, reference, several=len(folders) > 1) for key, of_group in alike.items()]
+    several = len(folders) > 1
+    groups = [_run_group(*key, of_group, reference, fresh, several=several) for key, of_group in alike.items()]
     methods = [method for run_group in groups for method in run_group.methods]
     if reference is not None and reference not in methods:
         raise unknown("method to hold the others against", reference, methods)
@@ -120,7 +127,14 @@ def _names(opened_runs: Sequence[OpenedRun]) -> list[str]:
 
 
 def _run_group(
-    task: str, metric: str, source: str, opened_runs: dict[str, OpenedRun], reference: str | None, *, several: bool
+    task: str,
+    metric: str,
+    source: str,
+    opened_runs: dict[str, OpenedRun],
+    reference: str | None,
+    found: Mapping[str, Mapping[str, pl.DataFrame]],
+    *,
+    several: bool,
 ) -> RunGroup:
     scores, history, stale = [], [], []
     methods: list[str] = []
@@ -135,12 +149,13 @@ def _run_group(
         records |= {called[cell.label]: stored.record for cell, stored in opened_run.cells}
         scores.append(_renamed(scored, called))
         history.append(_renamed(opened_run.stored.table("history"), called))
-        now = fingerprint(opened_run.stored)
-        for title, (_, before) in sorted(kept(opened_run.stored).items()):
-            file = opened_run.stored.path / FOLDER / f"{title}.parquet"
-            if file.is_file():  # else it is a figure
-                tables.setdefault(title, []).append(_renamed(pl.read_parquet(file), called, name))
-                if before != now:
+        now, fresh = fingerprint(opened_run.stored), found.get(name, {})
+        before = {title: scores for title, (_, scores) in kept(opened_run.stored).items() if title not in fresh}
+        for title in sorted({*before, *fresh}):
+            table = fresh[title] if title in fresh else kept_table(opened_run.stored, title)
+            if table is not None:  # else it is a figure
+                tables.setdefault(title, []).append(_renamed(table, called, name))
+                if title in before and before[title] != now:
                     stale.append(f"{name}: {title}" if several else title)
     gathered = {title: pl.concat(parts, how="diagonal_relaxed") for title, parts in tables.items()}
     every, left_out = pl.concat(scores), sorted(unlike(opened_runs)) if len(opened_runs) > 1 else []

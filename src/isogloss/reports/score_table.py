@@ -59,6 +59,7 @@ def score_tables(stored: Store, width: int | None = None) -> list[Table]:
         stored: a run directory.
         width: characters of a line; as many tables, one below the other, as the methods need. Left out: one table.
     """
+    stored = stored.snapshot()  # others may be at work on it
     scores = stored.table("scores")
     metric = scores.filter(split="dev")["metric"][0]
     test = scores.filter(split="test", metric=metric)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import secrets
 import select
 import shutil
+import socket
 import stat
-import tempfile
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from isogloss.errors import IsoglossError, MissingError
 
 LARGEST = 4 << 30  # bytes of a file that is read whole
 PIECE = 1 << 20
+DAY = 24 * 60 * 60  # after which a temporary file is nobody's, where its process cannot be asked for
+_TEMPORARY = re.compile(r"\.(?P<name>.+)-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]+)-[0-9a-f]{8}")
+_OF_OTHERS = re.compile(r"\..+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")  # of versions before 0.3; of safetensors
+_SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")  # as libraries in Rust say it
 # What a system does not have, it does not need.
 READ = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 
@@ -88,18 +98,28 @@ def _too_large(path: Path, most: int) -> IsoglossError:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; it takes `path`'s place when the block ends, or vanishes if it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """A temporary path beside `path`; it takes `path`'s place when the block ends, or vanishes if it fails.
+
+    Raises:
+        IsoglossError: `path` is there and no regular file: a device or a folder is not replaced.
+        OSError: it cannot be written, whatever library writes it; names `path`.
+    """
+    refuse_special(path)
+    temporary = _temporary(path)
+    with _named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)  # what the umask leaves
+        os.close(handle)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -107,23 +127,121 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`; it becomes `path` when the block ends, or vanishes if it fails.
 
     A finished `path` that another process made meanwhile is left in place: both hold the same.
+
+    Raises:
+        OSError: it cannot be written, whatever library writes it; names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                file.chmod(0o644)
-                _flush(file)
-        temporary.chmod(0o755)
+    temporary = _temporary(path)
+    with _named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        temporary.mkdir()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
-            temporary.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            yield temporary
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    file = Path(folder, name)
+                    _flush(file)
+                    file.chmod(mode & 0o666)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse to write where there is something else than a regular file.
+
+    Raises:
+        IsoglossError: it is a folder, a device, a pipe or a socket, or leads to one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # which writing finds out itself
+        return
+    except (OSError, ValueError) as error:  # such as links in a circle
+        why = getattr(error, "strerror", None) or error
+        raise IsoglossError(f"{path} cannot be written: {why}; expected a file or a new name") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+        raise IsoglossError(f"{path} is {kind}; expected a file or a new name")
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what processes that are dead have left half written in a folder, never what a living one writes.
+
+    Args:
+        folder: where to look, not in the folders inside.
+        name: of the file or folder that they were to become; None: any.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and _abandoned(entry, name):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        Path(entry.path).unlink()
+
+
+def _temporary(path: Path) -> Path:
+    """Its name says whose it is."""
+    return path.with_name(f".{path.name}-{_machine()}-{os.getpid():x}-{secrets.token_hex(4)}")
+
+
+def _abandoned(entry: os.DirEntry[str], name: str | None) -> bool:
+    written = _TEMPORARY.fullmatch(entry.name)
+    if written is None:
+        return name is None and _OF_OTHERS.fullmatch(entry.name) is not None and _old(entry)
+    if name not in {None, written["name"]}:
+        return False
+    if written["machine"] != _machine() or sys.platform == "win32":  # where asking for a process may end it
+        return _old(entry)
+    return not _alive(int(written["process"], 16))
+
+
+def _old(entry: os.DirEntry[str]) -> bool:
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _machine() -> str:
+    """Among whose processes ours is one: the machine, since it was started, and the container."""
+    parts = [socket.gethostname()]
+    for file in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with suppress(OSError):
+            parts.append(Path(file).read_text(encoding="ascii") if "boot" in file else str(Path(file).stat().st_ino))
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """A failure to write names the file, and is an `OSError`, which libraries in Rust know nothing of."""
+    try:
+        yield
+    except IsoglossError:
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and (said := _SYSTEM_ERROR.search(str(error))):
+            number = int(said["number"])
+        if number is None or (isinstance(error, OSError) and error.filename not in {None, str(temporary)}):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _flush(path: Path) -> None:

@@ -6,22 +6,28 @@ random generator are one number, `step`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from isogloss.optim.loss_trend import LossTrend
+from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
 from isogloss.training.train_state import TrainState
 
-VERSION = 3
+VERSION = 4
+UNCHECKED = 3  # the version before, which had no checksum
+CHECKSUM = "sha256"
 KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories are called so
 
 
@@ -46,10 +52,19 @@ class Checkpoints:
         return time.monotonic() - self.began >= self.seconds
 
     def load(self, train_states: Sequence[TrainState]) -> None:
-        """Put each run where its checkpoint left it, if there is one."""
+        """Put each run where its checkpoint left it, if there is one. One that is damaged is as good as none."""
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
-            with suppress(FileNotFoundError):
-                _load(train_state, file, fingerprint)
+            try:
+                read = _read(file)
+            except FileNotFoundError:
+                continue
+            except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+                why = str(error).split("\n", 1)[0]
+                what = f"{file} is damaged ({why}); this training begins anew"
+                err.print(what, markup=False, soft_wrap=True)
+                continue
+            if read is not None and read[0]["fingerprint"] == fingerprint:
+                _load(train_state, *read)
 
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
         """Write all checkpoints if it is time."""
@@ -62,14 +77,10 @@ class Checkpoints:
         Where another process has finished a run meanwhile and clears its folder up, nothing need be kept of it here.
         """
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
-            metadata = {KEY: json.dumps(_facts(train_state, fingerprint))}
+            tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
+            metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
-                try:
-                    save_file(_tensors(train_state), temporary, metadata=metadata)
-                except SafetensorError as error:  # it has no error of its own for that
-                    if "No such file" in str(error):
-                        raise FileNotFoundError(str(error)) from error
-                    raise
+                save_file(tensors, temporary, metadata=metadata)
         self.last = time.monotonic()
 
 
@@ -89,12 +100,37 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _load(train_state: TrainState, file: Path, fingerprint: str) -> None:
+def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """sha256 of all that a checkpoint says: one flipped bit would be trained on to a result that looks right."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """A checkpoint's facts and tensors; None where it is of another version.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SafetensorError: it is cut off, or no such file.
+        ValueError: it is not what was written.
+    """
+    if not file.is_file() and file.exists():
+        raise ValueError("it is no file")
     with safe_open(file, framework="pt") as stored:
-        facts = json.loads((stored.metadata() or {}).get(KEY, "{}"))
-        if facts.get("version") != VERSION or facts["fingerprint"] != fingerprint:
-            return
+        metadata = stored.metadata() or {}
+        facts = json.loads(metadata[KEY])
+        if facts["version"] not in {VERSION, UNCHECKED}:
+            return None
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
+    if facts["version"] != UNCHECKED and metadata[CHECKSUM] != _checksum(tensors, metadata[KEY]):
+        raise ValueError("its checksum does not fit")
+    return facts, tensors
+
+
+def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
     train_state.run.load_state(_under("run.", tensors))
     train_state.best_state = _under("best.", tensors)
     train_state.step, train_state.tokens, train_state.skipped = facts["step"], facts["tokens"], facts["skipped"]

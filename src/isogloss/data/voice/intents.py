@@ -24,6 +24,7 @@ from isogloss.errors import IsoglossError
 from isogloss.runtime import yaml
 from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.parquet import read_parquet
 
 VERSIONS = {"home-assistant-intents": "2026.10.27", "hassil": "3.12.1"}  # the draw depends on them
 SAMPLER = "1"  # part of the cache's key: raise it when the draw changes
@@ -65,7 +66,7 @@ def _table() -> pl.DataFrame:
         table = draw()
         with atomic_file(path) as temporary:
             table.write_parquet(temporary)
-    return pl.read_parquet(path)
+    return read_parquet(path)
 
 
 def fingerprint() -> str:

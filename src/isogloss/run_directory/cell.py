@@ -1,0 +1,169 @@
+"""A finished cell: as it comes from training, and as it lies in a run directory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from isogloss.errors import IsoglossError
+from isogloss.run_directory.damage import DamagedError
+from isogloss.run_directory.record import RunRecord, check_facts, read_record
+from isogloss.run_directory.tables import cells_and_languages, read_table
+
+PIECE = 1 << 22
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A cell as it comes from training: plain data, which can be sent.
+
+    Args:
+        record: what is known of it; `test_data` names the languages whose rows are in the tables.
+        weights: by name; None where only languages are added to a cell that is stored.
+        tables: `scores` and `predictions`, and of a trained cell its `history`.
+    """
+
+    record: RunRecord
+    weights: Mapping[str, Tensor] | None
+    tables: Mapping[str, pl.DataFrame]
+
+
+class StoredWeights(Mapping[str, Tensor]):
+    """Tensors by name, each read when it is asked for: many cells can wait for their turn, and none is in memory.
+
+    Where they are sent to another process, they go as tensors.
+
+    Args:
+        file: a safetensors file.
+        sha256: of the file, checked before the first tensor is read; None: it is not known.
+    """
+
+    def __init__(self, file: Path, sha256: str | None = None) -> None:
+        self.file = file
+        self.sha256 = sha256
+
+    def __getitem__(self, name: str) -> Tensor:
+        with self._opened as tensors:
+            if name not in tensors.keys():  # noqa: SIM118 - it is no dict
+                raise KeyError(name)
+            tensor = cast("Tensor", tensors.get_tensor(name))
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise DamagedError(self.file, f"the tensor {name} holds numbers that are none (NaN or infinite)")
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        with self._opened as tensors:
+            return iter(list(tensors.keys()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    @property
+    def _opened(self) -> Any:
+        if self._unchecked:
+            raise DamagedError(self.file, "it is not the file that was written when the cell was finished")
+        try:
+            return safe_open(self.file, framework="pt")
+        except SafetensorError as error:
+            raise DamagedError(self.file, str(error)) from error
+
+    @cached_property
+    def _unchecked(self) -> bool:
+        if not self.file.is_file():
+            raise DamagedError(self.file, "there is no such file" if not self.file.exists() else "it is no file")
+        return self.sha256 is not None and file_sha256(self.file) != self.sha256
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell in a run directory."""
+
+    folder: Path
+    record: RunRecord
+
+    @classmethod
+    def read(cls, folder: Path) -> StoredCell:
+        """The cell in a folder.
+
+        Raises:
+            DamagedError: its record is none.
+        """
+        return cls(folder, read_record(folder))
+
+    def checked(self) -> StoredCell:
+        """Itself.
+
+        Raises:
+            DamagedError: its record does not say what decided the result.
+        """
+        check_facts(self.record, self.folder)
+        return self
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Method label and seed."""
+        return self.record.method, self.record.seed
+
+    @property
+    def rows(self) -> set[tuple[str, int, str]]:
+        """Method, seed and language of every test split that it was scored on."""
+        return {(*self.key, language) for language in self.record.test_data}
+
+    def weights(self) -> StoredWeights:
+        """The stored tensors by name."""
+        return StoredWeights(self.folder / "weights.safetensors", self.record.weights_sha256)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """This cell's rows of a table, without those of languages whose scoring was cut off.
+
+        Raises:
+            DamagedError: the file does not hold them.
+        """
+        file = self.folder / f"{name}.parquet"
+        try:
+            table = read_table(file, name)
+        except IsoglossError as error:
+            raise DamagedError(file, str(error).removeprefix(f"{file} ")) from error
+        if set(table.select("method", "seed").unique().iter_rows()) - {self.key}:
+            raise DamagedError(file, "it holds rows of another cell")
+        if name == "history":
+            return table
+        table = table.filter(pl.col("language").is_in(list(self.record.test_data)) | (pl.col("split") != "test"))
+        if lacking := self.rows - cells_and_languages(table):
+            raise DamagedError(file, f"it has no rows of {', '.join(sorted(language for *_, language in lacking))}")
+        if name == "scores":
+            self._check_scores(table, file)
+        return table
+
+    def _check_scores(self, table: pl.DataFrame, file: Path) -> None:
+        if sum(table.null_count().row(0)):
+            raise DamagedError(file, "it has rows that lack something")
+        development = table.filter(split="dev")
+        if development.is_empty():
+            raise DamagedError(file, "it has no score on development data")
+        metric, metrics = development["metric"][0], self.record.facts.get("metrics")
+        if isinstance(metrics, list) and metric not in metrics[:1]:
+            raise DamagedError(file, f"its score on development data is {metric}, which selects nothing")
+        scored = table.filter(split="test", metric=metric)
+        if set(scored["language"]) != set(self.record.test_data):
+            raise DamagedError(file, f"it does not have the {metric} of every language")
+
+
+def file_sha256(file: Path) -> str:
+    """sha256 of a file, however large it is."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
