@@ -220,8 +220,11 @@ def data_card(
 
 def main() -> None:
     """Entry point: mistakes of input end in one line and exit code 2."""
-    COMMAND.set([Path(sys.argv[0]).name, *sys.argv[1:]])
-    ended(partial(app, standalone_mode=False))
+    before = COMMAND.set([Path(sys.argv[0]).name, *sys.argv[1:]])
+    try:
+        ended(partial(app, standalone_mode=False))
+    finally:
+        COMMAND.reset(before)
 
 
 if __name__ == "__main__":
