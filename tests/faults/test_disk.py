@@ -10,7 +10,7 @@ LONG = {"checkpoint_minutes": 0, "methods": {"soft-prompt": {"length": 2, "epoch
 
 
 @pytest.mark.parametrize("name", ["small", "long"])
-@pytest.mark.parametrize("largest", [2_500, 3_500, 5_000, 7_000])
+@pytest.mark.parametrize("largest", [3_500, 4_200, 5_000, 7_000])
 def test_a_run_that_may_write_no_more_ends_in_a_line_and_goes_on(place, name, largest):
     changes = {"small": {}, "long": LONG}[name]
     place.begin_with(None)
