@@ -17,6 +17,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import Language
 from isogloss.reports.compare import together, unlike
 from isogloss.stats import aggregate
+from isogloss.stats.collapse import collapsed
 from isogloss.store import RunRecord
 
 OF_METHODS = ("method", "one", "other")  # columns that name methods
@@ -66,6 +67,18 @@ class RunGroup:
     def scores_source(self) -> bool:
         """Whether there are test scores in the source: it may be a language of the training set alone."""
         return str(self.source) in set(self.scores["language"])
+
+    @cached_property
+    def collapsed(self) -> dict[str, tuple[str, int, int]]:
+        """Methods that say the same to every text of the source. See `isogloss.stats.collapse`."""
+        tables = {name: one.stored.table("predictions") for name, one in self.opened_runs.items()}
+        words = any(record.kind == "tagging" for record in self.records.values())  # all are of one task
+        found = {name: collapsed(table, str(self.source), words=words) for name, table in tables.items()}
+        return {
+            method: found[name][label]
+            for method, name in self.runs.items()
+            if (label := self.records[method].method) in found[name]
+        }
 
     @cached_property
     def by_language(self) -> pl.DataFrame:

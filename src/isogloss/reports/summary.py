@@ -22,6 +22,7 @@ SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison h
 def answer(run_group: RunGroup) -> list[str]:
     """Sentences, the most important first."""
     return [
+        *_collapsed(run_group),
         *_carried(run_group),
         *_best(run_group),
         *_against_next(run_group),
@@ -116,6 +117,15 @@ def ranked(run_group: RunGroup) -> list[str]:
     """The methods by mean target score, the best first."""
     means = {method: value(run_group, method, "target") for method in run_group.methods}
     return sorted((name for name, mean in means.items() if mean), key=lambda name: -(means[name] or (0.0,))[0])
+
+
+def _collapsed(run_group: RunGroup) -> Iterator[str]:
+    for method, (said, seeds, of) in run_group.collapsed.items():
+        some = f" in {seeds} of {of} seeds" if of > 1 else ""
+        yield (
+            f"{method} says {said!r} to every test text in {run_group.source.name}{some}: it has learnt nothing there "
+            "that could be carried over, and its scores are shares of a label."
+        )
 
 
 def _carried(run_group: RunGroup) -> Iterator[str]:
