@@ -112,8 +112,8 @@ def mistake(model: type[BaseModel], error: ValidationError, *, where: str, raw: 
     said = _said(model, first)
     came = _shown(first["input"])
     # What is wrong between several keys says so itself; all of them would bury it.
-    told = came in said or (first["type"] == "value_error" and isinstance(first["input"], dict))
-    return IsoglossError(": ".join(filter(None, [where, place, said])) + ("" if told else f" (came: {came})"))
+    shown = came in said or (first["type"] == "value_error" and isinstance(first["input"], dict))
+    return IsoglossError(": ".join(filter(None, [where, place, said])) + ("" if shown else f" (came: {came})"))
 
 
 def _said(model: type[BaseModel], error: ErrorDetails) -> str:
