@@ -149,8 +149,8 @@ def _place(location: tuple[int | str, ...], raw: Any) -> str:
 def _shown(value: object) -> str:
     try:
         text = repr(value)
-    except ValueError:  # which Python itself does not print
-        return "a number of too many digits"
+    except ValueError:  # Python shows no number of so many digits
+        return f"a {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
