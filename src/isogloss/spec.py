@@ -9,25 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PositiveInt, ValidationError
 
 from isogloss.errors import IsoglossError, unknown
+from isogloss.languages.fields import Code, Targets, words_by_language
 from isogloss.languages.groups import check as check_group
-from isogloss.languages.groups import is_group
-from isogloss.languages.language import Language, distinct
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 from isogloss.runtime.checked import Checked, as_value_error, check, mistake
 from isogloss.runtime.visible import one_line
 
 __all__ = ["DataSpec", "OwnSeeds", "ResolvedSpec", "Spec", "check", "presets", "read_spec"]
-
-
-@as_value_error
-def _canonical(code: str) -> str:
-    return str(Language.parse(code))
-
-
-@as_value_error
-def _target(text: str) -> str:
-    return check_group(text) if is_group(text) else str(Language.parse(text))
 
 
 @as_value_error
@@ -54,42 +43,9 @@ def _name(text: str) -> str:
     return text
 
 
-def _listed(value: object) -> object:
-    """One target may stand without brackets; two that are one language are not both meant."""
-    if not isinstance(value, list):
-        return [value] if isinstance(value, str) and value != "all" else value
-    by_form: dict[str, str] = {}
-    for code in value:
-        if (
-            isinstance(code, str)
-            and not is_group(code)
-            and (other := by_form.setdefault(_canonical(code), code)) != code
-        ):
-            raise IsoglossError(f"targets: {other!r} and {code!r} are both {_canonical(code)}; leave one out")
-    return value
-
-
-def _words(value: object) -> object:
-    """Words by label, or by language and label; languages in their canonical form."""
-    if not isinstance(value, dict) or all(isinstance(word, str) for word in value.values()):
-        return value
-    if not all(isinstance(words, dict) for words in value.values()):
-        odd = next(label for label, word in value.items() if not isinstance(word, str))
-        raise ValueError(f"the word of {odd!r} is {value[odd]!r}, expected a text, or words by language and label")
-    by_text = {str(code): words for code, words in value.items()}
-    try:
-        return {form: by_text[code] for form, code in distinct(by_text).items()}
-    except IsoglossError as error:
-        raise ValueError(str(error)) from error
-
-
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
-Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
-Code = Annotated[str, AfterValidator(_canonical)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=10_000)]
 Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
-
-
 Folder = Annotated[Path, AfterValidator(_folder)]
 
 
@@ -164,7 +120,7 @@ class VerbalizerSpec(Checked):
     template: Annotated[str, AfterValidator(_template)] = Field(
         "{text} {answer}", description="the text with places for the answer and a soft prompt: '{text}{prompt}{answer}'"
     )
-    words: Annotated[dict[str, str] | dict[str, dict[str, str]], BeforeValidator(_words)] = Field(
+    words: Annotated[dict[str, str] | dict[str, dict[str, str]], BeforeValidator(words_by_language)] = Field(
         {}, description="a word for each label, one token each, or such words by language; left out: the labels"
     )
     loss: Literal["vocabulary", "words"] = Field(

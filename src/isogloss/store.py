@@ -36,7 +36,8 @@ from isogloss.run_directory.record import (
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
-from isogloss.runtime.files import atomic_file, atomic_folder, read_bytes, sweep
+from isogloss.runtime.files import atomic_file, atomic_folder, sweep
+from isogloss.runtime.json import load_mapping
 from isogloss.runtime.locks import DirectoryLock
 from isogloss.spec import ResolvedSpec, check
 
@@ -152,11 +153,7 @@ class Store:
 
     def environment(self) -> dict[str, Any]:
         """What the run was last begun with: versions, machine, hashes of data and weights; empty if that is lost."""
-        try:
-            value = json.loads(read_bytes(self.path / "environment.json"))
-        except (IsoglossError, ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        return load_mapping(self.path / "environment.json")
 
     def finished(self) -> list[StoredCell]:
         """Every finished cell, by method and seed. A folder that is not the cell that its record names is left out.

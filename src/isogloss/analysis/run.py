@@ -18,6 +18,7 @@ from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.files import atomic_file, read_bytes
+from isogloss.runtime.json import load_mapping
 from isogloss.runtime.parquet import read_parquet
 from isogloss.store import Store
 
@@ -130,15 +131,9 @@ def kept(stored: Store) -> dict[str, tuple[str, str]]:
     The list may have been sent by somebody: a title is the name of a file in that folder and nothing else, of an
     analysis that there is. All else is as good as not there.
     """
-    file = stored.path / FOLDER / MADE
-    try:
-        entries = json.loads(read_bytes(file))
-    except (IsoglossError, ValueError, RecursionError):
-        return {}
-    listed = entries.items() if isinstance(entries, dict) else []
     return {
         title: (entry[0], entry[1])
-        for title, entry in listed
+        for title, entry in load_mapping(stored.path / FOLDER / MADE).items()
         if _TITLE.fullmatch(title)
         and isinstance(entry, list)
         and list(map(type, entry)) == [str, str]

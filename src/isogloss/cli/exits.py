@@ -14,13 +14,13 @@ import typer
 
 import isogloss
 from isogloss.errors import IsoglossError
+from isogloss.runtime.files import system_error
 from isogloss.runtime.interrupts import interruptible
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
 # From some version on typer brings click along under a name of its own: its errors are found by way of a public one.
 UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # as libraries in Rust write it
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
 
 
@@ -80,9 +80,8 @@ def reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
         return _by_system(error.errno, where)
-    if number := _OS_ERROR.search(str(error)):
-        return _by_system(int(number[1]), "")
-    return None
+    number = system_error(error)
+    return None if number is None else _by_system(number, "")
 
 
 def _by_system(number: int, where: str) -> str:

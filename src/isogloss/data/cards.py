@@ -8,20 +8,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from isogloss.data.card_bounds import refuse_wild
 from isogloss.data.card_checks import check_card
-from isogloss.data.card_errors import first_mistake, refuse_wild
 from isogloss.data.layouts import SPLITS, Columns, Hub, Local, Only, Split, Strict, Text, distinct_codes
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
+from isogloss.runtime.checked import check
 
 __all__ = ["CUSTOM", "SPLITS", "Card", "Split", "cards", "find", "read_card"]
 
@@ -170,10 +165,7 @@ def read_card(raw: object, *, where: str) -> Card:
     if not isinstance(raw, dict):
         raise IsoglossError(f"{where} holds {type(raw).__name__}; expected a card, such as {{name: …, kind: …}}")
     refuse_wild(raw, where)
-    try:
-        card = Card.model_validate(raw)
-    except ValidationError as error:
-        raise first_mistake(error, Card, raw, where) from error
+    card = check(Card, raw, where=where)
     if card.generator is not None:  # it would run what it names
         raise IsoglossError(f"{where}: generator: only cards that come with isogloss have one; say `local`, the files")
     return card

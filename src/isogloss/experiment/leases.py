@@ -19,7 +19,8 @@ from filelock import SoftFileLease
 from isogloss.errors import IsoglossError
 from isogloss.experiment.provenance import difference
 from isogloss.runtime import locks
-from isogloss.runtime.files import atomic_file, read_bytes
+from isogloss.runtime.files import atomic_file
+from isogloss.runtime.json import load, load_mapping
 from isogloss.store import Store
 
 FOLDER = ".leases"  # of a run directory
@@ -154,9 +155,8 @@ class CellLeases:
         return True
 
     def _read(self, name: str) -> Worker:
-        said = _mapping(_json(self.folder / f"{name}.json"))
-        cells = _json(self.folder / f"{name}.cells")
-        cells = cells if isinstance(cells, list) else []
+        said = load_mapping(self.folder / f"{name}.json")  # empty where it was killed before it could
+        cells = _listed(self.folder / f"{name}.cells")
         facts = {label: facts for label, facts in _mapping(said.get("facts")).items() if isinstance(facts, dict)}
         held = {(cell[0], cell[1]) for cell in cells if isinstance(cell, list) and list(map(type, cell)) == [str, int]}
         process = said.get("process")
@@ -212,12 +212,12 @@ class CellLeases:
             file.write_text(json.dumps(sorted(self._cells)), encoding="utf-8")
 
 
-def _json(file: Path) -> Any:
-    """What a process says of itself; nothing where it was killed before it could."""
+def _listed(file: Path) -> list[Any]:
     try:
-        return json.loads(read_bytes(file))
-    except (IsoglossError, ValueError, RecursionError):
-        return None
+        value = load(file)
+    except IsoglossError:
+        return []
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> dict[str, Any]:

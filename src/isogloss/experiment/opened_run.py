@@ -75,13 +75,21 @@ class OpenedRun:
 
     @cached_property
     def data(self) -> ExperimentData:
-        """The data, checked to be what the cells were scored on."""
+        """The data, checked to be what the cells were trained and scored on; of languages that a cell was scored on.
+
+        A spec may have been sent by somebody, and name files that no cell has seen.
+        """
         data = read_data(self.spec, first_rows=limited_to_first_rows(self.spec, [stored for _, stored in self.cells]))
+        learnt = {"train": data.train.fingerprint, "dev": data.dev.fingerprint}
+        scored: set[str] = set()
         for cell, stored in self.cells:
-            scored = stored.record.test_data
-            if changed := [code for code, now in data.test_data.items() if scored.get(code, now) != now]:
+            facts, tested = stored.record.facts, stored.record.test_data
+            if changed := [split for split, now in learnt.items() if facts.get(split) != now]:
+                raise IsoglossError(f"the {changed[0]} data of {data.source} is not what {cell.label} was trained on")
+            if changed := [code for code, now in data.test_data.items() if tested.get(code, now) != now]:
                 raise IsoglossError(f"the test data of {', '.join(changed)} is not what {cell.label} was scored on")
-        return data
+            scored |= tested.keys()
+        return replace(data, tests=[test for test in data.tests if str(test.language) in scored])
 
     @property
     def task(self) -> Task:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
 from isogloss.run_directory.damage import DamagedError
-from isogloss.runtime.files import read_bytes
+from isogloss.runtime.json import load
 
 LONGEST_NAME = 160  # of a folder; file systems take 255 bytes
 
@@ -122,11 +122,9 @@ def read_record(folder: Path) -> RunRecord:
     """
     file = folder / "run.json"
     try:
-        raw = json.loads(read_bytes(file))
+        raw = load(file)
     except IsoglossError as error:
         raise DamagedError(file, str(error).removeprefix(f"{file} ")) from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(file, f"it is no JSON: {error}") from error
     try:
         return RunRecord.model_validate(raw)
     except ValidationError as error:

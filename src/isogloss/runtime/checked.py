@@ -83,28 +83,37 @@ def check(model: type[M], raw: Any, *, where: str) -> M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise mistake(model, error, where=where) from error
+        raise mistake(model, error, where=where, raw=raw) from error
     except IsoglossError as error:
         raise IsoglossError(f"{where}: {error}") from error
 
 
-def mistake(model: type[BaseModel], error: ValidationError, *, where: str) -> IsoglossError:
-    """The first mistake that pydantic found, in one line."""
+def mistake(model: type[BaseModel], error: ValidationError, *, where: str, raw: Any = None) -> IsoglossError:
+    """The first mistake that pydantic found, in one line.
+
+    Args:
+        model: what it should be.
+        error: pydantic's.
+        where: names the place in the error.
+        raw: what came, where it is at hand: of one value that stands for a list of one, no place in a list is named.
+    """
     errors = error.errors()
     of_field = [one for one in errors if one["loc"][:1] == errors[0]["loc"][:1]]
     # Of the branches of a union, the one that came the nearest.
     first = max(of_field, key=lambda one: (len(one["loc"]), one["type"] != "literal_error"))
     if first["type"] == "extra_forbidden":
         told = unknown("key", str(first["loc"][-1])[:SHOWN], _keys(model, first["loc"]))
-        return IsoglossError(": ".join(filter(None, [where, _place(first["loc"][:-1]), str(told)])))
-    place = _place(first["loc"])
+        return IsoglossError(": ".join(filter(None, [where, _place(first["loc"][:-1], raw), str(told)])))
+    place = _place(first["loc"], raw)
     if first["type"] == "missing":
         field = _model_at(model, first["loc"]).model_fields.get(str(first["loc"][-1]))
         meant = f"; expected {field.description}" if field is not None and field.description else ""
         return IsoglossError(f"{where}: {place} is missing{meant}")
     said = _said(model, first)
     came = _shown(first["input"])
-    return IsoglossError(": ".join(filter(None, [where, place, said])) + ("" if came in said else f" (came: {came})"))
+    # What is wrong between several keys says so itself; all of them would bury it.
+    shown = came in said or (first["type"] == "value_error" and isinstance(first["input"], dict))
+    return IsoglossError(": ".join(filter(None, [where, place, said])) + ("" if shown else f" (came: {came})"))
 
 
 def _said(model: type[BaseModel], error: ErrorDetails) -> str:
@@ -118,17 +127,30 @@ def _said(model: type[BaseModel], error: ErrorDetails) -> str:
     return known.format(keys=keys, **error.get("ctx", {}))
 
 
-def _place(location: tuple[int | str, ...]) -> str:
+def _place(location: tuple[int | str, ...], raw: Any) -> str:
     """Keys with dots; pydantic also names the branch of a union that it tried, which is no key."""
     branches = {"int", "float", "str", "bool", "none"}
-    parts = [str(part) for part in location]
-    return ".".join(
-        part for part in parts if "[" not in part and not part.startswith("constrained-") and part not in branches
-    )
+    parts = []
+    for part in location:
+        if isinstance(part, int) and isinstance(raw, dict):  # one that stands without its list
+            continue
+        if isinstance(part, str) and ("[" in part or part.startswith("constrained-") or part in branches):
+            continue
+        parts.append(str(part))
+        if isinstance(raw, dict):
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            raw = None
+    return ".".join(parts)
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python shows no number of so many digits
+        return f"a {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
@@ -140,8 +162,9 @@ def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
 def _model_at(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that holds the last key of a place."""
     for part in place[:-1]:
-        field = model.model_fields.get(str(part))
-        inner = [] if field is None else [kind for kind in _kinds(field.annotation) if _is_model(kind)]
+        if (field := model.model_fields.get(str(part))) is None:  # a place in a list, or a branch of a union
+            continue
+        inner = [kind for kind in _kinds(field.annotation) if _is_model(kind)]
         if not inner:
             break
         model = inner[0]

@@ -237,11 +237,16 @@ def _named(path: Path, temporary: Path) -> Iterator[None]:
         raise
     except BaseException as error:  # a panic in Rust is no Exception
         number = error.errno if isinstance(error, OSError) else None
-        if number is None and (said := _SYSTEM_ERROR.search(str(error))):
-            number = int(said["number"])
+        number = system_error(error) if number is None else number
         if number is None or (isinstance(error, OSError) and error.filename not in {None, str(temporary)}):
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def system_error(error: BaseException) -> int | None:
+    """The number of the operating system's error that one of a library in Rust is about, if it is."""
+    said = _SYSTEM_ERROR.search(str(error))
+    return int(said["number"]) if said else None
 
 
 def _flush(path: Path) -> None:

@@ -9,10 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
+from polars.exceptions import PanicException
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import read_bytes
+
+MAGIC = b"PAR1"  # at both ends of a whole file
+SHOWN = 200  # characters of what polars says
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -26,24 +29,38 @@ def read_parquet(path: Path) -> pl.DataFrame:
         IsoglossError: it cannot be read.
     """
     content = read_bytes(path)
+    if not (content.startswith(MAGIC) and content.endswith(MAGIC)):
+        raise IsoglossError(f"{path} is not Parquet, or is cut off")
+    with one_line_of(path):
+        return pl.read_parquet(io.BytesIO(content), glob=False)
+
+
+@contextmanager
+def one_line_of(path: Path) -> Iterator[None]:
+    """What polars makes of a damaged file is an error of that file, in one line and not on the terminal besides.
+
+    Raises:
+        IsoglossError: something was wrong with it.
+    """
     try:
         with _panics_unheard():
-            return pl.read_parquet(io.BytesIO(content), glob=False)
-    except PanicException as error:
+            yield
+    except MemoryError:
+        raise
+    # What a damaged file leads to has no common class, and what panics in Rust is no Exception.
+    except (Exception, PanicException) as error:
         if "KeyboardInterrupt" in str(error):
             raise KeyboardInterrupt from error
-        raise IsoglossError(f"{path} could not be read: it is no whole Parquet file") from error
-    except (PolarsError, ValueError, OSError, MemoryError) as error:
-        why = str(error).split("\n", 1)[0]
-        raise IsoglossError(f"{path} could not be read: {why}") from error
+        why = [*str(error).splitlines(), "unreadable"][0][:SHOWN]
+        raise IsoglossError(f"{path} is not Parquet, or is damaged: {why}") from error
 
 
 @contextmanager
 def _panics_unheard() -> Iterator[None]:
-    """What polars writes to the standard error of the process where it did not expect a file to be as it is."""
+    """Keep from the terminal what Rust writes there by itself, pages of it, of a damaged file."""
     try:
         kept = os.dup(2)
-    except OSError:  # there is none
+    except OSError:  # there is no standard error
         yield
         return
     try:

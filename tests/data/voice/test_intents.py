@@ -137,3 +137,16 @@ def test_choices_are_even():
     for _ in range(5000):
         counts[choices.below(5)] += 1
     assert all(850 < count < 1150 for count in counts)
+
+
+def test_a_damaged_copy_in_the_cache_is_drawn_anew(monkeypatch, tmp_path):
+    table = pl.DataFrame({"id": ["1"], "language": ["en"], "split": ["test"]})
+    monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path))
+    monkeypatch.setattr(voice_intents, "draw", lambda: table)
+    monkeypatch.setattr(voice_intents, "_table", voice_intents._table.__wrapped__)  # what others have read stays
+    file = tmp_path / "data" / f"voice-intents-{voice_intents.fingerprint()[:12]}.parquet"
+    file.parent.mkdir()
+    file.write_bytes(b"PAR1")
+    for _ in range(2):
+        assert voice_intents.examples("en", "test").equals(table)
+    assert pl.read_parquet(file).equals(table)

@@ -62,11 +62,13 @@ def examples(code: str, split: Split) -> pl.DataFrame:
 def _table() -> pl.DataFrame:
     """All sentences, drawn once for each cache."""
     path = cache_folder() / "data" / f"voice-intents-{fingerprint()[:12]}.parquet"
-    if not path.is_file():
+    try:
+        return read_parquet(path)
+    except IsoglossError:  # there is none yet, or it is damaged
         table = draw()
         with atomic_file(path) as temporary:
             table.write_parquet(temporary)
-    return read_parquet(path)
+        return table
 
 
 def fingerprint() -> str:
