@@ -30,7 +30,7 @@ class Serial:
             for job in jobs:
                 try:
                     yield from run_job(job, workspace, _Display(display, stopping))
-                except Exception as error:  # noqa: BLE001 - a fault of one method is none of the others
+                except Exception as error:  # a fault of one method is none of the others
                     if isinstance(error, OSError) and error.errno in OF_ALL:
                         raise
                     yield FailedJob(job, error)
