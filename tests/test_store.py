@@ -233,6 +233,13 @@ def test_a_folder_is_the_cell_that_its_record_names_or_nothing(stored, capfd):
     assert all(f"{name} is left out" in said for name in ("one/7", "one/0 (copy)", "other/0", "other/1"))
     again.finished()
     assert capfd.readouterr().err == ""  # once is enough
+    assert again.has("one", 7) is None
+    finish(again, "one", 7, BY_HAND["one"][0])  # its own place is cleared for it
+    assert "7 held no finished cell" in capfd.readouterr().err
+    assert again.has("one", 7) is not None
+    (stored.path / "weights" / "three").write_text("a file where the folder of a method should be")
+    finish(again, "three", 0, BY_HAND["one"][0])
+    assert again.has("three", 0) is not None
 
 
 def test_tables_that_were_not_gathered_are_made_of_the_cells(stored):

@@ -179,9 +179,10 @@ class Store:
         return in_order([cell.record for cell in self.finished()], list(self.known_spec().methods))
 
     def has(self, label: str, seed: int) -> StoredCell | None:
-        """A cell, if it is finished."""
+        """A cell, if it is finished. A copy of another one in its place is none."""
         folder = self.folder(label, seed)
-        return StoredCell.read(folder) if (folder / "run.json").exists() else None
+        cell = StoredCell.read(folder) if (folder / "run.json").exists() else None
+        return cell if cell is not None and cell.key == (label, seed) else None
 
     def put(self, cell: FinishedCell) -> None:
         """Store a cell: all of it or nothing. Of one that is stored, the languages that it lacks are added.
@@ -200,6 +201,8 @@ class Store:
                     f"{target} is gone, to which languages were to be added; run again to train it anew"
                 )
             else:
+                if not target.parent.is_dir():
+                    self._clear(target.parent)
                 self._clear(target)
                 with atomic_folder(target) as folder:
                     file = folder / "weights.safetensors"

@@ -21,6 +21,7 @@ from isogloss.experiment.job import FailedJob
 from isogloss.experiment.run import run
 from isogloss.experiment.run_job import run_job
 from isogloss.spec import Spec
+from isogloss.store import Store
 from models import checkpoint, sib200
 
 METHODS = {
@@ -107,6 +108,28 @@ def test_a_job_that_fails_leaves_the_others_finished(home, tmp_path):
     assert set(left.scores["method"]) == {"linear-probe", "slow-fast"}
     api.run(spec(home), tmp_path / "run")  # goes on with what is missing
     assert len(left.store.finished()) == 8
+
+
+def test_a_fault_of_one_method_leaves_the_others_finished(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("isogloss.methods.deep_prompt.DeepPrompt.build", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(spec(home), tmp_path / "run", Serial())
+    assert "1 of 4 jobs failed; the others are stored" in " ".join(capsys.readouterr().err.split())
+    left = api.open_run(tmp_path / "run")
+    assert set(left.scores["method"]) == {"linear-probe", "slow-fast"}
+    monkeypatch.undo()
+    api.run(spec(home), tmp_path / "run")
+    assert len(left.store.finished()) == 8
+
+
+def test_a_system_that_refuses_ends_a_run_at_once(home, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("isogloss.methods.linear_probe.LinearProbe.build", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        run(spec(home), tmp_path / "run", Serial())
+    assert not Store(tmp_path / "run").finished()
 
 
 def test_a_job_whose_facts_do_not_hold_where_it_is_carried_out_is_refused(home):

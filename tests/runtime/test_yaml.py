@@ -2,6 +2,7 @@ import pytest
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime import yaml
+from isogloss.spec import Spec
 
 
 def test_norwegian_is_a_language_and_a_rate_is_a_number():
@@ -26,3 +27,14 @@ def test_a_broken_file_is_named_with_its_line(tmp_path):
         yaml.load(path)
     with pytest.raises(IsoglossError, match="No such file"):
         yaml.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "number", ["1" * 6000, "0x" + "f" * 6000, "0b" + "1" * 6000, "-0o" + "7" * 6000, '!!int "0x1' + "0" * 6000 + '"']
+)
+def test_a_number_that_cannot_be_shown_is_refused(tmp_path, number):
+    (tmp_path / "spec.yaml").write_text(f"name: small\nseeds: [{number}]\n")
+    with pytest.raises(IsoglossError, match="spec.yaml line 2 is not YAML: .* is a number of more than 1,000 digits"):
+        yaml.load(tmp_path / "spec.yaml")
+    with pytest.raises(IsoglossError, match=r"spec: name: expected a text \(came: a int\)"):
+        Spec(name=10**6000, task="sib200", methods={"linear-probe": {}})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator
 
-from isogloss.errors import IsoglossError
 from isogloss.experiment.job import FailedJob, JobObserver, JobQueue
 from isogloss.experiment.run_job import run_job
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
 from isogloss.store import FinishedCell
+
+OF_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what fails of one job fails of all
 
 
 class Serial:
@@ -19,12 +21,18 @@ class Serial:
     name = "serial"
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
-        """Each job to its end before the next begins; what fails lets the others go on."""
+        """Each job to its end before the next begins; what fails lets the others go on, be it a mistake or a fault.
+
+        Raises:
+            OSError: nothing can be written, which the others would find out too, after their training.
+        """
         with watching(jobs.cost) as display, stop_requests() as stopping:
             for job in jobs:
                 try:
                     yield from run_job(job, workspace, _Display(display, stopping))
-                except IsoglossError as error:
+                except Exception as error:  # a fault of one method is none of the others
+                    if isinstance(error, OSError) and error.errno in OF_ALL:
+                        raise
                     yield FailedJob(job, error)
 
 

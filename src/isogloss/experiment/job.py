@@ -12,7 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.workspace import Workspace
@@ -60,11 +59,11 @@ class FailedJob:
 
     Args:
         job: which.
-        error: why.
+        error: why: an `IsoglossError` where a user can mend it, else a fault.
     """
 
     job: Job
-    error: IsoglossError
+    error: Exception
 
 
 class JobQueue:

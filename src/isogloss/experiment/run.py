@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
@@ -36,6 +36,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
     Raises:
         IsoglossError: the spec cannot be carried out, what is stored or in training elsewhere was made by another one,
             or a job failed; what the other jobs have finished is stored.
+        Exception: a job failed by a fault that is no user's; the same holds.
     """
     store = Store(out)
     workspace = Workspace.open(spec)
@@ -60,9 +61,21 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
             raise
         store.gather()
     if failed:
-        others = f" ({len(failed)} of {handed_out} jobs failed; the others are stored)" if handed_out > 1 else ""
-        raise IsoglossError(f"{failed[0].error}{others}") from failed[0].error
+        _raise(failed, handed_out)
     return store
+
+
+def _raise(failed: Sequence[FailedJob], handed_out: int) -> NoReturn:
+    """Why jobs failed: of one the error, of which a fault comes first, and a line of each other one."""
+    first, *others = sorted(failed, key=lambda job: isinstance(job.error, IsoglossError))
+    for other in others:
+        why = " ".join(str(other.error).split()) or type(other.error).__name__
+        err.print(f"{other.job.title} failed: {why}", markup=False, soft_wrap=True)
+    counted = f"{len(failed)} of {handed_out} jobs failed; the others are stored"
+    if not isinstance(first.error, IsoglossError):
+        err.print(f"{first.job.title} failed; {counted}", markup=False, soft_wrap=True)
+        raise first.error
+    raise IsoglossError(f"{first.error}{f' ({counted})' if handed_out > 1 else ''}") from first.error
 
 
 def _stored_spec(store: Store) -> ResolvedSpec | None:

@@ -20,6 +20,7 @@ __all__ = ["YAMLError", "dumps", "load", "loads"]
 LARGEST = 2 << 20  # bytes of a file
 DEEPEST = 60  # levels
 MOST = 200_000  # values, those of an alias counted wherever it stands
+DIGITS = 1000  # of a whole number; Python would read one with a million in base 16, and never show it
 
 
 def load(path: Path) -> Any:
@@ -87,12 +88,14 @@ def _size(node: Node, known: dict[int, tuple[int, int]], above: list[int]) -> tu
     """Values and levels of a node once every alias is what it stands for: a few lines can stand for billions.
 
     Raises:
-        YAMLError: they are too many, too deep or never end, or one is no text.
+        YAMLError: they are too many, too deep or never end, or one is no text or too long a number.
     """
     if id(node) in above:
         raise _wrong("an alias stands within what it is an alias of", node)
     if isinstance(node, ScalarNode) and any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in node.value):
         raise _wrong("a value holds a null character or half of a surrogate pair", node)
+    if isinstance(node, ScalarNode) and str(node.tag).endswith(":int") and len(node.value) > DIGITS:
+        raise _wrong(f"{node.value[:40]}… is a number of more than {DIGITS:,} digits", node)
     if id(node) not in known:
         below = [_size(child, known, [*above, id(node)]) for child in _children(node)] if len(above) <= DEEPEST else []
         values, levels = 1 + sum(size for size, _ in below), 1 + max((depth for _, depth in below), default=0)
