@@ -231,3 +231,52 @@ def test_tokenizers_are_told_apart(tmp_path):
     changed = loaded(tmp_path).identity
     assert changed.weights == one.identity.weights
     assert changed.tokenizer != one.identity.tokenizer
+
+
+@pytest.mark.parametrize("named", [..., None, "XLMRobertaTokenizer"])
+def test_a_whole_tokenizer_is_enough_where_its_class_is_of_another_kind(tmp_path, named):
+    checkpoint(tmp_path)  # words, not pieces of sentences as XLM-R's class takes them
+    keyed(tmp_path / "tokenizer_config.json", tokenizer_class=named)
+    backbone = loaded(tmp_path)
+    assert backbone.tokenizer("the cat")["input_ids"] == tokenizer()("the cat")["input_ids"]
+    (tmp_path / "tokenizer_config.json").unlink()
+    backbone = loaded(tmp_path)
+    assert backbone.tokenizer("the cat zebra")["input_ids"] == tokenizer()("the cat zebra")["input_ids"]
+    assert backbone.tokenizer.unk_token_id == 3  # without which nothing would be said of what is unknown
+
+
+@pytest.mark.parametrize("length", ["512", -1, 8, 1e30, [2]])
+def test_what_a_tokenizer_says_of_lengths_does_not_matter(tmp_path, length):
+    checkpoint(tmp_path)
+    keyed(tmp_path / "tokenizer_config.json", model_max_length=length)
+    assert len(loaded(tmp_path).tokenizer("the cat " * 9)["input_ids"]) == 20
+
+
+def test_a_matrix_of_zeros_is_a_file_that_never_came_whole(tmp_path):
+    checkpoint(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["encoder.layer.2.output.dense.weight"].zero_()
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(IsoglossError, match=r"layer\.2\.output\.dense\.weight holds nothing but zeros"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"is_decoder": True}, "is_decoder: true"), ({"pad_token_id": None}, "names no pad_token_id")],
+)
+def test_configs_that_are_of_the_family_by_name_alone(tmp_path, change, message):
+    checkpoint(tmp_path)
+    keyed(tmp_path / "config.json", **change)
+    with pytest.raises(IsoglossError, match=message):
+        loaded(tmp_path)
+
+
+def test_a_tokenizer_that_only_other_packages_read_says_which(tmp_path, monkeypatch):
+    checkpoint(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(b"\x0a\x05\x0a\x03the")
+    monkeypatch.setattr("isogloss.backbones.checkpoint.tokenizer.find_spec", lambda _: None)
+    with pytest.raises(IsoglossError, match=r"sentencepiece\.bpe\.model alone.*pip install sentencepiece protobuf"):
+        loaded(tmp_path)

@@ -158,3 +158,14 @@ def test_rows_are_of_one_language_by_a_column_that_is_there(tmp_path):
     data = open_data("custom", path=tmp_path, card=card)
     with pytest.raises(IsoglossError, match="has no column 'lang'"):
         data.examples(Language.parse("en"), "test")
+
+
+@pytest.mark.parametrize("other", ["./en", "en"])
+def test_two_languages_in_one_file_are_both_named(other):
+    card = {
+        "name": "own", "kind": "classification", "source": "en", "labels": ["a", "b"],
+        "columns": {"text": "text", "label": "label"}, "languages": {"en": "en", "de": "de"},
+        "local": {"path": "{code}/{split}.tsv", "format": "tsv", "codes": {"de": other}},
+    }  # fmt: skip
+    with pytest.raises(IsoglossError, match=r"local\.path: eng-Latn and deu-Latn are both 'en/"):
+        read_card(card, where="card.yaml")

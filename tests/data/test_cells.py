@@ -146,3 +146,26 @@ def test_names_of_sentences_that_come_twice_are_no_ids(tmp_path):
     assert examples.table["id"].to_list() == ["0", "1"]
     with pytest.raises(IsoglossError, match=r"line 5 has the id '1' a second time"):
         opened(tmp_path, "tagging", "tokens", local=local, labels=["O", "B-PER"], parallel=True)
+
+
+@pytest.mark.parametrize(("of_card", "of_file"), [("été", "e\u0301te\u0301"), ("e\u0301te\u0301", "été")])
+def test_a_label_may_be_written_in_either_normal_form(tmp_path, of_card, of_file):
+    lines(tmp_path / "test.x", {"text": "a", "label": of_file}, {"text": "b", "label": "n"})
+    read = opened(tmp_path, "classification", "jsonl", labels=[of_card, "n"])
+    assert read.table["label"].to_list() == [of_card, "n"]
+    lines(tmp_path / "test.x", {"words": ["a", "b"], "tags": [f"B-{of_file}", "O"]})
+    read = opened(tmp_path, "tagging", "jsonl", labels=[f"B-{of_card}", "O"])
+    assert read.table["labels"].to_list() == [[f"B-{of_card}", "O"]]
+    lines(tmp_path / "test.x", {"text": "a", "label": of_file}, {"text": "b", "label": "n"})
+    read = opened(tmp_path, "classification", "jsonl", labels=["y", "n"], aliases={of_card: "y"})
+    assert read.table["label"].to_list() == ["y", "n"]
+
+
+def test_labels_that_look_the_same_are_refused(tmp_path):
+    with pytest.raises(IsoglossError, match="are the same letters in two of Unicode's normal forms"):
+        opened(tmp_path, "classification", "jsonl", labels=["été", "e\u0301te\u0301"])
+
+
+def test_decimals_with_several_zeros_are_whole_numbers(tmp_path):
+    pl.DataFrame({"text": ["a", "b"], "label": ["1.00", "0.00"]}).write_parquet(tmp_path / "test.x")
+    assert opened(tmp_path, "classification", "parquet", labels=["0", "1"]).table["label"].to_list() == ["1", "0"]

@@ -109,3 +109,21 @@ def test_the_order_of_tags_is_the_cards_whatever_the_files_hold(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "test-en.tsv").write_text(lines)
         assert open_data("udpos", path=tmp_path / folder).card.labels[0] == "ADJ"
+
+
+def test_sentences_that_no_empty_line_parts_are_refused(tmp_path):
+    (tmp_path / "x.conllu").write_text(SENTENCE.replace("\n\n", "\n"))
+    with pytest.raises(IsoglossError, match=r"x.conllu line \d+ has the id '1' behind '3'; an empty line ends"):
+        read_conllu(tmp_path / "x.conllu", ["form", "upos"])
+
+
+def test_ids_that_count_the_whole_file_or_stand_still_are_taken(tmp_path):
+    (tmp_path / "x").write_text("7\ta\tO\n7\tb\tO\n9\tc\tO\n")
+    (row,) = read_tokens(tmp_path / "x", ["word", "tag"], ["id", "word", "tag"])
+    assert row.values["word"] == ["a", "b", "c"]
+
+
+def test_where_a_document_begins_there_need_not_be_as_many_fields_as_of_a_word(tmp_path):
+    (tmp_path / "x").write_text("-DOCSTART- -X- O\n\nNew York\tB-LOC\nis\tO\n")
+    (row,) = read_tokens(tmp_path / "x", ["word", "tag"], ["word", "tag"])
+    assert row.values == {"word": ["New York", "is"], "tag": ["B-LOC", "O"]}

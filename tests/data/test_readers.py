@@ -176,3 +176,10 @@ def test_a_byte_order_mark_and_windows_lines_are_no_text(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_bytes("\ufeffid\ttext\r\n1\tä\r\n".encode())
     assert read_tsv(path, ["id", "text"])[0].values == {"id": "1", "text": "ä"}
+
+
+def test_a_carriage_return_within_a_line_is_part_of_the_text(tmp_path):
+    (tmp_path / "x.tsv").write_bytes(b"text\tlabel\na\rb\ty\r\nc\tn\r\n")
+    assert values(read_tsv(tmp_path / "x.tsv", ["text", "label"])) == [
+        {"text": "a\rb", "label": "y"}, {"text": "c", "label": "n"},
+    ]  # fmt: skip

@@ -137,3 +137,18 @@ def test_what_reading_would_refuse_is_named_as_it_was_given(frames, message):
     with pytest.raises(IsoglossError, match=message) as caught:
         stored(frames)
     assert "\n" not in str(caught.value)
+
+
+def test_normal_forms_of_a_label_are_one_label():
+    spec = stored_frames(
+        Spec(name="given", task="custom", methods={"linear-probe": {}}),
+        {"train": {"fr": texts("été", "b")}, "test": {"fr": texts("e\u0301te\u0301", "b")}},
+    )
+    assert len(spec.data.card["labels"]) == 2
+
+
+def test_columns_of_one_name_are_refused():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([("a", "x", "y")], columns=["text", "label", "label"])
+    with pytest.raises(IsoglossError, match=r"data\['test'\]\['en'\] has the column 'label' 2 times"):
+        stored({"test": {"en": frame}})

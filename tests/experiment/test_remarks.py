@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -106,3 +107,21 @@ def test_limits_in_words():
         "Of 701 train items, 40 were drawn evenly over the file.",
         "Of 199 to 204 test items a language, 38 to 40 were drawn evenly over the file.",
     ]
+
+
+def test_a_language_that_is_another_once_more_is_said_and_reported(home, tmp_path, capfd):
+    data = tmp_path / "data"
+    shutil.copytree(home / "data", data)
+    shutil.copy(data / "eng_Latn/test.tsv", data / "deu_Latn/test.tsv")
+    shutil.copy(data / "eng_Latn/test.tsv", data / "zho_Hans/test.tsv")
+    given = {"data": {"path": str(data)}, "methods": {"linear-probe": {"epochs": 1}}}
+    run(spec(home, **given), tmp_path / "run")
+    said = capfd.readouterr().err
+    assert said.count("the test texts of German (deu-Latn) are those of English (eng-Latn)") == 1
+    run(spec(home, **{**given, "targets": ["de", "zh"]}), tmp_path / "run")
+    said = capfd.readouterr().err
+    assert "the test texts of Chinese (zho-Hans) are those of English (eng-Latn)" in said
+    record = json.loads((tmp_path / "run/weights/linear-probe/0/run.json").read_text())
+    assert record["same"] == {"deu-Latn": "eng-Latn", "zho-Hans": "eng-Latn"}
+    report([tmp_path / "run"])
+    assert "The test texts of German" in (tmp_path / "run/report.html").read_text(encoding="utf-8")

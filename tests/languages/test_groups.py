@@ -78,3 +78,9 @@ def test_targets_may_be_groups_and_languages():
     none = Spec(**SPEC, targets=["script:Hang"], source="ko")
     with pytest.raises(IsoglossError, match="sib200 has no language of script:Hang besides the source"):
         languages(none, open_spec(none))
+
+
+def test_the_source_is_no_target():
+    spec = Spec(**SPEC, targets=["en", "de"])
+    with pytest.raises(IsoglossError, match="targets: eng-Latn is the source, which is scored as it is; leave it out"):
+        languages(spec, open_spec(spec))

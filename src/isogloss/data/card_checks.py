@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import posixpath
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from isogloss.data import patterns, split_slices
@@ -33,7 +35,12 @@ def _labels(card: Card) -> None:
     for label in card.labels:
         if not label.strip():
             raise ValueError("labels: one is empty; expected a text (rows without a label are left out by `drop`)")
-        if (other := by_bare.setdefault(label.strip(), label)) != label:
+        if (other := by_bare.setdefault(unicodedata.normalize("NFC", label.strip()), label)) != label:
+            if other.strip() != label.strip():  # which look the same
+                raise ValueError(
+                    f"labels: {other!a} and {label!a} are the same letters in two of Unicode's normal forms; leave one "
+                    "out, which files may write in either"
+                )
             raise ValueError(f"labels: {other!r} and {label!r} differ by white space alone; make one of them an alias")
     known = known_labels(card.labels)
     for alias, label in card.aliases.items():
@@ -74,15 +81,24 @@ def _languages(card: Card) -> None:
             raise ValueError(f"local.codes: {unknown('language', min(strange), card.languages)}")
         for code, part in itertools.product(codes.values(), layout.splits.values()):
             layout.paths(code, split_slices.name(part))
-        _told_apart("local.path", layout.path, layout.only or card.only, list(codes.values()))
+        _told_apart("local.path", layout.path, layout.only or card.only, codes)
     if card.hub is not None:
-        _told_apart("hub.config", card.hub.config or "", card.hub.only or card.only, list(card.languages.values()))
+        _told_apart("hub.config", card.hub.config or "", card.hub.only or card.only, card.languages)
 
 
-def _told_apart(field: str, pattern: str, only: Only | None, codes: list[str]) -> None:
+def _told_apart(field: str, pattern: str, only: Only | None, codes_of: Mapping[str, str]) -> None:
     """Two languages must not be the same rows."""
-    if len(codes) == 1 or len({patterns.fill(pattern, code=code) for code in codes}) == len(codes):
+    codes, owner = list(codes_of.values()), dict[str, str]()
+    for language, code in codes_of.items():  # `./en` is where `en` is
+        filled = posixpath.normpath(patterns.fill(pattern, code=code))
+        if (other := owner.setdefault(filled, language)) != language:
+            break
+    else:
         return
+    if only is None and "{code" in pattern:
+        raise ValueError(
+            f"{field}: {other} and {language} are both {filled!r}; leave one out, or say by `only` which rows are whose"
+        )
     if only is None:
         raise ValueError(
             f"{field} has no {{code}}, so that all languages would be the same rows; put it in, or say by `only` which "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from isogloss.data.raw_row import RawRow, listed
@@ -61,9 +62,14 @@ def label_facts(kind: str, labels: list[Any]) -> dict[str, Any]:
     if kind == "qa":
         return {"metrics": ["f1", "exact-match"]}
     if kind == "classification":
-        return {"labels": sorted(set(labels))}
-    tags = sorted({tag for row in labels for tag in row}, key=lambda tag: (tag != "O", tag))
+        return {"labels": sorted(_distinct(labels))}
+    tags = sorted(_distinct(tag for row in labels for tag in row), key=lambda tag: (tag != "O", tag))
     return {"metrics": ["span-f1", "accuracy"] if mark_spans(tags) else ["accuracy", "macro-f1"], "labels": tags}
+
+
+def _distinct(labels: Iterable[str]) -> Collection[str]:
+    """Labels, each once, in whichever of Unicode's normal forms sorts first: files may write one in several."""
+    return {unicodedata.normalize("NFC", label): label for label in sorted(set(labels), reverse=True)}.values()
 
 
 def _is_answers(value: Any) -> bool:

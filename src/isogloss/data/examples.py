@@ -48,6 +48,11 @@ class Examples:
         return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
 
     @property
+    def inputs(self) -> pl.DataFrame:
+        """All that a model reads of the examples, without their ids and answers."""
+        return self.table.select(pl.col("^(text|second|words|question|passage)$"))
+
+    @property
     def fingerprint(self) -> str:
         """sha256 over every value, in order."""
         digest = hashlib.sha256()

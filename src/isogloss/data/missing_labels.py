@@ -1,7 +1,8 @@
-"""Labels of a data set of which a split has no example: a score on it may say little."""
+"""Splits of which a score says little: some labels have no example, or the texts are another language's."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from isogloss.data.cards import Card
@@ -24,6 +25,15 @@ def missing_labels(examples: Examples, card: Card) -> list[str]:
     """The card's labels that no example has; of questions, which have none of their own, none."""
     held = set(label_kinds(examples.labels.unique(), card.kind))
     return [label for label in label_kinds(card.labels, card.kind) if label not in held] if held else []
+
+
+def repeated(parts: Sequence[Examples]) -> Iterator[tuple[Language, Language]]:
+    """Languages whose examples read as those of a language before them, and that language."""
+    before: dict[bytes, Language] = {}
+    for part in parts:
+        digest = hashlib.sha256("\x1e".join(map(str, part.inputs.iter_rows())).encode()).digest()
+        if (other := before.setdefault(digest, part.language)) != part.language:
+            yield part.language, other
 
 
 def label_lines(lacking: Lacking, kinds: Sequence[str]) -> Iterator[str]:

@@ -90,6 +90,8 @@ def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
         with named("targets"):
             meant = members(target, known) if is_group(target) else [card.language(target)]
         if not set(meant) - {source}:
+            if not is_group(target):
+                raise IsoglossError(f"targets: {target} is the source, which is scored as it is; leave it out")
             raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
         if not is_group(target) and (other := by_code.setdefault(meant[0], target)) != target:
             raise IsoglossError(f"targets: {other} and {target} are both {meant[0]} in {spec.task}; leave one out")

@@ -138,6 +138,9 @@ def _rows(frame: Any, where: str) -> Iterator[Row]:
                 f"{where} could not be collected: {[*str(error).splitlines(), 'unreadable'][0]}"
             ) from error
     elif hasattr(frame, "to_dict") and hasattr(frame, "columns"):  # pandas, which need not be installed
+        for column, count in Counter(map(str, frame.columns)).items():  # of which a dictionary has the last alone
+            if count > 1:
+                raise IsoglossError(f"{where} has the column {column!r} {count} times; name each differently")
         yield from ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
     elif hasattr(frame, "features"):  # datasets
         names = {name: _names(feature) for name, feature in (frame.features or {}).items()}

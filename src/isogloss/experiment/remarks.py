@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isogloss.data.dataset import Examples
-from isogloss.data.missing_labels import label_lines, missing_labels, some
+from isogloss.data.missing_labels import label_lines, missing_labels, repeated, some
 from isogloss.experiment.data import ExperimentData
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet
@@ -22,13 +22,14 @@ Drawn = Mapping[str, Mapping[str, Sequence[int]]]  # how many of how many, by sp
 
 
 def of_splits(data: ExperimentData, tests: Iterable[Examples], *, trained: bool = True) -> dict[str, Any]:
-    """`drawn` and `lacking` of a record.
+    """`drawn`, `lacking` and `same` of a record.
 
     Args:
         data: of the experiment.
         tests: the languages that are scored.
         trained: whether the splits that are trained and selected on belong to it.
     """
+    tests = list(tests)
     parts = [*([data.train, data.dev] if trained else []), *tests]
     drawn: dict[str, dict[str, list[int]]] = {}
     lacking: dict[str, dict[str, list[str]]] = {}
@@ -38,7 +39,9 @@ def of_splits(data: ExperimentData, tests: Iterable[Examples], *, trained: bool 
             drawn.setdefault(part.split, {})[language] = [len(part), part.whole]
         if missing := missing_labels(part, data.dataset.card):
             lacking.setdefault(part.split, {})[language] = missing
-    return {"drawn": drawn, "lacking": lacking}
+    scored = {test.language for test in tests}
+    same = {str(one): str(other) for one, other in repeated(data.tests) if one in scored}
+    return {"drawn": drawn, "lacking": lacking, "same": same}
 
 
 def of_texts(encoded: EncodedData, test: TestSet, *, trained: int | None = None) -> dict[str, Any]:
@@ -95,6 +98,7 @@ def lines(remarks: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
     """
     return [
         *label_lines(remarks["lacking"], kinds),
+        *same_lines(remarks["same"]),
         *unknown_lines(remarks["unknown"]),
         *tokenless_lines(remarks["tokenless"]),
     ]
@@ -117,6 +121,13 @@ def drawn_lines(drawn: Drawn, how: str) -> Iterator[str]:
 def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def same_lines(same: Mapping[str, str]) -> Iterator[str]:
+    """Languages that are another one's texts once more, as of a file that was copied or is not translated yet."""
+    for code, other in same.items():
+        names = [Language.parse(one).name for one in (code, other)]
+        yield f"the test texts of {names[0]} ({code}) are those of {names[1]} ({other}): is it that language's file?"
 
 
 def unknown_lines(unknown: Mapping[str, float]) -> Iterator[str]:

@@ -46,6 +46,7 @@ class RunRecord(BaseModel):
     # Of the data, by split and language or by language; nothing of these was kept before.
     drawn: dict[str, dict[str, list[int]]] = {}  # how many examples a limit has left, of how many
     lacking: dict[str, dict[str, list[str]]] = {}  # labels of the data set of which there is no example
+    same: dict[str, str] = {}  # languages whose test split is another's once more
     unknown: dict[str, float] = {}  # share of tokens that the tokenizer does not know
     tokenless: dict[str, int] = {}  # texts that become no token at all
     cut: dict[str, int] = {}  # test texts that were cut to fit
@@ -147,7 +148,7 @@ def with_languages(before: RunRecord, new: RunRecord) -> dict[str, Any]:
     }
     return {
         **by_split,
-        **{name: {**getattr(new, name), **getattr(before, name)} for name in ("unknown", "tokenless", "cut")},
+        **{name: {**getattr(new, name), **getattr(before, name)} for name in ("same", "unknown", "tokenless", "cut")},
     }
 
 

@@ -9,6 +9,7 @@ from transformers import CONFIG_MAPPING
 
 from isogloss.backbones.backbone import Shape
 from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
+from isogloss.backbones.families.bert import FIRST_POSITION_AFTER_PAD
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.families.registry import families
 from isogloss.errors import IsoglossError
@@ -68,11 +69,7 @@ def read_config(folder: ModelFolder, tensors: int) -> ModelConfig:
     family = families().get(kind) if isinstance(kind, str) else None
     if family is None:
         raise IsoglossError(f"backbone {folder.name} is of the family {kind!r:.80}; known: {', '.join(families())}")
-    if raw.get("quantization_config"):
-        folder.refuse("its weights are quantised; expected float32, bfloat16 or float16, or a GGUF file")
-    for key in COUNTS_OF_LAYERS:
-        if isinstance(layers := raw.get(key), int) and not 0 < layers <= tensors:
-            folder.refuse(f"{CONFIG} says {key}: {layers:.6g}, of which its {tensors:,} weights cannot be")
+    _refuse_foreign(folder, raw, family, tensors)
     named = raw.get("architectures")
     headed = any(str(name).endswith(HEADED) for name in named) if isinstance(named, list) else False
     raw = {key: value for key, value in raw.items() if key not in UNUSED and not key.startswith("_")}
@@ -90,6 +87,19 @@ def read_config(folder: ModelFolder, tensors: int) -> ModelConfig:
         folder.refuse(f"{CONFIG} says max_position_embeddings: {shape.positions}; expected a few thousand")
     config.values._name_or_path = folder.name.partition("@")[0]  # noqa: SLF001 - by which transformers knows some
     return config
+
+
+def _refuse_foreign(folder: ModelFolder, raw: dict[str, Any], family: Family, tensors: int) -> None:
+    """Refuse what is a model of the family by its name alone."""
+    if raw.get("quantization_config"):
+        folder.refuse("its weights are quantised; expected float32, bfloat16 or float16, or a GGUF file")
+    if raw["model_type"] in FIRST_POSITION_AFTER_PAD and raw.get("pad_token_id", 0) is None:
+        folder.refuse(f"{CONFIG} names no pad_token_id, behind which this family's positions begin")
+    if raw.get("is_decoder") and not family.causal:
+        folder.refuse(f"{CONFIG} says is_decoder: true; of this family isogloss reads encoders alone")
+    for key in COUNTS_OF_LAYERS:
+        if isinstance(layers := raw.get(key), int) and not 0 < layers <= tensors:
+            folder.refuse(f"{CONFIG} says {key}: {layers:.6g}, of which its {tensors:,} weights cannot be")
 
 
 def reason(error: BaseException, most: int = 300) -> str:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ VOCABULARIES = (
     "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model", "sentencepiece.model",
     "tokenizer.model",
 )  # fmt: skip
+CONVERTERS = ("sentencepiece", "tiktoken", "protobuf")  # what transformers makes fast tokenizers of these with
+SAVE = "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
 FILES = (WHOLE, *KEYED, *VOCABULARIES, "merges.txt")
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 RARE = "\U000103a0\ua840\U00012000"  # letters of Old Persian, Phags-pa and cuneiform
@@ -92,17 +95,40 @@ def load_tokenizer(folder: ModelFolder, config: ModelConfig, rows: int) -> Folde
 def _read(folder: ModelFolder, config: ModelConfig, settings: dict[str, Any], file: str) -> Any:
     with _alone(folder) as path:
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(path), config=config.values, trust_remote_code=False)
+            tokenizer = _by_class(path, config, file)
             if file == WHOLE and type(tokenizer) is not PreTrainedTokenizerFast:  # which reads the file as it is
                 tokenizer = _as_written(folder, tokenizer, path, settings)
         except BaseException as error:  # what is written in Rust panics, with an exception of its own
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
+            if file.endswith(".model") and any(find_spec(name) is None for name in CONVERTERS):
+                raise folder.refusal(
+                    f"its tokenizer is in {file} alone, which takes more packages: pip install sentencepiece protobuf; "
+                    f"or save {WHOLE} beside it, once, where they are installed: {SAVE}"
+                ) from error
             told = reason(error).replace(str(path), str(folder.path))
             raise folder.refusal(f"its tokenizer could not be read ({told}); expected {file} as published") from error
     if not tokenizer.is_fast:
         folder.refuse("it has no fast tokenizer, which isogloss needs to know where words lie")
     return tokenizer
+
+
+def _by_class(path: Path, config: ModelConfig, file: str) -> Any:
+    """As the class makes it that a configuration names, or that the family of the model usually has.
+
+    Where there is a `tokenizer.json` that the class cannot be made of, for it is of another kind (BPE in a model of
+    XLM-R's), that file is enough.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(path), config=config.values, trust_remote_code=False)
+    except Exception:
+        if file != WHOLE:
+            raise
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(str(path), trust_remote_code=False)
+        unknown = getattr(tokenizer.backend_tokenizer.model, "unk_token", None)
+        if tokenizer.unk_token is None and unknown in tokenizer.get_vocab():
+            tokenizer.unk_token = unknown
+        return tokenizer
 
 
 @contextmanager
@@ -113,8 +139,9 @@ def _alone(folder: ModelFolder) -> Iterator[Path]:
         for file in FILES:
             if not folder.has(file):
                 continue
-            if file in KEYED:  # without files elsewhere, and without templates
-                kept = {k: value for k, value in folder.json(file).items() if not k.endswith(("_file", "_template"))}
+            if file in KEYED:  # without files elsewhere, without templates, and without a length: texts are cut by us
+                dropped = ("_file", "_template", "model_max_length")
+                kept = {key: value for key, value in folder.json(file).items() if not key.endswith(dropped)}
                 (path / file).write_text(json.dumps(kept), encoding="utf-8")
             else:
                 (path / file).write_bytes(folder.read(file))

@@ -104,6 +104,10 @@ def load_weights(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str,
         # A sum costs no memory; where it overflows, each number is looked at.
         if not math.isfinite(float(weight.detach().sum())) and not bool(weight.isfinite().all()):
             folder.refuse(f"{name} holds values that are no numbers (NaN or infinite); fetch its weights again")
+    for name, weight in model.named_parameters():
+        # What space was set aside for and never came; a single row, such as a type's, may well be nothing.
+        if weight.ndim > 1 and min(weight.shape) > 1 and not (bool(weight[:64].any()) or bool(weight.any())):
+            folder.refuse(f"{name} holds nothing but zeros; fetch its weights again")
     return model
 
 

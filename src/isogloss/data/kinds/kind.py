@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
@@ -57,11 +58,23 @@ def unknown_label(row: RawRow, label: str, card: Card) -> IsoglossError:
 
 
 def card_label(kind: DataKind, label: str, card: Card) -> str:
-    """A label of a file by the card's name for it; `1.0`, as pandas writes 1 in a column with gaps, may be its `1`."""
+    """A label of a file by the card's name for it.
+
+    `1.0`, as pandas writes 1 in a column with gaps, may be its `1`; and letters with marks may be written as one
+    character or as several (Unicode's normal forms), as each language's file has them.
+    """
     renamed = kind.renamed(label, card)
-    if renamed not in card.labels and re.fullmatch(r"-?[0-9]+\.0", label):
-        return kind.renamed(label[:-2], card)
-    return renamed
+    if renamed in card.labels:
+        return renamed
+    if re.fullmatch(r"-?[0-9]+\.0+", label):
+        return kind.renamed(label.partition(".")[0], card)
+    if label.isascii() and all(map(str.isascii, (*card.labels, *card.aliases))):
+        return renamed
+    composed = unicodedata.normalize("NFC", label)
+    for form in (composed, unicodedata.normalize("NFD", label)):
+        if (known := kind.renamed(form, card)) in card.labels:
+            return known
+    return next((own for own in card.labels if unicodedata.normalize("NFC", own) == composed), renamed)
 
 
 def refuse_twice(ids: Sequence[str], rows: Sequence[RawRow]) -> None:

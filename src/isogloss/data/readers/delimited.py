@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from isogloss.data.raw_row import RawRow, listed
 from isogloss.data.readers.columns import check_columns
@@ -70,13 +69,12 @@ def records(text: str, where: str, *, delimiter: str, quoting: bool) -> Iterator
     Raises:
         IsoglossError: quotes do not match.
     """
-    if len(delimiter) > 1:
+    if not quoting:  # lines end where those of all files of text do: the csv module would end them at a CR within
         yield from ((n, line.split(delimiter)) for n, line in enumerate(lines_of(text), start=1) if line)
         return
     # A text may be longer than the csv module allows unasked; the limit is one for the whole process.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    dialect: dict[str, Any] = {"strict": True} if quoting else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **dialect)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begin = 1
     try:
         for values in rows:

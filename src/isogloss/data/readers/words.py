@@ -12,7 +12,8 @@ from isogloss.data.readers.plain_text import lines_of, read_text
 from isogloss.errors import IsoglossError
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-WORD = re.compile(r"[0-9]+")
+DOCUMENT = "-DOCSTART-"  # begins a line of CoNLL-2003 and its kin where a document begins
+WORD = re.compile(r"[0-9]{1,18}")
 NO_WORD = re.compile(r"[0-9]+-[0-9]+|[0-9]+\.[0-9]+")  # multiword tokens and empty nodes
 Split = Callable[[str], list[str]]
 
@@ -27,7 +28,8 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
 
     Fields stand between tabs, or in files without, between ASCII spaces; no other white space parts them. Between
     spaces a word that comes first may hold some itself. Comments begin with `#` and have not as many fields as a word.
-    Multiword tokens (`1-2`) and empty nodes (`1.1`) are no words, where a column is called `id`.
+    Multiword tokens (`1-2`) and empty nodes (`1.1`) are no words, where a column is called `id`; nor is `-DOCSTART-`
+    with other fields than a word's.
 
     Args:
         path: the file.
@@ -35,7 +37,7 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
         header: the names of the fields, in order.
 
     Raises:
-        IsoglossError: a line has too few or too many fields, or an `id` is none.
+        IsoglossError: a line has too few or too many fields, or an `id` is none, or lower than the one before.
     """
     names = list(header or dict.fromkeys(columns))
     check_columns(str(path), columns, names)
@@ -54,6 +56,8 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
             words, name = [], ""
             continue
         fields = split(line)
+        if line.startswith(DOCUMENT) and len(fields) != len(names):
+            continue
         if line.startswith("#") and (len(fields) != len(names) or _is_said(fields) or counter == 0):
             name = line.partition("=")[2].strip() if line.startswith("# sent_id") else name
         elif len(fields) != len(names):
@@ -61,6 +65,11 @@ def read_tokens(path: Path, columns: Sequence[str], header: Sequence[str] | None
                 f"{path} line {number} has {len(fields)} fields; expected {len(names)} ({listed(names)})"
             )
         elif counter is None or WORD.fullmatch(fields[counter]):
+            if counter is not None and words and int(fields[counter]) < int(words[-1][counter]):
+                raise IsoglossError(
+                    f"{path} line {number} has the id {fields[counter][:60]!r} behind {words[-1][counter][:60]!r}; an "
+                    "empty line ends each sentence"
+                )
             begin = begin if words else f"{path} line {number}"
             words.append(fields)
         elif not NO_WORD.fullmatch(fields[counter]):
@@ -89,7 +98,7 @@ def splitter(lines: Sequence[str], count: int, *, spaced: bool) -> Split:
         count: how many fields are expected.
         spaced: whether the first field may hold spaces, where most lines show that it is the first of as many.
     """
-    of_words = [line for line in lines if not is_blank(line) and not line.startswith("#")] or [
+    of_words = [line for line in lines if not is_blank(line) and not line.startswith(("#", DOCUMENT))] or [
         line for line in lines if not is_blank(line)
     ]
     tabbed, exact = (sum(len(part(line)) == count for line in of_words) for part in (_by_tab, _by_space))
