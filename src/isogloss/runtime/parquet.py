@@ -13,6 +13,7 @@ from polars.exceptions import PanicException
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import read_bytes
+from isogloss.runtime.parquet_pages import check_pages
 
 MAGIC = b"PAR1"  # at both ends of a whole file
 SHOWN = 200  # characters of what polars says
@@ -32,6 +33,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
     if not (content.startswith(MAGIC) and content.endswith(MAGIC)):
         raise IsoglossError(f"{path} is not Parquet, or is cut off")
     with one_line_of(path):
+        check_pages(content)
         return pl.read_parquet(io.BytesIO(content), glob=False)
 
 
