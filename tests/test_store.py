@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 
 from isogloss.errors import IsoglossError
 from isogloss.reports.score_table import score_tables
+from isogloss.run_directory.record import write_record
 from isogloss.store import (
     HISTORY,
     PREDICTIONS,
     SCORES,
+    DamagedError,
     FinishedCell,
     RunRecord,
     Store,
@@ -127,6 +129,7 @@ def test_a_method_that_the_spec_no_longer_names_stands_last(stored):
 def test_languages_whose_scoring_was_cut_off_are_written_once(stored):
     """A process that dies between the tables and `run.json` leaves rows that the next one must not double."""
     cell = next(cell for cell in stored.finished() if cell.key == ("one", 0))
+    write_record(cell.folder / "run.json", cell.record.model_copy(update={"tables_sha256": {}}))
     new = cell.table("scores").filter(language="deu-Latn").with_columns(language=pl.lit("fra-Latn"))
     half = new.with_columns(value=pl.lit(0.123))
     pl.concat([cell.table("scores"), half]).write_parquet(cell.folder / "scores.parquet")
@@ -137,6 +140,31 @@ def test_languages_whose_scoring_was_cut_off_are_written_once(stored):
     stored.put(FinishedCell(record, None, {"scores": new, "predictions": predictions}))
     stored.gather()
     assert stored.table("scores").filter(method="one", language="fra-Latn")["value"].to_list() == new["value"].to_list()
+
+
+@pytest.mark.parametrize("name", ["scores", "predictions", "history"])
+def test_a_table_with_one_flipped_bit_is_refused_whatever_it_says(stored, name):
+    cell = stored.finished()[0]
+    file = cell.folder / f"{name}.parquet"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 50)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(DamagedError, match=f"{name}.parquet .* is not the file that was written"):
+            cell.table(name)
+    file.write_bytes(whole)
+    cell.table(name)
+
+
+def test_languages_may_be_added_while_a_cell_is_looked_at(stored):
+    seen = next(cell for cell in stored.finished() if cell.key == ("one", 0))
+    scores = seen.table("scores")
+    new = {name: seen.table(name).filter(language="deu-Latn").with_columns(language=pl.lit("fra-Latn"))
+           for name in ("scores", "predictions")}  # fmt: skip
+    stored.put(FinishedCell(seen.record.model_copy(update={"test_data": {"fra-Latn": "x"}}), None, new))
+    assert_frame_equal(seen.table("scores"), scores)
+    now = stored.has("one", 0)
+    assert len(now.table("scores")) > len(scores)
+    assert all(len(hashes) == 1 for hashes in now.record.tables_sha256.values())
 
 
 def test_unlike_labels_have_unlike_folders():

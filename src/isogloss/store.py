@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,9 @@ class Store:
                     save_file({name: tensor.contiguous().cpu() for name, tensor in cell.weights.items()}, file)
                     for name, table in cell.tables.items():
                         table.write_parquet(folder / f"{name}.parquet")
-                    record = cell.record.model_copy(update={"weights_sha256": file_sha256(file)})
+                    written = {name: [file_sha256(folder / f"{name}.parquet")] for name in cell.tables}
+                    sha256 = {"weights_sha256": file_sha256(file), "tables_sha256": written}
+                    record = cell.record.model_copy(update=sha256)
                     write_record(folder / "run.json", record)
             self._drop(self.checkpoint(label, seed).parent)
 
@@ -240,23 +242,37 @@ class Store:
         err.print(f"{target} held no finished cell; what was there is now {aside}", markup=False, soft_wrap=True)
 
     def _add_languages(self, stored: StoredCell, cell: FinishedCell) -> None:
-        """`run.json`, which names the languages, is written last and decides: rows of others are not read."""
+        """`run.json`, which names the languages, is written last and decides: rows of others are not read.
+
+        It is written first as well, with what the tables are about to be, so that they are known at any moment.
+        """
         new = {code: data for code, data in cell.record.test_data.items() if code not in stored.record.test_data}
         if not new:
             return
-        for name in ("predictions", "scores"):
-            rows_of_new = cell.tables[name].filter(pl.col("language").is_in(list(new)), split="test")
-            with atomic_file(stored.folder / f"{name}.parquet") as file:
+        written = dict(stored.record.tables_sha256)
+        with ExitStack() as tables:  # which take their places when it ends
+            for name in ("predictions", "scores"):
+                rows_of_new = cell.tables[name].filter(pl.col("language").is_in(list(new)), split="test")
+                present = stored.folder / f"{name}.parquet"
+                file = tables.enter_context(atomic_file(present))
                 pl.concat([stored.table(name), rows_of_new]).write_parquet(file)
+                if name in written:  # else it is of before they were kept
+                    written[name] = list(dict.fromkeys([file_sha256(present), file_sha256(file)]))
+            if written:
+                self._write_record(stored.folder, stored.record.model_copy(update={"tables_sha256": written}))
         before, cut = stored.record, cell.record.truncated.get("test", 0)
         truncated = {**before.truncated, "test": before.truncated.get("test", 0) + cut}
         changes = {
             "test_data": {**before.test_data, **new},
             "truncated": truncated,
+            "tables_sha256": {name: sha256[-1:] for name, sha256 in written.items()},
             **with_languages(before, cell.record),
         }
-        with atomic_file(stored.folder / "run.json") as file:
-            write_record(file, before.model_copy(update=changes))
+        self._write_record(stored.folder, before.model_copy(update=changes))
+
+    def _write_record(self, folder: Path, record: RunRecord) -> None:
+        with atomic_file(folder / "run.json") as file:
+            write_record(file, record)
 
     def gather(self) -> None:
         """Put the tables together anew from the finished cells."""

@@ -106,6 +106,7 @@ def test_what_is_not_renewed_is_taken_over_and_its_holder_notices(store, monkeyp
         with other:
             assert other.take(KEYS[:1]) == KEYS[:1]
             assert mine.take(KEYS) == KEYS[1:]
+            assert set(other.elsewhere(KEYS)) >= set(KEYS[1:])  # it is there again, and others see it
 
 
 def test_a_process_on_another_machine_is_refused_where_it_shows_that_it_lives(store, monkeypatch):

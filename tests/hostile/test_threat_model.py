@@ -41,6 +41,20 @@ def link_everything(home):
         path.symlink_to(home / "outside" / ("report.html" if name == "report.html" else ""))
 
 
+def link(name):
+    """The same of one alone, which no other one's refusal comes before."""
+
+    def attack(home):
+        path = home / "run" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        path.symlink_to(home / "outside" / ("report.html" if name == "report.html" else ""))
+
+    return attack
+
+
+LINKED = {f"link to {name}": link(name) for name in ("report", "analysis", "report.html", "checkpoints", ".leases")}
+
+
 def made_of_others(home):
     folder = home / "run" / "analysis"
     folder.mkdir(exist_ok=True)
@@ -72,7 +86,7 @@ def record_of_others(home):
 ATTACKS = {
     attack.__name__: attack
     for attack in (link_everything, made_of_others, weights_elsewhere, tables_elsewhere, record_of_others)
-}
+} | LINKED
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -132,7 +132,7 @@ class StoredCell:
         """
         file = self.folder / f"{name}.parquet"
         try:
-            table = read_table(file, name)
+            table = self._whole(file, name)
         except IsoglossError as error:
             raise DamagedError(file, str(error).removeprefix(f"{file} ")) from error
         if set(table.select("method", "seed").unique().iter_rows()) - {self.key}:
@@ -145,6 +145,16 @@ class StoredCell:
         if name == "scores":
             self._check_scores(table, file)
         return table
+
+    def _whole(self, file: Path, name: str) -> pl.DataFrame:
+        """The table as it was written, with more languages than are looked at where some were added meanwhile."""
+        try:
+            return read_table(file, name, self.record.tables_sha256.get(name))
+        except IsoglossError:
+            now = read_record(self.folder)
+            if now.tables_sha256 == self.record.tables_sha256 or not self.rows <= replace(self, record=now).rows:
+                raise
+            return read_table(file, name, now.tables_sha256.get(name))
 
     def _check_scores(self, table: pl.DataFrame, file: Path) -> None:
         if sum(table.null_count().row(0)):

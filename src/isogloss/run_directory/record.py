@@ -51,6 +51,8 @@ class RunRecord(BaseModel):
     tokenless: dict[str, int] = {}  # texts that become no token at all
     cut: dict[str, int] = {}  # test texts that were cut to fit
     weights_sha256: str | None = None  # of the file; None: made before it was kept
+    # Of the file of each table, as it is and, while languages are being added, as it is about to be.
+    tables_sha256: dict[str, list[str]] = {}
 
     @model_validator(mode="before")
     @classmethod

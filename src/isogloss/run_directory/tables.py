@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,14 @@ def rows(schema: Mapping[str, Any], values: Iterable[Mapping[str, Any]]) -> pl.D
     return pl.DataFrame([{name: row.get(name) for name in schema} for row in values], schema=dict(schema))
 
 
-def read_table(file: Path, name: str) -> pl.DataFrame:
+def read_table(file: Path, name: str, written: Container[str] | None = None) -> pl.DataFrame:
     """One of the three tables, with its own columns.
 
     Raises:
         MissingError: there is no such file.
         IsoglossError: it holds something else.
     """
-    table, schema = read_parquet(file), TABLES[name]
+    table, schema = read_parquet(file, written), TABLES[name]
     for column, kind in schema.items():
         if (found := table.schema.get(column)) != kind:
             has = f"is {found}, expected {kind}" if found else f"is missing; there are {', '.join(table.columns[:12])}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,17 +20,24 @@ MAGIC = b"PAR1"  # at both ends of a whole file
 SHOWN = 200  # characters of what polars says
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
+def read_parquet(path: Path, written: Container[str] | None = None) -> pl.DataFrame:
     """A table.
 
     It is read from memory: polars would take the brackets in a path for a pattern, and a file that shrinks while it is
     mapped ends the process.
 
+    Args:
+        path: of a file.
+        written: sha256 of what was written there; None: it is not known. A flipped bit makes other numbers of a table,
+            or ends the process where it is read.
+
     Raises:
         MissingError: there is none.
-        IsoglossError: it cannot be read.
+        IsoglossError: it cannot be read, or is not what was written.
     """
     content = read_bytes(path)
+    if written is not None and hashlib.sha256(content).hexdigest() not in written:
+        raise IsoglossError(f"{path} could not be read: it is not the file that was written")
     if not (content.startswith(MAGIC) and content.endswith(MAGIC)):
         raise IsoglossError(f"{path} is not Parquet, or is cut off")
     with one_line_of(path):
