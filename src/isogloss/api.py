@@ -21,6 +21,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
 from isogloss.reports.score_table import ScoreTable
+from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
@@ -232,7 +233,7 @@ def _path(given: Any, what: str = "run directory") -> Path:
         raise IsoglossError(f"{what} is {type(given).__name__}; expected a path")
     if not text.strip() or "\0" in text:
         raise IsoglossError(f"{what} is {text!r}; expected a path")
-    return Path(text)
+    return given_path(text)
 
 
 def _number(given: Any, what: str) -> int:

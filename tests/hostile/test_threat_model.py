@@ -226,6 +226,16 @@ def test_no_path_is_a_pattern(isogloss, home, name):
     assert (home / name / "report.html").is_file()
 
 
+def test_a_home_is_written_to_where_it_is_named_and_nowhere_else(isogloss, home):
+    own = home / "own"
+    own.mkdir()
+    for out, folder in {"./~": home / "~", "~/runs/x": own / "runs" / "x"}.items():
+        isogloss("run", "spec.yaml", "--out", out, cwd=home, HOME=str(own)).well(code=0)
+        isogloss("predict", out, cwd=home, HOME=str(own), stdin=b"the cat\n").well(code=0)
+        assert (folder / "scores.parquet").is_file()
+        assert list(own.iterdir()) == [own / "runs"] if out == "~/runs/x" else not list(own.iterdir())
+
+
 def test_the_page_asks_nothing_of_a_network(isogloss, home):
     isogloss("report", "run", cwd=home).well(code=0)
     page = (home / "run" / "report.html").read_text(encoding="utf-8")

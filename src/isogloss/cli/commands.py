@@ -14,6 +14,7 @@ import isogloss
 from isogloss.cli.exits import ended
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.environment import COMMAND
+from isogloss.runtime.files import given_path
 
 app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
@@ -28,7 +29,7 @@ def _path(text: str) -> Path:
     """A path of the command line; an empty one, as of a variable that is not set, is not the folder one is in."""
     if not text.strip() or "\0" in text:
         raise typer.BadParameter(f"{text!r} is no path")
-    return Path(text)
+    return given_path(text)
 
 
 def _version(asked: bool | None) -> None:

@@ -29,6 +29,18 @@ _SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")  # as libraries in R
 READ = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 
 
+def given_path(text: str) -> Path:
+    """A path as somebody wrote it: `~` is a home where a shell has left it in, as in `--out=~/runs`.
+
+    A name that begins so and is none, as in `./~`, is made absolute: polars would take it for a home later.
+    """
+    path = Path(text)
+    if text.startswith("~"):
+        with suppress(RuntimeError):  # nobody is called so
+            path = path.expanduser()
+    return path.absolute() if path.parts and path.parts[0].startswith("~") else path
+
+
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """A whole file of a user's, or what a pipe or a terminal gives until its end.
 
