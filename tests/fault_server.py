@@ -35,7 +35,7 @@ class Operations:
         import polars as pl
         import safetensors.torch
 
-        from isogloss import store
+        from isogloss.run_directory import writing
         from isogloss.training import checkpoint
 
         sys.addaudithook(self.hear)
@@ -48,7 +48,7 @@ class Operations:
             self.through(file, lambda: save_file(tensors, file, *args, **options))
 
         pl.DataFrame.write_parquet = parquet
-        store.save_file = checkpoint.save_file = save
+        writing.save_file = checkpoint.save_file = save
 
     def through(self, file, write) -> None:
         """Before it, and in the middle."""

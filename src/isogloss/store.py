@@ -13,16 +13,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from safetensors.torch import save_file
 
 from isogloss.errors import IsoglossError
-from isogloss.run_directory.cell import FinishedCell, StoredCell, StoredWeights, file_sha256
+from isogloss.run_directory.cell import FinishedCell, StoredCell, StoredWeights
 from isogloss.run_directory.damage import DamagedError, refuse_strange
 from isogloss.run_directory.record import (
     RunRecord,
@@ -30,13 +29,12 @@ from isogloss.run_directory.record import (
     in_order,
     label_of,
     safe_name,
-    with_languages,
-    write_record,
 )
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
+from isogloss.run_directory.writing import add_languages, write_cell
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
-from isogloss.runtime.files import atomic_file, atomic_folder, sweep
+from isogloss.runtime.files import atomic_file, sweep
 from isogloss.runtime.json import load_mapping
 from isogloss.runtime.locks import DirectoryLock
 from isogloss.spec import ResolvedSpec, check
@@ -195,24 +193,13 @@ class Store:
         with self.lock:
             if (stored := self.has(label, seed)) is not None:
                 self._refuse_another(stored, cell.record)
-                self._add_languages(stored, cell)
+                add_languages(stored, cell)
             elif cell.weights is None:
                 raise IsoglossError(
                     f"{target} is gone, to which languages were to be added; run again to train it anew"
                 )
             else:
-                if not target.parent.is_dir():
-                    self._clear(target.parent)
-                self._clear(target)
-                with atomic_folder(target) as folder:
-                    file = folder / "weights.safetensors"
-                    save_file({name: tensor.contiguous().cpu() for name, tensor in cell.weights.items()}, file)
-                    for name, table in cell.tables.items():
-                        table.write_parquet(folder / f"{name}.parquet")
-                    written = {name: [file_sha256(folder / f"{name}.parquet")] for name in cell.tables}
-                    sha256 = {"weights_sha256": file_sha256(file), "tables_sha256": written}
-                    record = cell.record.model_copy(update=sha256)
-                    write_record(folder / "run.json", record)
+                write_cell(target, cell)
             self._drop(self.checkpoint(label, seed).parent)
 
     def _drop(self, checkpoints: Path) -> None:
@@ -231,48 +218,6 @@ class Store:
                 f"{self.path} holds {now.method} seed {now.seed}, which another process has made differently "
                 "meanwhile; give the method another name, or choose another --out"
             )
-
-    def _clear(self, target: Path) -> None:
-        """A folder without a record is no cell; whatever it holds is put out of the way."""
-        if not target.exists() and not target.is_symlink():
-            return
-        names = (f"{target.name}.damaged{number}" for number in ["", *(f"-{count}" for count in range(2, 10_000))])
-        aside = next(path for name in names if not (path := target.with_name(name)).exists())
-        target.rename(aside)
-        err.print(f"{target} held no finished cell; what was there is now {aside}", markup=False, soft_wrap=True)
-
-    def _add_languages(self, stored: StoredCell, cell: FinishedCell) -> None:
-        """`run.json`, which names the languages, is written last and decides: rows of others are not read.
-
-        It is written first as well, with what the tables are about to be, so that they are known at any moment.
-        """
-        new = {code: data for code, data in cell.record.test_data.items() if code not in stored.record.test_data}
-        if not new:
-            return
-        written = dict(stored.record.tables_sha256)
-        with ExitStack() as tables:  # which take their places when it ends
-            for name in ("predictions", "scores"):
-                rows_of_new = cell.tables[name].filter(pl.col("language").is_in(list(new)), split="test")
-                present = stored.folder / f"{name}.parquet"
-                file = tables.enter_context(atomic_file(present))
-                pl.concat([stored.table(name), rows_of_new]).write_parquet(file)
-                if name in written:  # else it is of before they were kept
-                    written[name] = list(dict.fromkeys([file_sha256(present), file_sha256(file)]))
-            if written:
-                self._write_record(stored.folder, stored.record.model_copy(update={"tables_sha256": written}))
-        before, cut = stored.record, cell.record.truncated.get("test", 0)
-        truncated = {**before.truncated, "test": before.truncated.get("test", 0) + cut}
-        changes = {
-            "test_data": {**before.test_data, **new},
-            "truncated": truncated,
-            "tables_sha256": {name: sha256[-1:] for name, sha256 in written.items()},
-            **with_languages(before, cell.record),
-        }
-        self._write_record(stored.folder, before.model_copy(update=changes))
-
-    def _write_record(self, folder: Path, record: RunRecord) -> None:
-        with atomic_file(folder / "run.json") as file:
-            write_record(file, record)
 
     def gather(self) -> None:
         """Put the tables together anew from the finished cells."""

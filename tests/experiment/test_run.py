@@ -206,7 +206,7 @@ def test_traceback_shows_the_whole_error(home, command):
 
 
 def test_a_full_disk_keeps_what_is_stored(home, tmp_path, command, monkeypatch):
-    from isogloss import store
+    from isogloss.run_directory import writing
 
     out = tmp_path / "run"
     one = ["--set", "methods={linear-probe: {epochs: 1}}", "--set", "seeds=[0]"]
@@ -216,7 +216,7 @@ def test_a_full_disk_keeps_what_is_stored(home, tmp_path, command, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", str(out))
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr(writing, "save_file", full)
     two = ["--set", "methods={linear-probe: {epochs: 1}}", "--set", "seeds=[0, 1]"]
     shown = command("run", home / "spec.yaml", "--out", out, *two, code=2)
     assert "No space left on device" in shown.err
