@@ -20,6 +20,7 @@ from isogloss.errors import IsoglossError
 from isogloss.reports.latex import latex
 from isogloss.reports.report import report
 from isogloss.reports.run_group import run_groups
+from isogloss.reports.score_table import ScoreTable
 from isogloss.reports.summary import answer, differing
 from isogloss.reports.tables import plain_table
 from isogloss.store import Store
@@ -245,6 +246,22 @@ def test_the_answer_is_what_the_tables_say(made):
     alone = pl.when(pl.col("method") == "deep-prompt").then(0.0).otherwise("value")
     beaten = answer(replace(run_group, scores=run_group.scores.with_columns(value=alone)))
     assert "The highest score, of 12 languages: fine-tuning in 12." in beaten
+
+
+def test_a_method_that_always_says_the_same_is_named_first_in_table_and_answer(tmp_path):
+    folder = directory(tmp_path / "run", targets=2, seeds=2, methods=["fine-tuning", "deep-prompt"])
+    said = "says 'a label' to every test text in English in 1 of 2 seeds: it has learnt nothing there"
+    assert said not in " ".join(str(ScoreTable(Store(folder))).split())
+    cell = next(cell for cell in Store(folder).finished() if cell.record.method == "deep-prompt")
+    always = cell.table("predictions").with_columns(predicted=pl.lit("a label"))
+    always.write_parquet(cell.folder / "predictions.parquet")
+    record = json.loads((cell.folder / "run.json").read_text())
+    record.pop("tables_sha256", None)
+    (cell.folder / "run.json").write_text(json.dumps(record))
+    Store(folder).gather()
+    (run_group,) = run_groups([folder])
+    assert f"deep-prompt {said}" in answer(run_group)[0]
+    assert f"deep-prompt {said}" in " ".join(str(ScoreTable(Store(folder))).split())
 
 
 def test_what_methods_differ_in_is_said_once_a_value():

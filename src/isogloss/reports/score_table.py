@@ -16,6 +16,7 @@ from rich.table import Table
 from isogloss.languages.groups import members
 from isogloss.languages.language import Language
 from isogloss.runtime.console import WIDE, PlainConsole, label
+from isogloss.stats import collapse
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.store import Store
 
@@ -79,6 +80,9 @@ def score_tables(stored: Store, width: int | None = None) -> list[Table]:
     source = scores["source"][0]
     if source not in set(test["language"]):
         caption += f"\n{no_gap(scores['task'][0], Language.parse(source))}"
+    words = any(cell.record.kind == "tagging" for cell in stored.finished())  # all are of one task
+    for method, found in collapse.collapsed(stored.table("predictions"), source, words=words).items():
+        caption += f"\n{collapse.sentence(method, found, Language.parse(source).name)}"
     tables[-1].caption = label(caption)
     return tables
 

@@ -14,6 +14,7 @@ from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.score_table import no_gap
+from isogloss.stats import collapse
 
 NAMED = 3  # languages that are named at either end
 SETTINGS = ("head", "select", "epochs", "batch_size")  # in which a comparison had better be the same
@@ -120,12 +121,8 @@ def ranked(run_group: RunGroup) -> list[str]:
 
 
 def _collapsed(run_group: RunGroup) -> Iterator[str]:
-    for method, (said, seeds, of) in run_group.collapsed.items():
-        some = f" in {seeds} of {of} seeds" if of > 1 else ""
-        yield (
-            f"{method} says {said!r} to every test text in {run_group.source.name}{some}: it has learnt nothing there "
-            "that could be carried over, and its scores are shares of a label."
-        )
+    for method, found in run_group.collapsed.items():
+        yield collapse.sentence(method, found, run_group.source.name)
 
 
 def _carried(run_group: RunGroup) -> Iterator[str]:

@@ -23,7 +23,7 @@ LARGEST = 4 << 30  # bytes of a file that is read whole
 PIECE = 1 << 20
 DAY = 24 * 60 * 60  # after which a temporary file is nobody's, where its process cannot be asked for
 _TEMPORARY = re.compile(r"\.(?P<name>.+)-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]+)-[0-9a-f]{8}")
-_OF_OTHERS = re.compile(r"\..+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")  # of versions before 0.3; of safetensors
+_OF_OTHERS = re.compile(r"\..+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")  # as isogloss called them before; of safetensors
 _SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")  # as libraries in Rust say it
 # What a system does not have, it does not need.
 READ = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))

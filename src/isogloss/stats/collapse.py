@@ -28,3 +28,19 @@ def collapsed(predictions: pl.DataFrame, language: str, *, words: bool = False) 
         if len(one):
             found[str(method)] = one["answer"][0], len(one), len(seeds)
     return found
+
+
+def sentence(method: str, found: tuple[str, int, int], source: str) -> str:
+    """What `collapsed` found of a method, for people.
+
+    Args:
+        method: its label.
+        found: the answer, the seeds that give it, and all seeds.
+        source: the language's name.
+    """
+    answer, seeds, of = found
+    some = f" in {seeds} of {of} seeds" if of > 1 else ""
+    return (
+        f"{method} says {answer!r} to every test text in {source}{some}: it has learnt nothing there that could be "
+        "carried over, and its scores are shares of a label."
+    )
