@@ -50,7 +50,8 @@ from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.environment import environment
 from isogloss.tasks.registry import TASKS
 from isogloss.training.loop import Inputs, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 BATCH, PROMPT, FIXED, CLASSES = 32, 16, 112, 7

@@ -20,7 +20,8 @@ from isogloss.languages.language import Language
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.loop import Inputs, update
-from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.run import Run, new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 ROUNDS, BUDGET = 15, 2048

@@ -10,7 +10,7 @@ from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFa
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import load
 from isogloss.preprocessing.features import Features
-from isogloss.training.stack import Run
+from isogloss.training.run import Run
 from isogloss.training.train_state import TrainState
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()

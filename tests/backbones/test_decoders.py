@@ -12,7 +12,8 @@ from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.preprocessing.tokenize import tokenise, tokenise_passages, tokenise_words
 from isogloss.tasks.heads import inputs
 from isogloss.training.loop import train
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, train_state
 
 DECODERS = ["bloom", "gemma3_text", "qwen2", "xglm"]

@@ -10,7 +10,8 @@ from isogloss.preprocessing.batching import BatchRow, collate, order, passes
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import heads
 from isogloss.training.loop import Inputs, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, reference, train_state
 
 TEXTS = [" ".join(WORDS[(i + j) % len(WORDS)] for j in range(1 + 7 * i % 13)) for i in range(17)]

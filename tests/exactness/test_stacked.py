@@ -8,7 +8,8 @@ from isogloss.experiment.evaluate import predict
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.loop import Inputs, train, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import LABELS, WORDS, backbone, train_state
 
 COMMON = {"epochs": 3, "batch_size": 8, "dropout": 0.2}

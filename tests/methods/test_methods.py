@@ -16,7 +16,8 @@ from isogloss.errors import IsoglossError
 from isogloss.methods import registry
 from isogloss.methods.registry import find, methods
 from isogloss.methods.soft_prompt import _words
-from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.run import Run, new_run
+from isogloss.training.stack import Stack
 from models import checkpoint
 
 

@@ -10,7 +10,8 @@ from isogloss.methods.registry import find
 from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.loop import Inputs, train, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import LABELS, WORDS, train_state
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}

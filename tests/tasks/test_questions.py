@@ -26,7 +26,8 @@ from isogloss.tasks import heads
 from isogloss.tasks.questions import LONGEST_ANSWER
 from isogloss.tasks.registry import TASKS
 from isogloss.training.loop import Inputs, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 from models import WORDS, backbone, bert_tokenizer, checkpoint, tokenizer
 from real_data import SHARED

@@ -1,80 +1,313 @@
-"""Rows of unequal length end to end, and in groups of like length for attention."""
+"""Rows of unequal length end to end, and the indices that bring prompt and text together.
+
+Everything but attention works on single tokens, so nothing is padded there. Whatever depends on where rows begin is
+reckoned here, by NumPy on the host and once a batch: the layers find indices, and no number is read back from a device.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-LIKE = 0.75  # rows of a group have at least this share of its longest row's tokens
-LIKE_ON_GPU = 0.5  # where another launch costs more than a little padding
+from isogloss.backbones.prompts import PromptForm
+
+SPARE_ROW = 128  # tokens that only fill a shape make rows of so many: attention must not pay for one long row
+GROUPS = 2  # of rows of like length, at most; each costs the same number of operator calls
+GROUP_COST = 20_000  # scores that cost as much as the calls of one more group
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RowGroup:
-    """Consecutive packed rows of like length, which attention pads to the longest of them."""
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a batch, as the host knows them.
 
-    rows: slice
-    tokens: slice  # where they lie end to end
-    mask: Bool[Tensor, "B T"]
-    places: Int[Tensor, "N"] | None  # where each token stands in (B, T); none if every place is taken
-    memo: dict[Any, Tensor] = field(default_factory=dict)  # what attention need not make anew in every layer
-
-    def pad(self, packed: Shaped[Tensor, "1 total *rest"]) -> Shaped[Tensor, "B T *rest"]:
-        """These rows, with zeros behind the shorter ones."""
-        real, (rows, columns) = packed[0, self.tokens], self.mask.shape  # real tokens (N, *rest)
-        if self.places is not None:
-            real = real.new_zeros(rows * columns, *real.shape[1:]).index_copy(0, self.places, real)
-        return real.view(rows, columns, *real.shape[1:])
-
-    def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "N *rest"]:
-        """The real positions, end to end."""
-        flat = padded.flatten(0, 1)
-        return flat if self.places is None else flat.index_select(0, self.places)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """Rows of unequal length, laid end to end without padding.
-
-    Everything but attention works on single tokens, so only attention needs to see rows, a group at a time.
+    Args:
+        lengths: tokens of each; 0 where a row only fills the shape. A run's empty rows stand behind its others.
+        run: of each row, ascending.
+        front: how many of each row's tokens stand in front of a prompt whose place a template says.
+        spare: tokens behind the last row that only fill the shape.
+        spare_rows: how many rows they make, some of them empty.
     """
 
-    whole: RowGroup
-    groups: list[RowGroup]
+    lengths: Int[np.ndarray, "B"]
+    run: Int[np.ndarray, "B"]
+    front: Int[np.ndarray, "B"] | None = None
+    spare: int = 0
+    spare_rows: int = 0
 
-    @classmethod
-    def of(cls, mask: Bool[Tensor, "B T"]) -> Packing:
-        """The packing of rows with these real positions; best with the longest rows first."""
-        counts: list[int] = mask.sum(dim=1).tolist()
-        cuts = [0]
-        like = LIKE if mask.device.type == "cpu" else LIKE_ON_GPU
-        for row, count in enumerate(counts):
-            if not like * counts[cuts[-1]] <= count <= counts[cuts[-1]]:
-                cuts.append(row)
-        starts = [0, *accumulate(counts)]
-        groups = []
-        for begin, end in pairwise([*cuts, len(counts)]):
-            # Real tokens side by side, whatever gaps were between them: attention goes by the distances.
-            lengths = torch.tensor(counts[begin:end], device=mask.device)
-            real = torch.arange(max(counts[begin:end]), device=mask.device) < lengths[:, None]
-            groups.append(_group(real, starts, begin, end))
-        return cls(_group(mask, starts, 0, len(counts)), groups)
-
-    def pack(self, padded: Shaped[Tensor, "B T *rest"]) -> Shaped[Tensor, "1 N *rest"]:
-        """Only the real positions."""
-        return self.whole.pack(padded)[None]
-
-    def pad(self, packed: Shaped[Tensor, "1 N *rest"]) -> Shaped[Tensor, "B T *rest"]:
-        """Zeros at the others."""
-        return self.whole.pad(packed)
+    @property
+    def tokens(self) -> int:
+        """All tokens N, spare ones included."""
+        return int(self.lengths.sum()) + self.spare
 
 
-def _group(mask: Tensor, starts: list[int], begin: int, end: int) -> RowGroup:
-    tokens = slice(starts[begin], starts[end])
-    full = tokens.stop - tokens.start == mask.numel()
-    return RowGroup(slice(begin, end), tokens, mask, None if full else mask.flatten().nonzero().squeeze(1))
+@dataclass(frozen=True, eq=False)
+class Join:
+    """How the prompt of each row and its text become one sequence: one index over [prompts (K P), text (N)].
+
+    Every token stands in one place of the result, so that gradients are gathered too and never added in any order.
+    """
+
+    source: Int[Tensor, "joined"]
+    text: Int[Tensor, "N"]  # where each token of the text stands in the result
+    prompt: Int[Tensor, "B P"]  # where each row's prompt stands; anywhere in the row where its own is shorter
+    run: Int[Tensor, "B"]
+    mask: Bool[Tensor, "B P"] | None  # which of those are there; None: all
+    runs: int
+    even: bool  # every run has the same number of rows
+
+
+@dataclass(frozen=True, eq=False)
+class RowGroup:
+    """Rows of like length, which attention pads to the longest of them."""
+
+    rows: int
+    length: int  # T
+    keys: int  # S
+    mask: Bool[Tensor, "rows S"] | None  # keys that are there; None: all are
+    prefix: Int[Tensor, "any"]  # prompt positions in front of each row; one number if it is the same for all
+    query: Int[Tensor, "rows_heads T"]  # which of (N heads) stands where
+    key: Int[Tensor, "rows_heads S"]  # which of (K P + N, key heads)
+    out: Int[Tensor, "rows_heads T"]  # as `query`, but (N heads) itself, for zeros, where rows are padded
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedRows:
+    """Attention over groups of padded rows: indices over tokens and heads.
+
+    Padding repeats a token of the same row, so that a run with infinities spoils no other.
+    """
+
+    groups: tuple[RowGroup, ...]
+    text: Int[Tensor, "out"]  # of all groups' queries end to end, those of each token and head
+    text_key: Int[Tensor, "out"]  # of all groups' keys, those of each token and head
+    prompt_key: Int[Tensor, "prompt"] | None  # of all groups' keys, those of each row's prompt, its positions and heads
+
+
+@dataclass(frozen=True, eq=False)
+class EndToEnd:
+    """Attention over rows end to end: where they begin, as kernels of variable length want it."""
+
+    query_starts: Int[Tensor, "ends"]
+    key_starts: Int[Tensor, "ends"]
+    longest_query: int
+    longest_key: int
+    join: Join | None  # of keys and values with those of the prefix
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """How the rows of a batch lie, with a prompt of one form among them."""
+
+    positions: Int[Tensor, "joined"]  # of each token in its row
+    join: Join | None  # of the text with a prompt among its embeddings
+    text: Int[Tensor, "N"] | None  # where each token of the text stands; None: as they came
+    attention: PaddedRows | EndToEnd
+    prefix: Join | None  # how a prefix's gradient is summed, where rows are padded
+
+    def to(self, device: torch.device) -> Packing:
+        """On the device; from memory that is pinned for a GPU, so that the host need not wait."""
+        return moved(self, lambda tensor: to_device(tensor, device))
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host's on the device, without waiting for it."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def moved(value: T, move: Callable[[Tensor], Tensor]) -> T:
+    """A structure of dataclasses and tuples with every tensor in it moved."""
+    if isinstance(value, Tensor):
+        return move(value)  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(moved(part, move) for part in value)  # type: ignore[return-value]
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, Rows):
+        changed = {field.name: moved(getattr(value, field.name), move) for field in fields(value)}  # type: ignore[arg-type]
+        return replace(value, **changed)  # type: ignore[type-var]
+    return value
+
+
+def pack(
+    rows: Rows, prompt: PromptForm | None, *, heads: int, key_heads: int, end_to_end: bool, rounded: int = 1, step: int = 1
+) -> Packing:
+    """The packing of rows.
+
+    Args:
+        rows: those of the batch.
+        prompt: the form of what a method puts in.
+        heads: of the queries.
+        key_heads: of keys and values.
+        end_to_end: whether attention takes rows of variable length; else they are padded in groups.
+        rounded: longest rows are rounded up to a multiple of it, where shapes are to come again.
+        step: numbers of padded keys are rounded up to a multiple of it, where a softmax is faster so.
+    """
+    prompts = np.zeros(len(rows.lengths), dtype=np.int64)
+    if prompt is not None:
+        prompts = np.where(rows.lengths > 0, np.asarray(prompt.lengths)[rows.run], 0)
+    inside = prompt is not None and prompt.kind == "input"
+    join = None
+    lengths = rows.lengths
+    if inside:
+        assert prompt is not None
+        front = {"before": 0 * lengths, "after-first": np.minimum(1, lengths), "after": lengths}.get(prompt.place)
+        front = rows.front if front is None else front
+        assert front is not None
+        join = _join(rows, prompt, prompts, front)
+        lengths = lengths + prompts
+    spare = spare_lengths(rows)
+    whole = np.concatenate([lengths, spare])
+    positions = _within(whole)
+    before = np.zeros_like(whole)  # what stands in front of each row's keys
+    if not inside:
+        before[: len(lengths)] = prompts
+        if prompt is not None and prompt.shift:
+            positions = positions + np.repeat(before, whole)
+    run = np.concatenate([rows.run, np.zeros(len(spare), dtype=np.int64)])
+    among = None if inside else prompt
+    prefix = None
+    attention: PaddedRows | EndToEnd
+    if end_to_end:
+        joined = None if among is None else _join(rows, among, prompts, 0 * rows.lengths)
+        attention = _end_to_end(whole, before, joined, rounded)
+    else:
+        attention, prefix = _padded(whole, before, run, rows, among, heads, key_heads, rounded, step)
+    return Packing(_tensor(positions), join, None if join is None else join.text, attention, prefix)
+
+
+def _join(rows: Rows, prompt: PromptForm, prompts: np.ndarray, front: np.ndarray) -> Join:
+    """The index of each row's prompt behind so many of its tokens."""
+    runs, longest = len(prompt.lengths), max(prompt.lengths)
+    count = len(rows.lengths)
+    begin = _starts(rows.lengths + prompts)[:-1]
+    row, column = np.repeat(np.arange(count), rows.lengths), _within(rows.lengths)
+    text = begin[row] + column + prompts[row] * (column >= front[row])
+    behind = int((rows.lengths + prompts).sum())
+    text = np.concatenate([text, np.arange(behind, behind + rows.spare)])
+    of_prompt, number = np.repeat(np.arange(count), prompts), _within(prompts)
+    source = np.empty(behind + rows.spare, dtype=np.int64)
+    source[text] = runs * longest + np.arange(len(text))
+    source[begin[of_prompt] + front[of_prompt] + number] = rows.run[of_prompt] * longest + number
+    last = np.maximum(begin + front + prompts - 1, 0)  # an empty row's is of the row before, which is its run's too
+    at = np.minimum((begin + front)[:, None] + np.arange(longest), last[:, None])
+    return _reduced(rows, prompt, _tensor(at), source=_tensor(source), text=_tensor(text))
+
+
+def _reduced(rows: Rows, prompt: PromptForm, at: Tensor, *, source: Tensor, text: Tensor) -> Join:
+    """How what comes back to each row's prompt is summed by run."""
+    lengths, runs = np.where(rows.lengths > 0, np.asarray(prompt.lengths)[rows.run], 0), len(prompt.lengths)
+    counts = np.bincount(rows.run, minlength=runs)
+    there = np.arange(max(prompt.lengths)) < lengths[:, None]
+    mask = None if there.all() and not rows.spare_rows else torch.from_numpy(there)
+    return Join(source, text, at, _tensor(rows.run), mask, runs, bool((counts == counts[0]).all()))
+
+
+def _end_to_end(whole: np.ndarray, before: np.ndarray, join: Join | None, rounded: int) -> EndToEnd:
+    longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
+    return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
+
+
+def _padded(
+    whole: np.ndarray,
+    before: np.ndarray,
+    run: np.ndarray,
+    rows: Rows,
+    prompt: PromptForm | None,
+    heads: int,
+    key_heads: int,
+    rounded: int,
+    step: int,
+) -> tuple[PaddedRows, Join | None]:
+    longest_prompt = 0 if prompt is None else max(prompt.lengths)
+    table = 0 if prompt is None else len(prompt.lengths) * longest_prompt  # rows in front of the text's in the keys'
+    starts, head = _starts(whole)[:-1], np.arange(heads)
+    last = np.maximum(starts + whole - 1, 0)  # an empty row repeats a token of the row before, which is its run's too
+    groups = []
+    text_at, text_step, key_at, key_step = (np.zeros(len(whole), dtype=np.int64) for _ in range(4))
+    token, column = np.repeat(np.arange(len(whole)), whole), _within(whole)
+    done, done_keys = 0, 0
+    for members in _groups(whole, before) if rounded == 1 else [np.arange(len(whole))]:
+        count, length = len(members), -(-max(1, int(whole[members].max())) // rounded) * rounded
+        size = -(-int((whole[members] + before[members]).max() if rounded == 1 else length + longest_prompt) // step) * step
+        at, key = np.arange(length), np.arange(size)
+        base = np.minimum(starts[members, None] + at, last[members, None])
+        query = (base[:, None, :] * heads + head[:, None]).reshape(-1, length)
+        out = np.where(np.repeat(at < whole[members, None], heads, axis=0), query, len(token) * heads)
+        own = before[members, None]
+        of_text = np.minimum(table + starts[members, None] + np.maximum(key - own, 0), table + last[members, None])
+        base = np.where(key < own, run[members, None] * longest_prompt + np.minimum(key, max(0, longest_prompt - 1)), of_text)
+        keys = (base[:, None, :] * key_heads + (head * key_heads // heads)[:, None]).reshape(-1, size)
+        there = key < own + np.maximum(whole[members, None], 1)
+        same = bool((own == own[0]).all())
+        mask = None if there.all() else torch.from_numpy(there)
+        prefixes = _tensor(before[members[:1]] if same else before[members])
+        groups.append(RowGroup(count, length, size, mask, prefixes, _tensor(query), _tensor(keys), _tensor(out)))
+        number = np.arange(count) * heads
+        text_at[members], text_step[members] = done + number * length, length
+        key_at[members], key_step[members] = done_keys + number * size, size
+        done, done_keys = done + count * heads * length, done_keys + count * heads * size
+
+    def places(at: np.ndarray, step: np.ndarray, column: np.ndarray, row: np.ndarray) -> Tensor:
+        return _tensor(((at[row] + column)[:, None] + head * step[row][:, None]).ravel())
+
+    text = places(text_at, text_step, column, token)
+    text_key = places(key_at, key_step, column + before[token], token)
+    prefix, prompt_key = None, None
+    if prompt is not None:
+        count = len(rows.lengths)
+        row, number = np.divmod(np.arange(count * longest_prompt), longest_prompt)
+        prompt_key = places(key_at, key_step, np.minimum(number, np.maximum(before[row] - 1, 0)), row)
+        prefix = _reduced(rows, prompt, torch.empty(0), source=torch.empty(0), text=torch.empty(0))
+    return PaddedRows(tuple(groups), text, text_key, prompt_key), prefix
+
+
+def _groups(lengths: np.ndarray, before: np.ndarray) -> list[np.ndarray]:
+    """Rows in groups of like length: as few as pay, for the fewest scores (rows T S) in all."""
+    order = np.argsort(-lengths, kind="stable")
+    tall, wide = lengths[order], (lengths + before)[order]
+    count = len(order)
+    # best[g][i]: the least scores of the rows from i on in at most g groups, and where the first of them ends.
+    ends = np.unique(np.concatenate([np.flatnonzero(np.diff(tall)) + 1, [count]]))
+    if len(ends) > 64:
+        ends = np.unique(ends[np.linspace(0, len(ends) - 1, 64).astype(int)])
+    begins = np.concatenate([[0], ends[:-1]])
+    highest = np.maximum.accumulate(wide[::-1])[::-1]
+    best = np.zeros(len(begins) + 1)
+    best[:-1] = (count - begins) * tall[begins] * highest[begins] + GROUP_COST
+    cuts: list[list[int]] = [[len(begins)] for _ in begins] + [[]]
+    for _ in range(GROUPS - 1):
+        new, new_cuts = best.copy(), list(cuts)
+        for i, begin in enumerate(begins[:-1]):
+            cost = (begins[i + 1 :] - begin) * tall[begin] * highest[begin] + GROUP_COST + best[i + 1 : -1]
+            j = int(cost.argmin())
+            if cost[j] < new[i]:
+                new[i], new_cuts[i] = cost[j], [i + 1 + j, *cuts[i + 1 + j]]
+        best, cuts = new, new_cuts
+    bounds = [0, *(int(begins[cut]) if cut < len(begins) else count for cut in cuts[0])]
+    return [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def spare_lengths(rows: Rows) -> Int[np.ndarray, "spare"]:
+    """Tokens of the rows that spare tokens make; as many rows whatever is spared."""
+    return np.clip(rows.spare - SPARE_ROW * np.arange(rows.spare_rows), 0, SPARE_ROW)
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _within(lengths: np.ndarray) -> np.ndarray:
+    """For rows end to end, each token's number in its row."""
+    return np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int32))

@@ -17,7 +17,8 @@ from isogloss.experiment.cells import Cell
 from isogloss.store import DamagedError, RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
-from isogloss.training.stack import Run, Stack, new_head
+from isogloss.training.run import Run, new_head
+from isogloss.training.stack import Stack
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")

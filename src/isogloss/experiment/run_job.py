@@ -30,7 +30,8 @@ from isogloss.store import FinishedCell, RunRecord, fingerprint
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import train
 from isogloss.training.monitor import MonitorSample
-from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.run import Run, new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 
@@ -185,7 +186,7 @@ class _Training:
             selected_epoch=state.best_epoch,
             updates=state.step,
             skipped_updates=state.skipped,
-            source_learnt=state.trend.onset,
+            source_learnt=state.onset,
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
             environment=workspace.environment,

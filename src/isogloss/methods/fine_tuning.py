@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.dropout import set_dropout
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
@@ -193,7 +193,7 @@ class FineTuning:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part
 
-    def prompt(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Prompt | None:
+    def form(self, settings: Sequence[FineTuningSettings]) -> PromptForm | None:
         """Nothing."""
         return None
 

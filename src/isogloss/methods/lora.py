@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.dropout import set_dropout
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.weight_places import place, places
@@ -93,7 +93,7 @@ class Lora:
                 weight.data = weight.data.float()
         return LoraPart(backbone.model)
 
-    def prompt(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Prompt | None:
+    def form(self, settings: Sequence[LoraSettings]) -> PromptForm | None:
         """Nothing."""
         return None
 

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import InputPrompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
 from isogloss.methods.fine_tuning import FineTuningPart, FineTuningSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
@@ -42,6 +42,11 @@ class PromptedFineTuningPart(nn.Module):
         self.prompt = prompt
         self.model = model
 
+    def forward(self) -> Tensor:
+        """The prompt."""
+        vectors: Tensor = self.prompt()
+        return vectors
+
     def rates(self, settings: PromptedFineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """Prompts need rates at which a backbone would fall apart."""
         prompt = RateGroup(list(self.prompt.parameters()), settings.lr)
@@ -69,11 +74,9 @@ class PromptedFineTuning:
         prompt = SOFT_PROMPT.build(backbone, settings, generator)
         return PromptedFineTuningPart(prompt, FINE_TUNING.build(backbone, _model(settings), generator))
 
-    def prompt(
-        self, parts: Sequence[PromptedFineTuningPart], settings: Sequence[PromptedFineTuningSettings]
-    ) -> InputPrompt:
-        """The prompt."""
-        return SOFT_PROMPT.prompt([part.prompt for part in parts], settings)
+    def form(self, settings: Sequence[PromptedFineTuningSettings]) -> PromptForm:
+        """That of its prompt."""
+        return SOFT_PROMPT.form(settings)
 
     def positions(self, settings: PromptedFineTuningSettings) -> int:
         """A position for each vector."""
