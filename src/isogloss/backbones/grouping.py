@@ -98,13 +98,13 @@ def apart(
         back.append(narrowed(table.index_select(0, how.text_key).view(shape), key_heads) if wanted else None)
     if not needed[3]:
         return [*back, None]
-    join = packing.prefix
-    assert join is not None
+    rows = packing.prefix
+    assert rows is not None
     assert how.prompt_key is not None
     halves = []
     for table in (key, value):
-        of_rows = table.index_select(0, how.prompt_key).view(len(join.run), -1, heads * width)
-        halves.append(narrowed(summed(of_rows, join).view(-1, heads, width), key_heads))
+        of_rows = table.index_select(0, how.prompt_key).view(len(rows.run), -1, heads * width)
+        halves.append(narrowed(summed(of_rows, rows).view(-1, heads, width), key_heads))
     return [*back, torch.stack(halves).to(prefix_dtype)]
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isogloss.backbones.packing import Join
+from isogloss.backbones.packing import Join, PromptRows
 
 
 def joined(
@@ -43,19 +43,19 @@ class _Joined(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             rows, length = join.prompt.shape
             of_rows = grad.index_select(0, join.prompt.flatten()).view(rows, length, -1)
-            prompt = summed(of_rows, join).view(-1, *grad.shape[1:]).to(ctx.dtype)
+            prompt = summed(of_rows, join.rows).view(-1, *grad.shape[1:]).to(ctx.dtype)
         if ctx.needs_input_grad[1]:
             text = grad.index_select(0, join.text)
         return prompt, text, None
 
 
-def summed(of_rows: Float[Tensor, "B P width"], join: Join) -> Float[Tensor, "K P width"]:
+def summed(of_rows: Float[Tensor, "B P width"], rows: PromptRows) -> Float[Tensor, "K P width"]:
     """What comes back to the prompts from each row, summed by run in float32, in an order that is always the same."""
-    if join.mask is not None:  # not a product: what is not there may be infinite
-        of_rows = of_rows.masked_fill(~join.mask[..., None], 0.0)
-    if join.runs == 1:
+    if rows.mask is not None:  # not a product: what is not there may be infinite
+        of_rows = of_rows.masked_fill(~rows.mask[..., None], 0.0)
+    if rows.runs == 1:
         return of_rows.sum(0, keepdim=True, dtype=torch.float32)
-    if join.even:
-        return of_rows.unflatten(0, (join.runs, -1)).sum(1, dtype=torch.float32)
-    total = of_rows.new_zeros(join.runs, *of_rows.shape[1:], dtype=torch.float32)
-    return total.index_add_(0, join.run, of_rows.float())
+    if rows.even:
+        return of_rows.unflatten(0, (rows.runs, -1)).sum(1, dtype=torch.float32)
+    total = of_rows.new_zeros(rows.runs, *of_rows.shape[1:], dtype=torch.float32)
+    return total.index_add_(0, rows.run, of_rows.float())

@@ -49,6 +49,16 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
+class PromptRows:
+    """Whose prompt stands in each row, so that what comes back to it is summed by run."""
+
+    run: Int[Tensor, "B"]
+    mask: Bool[Tensor, "B P"] | None  # which positions of the longest prompt are there; None: all
+    runs: int
+    even: bool  # every run has the same number of rows
+
+
+@dataclass(frozen=True, eq=False)
 class Join:
     """How the prompt of each row and its text become one sequence: one index over [prompts (K P), text (N)].
 
@@ -58,10 +68,7 @@ class Join:
     source: Int[Tensor, "joined"]
     text: Int[Tensor, "N"]  # where each token of the text stands in the result
     prompt: Int[Tensor, "B P"]  # where each row's prompt stands; anywhere in the row where its own is shorter
-    run: Int[Tensor, "B"]
-    mask: Bool[Tensor, "B P"] | None  # which of those are there; None: all
-    runs: int
-    even: bool  # every run has the same number of rows
+    rows: PromptRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ class Packing:
     join: Join | None  # of the text with a prompt among its embeddings
     text: Int[Tensor, "N"] | None  # where each token of the text stands; None: as they came
     attention: PaddedRows | EndToEnd
-    prefix: Join | None  # how a prefix's gradient is summed, where rows are padded
+    prefix: PromptRows | None  # how a prefix's gradient is summed, where rows are padded
 
     def to(self, device: torch.device) -> Packing:
         """On the device; from memory that is pinned for a GPU, so that the host need not wait."""
@@ -198,16 +205,15 @@ def _join(rows: Rows, prompt: PromptForm, prompts: np.ndarray, front: np.ndarray
     source[begin[of_prompt] + front[of_prompt] + number] = rows.run[of_prompt] * longest + number
     last = np.maximum(begin + front + prompts - 1, 0)  # an empty row's is of the row before, which is its run's too
     at = np.minimum((begin + front)[:, None] + np.arange(longest), last[:, None])
-    return _reduced(rows, prompt, _tensor(at), source=_tensor(source), text=_tensor(text))
+    return Join(_tensor(source), _tensor(text), _tensor(at), _prompt_rows(rows, prompt))
 
 
-def _reduced(rows: Rows, prompt: PromptForm, at: Tensor, *, source: Tensor, text: Tensor) -> Join:
-    """How what comes back to each row's prompt is summed by run."""
+def _prompt_rows(rows: Rows, prompt: PromptForm) -> PromptRows:
     lengths, runs = np.where(rows.lengths > 0, np.asarray(prompt.lengths)[rows.run], 0), len(prompt.lengths)
     counts = np.bincount(rows.run, minlength=runs)
     there = np.arange(max(prompt.lengths)) < lengths[:, None]
     mask = None if there.all() and not rows.spare_rows else torch.from_numpy(there)
-    return Join(source, text, at, _tensor(rows.run), mask, runs, bool((counts == counts[0]).all()))
+    return PromptRows(_tensor(rows.run), mask, runs, bool((counts == counts[0]).all()))
 
 
 def _end_to_end(whole: np.ndarray, before: np.ndarray, join: Join | None, rounded: int) -> EndToEnd:
@@ -225,7 +231,7 @@ def _padded(
     key_heads: int,
     rounded: int,
     step: int,
-) -> tuple[PaddedRows, Join | None]:
+) -> tuple[PaddedRows, PromptRows | None]:
     longest_prompt = 0 if prompt is None else max(prompt.lengths)
     table = 0 if prompt is None else len(prompt.lengths) * longest_prompt  # rows in front of the text's in the keys'
     starts, head = _starts(whole)[:-1], np.arange(heads)
@@ -265,7 +271,7 @@ def _padded(
         count = len(rows.lengths)
         row, number = np.divmod(np.arange(count * longest_prompt), longest_prompt)
         prompt_key = places(key_at, key_step, np.minimum(number, np.maximum(before[row] - 1, 0)), row)
-        prefix = _reduced(rows, prompt, torch.empty(0), source=torch.empty(0), text=torch.empty(0))
+        prefix = _prompt_rows(rows, prompt)
     return PaddedRows(tuple(groups), text, text_key, prompt_key), prefix
 
 

@@ -138,7 +138,7 @@ class Engine:
 
     def update(self) -> int:
         """One update of every run. Returns the tokens of text that were learnt from."""
-        plan = self.next or self._plan()
+        plan = self.next or self.plan()
         if self.graphs is not None:
             self.graphs.update(plan)
         else:
@@ -148,7 +148,7 @@ class Engine:
                 self.learn(batch.to(self.device), self._on_device(plan.step))
             self.finish(self._on_device(plan.step))
         self._count(plan)
-        self.next = self._plan() if self.graphs is not None and self._goes_on() else None
+        self.next = self.plan() if self.graphs is not None and self._goes_on() else None
         return sum(plan.tokens)
 
     def _goes_on(self) -> bool:
@@ -226,7 +226,7 @@ class Engine:
         shown = rates[:, asked[0] : asked[-1] + 1].amax(dim=1)
         self.recent.index_copy_(0, step.slot, torch.stack([self.loss, shown], dim=1)[None])
 
-    def _plan(self) -> Plan:
+    def plan(self) -> Plan:
         """The next update of every run, laid out on the host."""
         states, method = self.train_states, self.stack.method
         parts = [(state.train, state.batch()) for state in states]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,12 +25,7 @@ MOST = 8  # shapes that are captured; whatever comes after goes plainly
 TOLERANCE = {torch.bfloat16: 2e-2, torch.float16: 2e-3}  # of gradients, relative to their norm; of float32: 1e-4
 
 
-class Recorder(Protocol):
-    """Runs something once, and gives what runs it again."""
-
-    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Capture work."""
-        ...
+Recorder = Callable[[Callable[[], None]], Callable[[], None]]  # of work, what does it again; without doing it
 
 
 class CudaRecorder:
