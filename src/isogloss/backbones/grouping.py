@@ -11,13 +11,7 @@ from torch import Tensor
 from torch.nn.functional import embedding  # an index of two dimensions in one call
 
 from isogloss.backbones.join import summed
-from isogloss.backbones.packing import Packing, PaddedRows
-
-
-def padded(packing: Packing) -> PaddedRows:
-    """The indices of padded rows, of a packing that is for them."""
-    assert isinstance(packing.attention, PaddedRows)
-    return packing.attention
+from isogloss.backbones.packing import PaddedRows
 
 
 def grouped(
@@ -56,25 +50,25 @@ class Grouped(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, packing: Packing
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, how: PaddedRows
     ) -> tuple[Tensor, ...]:
         """See `grouped`."""
-        ctx.packing, ctx.shape, ctx.key_heads = packing, query.shape, key.shape[1]
+        ctx.how, ctx.shape, ctx.key_heads = how, query.shape, key.shape[1]
         ctx.prefix_dtype = None if prefix is None else prefix.dtype
-        return tuple(grouped(query, key, value, prefix, padded(packing)))
+        return tuple(grouped(query, key, value, prefix, how))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """What comes back to queries, keys, values and the prefix."""
         tables = [together(grads[number::3]) for number in range(3)]
-        return (*apart(*tables, ctx.packing, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad), None)
+        return (*apart(*tables, ctx.how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad), None)
 
 
 def apart(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    packing: Packing,
+    how: PaddedRows,
     shape: torch.Size,
     key_heads: int,
     prefix_dtype: torch.dtype | None,
@@ -86,19 +80,19 @@ def apart(
         query: of all groups' queries, end to end.
         key: of their keys.
         value: of their values.
-        packing: how the rows lie.
+        how: the indices of the padded rows.
         shape: of the packed queries.
         key_heads: of keys and values.
         prefix_dtype: of the prefix, if there is one.
         needed: which of the gradients of queries, keys, values and prefix are wanted.
     """
-    how, (_, heads, width) = padded(packing), shape
+    _, heads, width = shape
     back: list[Tensor | None] = [query.index_select(0, how.text).view(shape) if needed[0] else None]
     for table, wanted in ((key, needed[1]), (value, needed[2])):
         back.append(narrowed(table.index_select(0, how.text_key).view(shape), key_heads) if wanted else None)
     if not needed[3]:
         return [*back, None]
-    rows = packing.prefix
+    rows = how.prompts
     assert rows is not None
     assert how.prompt_key is not None
     halves = []
@@ -112,15 +106,15 @@ class Ungrouped(torch.autograd.Function):
     """What attention gives for the groups, packed again."""
 
     @staticmethod
-    def forward(ctx: Any, packing: Packing, *mixed: Tensor) -> Tensor:
+    def forward(ctx: Any, how: PaddedRows, *mixed: Tensor) -> Tensor:
         """(rows heads, T, D) of each group to (N heads, D)."""
-        ctx.packing = packing
-        return together(mixed).index_select(0, padded(packing).text)
+        ctx.how = how
+        return together(mixed).index_select(0, how.text)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Zeros where rows were padded."""
-        return (None, *spread(grad, padded(ctx.packing)))
+        return (None, *spread(grad, ctx.how))
 
 
 def spread(packed: Float[Tensor, "N_heads D"], how: PaddedRows) -> list[Float[Tensor, "rows_heads T D"]]:

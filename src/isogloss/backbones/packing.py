@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -95,6 +96,7 @@ class PaddedRows:
     groups: tuple[RowGroup, ...]
     text: Int[Tensor, "out"]  # of all groups' queries end to end, those of each token and head
     text_key: Int[Tensor, "out"]  # of all groups' keys, those of each token and head
+    prompts: PromptRows | None
     prompt_key: Int[Tensor, "prompt"] | None  # of all groups' keys, those of each row's prompt, its positions and heads
 
 
@@ -109,6 +111,9 @@ class EndToEnd:
     join: Join | None  # of keys and values with those of the prefix
 
 
+Attention = PaddedRows | EndToEnd
+
+
 @dataclass(frozen=True, eq=False)
 class Packing:
     """How the rows of a batch lie, with a prompt of one form among them."""
@@ -116,8 +121,8 @@ class Packing:
     positions: Int[Tensor, "joined"]  # of each token in its row
     join: Join | None  # of the text with a prompt among its embeddings
     text: Int[Tensor, "N"] | None  # where each token of the text stands; None: as they came
-    attention: PaddedRows | EndToEnd
-    prefix: PromptRows | None  # how a prefix's gradient is summed, where rows are padded
+    attention: Attention
+    bare: Attention | None  # of layers below the first with a prefix
 
     def to(self, device: torch.device) -> Packing:
         """On the device; from memory that is pinned for a GPU, so that the host need not wait."""
@@ -178,16 +183,26 @@ def pack(
         before[: len(lengths)] = prompts
         if prompt is not None and prompt.shift:
             positions = positions + np.repeat(before, whole)
-    run = np.concatenate([rows.run, np.zeros(len(spare), dtype=np.int64)])
-    among = None if inside else prompt
-    prefix = None
-    attention: PaddedRows | EndToEnd
+    lay = partial(
+        _attention, whole, rows, heads=heads, key_heads=key_heads, end_to_end=end_to_end, rounded=rounded, step=step
+    )
+    attention = lay(None if inside else prompt, before)
+    bare = lay(None, np.zeros_like(before)) if prompt is not None and prompt.first_layer else None
+    return Packing(_tensor(positions), join, None if join is None else join.text, attention, bare)
+
+
+def _attention(
+    whole: np.ndarray, rows: Rows, prompt: PromptForm | None, before: np.ndarray, *, heads: int, key_heads: int,
+    end_to_end: bool, rounded: int, step: int,
+) -> Attention:  # fmt: skip
+    """How attention takes rows with a prefix in front of their keys, or without one."""
     if end_to_end:
-        joined = None if among is None else _join(rows, among, prompts, 0 * rows.lengths)
-        attention = _end_to_end(whole, before, joined, rounded)
-    else:
-        attention, prefix = _padded(whole, before, run, rows, among, heads, key_heads, rounded, step)
-    return Packing(_tensor(positions), join, None if join is None else join.text, attention, prefix)
+        counts = before[: len(rows.lengths)]
+        join = None if prompt is None else _join(rows, prompt, counts, 0 * rows.lengths)
+        longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
+        return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
+    run = np.concatenate([rows.run, np.zeros(rows.spare_rows, dtype=np.int64)])
+    return _padded(whole, before, run, rows, prompt, heads, key_heads, rounded, step)
 
 
 def _join(rows: Rows, prompt: PromptForm, prompts: np.ndarray, front: np.ndarray) -> Join:
@@ -216,11 +231,6 @@ def _prompt_rows(rows: Rows, prompt: PromptForm) -> PromptRows:
     return PromptRows(_tensor(rows.run), mask, runs, bool((counts == counts[0]).all()))
 
 
-def _end_to_end(whole: np.ndarray, before: np.ndarray, join: Join | None, rounded: int) -> EndToEnd:
-    longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
-    return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
-
-
 def _padded(
     whole: np.ndarray,
     before: np.ndarray,
@@ -231,7 +241,7 @@ def _padded(
     key_heads: int,
     rounded: int,
     step: int,
-) -> tuple[PaddedRows, PromptRows | None]:
+) -> PaddedRows:
     longest_prompt = 0 if prompt is None else max(prompt.lengths)
     table = 0 if prompt is None else len(prompt.lengths) * longest_prompt  # rows in front of the text's in the keys'
     starts, head = _starts(whole)[:-1], np.arange(heads)
@@ -266,13 +276,13 @@ def _padded(
 
     text = places(text_at, text_step, column, token)
     text_key = places(key_at, key_step, column + before[token], token)
-    prefix, prompt_key = None, None
+    prompts, prompt_key = None, None
     if prompt is not None:
         count = len(rows.lengths)
         row, number = np.divmod(np.arange(count * longest_prompt), longest_prompt)
         prompt_key = places(key_at, key_step, np.minimum(number, np.maximum(before[row] - 1, 0)), row)
-        prefix = _prompt_rows(rows, prompt)
-    return PaddedRows(tuple(groups), text, text_key, prompt_key), prefix
+        prompts = _prompt_rows(rows, prompt)
+    return PaddedRows(tuple(groups), text, text_key, prompts, prompt_key)
 
 
 def _groups(lengths: np.ndarray, before: np.ndarray) -> list[np.ndarray]:

@@ -149,7 +149,7 @@ class Transformer:
             return prompt
         packing, real, padded = self._preparation(prompt.lengths)
         kept = Kept()
-        lay(self.attention, [LayerBatch(packing, kept=kept)] * len(self.attention))
+        lay(self.attention, [LayerBatch(packing.attention, kept=kept)] * len(self.attention))
         with _without_checkpoints(self.model):  # in the backward pass the text's rows will lie where these do now
             vectors = prompt.vectors.flatten(0, 1).index_select(0, real)
             self.family.forward(self.model, vectors[None], packing.positions[None], None)
@@ -260,10 +260,8 @@ def _layer_batches(
 ) -> list[LayerBatch]:
     memo: dict[Any, Any] = {}  # of this pass alone: in a captured graph it is made anew each time
     if prefix is None:
-        return [LayerBatch(packing, memo=memo)] * layers
+        return [LayerBatch(packing.attention, memo=memo)] * layers
     # Unbound, not indexed: the gradient of an index fills a tensor of all layers with zeros, each time.
     laid = prefix.vectors.permute(1, 2, 0, 3, 4, 5).flatten(2, 3).unbind(dim=0)  # L' x (2, K P, heads, D)
-    return [
-        LayerBatch(packing, None if layer < prefix.first_layer else laid[layer - prefix.first_layer], prefix.shift, memo)
-        for layer in range(layers)
-    ]
+    below = [LayerBatch(packing.bare, memo=memo)] * prefix.first_layer if packing.bare is not None else []
+    return [*below, *(LayerBatch(packing.attention, own, prefix.shift, memo) for own in laid)]
