@@ -44,7 +44,7 @@ def chain() -> float:
     torch.set_num_threads(os.cpu_count() or 1)
     states = torch.randn(ROWS, WIDTH)
     norm, weight = torch.nn.LayerNorm(WIDTH), torch.randn(WIDTH, WIDTH)
-    times = []
+    times: list[float] = []
     with torch.no_grad():
         until = time.perf_counter() + 3
         while time.perf_counter() < until or len(times) < 3:

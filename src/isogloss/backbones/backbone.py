@@ -49,6 +49,7 @@ class Backbone(Protocol):
     shape: Shape
     pooling: Pooling  # how a sentence is pooled where the spec does not say
     model: nn.Module  # what computes; for methods that change it
+    attention: list[nn.Module]  # its self-attentions, in the order of the layers
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it
