@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.device import capability
 from isogloss.backbones.loading import fingerprint as weights_fingerprint
 from isogloss.data.cards import CUSTOM
 from isogloss.errors import IsoglossError
@@ -258,7 +259,7 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
             "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
             "tokenizer_sha256": backbone.identity.tokenizer, "config": backbone.identity.config,
             "revision": backbone.identity.revision,
-            "device": str(backbone.device), "dtype": str(backbone.dtype),
+            "device": str(backbone.device), "capability": capability(backbone.device), "dtype": str(backbone.dtype),
         },
         "data": {
             "task": card.name, "hub": card.hub.id if card.hub and data.dataset.path is None else None,
