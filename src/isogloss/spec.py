@@ -215,6 +215,11 @@ class Spec(Checked, metaclass=_SpecType):
         description="what the backbone computes in; auto: as the run directory's cells, in a new one bf16 where the "
         "hardware is faster in it",
     )
+    deterministic: bool = Field(
+        False,
+        description="the same bits whenever the same is computed again on the same machine, on a GPU too, where torch "
+        "takes slower ways for it (by how much is not measured yet); on a CPU with as many threads it is so anyway",
+    )
     gradient_checkpointing: bool = Field(
         False, description="compute states again in the backward pass instead of keeping them: less memory, more time"
     )

@@ -17,6 +17,7 @@ from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
+from isogloss.runtime.determinism import deterministic
 from isogloss.spec import ResolvedSpec, Spec
 from isogloss.store import Store, StoredCell
 
@@ -38,6 +39,11 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
             or a job failed; what the other jobs have finished is stored.
         Exception: a job failed by a fault that is no user's; the same holds.
     """
+    with deterministic(spec.deterministic, spec.device):
+        return _run(spec, out, executor)
+
+
+def _run(spec: Spec, out: Path, executor: Executor) -> Store:
     store = Store(out)
     dtype = recorded_dtype(spec.dtype, store.finished())
     # Jobs that are sent elsewhere compute in the same; what is stored says what was asked for.
