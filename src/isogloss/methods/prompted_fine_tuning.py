@@ -101,7 +101,8 @@ def _model(settings: PromptedFineTuningSettings) -> FineTuningSettings:
     values = {
         "lr": settings.backbone_lr,
         "embeddings": settings.embeddings,
-        **{name: getattr(settings, name) for name in BackboneDropoutSettings.SHORTHANDS["backbone_dropout"]},
+        "hidden_dropout": settings.hidden_dropout,
+        "attention_dropout": settings.attention_dropout,
     }
     return FineTuningSettings.model_validate(values)
 
