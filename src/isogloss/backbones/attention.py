@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 from isogloss.backbones.attention_bias import AttentionBias, DistanceBias
 from isogloss.backbones.join import joined
 from isogloss.backbones.kernels import KERNELS, choose, variable_length
-from isogloss.backbones.packing import Attention, EndToEnd, PaddedRows
+from isogloss.backbones.layout import Attention, EndToEnd, PaddedRows
 
 NAME = "isogloss"
 _LAYER = "_isogloss_layer"
@@ -121,11 +121,20 @@ def attend_packed(
     how = layer.attention
     if isinstance(how, EndToEnd):
         return _end_to_end(query, key, value, layer, how, scale, window, causal)
-    return _padded(query, key, value, layer, how, AttentionBias(causal, window, position_bias, layer.shift), scale, dropout)
+    return _padded(
+        query, key, value, layer, how, AttentionBias(causal, window, position_bias, layer.shift), scale, dropout
+    )
 
 
 def _end_to_end(
-    query: Tensor, key: Tensor, value: Tensor, layer: LayerBatch, how: EndToEnd, scale: float, window: int | None, causal: bool
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layer: LayerBatch,
+    how: EndToEnd,
+    scale: float,
+    window: int | None,
+    causal: bool,
 ) -> Tensor:
     """Rows of variable length, all heads at once: (N, heads, D)."""
     if layer.prefix is not None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import embedding  # an index of two dimensions in one call
 
 from isogloss.backbones.join import summed
-from isogloss.backbones.packing import PaddedRows
+from isogloss.backbones.layout import PaddedRows
 
 
 def grouped(
@@ -23,10 +23,10 @@ def grouped(
 ) -> list[Float[Tensor, "rows_heads any D"]]:
     """Queries, keys and values of each group in turn, with each row's prefix in front of its own keys and values."""
     width = query.shape[2]
-    tables = (key, value)
     if prefix is not None:
-        tables = tuple(torch.cat([front, own]) for front, own in zip(prefix.to(key.dtype).unbind(), tables, strict=True))
-    query, key, value = (table.reshape(-1, width) for table in (query, *tables))
+        front = prefix.to(key.dtype)
+        key, value = torch.cat([front[0], key]), torch.cat([front[1], value])
+    query, key, value = (table.reshape(-1, width) for table in (query, key, value))
     return [
         embedding(index, table)
         for group in how.groups
@@ -42,7 +42,11 @@ def together(parts: Sequence[Float[Tensor, "rows_heads any D"]]) -> Float[Tensor
 
 def narrowed(of_heads: Float[Tensor, "any heads D"], key_heads: int) -> Float[Tensor, "any key_heads D"]:
     """What comes back to key heads, each of which may serve several query heads."""
-    return of_heads if of_heads.shape[1] == key_heads else of_heads.unflatten(1, (key_heads, -1)).sum(2)
+    return (
+        of_heads
+        if of_heads.shape[1] == key_heads
+        else of_heads.view(len(of_heads), key_heads, -1, of_heads.shape[2]).sum(2)
+    )
 
 
 class Grouped(torch.autograd.Function):
@@ -60,8 +64,11 @@ class Grouped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """What comes back to queries, keys, values and the prefix."""
-        tables = [together(grads[number::3]) for number in range(3)]
-        return (*apart(*tables, ctx.how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad), None)
+        query, key, value = (together(grads[number::3]) for number in range(3))
+        return (
+            *apart(query, key, value, ctx.how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad),
+            None,
+        )
 
 
 def apart(

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, spread, together
-from isogloss.backbones.packing import EndToEnd, PaddedRows
+from isogloss.backbones.layout import EndToEnd, PaddedRows
 
 CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
 WIDEST = 256  # numbers of a head, for flash attention
@@ -59,7 +59,11 @@ class _Products(torch.autograd.Function):
             one, two, three = laid[3 * number : 3 * number + 3]
             nothing = bias is None
             scores = torch.baddbmm(
-                one.new_zeros(1, 1, 1) if bias is None else bias, one, two.transpose(1, 2), beta=int(not nothing), alpha=scaling
+                one.new_zeros(1, 1, 1) if bias is None else bias,
+                one,
+                two.transpose(1, 2),
+                beta=int(not nothing),
+                alpha=scaling,
             )
             weights = torch.softmax(scores, dim=-1)
             kept = torch.empty_like(weights).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
@@ -89,7 +93,9 @@ class _Products(torch.autograd.Function):
             back[1].append(torch.baddbmm(nothing, to_scores.transpose(1, 2), one, beta=0, alpha=ctx.scaling))
             back[2].append(torch.bmm((weights if kept is None else weights * kept).transpose(1, 2), given))
         tables = [together(parts) for parts in back]
-        found = apart(*tables, how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad)
+        found = apart(
+            tables[0], tables[1], tables[2], how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad
+        )
         return (*found, None, None, None, None)
 
 
@@ -108,8 +114,8 @@ def fused(
     laid = Grouped.apply(query, key, value, prefix, how)  # type: ignore[no-untyped-call]
     mixed = []
     for number, (bias, group) in enumerate(zip(biases, how.groups, strict=True)):
-        one, two, three = (part.unflatten(0, (group.rows, heads)) for part in laid[3 * number : 3 * number + 3])
-        added = None if bias is None else bias.unflatten(0, (group.rows, heads))
+        one, two, three = (part.view(group.rows, heads, *part.shape[1:]) for part in laid[3 * number : 3 * number + 3])
+        added = None if bias is None else bias.view(group.rows, heads, *bias.shape[1:])
         done = nn.functional.scaled_dot_product_attention(
             one, two, three, attn_mask=added, dropout_p=dropout, scale=scaling
         )
@@ -147,7 +153,9 @@ def variable_length() -> Callable[..., Tensor] | None:
         return None
     known = inspect.signature(varlen_attn).parameters
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, lay: EndToEnd, *, scaling: float, back: int | None, causal: bool) -> Tensor:
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, lay: EndToEnd, *, scaling: float, back: int | None, causal: bool
+    ) -> Tensor:
         more: dict[str, Any] = {"scale": scaling}
         if "window_size" in known:
             more["window_size"] = (-1 if back is None else back, 0 if causal else -1)
@@ -161,9 +169,10 @@ def variable_length() -> Callable[..., Tensor] | None:
                 more["enable_gqa"] = True
             else:
                 key, value = (part.repeat_interleave(heads // key_heads, dim=1) for part in (key, value))
-        out: Tensor = varlen_attn(
+        out = varlen_attn(
             query, key, value, lay.query_starts, lay.key_starts, lay.longest_query, lay.longest_key, **more
         )
+        assert isinstance(out, Tensor)
         return out
 
     return attend
