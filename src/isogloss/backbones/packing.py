@@ -181,7 +181,8 @@ def _starts(lengths: np.ndarray) -> np.ndarray:
 
 def _within(lengths: np.ndarray) -> np.ndarray:
     """For rows end to end, each token's number in its row."""
-    return np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
+    within: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
+    return within
 
 
 def _tensor(values: np.ndarray) -> Tensor:
