@@ -15,7 +15,7 @@ from isogloss.backbones.packing import Packing, Rows, moved, spare_lengths, to_d
 from isogloss.backbones.prompts import PromptForm
 from isogloss.preprocessing.features import Features
 
-Part = tuple[Features, Int[np.ndarray, "rows"]]  # rows of one run's features
+Part = tuple[Features, Int[np.ndarray, "_"]]  # rows of one run's features
 
 
 @dataclass(frozen=True)
