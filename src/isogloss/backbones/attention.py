@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 from isogloss.backbones.attention_bias import AttentionBias, DistanceBias
 from isogloss.backbones.join import joined
 from isogloss.backbones.kernels import KERNELS, choose, variable_length
-from isogloss.backbones.packing import EndToEnd, Packing, PaddedRows
+from isogloss.backbones.layout import Attention, EndToEnd, PaddedRows
 
 NAME = "isogloss"
 _LAYER = "_isogloss_layer"
@@ -49,14 +49,14 @@ class LayerBatch:
     """What a layer's attention needs to know of the batch.
 
     Args:
-        packing: how its rows lie.
+        attention: how its rows lie, for this layer.
         prefix: of this layer.
         shift: whether the text's positions begin after a prefix.
         memo: what layers need not make anew, shared by all.
         kept: takes the keys and values of every layer, if they are wanted.
     """
 
-    packing: Packing
+    attention: Attention
     prefix: Tensor | None = None
     shift: bool = True
     memo: dict[Any, Any] = field(default_factory=dict)
@@ -118,14 +118,23 @@ def attend_packed(
         return _alone(query, key, value, AttentionBias(causal, window, position_bias), scale)
     if layer.kept is not None:
         layer.kept.append((key, value))
-    how = layer.packing.attention
+    how = layer.attention
     if isinstance(how, EndToEnd):
         return _end_to_end(query, key, value, layer, how, scale, window, causal)
-    return _padded(query, key, value, layer, how, AttentionBias(causal, window, position_bias, layer.shift), scale, dropout)
+    return _padded(
+        query, key, value, layer, how, AttentionBias(causal, window, position_bias, layer.shift), scale, dropout
+    )
 
 
 def _end_to_end(
-    query: Tensor, key: Tensor, value: Tensor, layer: LayerBatch, how: EndToEnd, scale: float, window: int | None, causal: bool
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layer: LayerBatch,
+    how: EndToEnd,
+    scale: float,
+    window: int | None,
+    causal: bool,
 ) -> Tensor:
     """Rows of variable length, all heads at once: (N, heads, D)."""
     if layer.prefix is not None:
@@ -150,16 +159,17 @@ def _padded(
     dropout: float,
 ) -> Tensor:
     """Rows in groups of like length: (N, heads, D)."""
-    if rules not in layer.memo:
-        layer.memo[rules] = [rules.of(group, query.shape[1], query) for group in how.groups]
-    biases: list[Tensor | None] = layer.memo[rules]
+    memo = (id(how), rules)
+    if memo not in layer.memo:
+        layer.memo[memo] = [rules.of(group, query.shape[1], query) for group in how.groups]
+    biases: list[Tensor | None] = layer.memo[memo]
     parts = [part for part in (query, key, value, layer.prefix) if part is not None]
     learning = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
     name = choose(device=query.device.type, keys=max(group.keys for group in how.groups), learning=learning)
     if any(bias is not None and bias.requires_grad for bias in biases):
         name = "fused"  # a bias that learns itself is left to autograd
     layer.memo["kernel"] = name
-    return KERNELS[name](query, key, value, layer.prefix, layer.packing, biases, scale, dropout)
+    return KERNELS[name](query, key, value, layer.prefix, how, biases, scale, dropout)
 
 
 def _alone(query: Tensor, key: Tensor, value: Tensor, rules: AttentionBias, scale: float) -> Tensor:

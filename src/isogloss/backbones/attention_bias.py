@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isogloss.backbones.packing import RowGroup
+from isogloss.backbones.layout import RowGroup
 
 DistanceBias = Callable[[Int[Tensor, "*rows T S"]], Float[Tensor, "*rows heads T S"]]
 

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.lm_head import LMHead
-from isogloss.backbones.packing import Packing, Rows
 from isogloss.backbones.prompts import Prompt, PromptForm
 
 Pooling = Literal["first", "mean", "last"]
@@ -50,6 +50,7 @@ class Backbone(Protocol):
     shape: Shape
     pooling: Pooling  # how a sentence is pooled where the spec does not say
     model: nn.Module  # what computes; for methods that change it
+    attention: list[nn.Module]  # its self-attentions, in the order of the layers
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it

@@ -11,13 +11,7 @@ from torch import Tensor
 from torch.nn.functional import embedding  # an index of two dimensions in one call
 
 from isogloss.backbones.join import summed
-from isogloss.backbones.packing import Packing, PaddedRows
-
-
-def padded(packing: Packing) -> PaddedRows:
-    """The indices of padded rows, of a packing that is for them."""
-    assert isinstance(packing.attention, PaddedRows)
-    return packing.attention
+from isogloss.backbones.layout import PaddedRows
 
 
 def grouped(
@@ -29,10 +23,10 @@ def grouped(
 ) -> list[Float[Tensor, "rows_heads any D"]]:
     """Queries, keys and values of each group in turn, with each row's prefix in front of its own keys and values."""
     width = query.shape[2]
-    tables = (key, value)
     if prefix is not None:
-        tables = tuple(torch.cat([front, own]) for front, own in zip(prefix.to(key.dtype).unbind(), tables, strict=True))
-    query, key, value = (table.reshape(-1, width) for table in (query, *tables))
+        front = prefix.to(key.dtype)
+        key, value = torch.cat([front[0], key]), torch.cat([front[1], value])
+    query, key, value = (table.reshape(-1, width) for table in (query, key, value))
     return [
         embedding(index, table)
         for group in how.groups
@@ -48,7 +42,11 @@ def together(parts: Sequence[Float[Tensor, "rows_heads any D"]]) -> Float[Tensor
 
 def narrowed(of_heads: Float[Tensor, "any heads D"], key_heads: int) -> Float[Tensor, "any key_heads D"]:
     """What comes back to key heads, each of which may serve several query heads."""
-    return of_heads if of_heads.shape[1] == key_heads else of_heads.unflatten(1, (key_heads, -1)).sum(2)
+    return (
+        of_heads
+        if of_heads.shape[1] == key_heads
+        else of_heads.view(len(of_heads), key_heads, -1, of_heads.shape[2]).sum(2)
+    )
 
 
 class Grouped(torch.autograd.Function):
@@ -56,25 +54,28 @@ class Grouped(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, packing: Packing
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, how: PaddedRows
     ) -> tuple[Tensor, ...]:
         """See `grouped`."""
-        ctx.packing, ctx.shape, ctx.key_heads = packing, query.shape, key.shape[1]
+        ctx.how, ctx.shape, ctx.key_heads = how, query.shape, key.shape[1]
         ctx.prefix_dtype = None if prefix is None else prefix.dtype
-        return tuple(grouped(query, key, value, prefix, padded(packing)))
+        return tuple(grouped(query, key, value, prefix, how))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """What comes back to queries, keys, values and the prefix."""
-        tables = [together(grads[number::3]) for number in range(3)]
-        return (*apart(*tables, ctx.packing, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad), None)
+        query, key, value = (together(grads[number::3]) for number in range(3))
+        return (
+            *apart(query, key, value, ctx.how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad),
+            None,
+        )
 
 
 def apart(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    packing: Packing,
+    how: PaddedRows,
     shape: torch.Size,
     key_heads: int,
     prefix_dtype: torch.dtype | None,
@@ -86,19 +87,19 @@ def apart(
         query: of all groups' queries, end to end.
         key: of their keys.
         value: of their values.
-        packing: how the rows lie.
+        how: the indices of the padded rows.
         shape: of the packed queries.
         key_heads: of keys and values.
         prefix_dtype: of the prefix, if there is one.
         needed: which of the gradients of queries, keys, values and prefix are wanted.
     """
-    how, (_, heads, width) = padded(packing), shape
+    _, heads, width = shape
     back: list[Tensor | None] = [query.index_select(0, how.text).view(shape) if needed[0] else None]
     for table, wanted in ((key, needed[1]), (value, needed[2])):
         back.append(narrowed(table.index_select(0, how.text_key).view(shape), key_heads) if wanted else None)
     if not needed[3]:
         return [*back, None]
-    rows = packing.prefix
+    rows = how.prompts
     assert rows is not None
     assert how.prompt_key is not None
     halves = []
@@ -112,15 +113,15 @@ class Ungrouped(torch.autograd.Function):
     """What attention gives for the groups, packed again."""
 
     @staticmethod
-    def forward(ctx: Any, packing: Packing, *mixed: Tensor) -> Tensor:
+    def forward(ctx: Any, how: PaddedRows, *mixed: Tensor) -> Tensor:
         """(rows heads, T, D) of each group to (N heads, D)."""
-        ctx.packing = packing
-        return together(mixed).index_select(0, padded(packing).text)
+        ctx.how = how
+        return together(mixed).index_select(0, how.text)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Zeros where rows were padded."""
-        return (None, *spread(grad, padded(ctx.packing)))
+        return (None, *spread(grad, ctx.how))
 
 
 def spread(packed: Float[Tensor, "N_heads D"], how: PaddedRows) -> list[Float[Tensor, "rows_heads T D"]]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isogloss.backbones.packing import Join, PromptRows
+from isogloss.backbones.layout import Join, PromptRows
 
 
 def joined(
@@ -56,6 +56,6 @@ def summed(of_rows: Float[Tensor, "B P width"], rows: PromptRows) -> Float[Tenso
     if rows.runs == 1:
         return of_rows.sum(0, keepdim=True, dtype=torch.float32)
     if rows.even:
-        return of_rows.unflatten(0, (rows.runs, -1)).sum(1, dtype=torch.float32)
+        return of_rows.view(rows.runs, -1, *of_rows.shape[1:]).sum(1, dtype=torch.float32)
     total = of_rows.new_zeros(rows.runs, *of_rows.shape[1:], dtype=torch.float32)
     return total.index_add_(0, rows.run, of_rows.float())

@@ -17,14 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, padded, spread, together
-from isogloss.backbones.packing import EndToEnd, Packing
+from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, spread, together
+from isogloss.backbones.layout import EndToEnd, PaddedRows
 
 CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
 WIDEST = 256  # numbers of a head, for flash attention
 
 Kernel = Callable[..., Tensor]
-"""(query, key, value, prefix, packing, biases, scaling, dropout) -> (N, heads, D), of rows in padded groups.
+"""(query, key, value, prefix, how, biases, scaling, dropout) -> (N, heads, D), of rows in padded groups.
 
 Queries are (N, heads, D), keys and values (N, key heads, D), a prefix (2, K P, key heads, D); a bias for each group is
 added to its scores (rows heads, T, S).
@@ -36,13 +36,13 @@ def products(
     key: Float[Tensor, "N key_heads D"],
     value: Float[Tensor, "N key_heads D"],
     prefix: Float[Tensor, "two KP key_heads D"] | None,
-    packing: Packing,
+    how: PaddedRows,
     biases: Sequence[Tensor | None],
     scaling: float,
     dropout: float,
 ) -> Float[Tensor, "N heads D"]:
     """Two products and a softmax, and a backward pass written out."""
-    out: Tensor = _Products.apply(query, key, value, prefix, packing, biases, scaling, dropout)  # type: ignore[no-untyped-call]
+    out: Tensor = _Products.apply(query, key, value, prefix, how, biases, scaling, dropout)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -51,30 +51,33 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, packing: Packing,
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, prefix: Tensor | None, how: PaddedRows,
         biases: Sequence[Tensor | None], scaling: float, dropout: float,
     ) -> Tensor:  # fmt: skip
-        how = padded(packing)
         laid, mixed, saved = grouped(query, key, value, prefix, how), [], []
         for number, bias in enumerate(biases):
             one, two, three = laid[3 * number : 3 * number + 3]
             nothing = bias is None
             scores = torch.baddbmm(
-                one.new_zeros(1, 1, 1) if bias is None else bias, one, two.transpose(1, 2), beta=int(not nothing), alpha=scaling
+                one.new_zeros(1, 1, 1) if bias is None else bias,
+                one,
+                two.transpose(1, 2),
+                beta=int(not nothing),
+                alpha=scaling,
             )
             weights = torch.softmax(scores, dim=-1)
             kept = torch.empty_like(weights).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
             mixed.append(torch.bmm(weights if kept is None else weights * kept, three))
             saved += [weights, kept]
         ctx.save_for_backward(*laid, *saved)
-        ctx.packing, ctx.scaling = packing, scaling
+        ctx.how, ctx.scaling = how, scaling
         ctx.shape, ctx.key_heads = query.shape, key.shape[1]
         ctx.prefix_dtype = None if prefix is None else prefix.dtype
         return together(mixed).index_select(0, how.text).view(query.shape)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        how = padded(ctx.packing)
+        how: PaddedRows = ctx.how
         tensors, count = ctx.saved_tensors, len(how.groups)
         laid, saved = tensors[: 3 * count], tensors[3 * count :]
         back: list[list[Tensor]] = [[], [], []]
@@ -90,7 +93,9 @@ class _Products(torch.autograd.Function):
             back[1].append(torch.baddbmm(nothing, to_scores.transpose(1, 2), one, beta=0, alpha=ctx.scaling))
             back[2].append(torch.bmm((weights if kept is None else weights * kept).transpose(1, 2), given))
         tables = [together(parts) for parts in back]
-        found = apart(*tables, ctx.packing, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad)
+        found = apart(
+            tables[0], tables[1], tables[2], how, ctx.shape, ctx.key_heads, ctx.prefix_dtype, ctx.needs_input_grad
+        )
         return (*found, None, None, None, None)
 
 
@@ -99,23 +104,23 @@ def fused(
     key: Float[Tensor, "N key_heads D"],
     value: Float[Tensor, "N key_heads D"],
     prefix: Float[Tensor, "two KP key_heads D"] | None,
-    packing: Packing,
+    how: PaddedRows,
     biases: Sequence[Tensor | None],
     scaling: float,
     dropout: float,
 ) -> Float[Tensor, "N heads D"]:
     """PyTorch's fused scaled dot product attention, group by group."""
-    groups, heads = padded(packing).groups, query.shape[1]
-    laid = Grouped.apply(query, key, value, prefix, packing)  # type: ignore[no-untyped-call]
+    heads = query.shape[1]
+    laid = Grouped.apply(query, key, value, prefix, how)  # type: ignore[no-untyped-call]
     mixed = []
-    for number, (bias, group) in enumerate(zip(biases, groups, strict=True)):
-        one, two, three = (part.unflatten(0, (group.rows, heads)) for part in laid[3 * number : 3 * number + 3])
-        added = None if bias is None else bias.unflatten(0, (group.rows, heads))
+    for number, (bias, group) in enumerate(zip(biases, how.groups, strict=True)):
+        one, two, three = (part.view(group.rows, heads, *part.shape[1:]) for part in laid[3 * number : 3 * number + 3])
+        added = None if bias is None else bias.view(group.rows, heads, *bias.shape[1:])
         done = nn.functional.scaled_dot_product_attention(
             one, two, three, attn_mask=added, dropout_p=dropout, scale=scaling
         )
         mixed.append(done.flatten(0, 1))
-    out: Tensor = Ungrouped.apply(packing, *mixed)  # type: ignore[no-untyped-call]
+    out: Tensor = Ungrouped.apply(how, *mixed)  # type: ignore[no-untyped-call]
     return out.view(query.shape)
 
 
@@ -148,7 +153,9 @@ def variable_length() -> Callable[..., Tensor] | None:
         return None
     known = inspect.signature(varlen_attn).parameters
 
-    def attend(query: Tensor, key: Tensor, value: Tensor, lay: EndToEnd, *, scaling: float, back: int | None, causal: bool) -> Tensor:
+    def attend(
+        query: Tensor, key: Tensor, value: Tensor, lay: EndToEnd, *, scaling: float, back: int | None, causal: bool
+    ) -> Tensor:
         more: dict[str, Any] = {"scale": scaling}
         if "window_size" in known:
             more["window_size"] = (-1 if back is None else back, 0 if causal else -1)
@@ -162,9 +169,10 @@ def variable_length() -> Callable[..., Tensor] | None:
                 more["enable_gqa"] = True
             else:
                 key, value = (part.repeat_interleave(heads // key_heads, dim=1) for part in (key, value))
-        out: Tensor = varlen_attn(
+        out = varlen_attn(
             query, key, value, lay.query_starts, lay.key_starts, lay.longest_query, lay.longest_key, **more
         )
+        assert isinstance(out, Tensor)
         return out
 
     return attend

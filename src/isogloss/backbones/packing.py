@@ -6,145 +6,29 @@ reckoned here, by NumPy on the host and once a batch: the layers find indices, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from isogloss.backbones.layout import Attention, EndToEnd, Join, Packing, PaddedRows, PromptRows, RowGroup, Rows
 from isogloss.backbones.prompts import PromptForm
+from isogloss.backbones.row_groups import row_groups
 
 SPARE_ROW = 128  # tokens that only fill a shape make rows of so many: attention must not pay for one long row
-GROUPS = 2  # of rows of like length, at most; each costs the same number of operator calls
-GROUP_COST = 20_000  # scores that cost as much as the calls of one more group
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of a batch, as the host knows them.
-
-    Args:
-        lengths: tokens of each; 0 where a row only fills the shape. A run's empty rows stand behind its others.
-        run: of each row, ascending.
-        front: how many of each row's tokens stand in front of a prompt whose place a template says.
-        spare: tokens behind the last row that only fill the shape.
-        spare_rows: how many rows they make, some of them empty.
-    """
-
-    lengths: Int[np.ndarray, "B"]
-    run: Int[np.ndarray, "B"]
-    front: Int[np.ndarray, "B"] | None = None
-    spare: int = 0
-    spare_rows: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """All tokens N, spare ones included."""
-        return int(self.lengths.sum()) + self.spare
-
-
-@dataclass(frozen=True, eq=False)
-class PromptRows:
-    """Whose prompt stands in each row, so that what comes back to it is summed by run."""
-
-    run: Int[Tensor, "B"]
-    mask: Bool[Tensor, "B P"] | None  # which positions of the longest prompt are there; None: all
-    runs: int
-    even: bool  # every run has the same number of rows
-
-
-@dataclass(frozen=True, eq=False)
-class Join:
-    """How the prompt of each row and its text become one sequence: one index over [prompts (K P), text (N)].
-
-    Every token stands in one place of the result, so that gradients are gathered too and never added in any order.
-    """
-
-    source: Int[Tensor, "joined"]
-    text: Int[Tensor, "N"]  # where each token of the text stands in the result
-    prompt: Int[Tensor, "B P"]  # where each row's prompt stands; anywhere in the row where its own is shorter
-    rows: PromptRows
-
-
-@dataclass(frozen=True, eq=False)
-class RowGroup:
-    """Rows of like length, which attention pads to the longest of them."""
-
-    rows: int
-    length: int  # T
-    keys: int  # S
-    mask: Bool[Tensor, "rows S"] | None  # keys that are there; None: all are
-    prefix: Int[Tensor, "any"]  # prompt positions in front of each row; one number if it is the same for all
-    query: Int[Tensor, "rows_heads T"]  # which of (N heads) stands where
-    key: Int[Tensor, "rows_heads S"]  # which of (K P + N, key heads)
-    out: Int[Tensor, "rows_heads T"]  # as `query`, but (N heads) itself, for zeros, where rows are padded
-
-
-@dataclass(frozen=True, eq=False)
-class PaddedRows:
-    """Attention over groups of padded rows: indices over tokens and heads.
-
-    Padding repeats a token of the same row, so that a run with infinities spoils no other.
-    """
-
-    groups: tuple[RowGroup, ...]
-    text: Int[Tensor, "out"]  # of all groups' queries end to end, those of each token and head
-    text_key: Int[Tensor, "out"]  # of all groups' keys, those of each token and head
-    prompt_key: Int[Tensor, "prompt"] | None  # of all groups' keys, those of each row's prompt, its positions and heads
-
-
-@dataclass(frozen=True, eq=False)
-class EndToEnd:
-    """Attention over rows end to end: where they begin, as kernels of variable length want it."""
-
-    query_starts: Int[Tensor, "ends"]
-    key_starts: Int[Tensor, "ends"]
-    longest_query: int
-    longest_key: int
-    join: Join | None  # of keys and values with those of the prefix
-
-
-@dataclass(frozen=True, eq=False)
-class Packing:
-    """How the rows of a batch lie, with a prompt of one form among them."""
-
-    positions: Int[Tensor, "joined"]  # of each token in its row
-    join: Join | None  # of the text with a prompt among its embeddings
-    text: Int[Tensor, "N"] | None  # where each token of the text stands; None: as they came
-    attention: PaddedRows | EndToEnd
-    prefix: PromptRows | None  # how a prefix's gradient is summed, where rows are padded
-
-    def to(self, device: torch.device) -> Packing:
-        """On the device; from memory that is pinned for a GPU, so that the host need not wait."""
-        return moved(self, lambda tensor: to_device(tensor, device))
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host's on the device, without waiting for it."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
-def moved(value: T, move: Callable[[Tensor], Tensor]) -> T:
-    """A structure of dataclasses and tuples with every tensor in it moved."""
-    if isinstance(value, Tensor):
-        return move(value)  # type: ignore[return-value]
-    if isinstance(value, tuple):
-        return tuple(moved(part, move) for part in value)  # type: ignore[return-value]
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, Rows):
-        changed = {field.name: moved(getattr(value, field.name), move) for field in fields(value)}  # type: ignore[arg-type]
-        return replace(value, **changed)  # type: ignore[type-var]
-    return value
 
 
 def pack(
-    rows: Rows, prompt: PromptForm | None, *, heads: int, key_heads: int, end_to_end: bool, rounded: int = 1, step: int = 1
+    rows: Rows,
+    prompt: PromptForm | None,
+    *,
+    heads: int,
+    key_heads: int,
+    end_to_end: bool,
+    rounded: int = 1,
+    step: int = 1,
 ) -> Packing:
     """The packing of rows.
 
@@ -178,16 +62,26 @@ def pack(
         before[: len(lengths)] = prompts
         if prompt is not None and prompt.shift:
             positions = positions + np.repeat(before, whole)
-    run = np.concatenate([rows.run, np.zeros(len(spare), dtype=np.int64)])
-    among = None if inside else prompt
-    prefix = None
-    attention: PaddedRows | EndToEnd
+    lay = partial(
+        _attention, whole, rows, heads=heads, key_heads=key_heads, end_to_end=end_to_end, rounded=rounded, step=step
+    )
+    attention = lay(None if inside else prompt, before)
+    bare = lay(None, np.zeros_like(before)) if prompt is not None and prompt.first_layer else None
+    return Packing(_tensor(positions), join, None if join is None else join.text, attention, bare)
+
+
+def _attention(
+    whole: np.ndarray, rows: Rows, prompt: PromptForm | None, before: np.ndarray, *, heads: int, key_heads: int,
+    end_to_end: bool, rounded: int, step: int,
+) -> Attention:  # fmt: skip
+    """How attention takes rows with a prefix in front of their keys, or without one."""
     if end_to_end:
-        joined = None if among is None else _join(rows, among, prompts, 0 * rows.lengths)
-        attention = _end_to_end(whole, before, joined, rounded)
-    else:
-        attention, prefix = _padded(whole, before, run, rows, among, heads, key_heads, rounded, step)
-    return Packing(_tensor(positions), join, None if join is None else join.text, attention, prefix)
+        counts = before[: len(rows.lengths)]
+        join = None if prompt is None else _join(rows, prompt, counts, 0 * rows.lengths)
+        longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
+        return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
+    run = np.concatenate([rows.run, np.zeros(rows.spare_rows, dtype=np.int64)])
+    return _padded(whole, before, run, rows, prompt, heads, key_heads, rounded, step)
 
 
 def _join(rows: Rows, prompt: PromptForm, prompts: np.ndarray, front: np.ndarray) -> Join:
@@ -216,11 +110,6 @@ def _prompt_rows(rows: Rows, prompt: PromptForm) -> PromptRows:
     return PromptRows(_tensor(rows.run), mask, runs, bool((counts == counts[0]).all()))
 
 
-def _end_to_end(whole: np.ndarray, before: np.ndarray, join: Join | None, rounded: int) -> EndToEnd:
-    longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
-    return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
-
-
 def _padded(
     whole: np.ndarray,
     before: np.ndarray,
@@ -231,7 +120,7 @@ def _padded(
     key_heads: int,
     rounded: int,
     step: int,
-) -> tuple[PaddedRows, PromptRows | None]:
+) -> PaddedRows:
     longest_prompt = 0 if prompt is None else max(prompt.lengths)
     table = 0 if prompt is None else len(prompt.lengths) * longest_prompt  # rows in front of the text's in the keys'
     starts, head = _starts(whole)[:-1], np.arange(heads)
@@ -240,16 +129,21 @@ def _padded(
     text_at, text_step, key_at, key_step = (np.zeros(len(whole), dtype=np.int64) for _ in range(4))
     token, column = np.repeat(np.arange(len(whole)), whole), _within(whole)
     done, done_keys = 0, 0
-    for members in _groups(whole, before) if rounded == 1 else [np.arange(len(whole))]:
+    for members in row_groups(whole, before) if rounded == 1 else [np.arange(len(whole))]:
         count, length = len(members), -(-max(1, int(whole[members].max())) // rounded) * rounded
-        size = -(-int((whole[members] + before[members]).max() if rounded == 1 else length + longest_prompt) // step) * step
+        size = (
+            -(-int((whole[members] + before[members]).max() if rounded == 1 else length + longest_prompt) // step)
+            * step
+        )
         at, key = np.arange(length), np.arange(size)
         base = np.minimum(starts[members, None] + at, last[members, None])
         query = (base[:, None, :] * heads + head[:, None]).reshape(-1, length)
         out = np.where(np.repeat(at < whole[members, None], heads, axis=0), query, len(token) * heads)
         own = before[members, None]
         of_text = np.minimum(table + starts[members, None] + np.maximum(key - own, 0), table + last[members, None])
-        base = np.where(key < own, run[members, None] * longest_prompt + np.minimum(key, max(0, longest_prompt - 1)), of_text)
+        base = np.where(
+            key < own, run[members, None] * longest_prompt + np.minimum(key, max(0, longest_prompt - 1)), of_text
+        )
         keys = (base[:, None, :] * key_heads + (head * key_heads // heads)[:, None]).reshape(-1, size)
         there = key < own + np.maximum(whole[members, None], 1)
         same = bool((own == own[0]).all())
@@ -266,44 +160,19 @@ def _padded(
 
     text = places(text_at, text_step, column, token)
     text_key = places(key_at, key_step, column + before[token], token)
-    prefix, prompt_key = None, None
+    prompts, prompt_key = None, None
     if prompt is not None:
         count = len(rows.lengths)
         row, number = np.divmod(np.arange(count * longest_prompt), longest_prompt)
         prompt_key = places(key_at, key_step, np.minimum(number, np.maximum(before[row] - 1, 0)), row)
-        prefix = _prompt_rows(rows, prompt)
-    return PaddedRows(tuple(groups), text, text_key, prompt_key), prefix
-
-
-def _groups(lengths: np.ndarray, before: np.ndarray) -> list[np.ndarray]:
-    """Rows in groups of like length: as few as pay, for the fewest scores (rows T S) in all."""
-    order = np.argsort(-lengths, kind="stable")
-    tall, wide = lengths[order], (lengths + before)[order]
-    count = len(order)
-    # best[g][i]: the least scores of the rows from i on in at most g groups, and where the first of them ends.
-    ends = np.unique(np.concatenate([np.flatnonzero(np.diff(tall)) + 1, [count]]))
-    if len(ends) > 64:
-        ends = np.unique(ends[np.linspace(0, len(ends) - 1, 64).astype(int)])
-    begins = np.concatenate([[0], ends[:-1]])
-    highest = np.maximum.accumulate(wide[::-1])[::-1]
-    best = np.zeros(len(begins) + 1)
-    best[:-1] = (count - begins) * tall[begins] * highest[begins] + GROUP_COST
-    cuts: list[list[int]] = [[len(begins)] for _ in begins] + [[]]
-    for _ in range(GROUPS - 1):
-        new, new_cuts = best.copy(), list(cuts)
-        for i, begin in enumerate(begins[:-1]):
-            cost = (begins[i + 1 :] - begin) * tall[begin] * highest[begin] + GROUP_COST + best[i + 1 : -1]
-            j = int(cost.argmin())
-            if cost[j] < new[i]:
-                new[i], new_cuts[i] = cost[j], [i + 1 + j, *cuts[i + 1 + j]]
-        best, cuts = new, new_cuts
-    bounds = [0, *(int(begins[cut]) if cut < len(begins) else count for cut in cuts[0])]
-    return [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        prompts = _prompt_rows(rows, prompt)
+    return PaddedRows(tuple(groups), text, text_key, prompts, prompt_key)
 
 
 def spare_lengths(rows: Rows) -> Int[np.ndarray, "spare"]:
     """Tokens of the rows that spare tokens make; as many rows whatever is spared."""
-    return np.clip(rows.spare - SPARE_ROW * np.arange(rows.spare_rows), 0, SPARE_ROW)
+    spared: np.ndarray = np.clip(rows.spare - SPARE_ROW * np.arange(rows.spare_rows), 0, SPARE_ROW)
+    return spared
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:

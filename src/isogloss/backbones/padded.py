@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from isogloss.backbones.packing import Packing, Rows
+from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.prompts import InputPrompt, Prompt
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class PaddedBatch:
         runs = np.zeros(len(real), dtype=np.int64) if run is None else run.cpu().numpy()
         order = np.argsort(runs, kind="stable")
         columns = [np.flatnonzero(real[row]) for row in order]
-        at = torch.from_numpy(np.concatenate([row * real.shape[1] + part for row, part in zip(order, columns, strict=True)]))
+        at = torch.from_numpy(
+            np.concatenate([row * real.shape[1] + part for row, part in zip(order, columns, strict=True)])
+        )
         at = at.to(tokens.device)
         ahead = None if front is None else front.cpu().numpy()[order]
         rows = Rows(np.asarray([len(part) for part in columns]), runs[order], ahead)

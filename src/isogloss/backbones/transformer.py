@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,15 +16,15 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.attention import Kept, LayerBatch, attention_calls, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
-from isogloss.backbones.dropout import set_dropout
+from isogloss.backbones.dropout import attention_dropout, set_dropout
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.join import joined
 from isogloss.backbones.kernels import WIDEST, variable_length, windows
+from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.lm_head import LMHead
-from isogloss.backbones.packing import Packing, Rows, pack, to_device
+from isogloss.backbones.packing import pack
 from isogloss.backbones.padded import PaddedBatch
 from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt, PromptForm
-
 
 STEPS = {torch.bfloat16: 32}  # a softmax on a CPU is several times slower where keys are no multiple of it
 
@@ -137,7 +137,7 @@ class Transformer:
             return False
         prefix_everywhere = prompt is not None and prompt.kind == "prefix" and not prompt.shift
         for call in self.attention_calls:
-            if call.biased or call.width > WIDEST or call.width % 8 or dropout_of(call.module):
+            if call.biased or call.width > WIDEST or call.width % 8 or attention_dropout(call.module):
                 return False
             if call.window is not None and (prefix_everywhere or not windows()):
                 return False
@@ -149,13 +149,13 @@ class Transformer:
             return prompt
         packing, real, padded = self._preparation(prompt.lengths)
         kept = Kept()
-        lay(self.attention, [LayerBatch(packing, kept=kept)] * len(self.attention))
+        lay(self.attention, [LayerBatch(packing.attention, kept=kept)] * len(self.attention))
         with _without_checkpoints(self.model):  # in the backward pass the text's rows will lie where these do now
             vectors = prompt.vectors.flatten(0, 1).index_select(0, real)
             self.family.forward(self.model, vectors[None], packing.positions[None], None)
         shape = prompt.vectors.shape[:2]
         layers = [
-            torch.stack([part.index_select(0, padded).unflatten(0, shape) for part in layer], dim=1)
+            torch.stack([part.index_select(0, padded).view(*shape, *part.shape[1:]) for part in layer], dim=1)
             for layer in kept
         ]
         return AttentionPrefix(torch.stack(layers, dim=1), prompt.lengths)
@@ -166,9 +166,9 @@ class Transformer:
             rows, number = np.asarray(lengths), np.arange(max(lengths))
             real = np.flatnonzero((number < rows[:, None]).ravel())
             filled = (np.cumsum(rows) - rows)[:, None] + np.minimum(number, rows[:, None] - 1)  # nothing reads the rest
-            index = [torch.from_numpy(part).to(self.device) for part in (real, filled.ravel())]
+            real_index, padded = (torch.from_numpy(part).to(self.device) for part in (real, filled.ravel()))
             packing = self.packing(Rows(rows, np.arange(len(rows))), None).to(self.device)
-            self._preparations[lengths] = (packing, *index)
+            self._preparations[lengths] = packing, real_index, padded
         return self._preparations[lengths]
 
     def hidden(
@@ -199,7 +199,8 @@ class Transformer:
             embedded = joined(prompt.vectors.flatten(0, 1), embedded, packing.join)
             if types is not None:
                 types = joined(types.new_zeros(prompt.vectors.shape[:2]).flatten(), types, packing.join)
-        layers = _layer_batches(packing, prompt if isinstance(prompt, AttentionPrefix) else None, len(self.attention), embedded)
+        prefix = prompt if isinstance(prompt, AttentionPrefix) else None
+        layers = _layer_batches(packing, prefix, len(self.attention))
         lay(self.attention, layers)
         states = self.family.forward(
             self.model, embedded[None], packing.positions[None], None if types is None else types[None]
@@ -255,15 +256,11 @@ def _without_checkpoints(model: nn.Module) -> Iterator[None]:
             layer.gradient_checkpointing = True  # type: ignore[assignment]
 
 
-def _layer_batches(
-    packing: Packing, prefix: AttentionPrefix | None, layers: int, like: Tensor
-) -> list[LayerBatch]:
+def _layer_batches(packing: Packing, prefix: AttentionPrefix | None, layers: int) -> list[LayerBatch]:
     memo: dict[Any, Any] = {}  # of this pass alone: in a captured graph it is made anew each time
     if prefix is None:
-        return [LayerBatch(packing, memo=memo)] * layers
+        return [LayerBatch(packing.attention, memo=memo)] * layers
     # Unbound, not indexed: the gradient of an index fills a tensor of all layers with zeros, each time.
     laid = prefix.vectors.permute(1, 2, 0, 3, 4, 5).flatten(2, 3).unbind(dim=0)  # L' x (2, K P, heads, D)
-    return [
-        LayerBatch(packing, None if layer < prefix.first_layer else laid[layer - prefix.first_layer], prefix.shift, memo)
-        for layer in range(layers)
-    ]
+    below = [LayerBatch(packing.bare, memo=memo)] * prefix.first_layer if packing.bare is not None else []
+    return [*below, *(LayerBatch(packing.attention, own, prefix.shift, memo) for own in laid)]

@@ -26,6 +26,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
+from isogloss.runtime.determinism import deterministic
 from isogloss.store import FinishedCell, RunRecord, fingerprint
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import train
@@ -50,14 +51,16 @@ def run_job(
         KeyboardInterrupt: the observer asked to stop; a training has written its checkpoints, a scoring leaves
             those that are no older than the spec allows.
     """
-    workspace, observer = workspace or Workspace.open(job.spec), observer or JobObserver()
-    for cell, facts in zip(job.cells, job.facts, strict=True):
-        if changes := difference(facts, cell.facts(workspace.facts)):
-            raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
-    if job.trained is None:
-        yield from _Training(job, workspace, observer).finished()
-    else:
-        yield _scored(job, workspace, observer, *job.trained)
+    observer = observer or JobObserver()
+    with deterministic(job.spec.deterministic, job.spec.device):
+        workspace = workspace or Workspace.open(job.spec)
+        for cell, facts in zip(job.cells, job.facts, strict=True):
+            if changes := difference(facts, cell.facts(workspace.facts)):
+                raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
+        if job.trained is None:
+            yield from _Training(job, workspace, observer).finished()
+        else:
+            yield _scored(job, workspace, observer, *job.trained)
 
 
 class _Training:

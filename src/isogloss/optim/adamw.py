@@ -41,7 +41,9 @@ class AdamW:
         clip: greatest norm of each run's gradient.
     """
 
-    def __init__(self, flat: FlatParameters, segments: Sequence[Segment], *, groups: int, clip: Sequence[float]) -> None:
+    def __init__(
+        self, flat: FlatParameters, segments: Sequence[Segment], *, groups: int, clip: Sequence[float]
+    ) -> None:
         self.flat = flat
         self.segments = list(segments)
         self.groups = [slice(0, 0)] * groups

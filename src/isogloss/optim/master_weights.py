@@ -53,7 +53,7 @@ class MasterWeights(nn.Module):
         pairs = [(weight, self.get_parameter(_key(name))) for name, weight in self._working.items()]
         copied = [(weight.detach(), master.detach()) for weight, master in pairs if master is not weight]
         if copied:
-            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))  # noqa: SLF001 - one call for all weights
+            torch._foreach_copy_([weight for weight, _ in copied], [master for _, master in copied])
 
     def _publish(self, *_: Any) -> None:
         """Bring them up to date if a master has changed since the last forward pass."""

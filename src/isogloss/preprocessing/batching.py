@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from isogloss.runtime.seeding import derive
 
+
 def passes(lengths: Int[np.ndarray, "rows"], *, budget: int) -> list[Int[np.ndarray, "some"]]:
     """Cut rows into forward passes: sorted by length, as many tokens each as the budget admits.
 

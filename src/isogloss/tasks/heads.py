@@ -82,7 +82,7 @@ def logits(
     if isinstance(heads[0], VerbalizerHead):  # frozen, so that all runs have the same
         assert wording is not None
         scores: Tensor = heads[0](given.flatten(0, 1), wording.flatten(), rest=rest)
-        return scores.unflatten(0, given.shape[:2])
+        return scores.view(*given.shape[:2], -1)
     linear = [head for head in heads if isinstance(head, ClassificationHead)]
     return scored(given, torch.stack([head.weight for head in linear]), torch.stack([head.bias for head in linear]))
 

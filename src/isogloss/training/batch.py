@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from isogloss.backbones.backbone import Pooling
-from isogloss.backbones.packing import Packing, Rows, moved, spare_lengths, to_device
+from isogloss.backbones.layout import Packing, Rows, moved, to_device
+from isogloss.backbones.packing import spare_lengths
 from isogloss.backbones.prompts import PromptForm
 from isogloss.preprocessing.features import Features
 
@@ -43,7 +44,7 @@ class Batch:
 
     tokens: Int[Tensor, "N"]
     types: Int[Tensor, "N"] | None
-    packing: Packing
+    packing: Packing | None  # None: what the heads score is kept, and the rows themselves are not wanted
     at: Int[Tensor, "K U"]  # where each unit's state stands; of means, which row
     lengths: Int[Tensor, "rows"] | None  # tokens of each row, spare ones last; where a unit is the mean of a row
     there: Bool[Tensor, "K U"] | None  # which units are real; None: all
@@ -61,7 +62,7 @@ class Batch:
 
 def collate(
     parts: Sequence[Part],
-    packing: Callable[..., Packing],
+    packing: Callable[..., Packing] | None,
     form: PromptForm | None,
     *,
     pooling: Pooling,
@@ -73,7 +74,7 @@ def collate(
 
     Args:
         parts: rows of each run; some runs may have none.
-        packing: a backbone's.
+        packing: a backbone's; None where rows themselves are not wanted.
         form: of the prompts of these runs.
         pooling: how a row becomes one unit, where rows are units.
         ahead: whether a unit's state is the one in front of its token, from which a causal model predicts it.
@@ -87,19 +88,21 @@ def collate(
     spare = shape.tokens - int(whole.sum()) if shape else 0
     front = None
     if first.filled is not None and first.filled.prompt is not None:
-        front = np.concatenate([
-            _filled(features.filled.prompt[rows], shape.rows if shape else 0)  # type: ignore[union-attr, index]
-            for features, rows in parts
-        ])
+        front = np.concatenate(
+            [
+                _filled(features.filled.prompt[rows], shape.rows if shape else 0)  # type: ignore[union-attr, index]
+                for features, rows in parts
+            ]
+        )
     rows = Rows(whole, np.repeat(np.arange(runs), counts), front, spare, shape.spare_rows if shape else 0)
-    laid = packing(rows, form, rounded=shape.rounded if shape else 1)
+    laid = None if packing is None else packing(rows, form, rounded=shape.rounded if shape else 1)
     units = [features.units(own) for features, own in parts]
     sizes = np.asarray([len(part) for part in units])
     width = shape.units if shape else int(sizes.max())
     real = np.arange(width) < sizes[:, None]
 
     def by_run(values: Sequence[np.ndarray], dtype: type = np.int64) -> Tensor:
-        out = np.zeros((runs, width), dtype=dtype)
+        out: np.ndarray = np.zeros((runs, width), dtype=dtype)
         out[real] = np.concatenate(values)
         return torch.from_numpy(out)
 
@@ -112,10 +115,12 @@ def collate(
     else:
         begins = np.cumsum(whole) - whole
         spots = [begins[of] + _spots(features, own, pooling) for of, (features, own) in zip(row, parts, strict=True)]
-        stands = np.arange(rows.tokens) if laid.text is None else laid.text.numpy()
+        stands = np.arange(rows.tokens) if laid is None or laid.text is None else laid.text.numpy()
         at = by_run([stands[part] - ahead for part in spots]).clamp_(min=0)
     shares = [np.full(len(part), 1 / max(1, size)) for part, size in zip(units, counted or sizes, strict=True)]
-    wording = [features.filled.wording[part] for (features, _), part in zip(parts, units, strict=True) if features.filled]
+    wording = [
+        features.filled.wording[part] for (features, _), part in zip(parts, units, strict=True) if features.filled
+    ]
     types = [_tokens(features.types, features, own) for features, own in parts if features.types is not None]
     tokens = [_tokens(features.tokens, features, own) for features, own in parts]
     return Batch(
@@ -154,7 +159,9 @@ def _tokens(values: np.ndarray | None, features: Features, rows: np.ndarray) -> 
 def _spots(features: Features, rows: np.ndarray, pooling: Pooling) -> np.ndarray:
     """The token that each unit of these rows stands at, counted from its row's start."""
     if features.words is not None:
-        return features.words.spots[features.units(rows)]
+        words: np.ndarray = features.words.spots[features.units(rows)]
+        return words
     if features.filled is not None:
-        return features.filled.answer[rows]
+        answers: np.ndarray = features.filled.answer[rows]
+        return answers
     return features.lengths[rows] - 1 if pooling == "last" else np.zeros(len(rows), dtype=np.int64)

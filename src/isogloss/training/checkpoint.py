@@ -93,7 +93,9 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
     tensors = {f"run.{name}": tensor for name, tensor in train_state.run.state().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in train_state.best_state.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in train_state.optimizer.items()}
-    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:

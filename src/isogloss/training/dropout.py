@@ -31,7 +31,7 @@ def kept(
 
 
 def _mixed(bits: Int[Tensor, "*any"]) -> Int[Tensor, "*any"]:
-    """The finaliser of MurmurHash3 (Appleby, public domain), on 32 bits; shifts repeat the sign, which mixes as well."""
+    """The finaliser of MurmurHash3 (Appleby, public domain), on 32 bits; shifts repeat the sign, which does as well."""
     bits = (bits ^ (bits >> 16)) * -2048144789
     bits = (bits ^ (bits >> 13)) * -1028477387
     return bits ^ (bits >> 16)

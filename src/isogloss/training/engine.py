@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from isogloss.backbones.packing import to_device
+from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt
 from isogloss.optim.adamw import AdamW
 from isogloss.optim.flat_parameters import FlatParameters
@@ -110,7 +110,9 @@ class Engine:
             self.leaves = {name: self.flat.stacked(self.flat.values, name).requires_grad_() for name in laid.order}
         self.gradients = [self.flat.stacked(self.flat.gradients, name) for name in self.leaves]
         self.linear = isinstance(first.head, ClassificationHead)
-        self.masters = [module for run in self.runs for module in run.part.modules() if isinstance(module, MasterWeights)]
+        self.masters = [
+            module for run in self.runs for module in run.part.modules() if isinstance(module, MasterWeights)
+        ]
         self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
         self.drops = any(run.settings.dropout for run in self.runs)
         fixed = self.device.type == "cuda" if fixed is None else fixed
@@ -132,7 +134,12 @@ class Engine:
         }
         state |= {"steps": optimizer.steps[number], "skipped": optimizer.skipped[number]}
         if self.trend is not None:
-            parts = {"start": self.trend.start, "mean": self.trend.mean, "seen": self.trend.seen, "onset": self.trend.onset}
+            parts = {
+                "start": self.trend.start,
+                "mean": self.trend.mean,
+                "seen": self.trend.seen,
+                "onset": self.trend.onset,
+            }
             state |= {f"trend.{name}": table[number] for name, table in parts.items()}
         return state
 
@@ -155,7 +162,11 @@ class Engine:
         return all(train_state.step < train_state.total for train_state in self.train_states)
 
     def _on_device(self, step: Step) -> Step:
-        return step if self.device.type == "cpu" else replace(step, **{k: to_device(v, self.device) for k, v in vars(step).items()})
+        return (
+            step
+            if self.device.type == "cpu"
+            else replace(step, **{k: to_device(v, self.device) for k, v in vars(step).items()})
+        )
 
     def draw(self, plan: Plan) -> None:
         """Make what is drawn inside the backbone follow from the update alone."""
@@ -183,7 +194,7 @@ class Engine:
             losses = losses.masked_fill(~batch.there, 0.0)
         of_runs = (losses * batch.share).sum(dim=1)
         if self.leaves:
-            torch._foreach_add_(self.gradients, torch.autograd.grad(of_runs.sum(), list(self.leaves.values())))  # noqa: SLF001 - one call for all
+            torch._foreach_add_(self.gradients, torch.autograd.grad(of_runs.sum(), list(self.leaves.values())))
         else:
             of_runs.sum().backward()  # type: ignore[no-untyped-call]
         self.loss += of_runs.detach()
@@ -230,9 +241,7 @@ class Engine:
         """The next update of every run, laid out on the host."""
         states, method = self.train_states, self.stack.method
         parts = [(state.train, state.batch()) for state in states]
-        counted = [
-            len(rows) if features.passages else len(features.units(rows)) for features, rows in parts
-        ]
+        counted = [len(rows) if features.passages else len(features.units(rows)) for features, rows in parts]
         rates = np.asarray([state.rates() for state in states], dtype=np.float32).swapaxes(0, 1)
         backbone = np.asarray([kind == "backbone" for kind in self.kinds])
         slot = states[0].step % FETCH_EVERY
@@ -240,7 +249,9 @@ class Engine:
             rates=torch.from_numpy(np.ascontiguousarray(rates)),
             before=torch.tensor([float(state.step) for state in states]),
             counts=torch.from_numpy((rates[0][:, backbone] > 0).any(axis=1).astype(np.float32)),
-            seeds=torch.tensor([derive("dropout", state.run.seed, state.step) % 2**31 for state in states], dtype=torch.int32),
+            seeds=torch.tensor(
+                [derive("dropout", state.run.seed, state.step) % 2**31 for state in states], dtype=torch.int32
+            ),
             slot=torch.tensor([slot]),
         )
         seed = derive("backbone", states[0].run.seed, states[0].step) if not method.frozen else 0
@@ -251,19 +262,26 @@ class Engine:
         stack = self.stack
         form = None if self.kept else self.form
         make = partial(
-            collate, packing=stack.backbone.packing, form=form, pooling=stack.pooling, ahead=stack.ahead, counted=counted
+            collate,
+            packing=None if self.kept else stack.backbone.packing,
+            form=form,
+            pooling=stack.pooling,
+            ahead=stack.ahead,
+            counted=counted,
         )
         if self.shapes is not None:
             for some, shape in self.shapes.cut(parts, self.budget):
                 yield make(some, shape=shape)
             return
         run = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
-        positions = np.asarray([stack.method.positions(one.settings) if form and form.kind == "input" else 0 for one in self.runs])
+        positions = np.asarray(
+            [stack.method.positions(one.settings) if form and form.kind == "input" else 0 for one in self.runs]
+        )
         lengths = np.concatenate([features.lengths[rows] for features, rows in parts]) + positions[run]
-        rows = np.concatenate([rows for _, rows in parts])
-        for some in passes(lengths, budget=self.budget):
-            some = np.sort(some)
-            yield make([(features, rows[some[run[some] == number]]) for number, (features, _) in enumerate(parts)])
+        every = np.concatenate([rows for _, rows in parts])
+        for together in passes(lengths, budget=self.budget):
+            own = np.sort(together)
+            yield make([(features, every[own[run[own] == number]]) for number, (features, _) in enumerate(parts)])
 
     def _count(self, plan: Plan) -> None:
         slot = plan.slot

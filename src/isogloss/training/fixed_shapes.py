@@ -46,7 +46,9 @@ class FixedShapes:
             return
         size = -(-max(len(rows) for _, rows in parts) // count)
         # Long rows and short ones in every pass, so that all are of about one size.
-        sorted_parts = [(features, rows[np.argsort(-features.lengths[rows], kind="stable")]) for features, rows in parts]
+        sorted_parts = [
+            (features, rows[np.argsort(-features.lengths[rows], kind="stable")]) for features, rows in parts
+        ]
         for number in range(count):
             some = [(features, rows[number::count]) for features, rows in sorted_parts]
             if any(len(rows) for _, rows in some):

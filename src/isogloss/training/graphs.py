@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from isogloss.backbones.packing import moved, to_device
+from isogloss.backbones.layout import moved, to_device
 from isogloss.runtime.console import err
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Graphs:
 
     def __init__(self, engine: Engine, record: Recorder | None = None) -> None:
         self.engine = engine
-        self.stream = torch.cuda.Stream() if record is None else None
+        self.stream = torch.cuda.Stream() if record is None else None  # type: ignore[no-untyped-call]
         self.record = CudaRecorder(self.stream) if self.stream is not None else record
         self.captured: dict[Any, Captured | None] = {}  # None: this shape goes plainly
         self.plainly = 0  # updates
@@ -188,7 +188,12 @@ def _unlearning(given: tuple[Any, ...]) -> tuple[Any, ...]:
 def tensors(value: Any) -> list[Tensor]:
     """All tensors of a structure, in an order of their own."""
     found: list[Tensor] = []
-    moved(value, lambda tensor: found.append(tensor) or tensor)
+
+    def noted(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    moved(value, noted)
     return found
 
 

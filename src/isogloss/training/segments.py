@@ -57,7 +57,9 @@ def segments(runs: Sequence[Run]) -> Segments:
             members.setdefault((number, decay), []).append(name)
             if group.anchors is not None:
                 anchors[name] = group.anchors[index], group.pull
-    ordered = [(names, number, decay) for (number, decay), names in sorted(members.items(), key=lambda item: item[0][0])]
+    ordered = [
+        (names, number, decay) for (number, decay), names in sorted(members.items(), key=lambda item: item[0][0])
+    ]
     return Segments(
         [name for names, _, _ in ordered for name in names], [group.of for group in rates[0]], ordered, anchors
     )

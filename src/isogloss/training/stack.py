@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone, Pooling
-from isogloss.backbones.packing import Packing
 from isogloss.backbones.prompts import Prompt, PromptForm, stack_padded
 from isogloss.methods.method import Method
 from isogloss.preprocessing.batching import passes
@@ -78,6 +77,7 @@ class Stack:
 
     def head_inputs(self, batch: Batch, prompt: Prompt | None) -> Float[Tensor, "K U H"]:
         """What the heads score, by one forward pass."""
+        assert batch.packing is not None
         states = self.backbone.states(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
         return heads.inputs(states, batch.at, text=batch.packing.text, lengths=batch.lengths, there=batch.there)
 
@@ -114,6 +114,7 @@ class Stack:
         out = torch.empty(shape.layers + 1, len(features), shape.width, device=self.backbone.device)
         for some in passes(features.lengths + extra, budget=budget // TRACED):
             batch = self.collated([(features, some)], form)
+            assert batch.packing is not None
             lengths = torch.from_numpy(features.lengths[some].astype(np.int64)).to(out.device)
             states = self.backbone.depths(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
             rows = torch.from_numpy(some).to(out.device)

@@ -30,6 +30,7 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
     losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
     for some in passes(features.lengths, budget=budgets(backbone.device)[1] // 4):
         batch = collate([(features, some)], backbone.packing, None, pooling="first").to(backbone.device)
+        assert batch.packing is not None
         begins = np.cumsum(features.lengths[some]) - features.lengths[some]
         tokens = batch.tokens
         if backbone.causal:
