@@ -149,6 +149,7 @@ class Engine:
         if self.graphs is not None:
             self.graphs.update(plan)
         else:
+            self.stack.updates["plain"] += len(plan.batches)
             self.draw(plan)
             self.begin()
             for batch in plan.batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -40,6 +41,7 @@ class Stack:
         self.method = method
         self.runs = list(runs)
         self.pooling: Pooling = runs[0].settings.pooling or backbone.pooling
+        self.updates: Counter[str] = Counter()  # how they were carried out: plainly, or as a captured graph
 
     @property
     def verbalized(self) -> bool:
