@@ -162,7 +162,7 @@ def _padded(
     memo = (id(how), rules)
     biases: list[Tensor | None] | None = layer.memo.get(memo)
     if biases is None:
-        biases = [rules.of(group, query.shape[1], query) for group in how.groups]
+        biases = [rules.of(group, query) for group in how.groups]
         if not any(bias is not None and bias.requires_grad for bias in biases):
             layer.memo[memo] = biases  # for the layers above
     parts = [part for part in (query, key, value, layer.prefix) if part is not None]
