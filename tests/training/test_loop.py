@@ -79,11 +79,10 @@ def stepped(model, train_state, fill):
 def test_gradients_are_clipped_by_their_common_norm(model):
     """Of Adam's moments, the first is a tenth of the gradient that it was given."""
     train_state = made(clip=1.0, warmup=0)
-    engine = stepped(model, train_state, 3.0)
+    stepped(model, train_state, 3.0)
     given = [train_state.optimizer[f"mean.{name}"] / 0.1 for name in train_state.run.named()]
     assert math.sqrt(sum(float((grad**2).sum()) for grad in given)) == pytest.approx(1.0, abs=1e-4)
     assert len({round(float(value), 5) for grad in given for value in grad.flatten()}) == 1
-    assert not engine.flat.gradients.any()
 
 
 def test_decay_of_weights_spares_vectors(model):
@@ -100,10 +99,11 @@ def test_decay_of_weights_spares_vectors(model):
 def test_an_update_with_an_infinite_gradient_is_skipped_and_counted(model, fill):
     train_state = made()
     before = train_state.run.state()
-    engine = stepped(model, train_state, fill)
+    stepped(model, train_state, fill)
     assert train_state.skipped == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in train_state.run.state().items())
-    assert not engine.flat.gradients.any()
+    stepped(model, train_state, 1.0)  # and the next one learns
+    assert not any(torch.equal(tensor, before[name]) for name, tensor in train_state.run.state().items())
 
 
 @pytest.mark.parametrize(("select", "epoch"), [("best", 3), ("last", 4)])
