@@ -57,6 +57,7 @@ def pack(
     spare = spare_lengths(rows)
     whole = np.concatenate([lengths, spare])
     positions = _within(whole)
+    positions[len(positions) - rows.spare :] = 0  # where every model has one
     before = np.zeros_like(whole)  # what stands in front of each row's keys
     if not inside:
         before[: len(lengths)] = prompts

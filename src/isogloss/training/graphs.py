@@ -148,7 +148,7 @@ class Graphs:
             for place, value in zip(inputs, meant, strict=True):
                 place.copy_(value)
         except (RuntimeError, NotImplementedError) as error:
-            self._give_up(str(error).splitlines()[0])
+            self._give_up((str(error) or type(error).__name__).splitlines()[0])
             return None
         finally:
             engine.flat.gradients.copy_(kept[0])
