@@ -13,7 +13,7 @@ from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric
+from isogloss.tasks.task import Metric, numbered
 
 
 class Classification:
@@ -28,9 +28,8 @@ class Classification:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row and one unit an example."""
-        number = {label: i for i, label in enumerate(labels)}
-        texts = tuple(table[name].to_list() for name in ("text", "second") if name in table.columns)
-        return tokenise(texts, [number[label] for label in table["label"]], tokenizer, longest=longest)
+        texts = tuple(table[name] for name in ("text", "second") if name in table.columns)
+        return tokenise(texts, numbered(table["label"], labels), tokenizer, longest=longest)
 
     def filled(
         self,
@@ -44,9 +43,7 @@ class Classification:
         longest: int | None,
     ) -> Features:
         """One row and one unit an example, its texts filled into a template (`preprocessing.fill_template`)."""
-        number = {label: i for i, label in enumerate(labels)}
-        texts = tuple(table[name].to_list() for name in template.texts)
-        gold = [number[label] for label in table["label"]]
+        texts, gold = tuple(table[name] for name in template.texts), numbered(table["label"], labels)
         return tokenise_filled(template, texts, gold, tokenizer, causal=causal, wording=wording, longest=longest)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:

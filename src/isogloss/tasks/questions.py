@@ -57,8 +57,7 @@ class QuestionAnswering:
             (starts[0], starts[0] + len(answers[0]))
             for starts, answers in zip(table["starts"].to_list(), table["answers"].to_list(), strict=True)
         ]
-        questions, passages = table["question"].to_list(), table["passage"].to_list()
-        return tokenise_passages(questions, passages, spans, tokenizer, longest=longest or LONGEST)
+        return tokenise_passages(table["question"], table["passage"], spans, tokenizer, longest=longest or LONGEST)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """A question and a passage."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric
+from isogloss.tasks.task import Metric, numbered
 
 
 def _word_metric(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
@@ -40,9 +40,8 @@ class Tagging:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row a sentence, one unit a word."""
-        number = {label: i for i, label in enumerate(labels)}
-        tags = [number[tag] for tags in table["labels"] for tag in tags]
-        return tokenise_words(table["words"].to_list(), tags, tokenizer, last=last, longest=longest)
+        tags = numbered(table["labels"].explode(), labels)
+        return tokenise_words(table["words"], tags, tokenizer, last=last, longest=longest)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """Words between spaces."""

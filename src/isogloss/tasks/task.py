@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
@@ -78,3 +79,13 @@ class Task(Protocol):
     def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
         """A new example and its answer, for people."""
         ...
+
+
+def numbered(names: pl.Series, labels: Sequence[str]) -> Int[np.ndarray, "names"]:
+    """Labels by their numbers among the classes.
+
+    Args:
+        names: all of them classes.
+        labels: in the order of the head's classes.
+    """
+    return names.cast(pl.Enum(labels)).to_physical().to_numpy().astype(np.int64)
