@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, SupportsIndex, overload
+from typing import SupportsIndex, overload
 
 import numpy as np
 import polars as pl
@@ -195,12 +195,3 @@ def _joined_texts(columns: Sequence[Texts]) -> Texts:
     if len(series) == len(columns):
         return pl.concat(series)
     return [text for column in columns for text in column]
-
-
-def end_to_end(tokens: Sequence[np.ndarray], types: Sequence[np.ndarray] | None) -> dict[str, Any]:
-    """Rows as `Features` keeps them."""
-    return {
-        "tokens": np.concatenate(tokens),
-        "types": None if types is None else np.concatenate(types),
-        "starts": starts_of(np.asarray([len(row) for row in tokens], dtype=np.int64)),
-    }

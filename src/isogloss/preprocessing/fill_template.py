@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _filled(
-    part: tuple[tuple[str, str | None], ...], columns: dict[str, Sequence[str]], count: int
+    part: tuple[tuple[str, str | None], ...], columns: Mapping[str, Sequence[str]], count: int
 ) -> tuple[list[str], dict[str, list[tuple[int, int]]]]:
     """A part of the template for each row, and where in it the texts stand."""
     out = [""] * count

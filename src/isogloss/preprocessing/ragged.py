@@ -19,7 +19,7 @@ def ranges(begins: Int[np.ndarray, "spans"], ends: Int[np.ndarray, "spans"]) -> 
     """All numbers of several spans, each from its beginning to the one before its end, end to end."""
     lengths = ends - begins
     before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(begins - before, lengths)
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(begins - before, lengths))
 
 
 def spliced(

@@ -232,13 +232,13 @@ def _tight(
     first = np.minimum(_next(~blank, len(blank))[begins], ends)
     last = np.maximum(len(blank) - _next(~blank[::-1], len(blank))[len(blank) - ends], begins)
     tight = np.stack([np.where(something, first, begins), np.where(something, last, ends)], axis=1)
-    return (tight - text_starts[:, None]).astype(np.int32)
+    return np.asarray(tight - text_starts[:, None], dtype=np.int32)
 
 
 def _next(wanted: np.ndarray, count: int) -> Int[np.ndarray, "places"]:
     """For each place and the one behind the last, the first at or behind it that is wanted; `count` where none is."""
     places = np.append(np.where(wanted, np.arange(count), count), count)
-    return np.minimum.accumulate(places[::-1])[::-1]
+    return np.asarray(np.minimum.accumulate(places[::-1])[::-1])
 
 
 def _bits(

@@ -28,8 +28,7 @@ class Classification:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row and one unit an example."""
-        texts = tuple(table[name] for name in ("text", "second") if name in table.columns)
-        return tokenise(texts, numbered(table["label"], labels), tokenizer, longest=longest)
+        return tokenise(self.texts(table), numbered(table["label"], labels), tokenizer, longest=longest)
 
     def filled(
         self,
@@ -43,8 +42,13 @@ class Classification:
         longest: int | None,
     ) -> Features:
         """One row and one unit an example, its texts filled into a template (`preprocessing.fill_template`)."""
-        texts, gold = tuple(table[name] for name in template.texts), numbered(table["label"], labels)
+        texts, gold = self.texts(table, template), numbered(table["label"], labels)
         return tokenise_filled(template, texts, gold, tokenizer, causal=causal, wording=wording, longest=longest)
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """The text, or both; in a template, those that it takes, in its order."""
+        names = ("text", "second") if template is None else template.texts
+        return tuple(table[name] for name in names if name in table.columns)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """A text, or two."""

@@ -10,6 +10,7 @@ import polars as pl
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric, numbered
@@ -42,6 +43,10 @@ class Tagging:
         """One row a sentence, one unit a word."""
         tags = numbered(table["labels"].explode(), labels)
         return tokenise_words(table["words"], tags, tokenizer, last=last, longest=longest)
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """Words are not kept: sentences are split between them, never encoded anew."""
+        return ()
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """Words between spaces."""

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.templates import Template
 
 Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
@@ -39,6 +40,15 @@ class Task(Protocol):
             tokenizer: a fast tokenizer.
             last: whether a word's last sub-word stands for it, not its first.
             longest: most tokens of a row.
+        """
+        ...
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """The columns that a split's features keep (`Features.texts`).
+
+        Args:
+            table: in the columns of this kind of task.
+            template: that they are filled into, if any.
         """
         ...
 
