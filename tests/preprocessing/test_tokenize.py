@@ -19,7 +19,8 @@ from models import WORDS, bert_tokenizer, tokenizer
 
 TEXTS = [
     "the cat sat", "e\u0301te\u0301 a\u0300 n\u0303\u0303o", "  two  spaces ", "世界は広い 한국어", "नमस्ते दुनिया",
-    "\u00ad", "   ", "\u0301x", "ไทยแลนด์ สวัสดี", "🇺🇸 👨‍👩‍👧 the", "a" * 70, "Größe, 12345!", *(" ".join(WORDS[i:]) for i in range(9)),
+    "\u00ad", "   ", "\u0301x", "ไทยแลนด์ สวัสดี", "🇺🇸 👨‍👩‍👧 the", "a" * 70, "Größe, 12345!",
+    *(" ".join(WORDS[i:]) for i in range(9)),
 ]  # fmt: skip
 SENTENCES = [*(text.split() or ["x"] for text in TEXTS), ["\u00ad", "a", "\u200d"], ["\ufe0f", "\u00ad"], ["\u00ad"]]
 MADE = {"word-level": tokenizer, "typed": bert_tokenizer, "bytes": byte_tokenizer}

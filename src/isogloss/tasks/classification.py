@@ -13,7 +13,7 @@ from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric, numbered
+from isogloss.tasks.task import Metric, most_probable, numbered
 
 
 class Classification:
@@ -66,8 +66,8 @@ class Classification:
 
     def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
         """The most probable class and its probability."""
-        best = scores.softmax(dim=-1).max(dim=-1)
-        return [names[label] for label in best.indices.tolist()], best.values.tolist()
+        classes, probabilities = most_probable(scores)
+        return [names[label] for label in classes.tolist()], probabilities.tolist()
 
     def count(self, gold: Sequence[str]) -> int:
         """Texts."""

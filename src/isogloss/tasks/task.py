@@ -7,12 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.templates import Template
 
+BLOCK = 1 << 16  # units
 Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
 
@@ -99,3 +101,11 @@ def numbered(names: pl.Series, labels: Sequence[str]) -> Int[np.ndarray, "names"
         labels: in the order of the head's classes.
     """
     return names.cast(pl.Enum(labels)).to_physical().to_numpy().astype(np.int64)
+
+
+def most_probable(
+    scores: Float[Tensor, "units C"],
+) -> tuple[Int[np.ndarray, "units"], Float[np.ndarray, "units"]]:
+    """The most probable class of each unit, and its probability; the probabilities of all are never there at once."""
+    best = [block.softmax(dim=-1).max(dim=-1) for block in torch.split(scores, BLOCK)]
+    return np.concatenate([one.indices for one in best]), np.concatenate([one.values for one in best])
