@@ -254,10 +254,6 @@ class Store:
         else:
             yield self.table(name)
 
-    def of_language(self, name: str, language: str) -> pl.DataFrame:
-        """The rows of one language, of however large a table."""
-        return pl.concat([part.filter(pl.col("language") == language) for part in self.parts(name)])
-
     def _large(self, name: str) -> bool:
         """Whether all rows together may be too many to be in memory."""
         file = self.path / f"{name}.parquet"

@@ -71,10 +71,11 @@ class RunGroup:
     @cached_property
     def collapsed(self) -> dict[str, tuple[str, int, int]]:
         """Methods that say the same to every text of the source. See `isogloss.stats.collapse`."""
-        source = str(self.source)
-        tables = {name: one.stored.of_language("predictions", source) for name, one in self.opened_runs.items()}
         words = any(record.kind == "tagging" for record in self.records.values())  # all are of one task
-        found = {name: collapsed(table, source, words=words) for name, table in tables.items()}
+        found = {
+            name: collapsed(one.stored.parts("predictions"), str(self.source), words=words)
+            for name, one in self.opened_runs.items()
+        }
         return {
             method: found[name][label]
             for method, name in self.runs.items()
