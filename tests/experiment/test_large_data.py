@@ -13,12 +13,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from isogloss import store as stores
+from isogloss.reports.run_group import run_groups
 from isogloss.reports.score_table import score_tables
 from isogloss.run_directory.record import RunRecord
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, rows
 from isogloss.store import FinishedCell, Store
 from models import WORDS, checkpoint
-from synthetic import RECORD, resolved
+from synthetic import RECORD, directory, resolved
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 
@@ -102,6 +103,7 @@ def test_pairs_take_no_more_than_they_must(tmp_path, count, most):
 CELLS = """
 from pathlib import Path
 from isogloss import store as stores
+from isogloss.reports.run_group import run_groups
 from isogloss.reports.score_table import score_tables
 from isogloss.store import Store
 from experiment.test_large_data import finish
@@ -174,3 +176,22 @@ def test_a_large_table_says_what_a_small_one_does(tmp_path, monkeypatch):
 
 def shown(table):
     return [[str(cell) for cell in column.cells] for column in table.columns], table.caption
+
+
+@pytest.mark.parametrize("large", ["none", "one", "both"])
+def test_reports_read_large_tables_as_small_ones(tmp_path, monkeypatch, large):
+    one = directory(tmp_path / "one", targets=3, seeds=3)
+    other = directory(tmp_path / "other", targets=3, seeds=2, seed=1)
+    sizes = [(folder / "predictions.parquet").stat().st_size for folder in (one, other)]
+    names = ["gap-intervals", "scores-intervals", "significance"]
+
+    def tables():
+        (group,) = run_groups([one, other])
+        return [group.table(name) for name in names], group.collapsed
+
+    expected, said = tables()
+    monkeypatch.setattr(stores, "LARGE", {"none": max(sizes), "one": min(sizes), "both": 1}[large])
+    found, said_now = tables()
+    for before, now in zip(expected, found, strict=True):
+        assert_frame_equal(before, now)
+    assert said == said_now
