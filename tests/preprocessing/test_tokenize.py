@@ -167,6 +167,7 @@ def test_progress_is_shown_where_it_takes_long(monkeypatch, capfd):
     tokenise((TEXTS,), [0] * len(TEXTS), tokenizer())
     assert capfd.readouterr().err == ""
     monkeypatch.setattr(console, "PATIENCE", 0.0)
+    monkeypatch.setattr(encoding, "ROWS", 4)
     tokenise((TEXTS,), [0] * len(TEXTS), tokenizer())
     shown = capfd.readouterr().err
     assert shown.startswith("tokenising: ")

@@ -126,16 +126,15 @@ class _Count:
         now = time.monotonic()
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done)
-        elif now - self.began >= PATIENCE and err.is_terminal and not self._draw():
-            self.began = float("inf")  # something else is being drawn, and says what is going on
-        elif not err.is_terminal and now - self.began >= PATIENCE and now - self.last_line >= self._pause:
+        elif now - self.began < PATIENCE or self.done >= self.total:
+            return
+        elif err.is_terminal:
+            if not self._draw():
+                self.began = float("inf")  # something else is being drawn, and says what is going on
+        elif now - self.last_line >= (PATIENCE if self.last_line == self.began else LINE_EVERY):
             left = timedelta(seconds=round((now - self.began) * (self.total - self.done) / max(self.done, 1)))
             err.print(f"{self.text}: {self.done:,} of {self.total:,}  {left} left", markup=False, soft_wrap=True)
             self.last_line = now
-
-    @property
-    def _pause(self) -> float:
-        return PATIENCE if self.last_line == self.began else LINE_EVERY
 
     def _draw(self) -> bool:
         bar = Progress(
