@@ -29,12 +29,12 @@ def main() -> None:
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     venv.create(folder, with_pip=True, clear=True)
-    install = [python(folder), "-m", "pip", "install", "--quiet"]
+    install = [str(python(folder)), "-m", "pip", "install", "--quiet"]
     torch = metadata.version("torch").partition("+")[0]
     # One after the other: torch first, in whatever build pip is set up to find.
     for packages in ([f"torch=={torch}"], [ADAPTERS, TRANSFORMERS]):
         print("installing", *packages)
-        subprocess.run([*install, *packages], check=True)
+        subprocess.run([*install, *packages], check=True)  # noqa: S603
     print(f"made {folder}; `python -m benchmarks --part adapters` measures it")
 
 

@@ -84,6 +84,7 @@ class Part:
         cells: in their order.
         minutes: what it takes, about, on two cores of a CPU or on a GPU.
         asked: whether it is only measured where it is asked for by its name.
+        needs: packages that it needs besides isogloss's own; without them it is left out, with a line.
     """
 
     name: str
@@ -91,3 +92,4 @@ class Part:
     cells: tuple[Cell | Program, ...]
     minutes: float
     asked: bool = False
+    needs: tuple[str, ...] = ()

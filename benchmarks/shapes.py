@@ -1,6 +1,6 @@
 """Models to measure on: the sizes of published ones, random weights, and a reduced vocabulary.
 
-Only sizes decide how long a step takes. Nothing here needs isogloss, so that environments of other libraries can use it.
+Only sizes decide how long a step takes. Nothing here needs isogloss: environments of other libraries use it too.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def tiny(name: str) -> Shape:
 def tokenizer() -> PreTrainedTokenizerFast:
     """A word for each id; the checkpoints need one, the measured texts do not."""
     pieces = [*SPECIAL, *(f"w{i}" for i in range(VOCABULARY - FIRST))]
-    made = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))  # noqa: S106
+    made = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]

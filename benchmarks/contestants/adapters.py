@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,13 @@ class Adapters:
         save(match.test, here / "test.npz")
         (here / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         self.log = (here / "log").open("w+", encoding="utf-8")
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603
             [python, "-m", "benchmarks.contestants.adapters_process", here / "settings.json"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         said = self._answer()
-        self.way: dict[str, Any] = said["way"]
+        self.way: Mapping[str, Any] = said["way"]
         self.dtype = torch.bfloat16 if said["bf16"] else torch.float32
 
     def _answer(self, command: str = "") -> dict[str, Any]:

@@ -13,13 +13,14 @@ from benchmarks.texts import LONGEST
 
 OURS = "isogloss"
 NO_DROPOUT = ", no dropout"
+ADAPTERS = "adapters"  # a rival, and the library that it is, which has an environment of its own
 RIVALS = {
     "usual": f"a script with PEFT and Trainer: float32, every text padded to {LONGEST} tokens",
     "dynamic": "the same, padded to the longest text of each batch",
     "bf16": "the same in bf16, by Trainer's own switch",
     "expert": "a loop of its own, batches of texts of like length, and the fastest of bf16 weights, bf16 autocast and "
     "float32 with the fused or the eager attention, by a trial on this machine",
-    "adapters": "the same with the library adapters",
+    ADAPTERS: "the expert's loop with the library adapters in place of PEFT",
 }
 
 
@@ -61,7 +62,7 @@ class Entrants:
         return lambda: self._rival(plain, models, dropout=dropout)
 
     def _rival(self, name: str, models: Callable[[], object], *, dropout: bool) -> Contestant:
-        if name == "adapters":
+        if name == ADAPTERS:
             from benchmarks.contestants.adapters import Adapters
 
             return Adapters(self.match, self.adapters, dropout=dropout)

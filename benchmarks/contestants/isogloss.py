@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from isogloss.experiment.evaluate import predict
 from isogloss.methods.registry import find
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features, end_to_end
+from isogloss.preprocessing.tokenize import tokenise
 from isogloss.preprocessing.truncate import fit
 from isogloss.training.loop import Inputs, update
 from isogloss.training.stack import Stack, new_run
@@ -66,7 +67,7 @@ class Isogloss:
         self.budget, eval_budget = budgets(backbone.device)
         self.inputs = Inputs(self.stack, self.train_states, eval_budget)
         self.dtype = backbone.dtype
-        self.way: dict[str, Any] = {"trainable": made[0].trainable()}
+        self.way: Mapping[str, Any] = {"trainable": made[0].trainable()}
 
     def train(self, updates: int) -> float:
         """See `Contestant`."""
@@ -98,3 +99,8 @@ def _backbone(folder: Path, device: str) -> Backbone:
 def features(texts: Texts) -> Features:
     """Texts as isogloss has them."""
     return Features(**end_to_end(list(texts.rows), None), labels=texts.labels)
+
+
+def tokenised(first: Sequence[str], second: Sequence[str], tokenizer: Any) -> int:
+    """Tokens of pairs of texts, tokenised as a training set is."""
+    return len(tokenise((first, second), [0] * len(first), tokenizer).tokens)

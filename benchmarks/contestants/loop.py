@@ -5,7 +5,7 @@ Nothing here needs isogloss or PEFT: other libraries' models learn by it too, in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import cycle, product
@@ -46,7 +46,7 @@ class Way:
 
 
 def ways(method: str) -> list[Way]:
-    """All that are tried. Weights that learn at fine-tuning's rates stand still in bf16, so they are never kept in it."""
+    """All that are tried; weights that learn at fine-tuning's rates stand still in bf16, so are never kept in it."""
     kept = ("autocast", "float32") if method == "fine-tuning" else ("weights", "autocast", "float32")
     return [Way(*pair) for pair in product(kept, ATTENTION)]
 
@@ -69,7 +69,7 @@ class Loop:
         self, model: nn.Module, way: Way, train: Texts, test: Texts, *, batch: int, device: torch.device
     ) -> None:
         self.model, self.device, self.dtype, self.test = model, device, way.dtype, test
-        self.way: dict[str, Any] = asdict(way)
+        self.way: Mapping[str, Any] = asdict(way)
         self.autocast = way.precision == "autocast"
         self.batches = cycle(like_lengths(train, batch, shuffled=True))
         self.eval_batch = EVALUATED[0]
@@ -141,7 +141,8 @@ def fastest(build: Callable[[Way], Loop], tried: Sequence[Way], *, updates: int 
         loop.eval_batch = size
         evaluated[size] = median(loop.evaluate() for _ in range(2 if loop.device.type == "cuda" else 1))
     loop.eval_batch = min(evaluated, key=lambda size: evaluated[size])
-    loop.way |= {
+    loop.way = {
+        **loop.way,
         "evaluated": loop.eval_batch,
         "trial": {f"{way.precision} + {way.attention}": round(taken, 5) for way, taken in times.items()},
         "no way": {f"{way.precision} + {way.attention}": said[:200] for way, said in failures.items()},

@@ -61,10 +61,10 @@ class Models:
                 pooler.requires_grad_(True)
         elif not embeddings:
             model.get_input_embeddings().requires_grad_(False)
-        for name, weight in model.named_parameters():
-            if not weight.requires_grad:
-                weight.data = self.shared.setdefault((name, weight.dtype), weight.data.to(match.device))
         made: nn.Module = model.to(match.device)
+        for name, weight in made.named_parameters():
+            if not weight.requires_grad:
+                weight.data = self.shared.setdefault((name, weight.dtype), weight.data)
         return made
 
     def expert(self, *, dropout: bool) -> Loop:
@@ -76,4 +76,3 @@ class Models:
             return Loop(model, way, match.train, match.test, batch=match.batch, device=match.device)
 
         return fastest(build, ways(match.method))
-

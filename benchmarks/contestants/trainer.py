@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,9 +46,10 @@ class ByTrainer:
     def __init__(self, model: nn.Module, match: Match, *, fixed: int | None = None, bf16: bool = False) -> None:
         self.model, self.match, self.fixed = model, match, fixed
         self.dtype = torch.bfloat16 if bf16 else torch.float32
-        self.way: dict[str, Any] = {}
+        self.way: Mapping[str, Any] = {}
         self.arguments = {
-            "output_dir": "unused", "per_device_train_batch_size": match.batch, "per_device_eval_batch_size": 32,
+            "output_dir": str(match.checkpoint / "trainer"),
+            "per_device_train_batch_size": match.batch, "per_device_eval_batch_size": 32,
             "learning_rate": 1e-3, "lr_scheduler_type": "constant", "optim": "adamw_torch_fused", "bf16": bf16,
             "bf16_full_eval": False, "use_cpu": match.device.type == "cpu",
             "dataloader_pin_memory": match.device.type == "cuda", "save_strategy": "no", "report_to": "none",
