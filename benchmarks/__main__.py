@@ -11,6 +11,9 @@ these sources, libraries and machine. After each cell the table (`table.json`, `
 
 from __future__ import annotations
 
+import isogloss  # noqa: F401 - before torch: it says how torch's threads wait for one another
+
+# isort: split
 import argparse
 import sys
 import tempfile
