@@ -10,7 +10,7 @@ from benchmarks.contestants.entrants import ADAPTERS, NO_DROPOUT, OURS
 METHODS = ("deep-prompt", "soft-prompt", "lora", "fine-tuning")
 STACKED = {"cpu": (1, 8, 32), "cuda": (1, 2, 4, 8, 16, 32)}  # K
 ENOUGH = {  # examples of a round of training, of evaluation, and rounds
-    ("cpu", "small"): (128, 128, 3), ("cpu", "large"): (16, 32, 2), ("cpu", "decoders"): (96, 96, 3),
+    ("cpu", "small"): (128, 128, 3), ("cpu", "large"): (8, 16, 2), ("cpu", "decoders"): (96, 96, 3),
     ("cuda", "small"): (1024, 4096, 5), ("cuda", "large"): (512, 2048, 5), ("cuda", "decoders"): (512, 2048, 5),
 }  # fmt: skip
 # About how many minutes they take: an H100, and two cores of a server's CPU with bf16 instructions.

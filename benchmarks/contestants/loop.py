@@ -5,6 +5,7 @@ Nothing here needs isogloss or PEFT: other libraries' models learn by it too, in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -19,6 +20,8 @@ from benchmarks.measure import seconds
 from benchmarks.texts import Texts, like_lengths
 
 ATTENTION = ("sdpa", "eager")
+WARM = {"cpu": 1, "cuda": 5}  # updates
+HOPELESS = 3
 EVALUATED = (32, 128, 512)  # examples of one pass of evaluation that are tried
 
 
@@ -47,7 +50,7 @@ class Way:
 
 def ways(method: str) -> list[Way]:
     """All that are tried; weights that learn at fine-tuning's rates stand still in bf16, so are never kept in it."""
-    kept = ("autocast", "float32") if method == "fine-tuning" else ("weights", "autocast", "float32")
+    kept = ("float32", "autocast") if method == "fine-tuning" else ("float32", "autocast", "weights")
     return [Way(*pair) for pair in product(kept, ATTENTION)]
 
 
@@ -71,7 +74,10 @@ class Loop:
         self.model, self.device, self.dtype, self.test = model, device, way.dtype, test
         self.way: Mapping[str, Any] = asdict(way)
         self.autocast = way.precision == "autocast"
-        self.batches = cycle(like_lengths(train, batch, shuffled=True))
+        batches = like_lengths(train, batch, shuffled=True)
+        if device.type == "cuda":
+            batches = [{name: tensor.pin_memory() for name, tensor in one.items()} for one in batches]
+        self.batches = cycle(batches)
         self.eval_batch = EVALUATED[0]
         self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-3, fused=True)
@@ -114,21 +120,26 @@ class Loop:
         """Nothing is held outside Python."""
 
 
-def fastest(build: Callable[[Way], Loop], tried: Sequence[Way], *, updates: int = 2) -> Loop:
+def fastest(build: Callable[[Way], Loop], tried: Sequence[Way]) -> Loop:
     """The loop of the way that trains fastest here, and evaluates with as many examples a pass as is fastest.
+
+    Every way has the same batches: some to warm up, and then twice as many. One whose warm-up takes several times as
+    long as the fastest's is not tried further.
 
     Args:
         build: a loop of a way.
         tried: the ways.
-        updates: of each, after one to warm up; all on the same batches.
     """
     times: dict[Way, float] = {}
     failures: dict[Way, str] = {}
+    quickest = math.inf  # to warm up
     for way in tried:
         try:
             loop = build(way)
-            loop.train(1)
-            times[way] = loop.train(updates) / updates
+            warm = WARM[loop.device.type]
+            taken = loop.train(warm)
+            quickest = min(quickest, taken)
+            times[way] = (taken if taken > HOPELESS * quickest else loop.train(2 * warm) / 2) / warm
         except Exception as error:  # noqa: BLE001 - a model may lack a kernel; that is no way then
             failures[way] = f"{type(error).__name__}: {error}"
     if not times:

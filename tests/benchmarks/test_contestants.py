@@ -141,10 +141,13 @@ def test_float32_is_among_the_experts_ways_and_bf16_weights_are_no_way_to_fine_t
 def test_the_trial_takes_the_fastest_way_and_passes_over_those_that_fail(match):
     given = match()
     times = {Way("float32", "sdpa"): 3.0, Way("float32", "eager"): 1.0, Way("autocast", "sdpa"): 2.0}
+    times[Way("autocast", "eager")] = 90.0
+    spent = []
 
     class Timed(Loop):
         def train(self, updates):
-            return times[self.is_of] * updates
+            spent.append(times[self.is_of] * updates)
+            return spent[-1]
 
         def evaluate(self):
             return 1.0
@@ -159,6 +162,7 @@ def test_the_trial_takes_the_fastest_way_and_passes_over_those_that_fail(match):
     found = fastest(build, ways("deep-prompt"))
     assert (found.way["precision"], found.way["attention"]) == ("float32", "eager")
     assert found.dtype == torch.float32
+    assert sum(spent) < 2 * 90  # the hopeless one had its warm-up alone
     assert "no such kernel" in found.way["no way"]["weights + sdpa"]
     with pytest.raises(RuntimeError, match="no such kernel"):
         fastest(build, [Way("weights", "sdpa")])
