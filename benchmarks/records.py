@@ -15,8 +15,9 @@ import torch
 import isogloss
 from isogloss.runtime.environment import environment
 
-# What the sources of a library say decides how long it takes; a commit says it only where nothing has been changed.
-SOURCES = (Path(isogloss.__file__).parent, Path(__file__).parent)
+LIBRARY, SUITE = Path(isogloss.__file__).parent, Path(__file__).parent
+# Of the suite, what measures; not what lists parts, keeps records or draws.
+MEASURING = ("contest.py", "measure.py", "programs.py", "shapes.py", "texts.py", "tokenising.py", "contestants/*.py")
 
 
 def identity(device: torch.device, texts: str, *, quick: bool) -> dict[str, Any]:
@@ -39,12 +40,17 @@ def identity(device: torch.device, texts: str, *, quick: bool) -> dict[str, Any]
     }
 
 
-def sources() -> str:
-    """A hash over isogloss's code and the suite's."""
+def sources(library: Path = LIBRARY, suite: Path = SUITE) -> str:
+    """A hash over all code that bears on a measurement: a commit says which it is only where nothing has been changed.
+
+    Args:
+        library: isogloss's own folder.
+        suite: this one.
+    """
+    files = [*library.rglob("*.py"), *(path for pattern in MEASURING for path in suite.glob(pattern))]
     sha = hashlib.sha256()
-    for folder in SOURCES:
-        for path in sorted(folder.rglob("*.py")):
-            sha.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+    for path in sorted(files):
+        sha.update(path.name.encode() + b"\n" + path.read_bytes())
     return sha.hexdigest()[:12]
 
 

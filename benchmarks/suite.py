@@ -84,7 +84,9 @@ class Suite:
             else:
                 found = contest(cell, self.ground, until=until, say=say)
                 everyone = found["contestants"].items()
-                problems = [did["failed"] for one, did in everyone if one.startswith(OURS) and "failed" in did]
+                # That a rival cannot do it is a result, unless the part is there for it.
+                expected = (OURS, *part.needs)
+                problems = [did["failed"] for one, did in everyone if one.startswith(expected) and "failed" in did]
         record = {
             "key": name, "part": part.name, "cell": cell.written(), "about": self.about, "failed": problems,
             "when": datetime.now(UTC).isoformat(timespec="seconds"), "took": time.monotonic() - began,

@@ -291,6 +291,37 @@ def test_a_part_that_needs_what_is_not_here_is_left_out(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_bears_on_a_measurement_decides_whether_it_is_done_again(tmp_path):
+    library, folder = tmp_path / "library", tmp_path / "suite"
+    for path in (library / "training", folder / "contestants"):
+        path.mkdir(parents=True)
+    files = {
+        library / "training" / "loop.py": True, folder / "contest.py": True, folder / "contestants" / "peft.py": True,
+        folder / "table.py": False, folder / "parts.py": False,
+    }  # fmt: skip
+    for path in files:
+        path.write_text("1", encoding="utf-8")
+    for path, bears in files.items():
+        before = records.sources(library, folder)
+        assert before == records.sources(library, folder)
+        path.write_text("2", encoding="utf-8")
+        assert (records.sources(library, folder) != before) == bears
+    patterns = [list(records.SUITE.glob(pattern)) for pattern in records.MEASURING]
+    assert all(patterns)
+
+
+def test_where_the_rival_that_a_part_is_for_fails_it_is_measured_again(tmp_path, monkeypatch):
+    rival = {"adapters": {"failed": "no"}, "expert": {"failed": "no"}}
+    for name, fails in (("adapters", True), ("expert", False)):
+        monkeypatch.setattr(
+            suite, "contest", lambda *_, name=name, **__: {"contestants": {name: rival[name]}, "peak": {}}
+        )
+        ground = Ground(torch.device("cpu"), Source(), tmp_path, quick=True, adapters=Path(sys.executable))
+        measuring = suite.Suite(ground, tmp_path / name, Console(), minutes=1)
+        measuring.measure([Part("a", "", (cell("isogloss K=1"),), 1, needs=("adapters",))])
+        assert measuring.failed == fails
+
+
 def test_a_program_has_its_time_its_memory_and_its_end(tmp_path):
     hungry = [sys.executable, "-c", "x = bytearray(300_000_000); x[::4096] = x[::4096]; print('done')"]
     done = programs._measured(hungry, tmp_path, FAR, {})
