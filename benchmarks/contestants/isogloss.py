@@ -22,8 +22,9 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features, end_to_end
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.preprocessing.truncate import fit
-from isogloss.training.loop import Inputs, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.engine import Engine
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 EPOCHS = 100_000  # more than is ever measured
@@ -64,8 +65,7 @@ class Isogloss:
         train = fit(features(match.train), self.stack.room(made[0]), backbone.tokenizer)
         self.test = features(match.test)
         self.train_states = [TrainState(run, train, train, "accuracy", lambda _: 0.0) for run in made]
-        self.budget, eval_budget = budgets(backbone.device)
-        self.inputs = Inputs(self.stack, self.train_states, eval_budget)
+        self.engine = Engine(self.stack, self.train_states, budget=budgets(backbone.device)[0])
         self.dtype = backbone.dtype
         self.way: Mapping[str, Any] = {"trainable": made[0].trainable()}
 
@@ -73,8 +73,11 @@ class Isogloss:
         """See `Contestant`."""
 
         def work() -> None:
+            for train_state in self.train_states:
+                train_state.run.part.train()
             for _ in range(updates):
-                update(self.stack, self.train_states, self.inputs, self.budget)
+                self.engine.update()
+            self.engine.fetch()  # as at the end of an epoch
 
         return seconds(work, self.match.device)
 

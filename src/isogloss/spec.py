@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,6 +33,12 @@ def _folder(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"there is no such user's folder ({error})") from error
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text, re.ASCII):
+        raise ValueError("expected auto, cpu, cuda, cuda:1 (a GPU by its number) or mps")
+    return text
 
 
 def _name(text: str) -> str:
@@ -200,9 +207,18 @@ class Spec(Checked, metaclass=_SpecType):
         None, description="follow scores of the source and the targets through training, into the history"
     )
     seeds: Seeds = Field([0], description="one training each; three give an interval")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU where there is one")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1 (of several, by its number) or mps"
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="what the backbone computes in; auto: bf16 where the hardware does"
+        "auto",
+        description="what the backbone computes in; auto: as the run directory's cells, in a new one bf16 where the "
+        "hardware is faster in it",
+    )
+    deterministic: bool = Field(
+        False,
+        description="the same bits whenever the same is computed again on the same machine, on a GPU too, where torch "
+        "takes slower ways for it (by how much is not measured yet); on a CPU with as many threads it is so anyway",
     )
     gradient_checkpointing: bool = Field(
         False, description="compute states again in the backward pass instead of keeping them: less memory, more time"

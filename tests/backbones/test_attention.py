@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from isogloss.backbones.prefix import LayerPrefix
 
 from isogloss.backbones import attention
 from isogloss.backbones.kernels import KERNELS
-from isogloss.backbones.packing import Packing
-from isogloss.backbones.prefix import LayerPrefix
+from isogloss.backbones.layout import Packing
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 6
 

@@ -6,7 +6,8 @@ import torch
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.loop import train
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, train_state
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ from isogloss.preprocessing.tokenize import tokenise
 from isogloss.spec import check
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import Inputs, train, update
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, train_state
 
 TEXTS = [" ".join(WORDS[(3 * i + j * j) % len(WORDS)] for j in range(2 + i % 5)) for i in range(20)]

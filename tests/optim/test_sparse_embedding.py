@@ -8,7 +8,8 @@ from isogloss.methods.registry import find
 from isogloss.optim.sparse_embedding import SparseEmbedding
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.loop import train
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, train_state
 
 TEXTS = [" ".join(WORDS[(3 * i + j * j) % 9] for j in range(2 + i % 5)) for i in range(20)]

@@ -222,14 +222,14 @@ def test_a_prompt_before_the_text_is_encoded_once_for_all_rows(decoder):
     gradient = torch.randn(int(mask.sum()), model.shape.width, generator=torch.Generator().manual_seed(1))
     results = []
     for place in ("before", "template"):  # template, in front of everything: each row with the prompt's vectors
-        leaf, valid = stack_padded(vectors, axis=0)
+        leaf, lengths = stack_padded(vectors, axis=0)
         leaf.requires_grad_()
-        prompt = InputPrompt(leaf, valid, place)
+        prompt = InputPrompt(leaf, lengths, place)
         front = torch.zeros(3, dtype=torch.long)
         states = model.hidden(tokens, mask, run=run, prompt=prompt, front=front)[mask]
         states.backward(gradient)
         results.append((states.detach(), leaf.grad))
-    ready = model.prepared(InputPrompt(leaf, valid, "before"))
+    ready = model.prepared(InputPrompt(leaf, lengths, "before"))
     assert isinstance(ready, AttentionPrefix)
     assert model.prepared(ready) is ready
     torch.testing.assert_close(results[0][0], results[1][0], **CLOSE)
@@ -245,11 +245,11 @@ def test_checkpointing_changes_no_gradient(family, kind, tmp_path):
         model = backbone(tmp_path / str(checkpointing), family, checkpointing=checkpointing)
         tokens, mask = batch(model)
         if kind == "prefix":
-            leaf, valid = stack_padded(prefixes(model, [3, 5]), axis=2)
-            prompt = AttentionPrefix(leaf.requires_grad_(), valid)
+            leaf, lengths = stack_padded(prefixes(model, [3, 5]), axis=2)
+            prompt = AttentionPrefix(leaf.requires_grad_(), lengths)
         else:
-            leaf, valid = stack_padded(prompts(model, [3, 5]), axis=0)
-            prompt = InputPrompt(leaf.requires_grad_(), valid, kind)
+            leaf, lengths = stack_padded(prompts(model, [3, 5]), axis=0)
+            prompt = InputPrompt(leaf.requires_grad_(), lengths, kind)
         calls = []
         for module in model.attention:
             module.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))

@@ -46,7 +46,7 @@ def test_it_equals_prefix_tuning_forward_and_backward(both):
     vectors = ours.view(5, shape.layers, 2, shape.key_heads, shape.head_width).permute(1, 2, 0, 3, 4)[None]
     tokens, mask = batch(model)
     theirs = peft(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-    states = model.hidden(tokens, mask, prompt=AttentionPrefix(vectors, torch.ones(1, 5, dtype=torch.bool)))
+    states = model.hidden(tokens, mask, prompt=AttentionPrefix(vectors, (5,)))
     torch.testing.assert_close(states[mask], theirs[mask], **CLOSE)
     gradient = torch.randn_like(states) * mask[..., None]
     states.backward(gradient)
@@ -94,7 +94,7 @@ def test_gradient_checkpointing_changes_nothing(both):
 
     def gradients():
         leaf = prompt.vectors.detach().clone().requires_grad_()
-        states = model.hidden(tokens, mask, run=run, prompt=AttentionPrefix(leaf, prompt.valid))
+        states = model.hidden(tokens, mask, run=run, prompt=AttentionPrefix(leaf, prompt.lengths))
         states[mask].square().sum().backward()
         return leaf.grad
 

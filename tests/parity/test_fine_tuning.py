@@ -9,7 +9,8 @@ from isogloss.methods.registry import find
 from isogloss.preprocessing.batching import order
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.loop import train
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, checkpoint, train_state
 
 RATES = {"lr": 1e-3, "head_lr": 1e-2}

@@ -8,7 +8,8 @@ from isogloss.backbones.loading import load
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.preprocessing.truncate import fit
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import bert_tokenizer, checkpoint
 
 FIRST = ["the cat sat", "one two three sun moon red blue big", "a"]

@@ -33,7 +33,7 @@ def test_it_equals_prompt_tuning_forward_and_backward(both):
     ours = weight.detach().clone().requires_grad_()
     tokens, mask = batch(model)
     theirs = peft(input_ids=tokens, attention_mask=mask.long()).last_hidden_state[:, 5:]
-    states = model.hidden(tokens, mask, prompt=InputPrompt(ours[None], torch.ones(1, 5, dtype=torch.bool)))
+    states = model.hidden(tokens, mask, prompt=InputPrompt(ours[None], (5,)))
     torch.testing.assert_close(states[mask], theirs[mask], **CLOSE)
     gradient = torch.randn_like(states) * mask[..., None]
     states.backward(gradient)

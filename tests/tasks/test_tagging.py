@@ -18,7 +18,8 @@ from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.preprocessing.truncate import split_at_words
 from isogloss.spec import Spec
 from isogloss.tasks.registry import TASKS
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 from models import WORDS, backbone, bert_tokenizer, checkpoint, reference
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.training.checkpoint import Checkpoints
-from isogloss.training.stack import new_run
+from isogloss.training.run import new_run
 from models import WORDS, backbone, train_state
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
 from isogloss.tasks.heads import ClassificationHead
-from isogloss.training.stack import Run
+from isogloss.training.run import Run
 from isogloss.training.train_state import TrainState
 
 

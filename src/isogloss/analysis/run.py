@@ -17,6 +17,7 @@ from isogloss.charts import export
 from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.files import atomic_file, read_bytes
 from isogloss.runtime.json import load_mapping
 from isogloss.runtime.parquet import read_parquet
@@ -72,7 +73,8 @@ def carry_out(
             raise unknown("method of this run", method, labels)
     for name in names or analyses():
         try:
-            result = analyses()[name].find(opened_run, options)
+            with deterministic(opened_run.spec.deterministic):
+                result = analyses()[name].find(opened_run, options)
         except IsoglossError as error:
             if names and not skip:
                 raise

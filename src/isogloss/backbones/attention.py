@@ -9,24 +9,58 @@ here, group by group: where no function for masks is registered beside the atten
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from isogloss.backbones.attention_bias import AttentionBias, DistanceBias
-from isogloss.backbones.kernels import KERNELS, SOFTMAX_STEP, choose, lower_right
-from isogloss.backbones.packing import Packing, RowGroup
-from isogloss.backbones.prefix import BatchPrefix, LayerPrefix
+from isogloss.backbones.join import joined
+from isogloss.backbones.kernels import KERNELS, choose, variable_length
+from isogloss.backbones.layout import Attention, EndToEnd, PaddedRows
 
 NAME = "isogloss"
-_PREFIX = "_isogloss_prefix"
-_PACKING = "_isogloss_packing"
-_KEPT = "_isogloss_kept"
-_RECORD: list[nn.Module] | None = None  # while `attention_modules` looks on
+_LAYER = "_isogloss_layer"
 
-Kept = list[tuple[Tensor, Tensor]]  # packed keys and values (1, heads, N, D), a pair a layer
+Kept = list[tuple[Tensor, Tensor]]  # packed keys and values (N, heads, D), a pair a layer
+LayerPrefix = Float[Tensor, "two KP heads D"]  # one layer's keys and values of all runs, end to end
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """What a model asks of the attention in one of its layers."""
+
+    module: nn.Module
+    window: int | None
+    biased: bool
+    heads: int
+    key_heads: int
+    width: int
+
+
+_RECORD: list[AttentionCall] | None = None  # while `attention_calls` looks on
+
+
+@dataclass
+class LayerBatch:
+    """What a layer's attention needs to know of the batch.
+
+    Args:
+        attention: how its rows lie, for this layer.
+        prefix: of this layer.
+        shift: whether the text's positions begin after a prefix.
+        memo: what layers need not make anew, shared by all.
+        kept: takes the keys and values of every layer, if they are wanted.
+    """
+
+    attention: Attention
+    prefix: Tensor | None = None
+    shift: bool = True
+    memo: dict[Any, Any] = field(default_factory=dict)
+    kept: Kept | None = None
 
 
 def attend(
@@ -41,126 +75,127 @@ def attend(
     position_bias: DistanceBias | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Transformers' attention interface: (B, heads, T, D) in, (B, T, heads, D) out, with this layer's prefix."""
+    """Transformers' attention interface: (1, heads, N, D) in, (1, N, heads, D) out."""
+    assert attention_mask is None
+    packed = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    mixed = attend_packed(
+        module, *packed, scaling=scaling, dropout=dropout, window=sliding_window, position_bias=position_bias
+    )
+    return mixed[None], None
+
+
+def attend_packed(
+    module: nn.Module,
+    query: Float[Tensor, "N heads D"],
+    key: Float[Tensor, "N key_heads D"],
+    value: Float[Tensor, "N key_heads D"],
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    window: int | None = None,
+    position_bias: DistanceBias | None = None,
+) -> Float[Tensor, "N heads D"]:
+    """Attention of packed rows, each with its own prefix of this layer.
+
+    Args:
+        module: of the layer, on which the backbone has laid what it needs to know of the batch.
+        query: of all rows end to end.
+        key: likewise.
+        value: likewise.
+        scaling: of the scores; left out: the inverse root of D.
+        dropout: share of the weights that are set to zero.
+        window: of tokens that are seen, in front of each and itself.
+        position_bias: what distances add to scores.
+    """
     if _RECORD is not None:
-        _RECORD.append(module)
-    layer_prefix: LayerPrefix | None = getattr(module, _PREFIX, None)
-    packing: Packing | None = getattr(module, _PACKING, None)
-    if (kept := getattr(module, _KEPT, None)) is not None:
-        kept.append((key, value))
+        _RECORD.append(
+            AttentionCall(module, window, position_bias is not None, query.shape[1], key.shape[1], query.shape[2])
+        )
+    layer: LayerBatch | None = getattr(module, _LAYER, None)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attention_bias = AttentionBias(bool(getattr(module, "is_causal", False)), sliding_window, position_bias)
-    if packing is None:  # rows as they are, none of them padded
-        assert attention_mask is None
-        prefix = None if layer_prefix is None else layer_prefix.rows(slice(None), key.dtype)
-        return _rows(query, key, value, None, prefix, attention_bias, scale, dropout).transpose(1, 2), None
-    done = []
-    for group in packing.groups:
-        padded = [group.pad(part.transpose(1, 2)).transpose(1, 2) for part in (query, key, value)]
-        prefix = None if layer_prefix is None else layer_prefix.rows(group.rows, key.dtype)
-        mixed = _rows(padded[0], padded[1], padded[2], group, prefix, attention_bias, scale, dropout)
-        done.append(group.pack(mixed.transpose(1, 2)))
-    return torch.cat(done)[None], None
+    causal = bool(getattr(module, "is_causal", False))
+    if layer is None:
+        return _alone(query, key, value, AttentionBias(causal, window, position_bias), scale)
+    if layer.kept is not None:
+        layer.kept.append((key, value))
+    how = layer.attention
+    if isinstance(how, EndToEnd):
+        return _end_to_end(query, key, value, layer, how, scale, window, causal)
+    return _padded(
+        query, key, value, layer, how, AttentionBias(causal, window, position_bias, layer.shift), scale, dropout
+    )
 
 
-def _rows(
+def _end_to_end(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    group: RowGroup | None,
-    prefix: BatchPrefix | None,
-    attention_bias: AttentionBias,
+    layer: LayerBatch,
+    how: EndToEnd,
+    scale: float,
+    window: int | None,
+    causal: bool,
+) -> Tensor:
+    """Rows of variable length, all heads at once: (N, heads, D)."""
+    if layer.prefix is not None:
+        assert how.join is not None
+        both = joined(layer.prefix.transpose(0, 1), torch.stack([key, value], dim=1), how.join)
+        key, value = both.unbind(dim=1)
+    kernel = variable_length()
+    assert kernel is not None
+    back = None if window is None else window - 1
+    layer.memo["kernel"] = "end-to-end"
+    return kernel(query, key, value, how, scaling=scale, back=back, causal=causal)
+
+
+def _padded(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layer: LayerBatch,
+    how: PaddedRows,
+    rules: AttentionBias,
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """Attention of padded rows (B, heads, T, D), each with its prefix, if any."""
-    rows, key_heads, tokens, width = key.shape
-    length = 0 if prefix is None else prefix.key.shape[2]
-    name = choose(device=query.device.type, keys=length + tokens)
-    blank = -(length + tokens) % SOFTMAX_STEP if name == "matmul" and query.dtype == torch.bfloat16 else 0
-    if length or blank:
-        behind = key.new_zeros(rows, key_heads, blank, width)
-        before_key, before_value = (behind[:, :, :0],) * 2 if prefix is None else (prefix.key, prefix.value)
-        key, value = torch.cat([before_key, key, behind], dim=2), torch.cat([before_value, value, behind], dim=2)
-    plain = attention_bias == AttentionBias(causal=True) and (prefix is None or prefix.valid is None)
-    if name == "fused" and plain:
-        bias: Tensor | None = lower_right(tokens, length + tokens)
-    else:
-        bias = _joined(
-            _prefix_bias(prefix, attention_bias, query), _text_bias(group, attention_bias, query), length, blank, query
-        )
-    if key_heads < query.shape[1]:  # grouped-query attention: a key head serves several query heads
-        key = key.repeat_interleave(query.shape[1] // key_heads, dim=1)
-        value = value.repeat_interleave(query.shape[1] // key_heads, dim=1)
-    return KERNELS[name](query, key, value, bias, scale, dropout)
+    """Rows in groups of like length: (N, heads, D)."""
+    memo = (id(how), rules)
+    biases: list[Tensor | None] | None = layer.memo.get(memo)
+    if biases is None:
+        biases = [rules.of(group, query.shape[1], query) for group in how.groups]
+        if not any(bias is not None and bias.requires_grad for bias in biases):
+            layer.memo[memo] = biases  # for the layers above
+    parts = [part for part in (query, key, value, layer.prefix) if part is not None]
+    learning = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+    name = choose(device=query.device.type, keys=max(group.keys for group in how.groups), learning=learning)
+    if any(bias is not None and bias.requires_grad for bias in biases):
+        name = "fused"  # a bias that learns itself is left to autograd
+    layer.memo["kernel"] = name
+    return KERNELS[name](query, key, value, layer.prefix, how, biases, scale, dropout)
 
 
-def _text_bias(group: RowGroup | None, attention_bias: AttentionBias, like: Tensor) -> Tensor | None:
-    memo = {} if group is None else group.memo
-    if (among := memo.get(attention_bias)) is None:
-        among = attention_bias.among_text(like.shape[2], like)
-        if among is not None and not among.requires_grad:
-            memo[attention_bias] = among  # for the layers above
-    if attention_bias.causal or group is None or group.places is None:
-        return among  # padding stands behind every real token: where the future is closed, it is too
-    return _open(group.mask, among, like)
+def _alone(query: Tensor, key: Tensor, value: Tensor, rules: AttentionBias, scale: float) -> Tensor:
+    """One row and nothing else, as when a model is looked at."""
+    length, heads, _ = query.shape
+    key, value = (part.repeat_interleave(heads // part.shape[1], dim=1) for part in (key, value))
+    scores = torch.einsum("thd,shd->hts", query, key) * scale
+    if not rules.bare:
+        at = torch.arange(length, device=query.device)
+        scores = scores + rules.at((at[:, None] - at)[None], query)[0]
+    return torch.einsum("hts,shd->thd", scores.softmax(dim=-1), value)
 
 
-def _prefix_bias(prefix: BatchPrefix | None, attention_bias: AttentionBias, like: Tensor) -> Tensor | None:
-    """Where positions are not shifted a prefix stands at no distance: it is seen from everywhere alike."""
-    if prefix is None:
-        return None
-    bias = None
-    if prefix.shift:
-        positions = prefix.key.shape[2]
-        lengths = torch.full((1,), positions, device=like.device) if prefix.valid is None else prefix.valid.sum(dim=1)
-        bias = attention_bias.to_prefix(like.shape[2], lengths, positions, like)
-    return bias if prefix.valid is None else _open(prefix.valid, bias, like)
+def lay(modules: list[nn.Module], layers: list[LayerBatch] | None) -> None:
+    """Lay on each attention module what it needs to know of the batch, until the next call; None: nothing.
 
-
-def _open(mask: Tensor, bias: Tensor | None, like: Tensor) -> Tensor:
-    """A bias where the mask (B, S) is true, and what hides a position elsewhere."""
-    hidden = like.new_tensor(torch.finfo(like.dtype).min)
-    return torch.where(mask[:, None, None, :], like.new_zeros(()) if bias is None else bias, hidden)
-
-
-def _joined(prefix: Tensor | None, text: Tensor | None, length: int, blank: int, like: Tensor) -> Tensor | None:
-    """What is added to the scores (B, heads, T, P + T + blank): of the prefix, the text, and columns to be ignored."""
-    if prefix is None and text is None and not blank:
-        return None
-    parts = [
-        like.new_zeros(1, 1, 1, length) if prefix is None else prefix,
-        like.new_zeros(1, 1, 1, like.shape[2]) if text is None else text,
-        like.new_full((1, 1, 1, blank), torch.finfo(like.dtype).min),
-    ]
-    shape = [max(sizes) for sizes in zip(*(part.shape[:3] for part in parts), strict=True)]
-    return torch.cat([part.expand(*shape, -1) for part in parts], dim=-1)
-
-
-def lay(
-    modules: list[nn.Module],
-    prefixes: list[LayerPrefix | None],
-    packing: Packing | None,
-    kept: Kept | None = None,
-) -> None:
-    """Lay each layer's prefix (or none) and the packing (or none) on its attention module, until the next call.
-
-    They stay after the forward pass, because gradient checkpointing runs the layers again in the backward.
-
-    Args:
-        modules: in the order of the layers.
-        prefixes: one a layer.
-        packing: how the rows lie.
-        kept: takes the keys and values of every layer, if they are wanted.
+    It stays after the forward pass, because gradient checkpointing runs the layers again in the backward.
     """
-    for module, prefix in zip(modules, prefixes, strict=True):
-        setattr(module, _PREFIX, prefix)
-        setattr(module, _PACKING, packing)
-        setattr(module, _KEPT, kept)
+    for number, module in enumerate(modules):
+        setattr(module, _LAYER, None if layers is None else layers[number])
 
 
-def attention_modules(forward: Callable[[], object]) -> list[nn.Module]:
-    """The self-attention modules in the order of the layers, found by watching one forward pass."""
+def attention_calls(forward: Callable[[], object]) -> list[AttentionCall]:
+    """The self-attention of every layer, in order, found by watching one forward pass."""
     global _RECORD  # noqa: PLW0603 - the interface gives us no other way to look on
     _RECORD = []
     try:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from isogloss.backbones.layout import RowGroup
+
 DistanceBias = Callable[[Int[Tensor, "*rows T S"]], Float[Tensor, "*rows heads T S"]]
 
 
@@ -20,42 +22,51 @@ class AttentionBias:
         causal: nothing behind the query is seen.
         window: nothing so far before the query, or farther, is seen (a sliding window).
         bias: what a distance adds to a score, if anything (ALiBi, T5's buckets).
+        shift: whether a prefix stands at a distance; where it does not, it is seen from everywhere alike.
     """
 
     causal: bool = False
     window: int | None = None
     bias: DistanceBias | None = None
+    shift: bool = True
 
-    def among_text(self, length: int, like: Tensor) -> Float[Tensor, "1 any T T"] | None:
-        """What is added to the scores of a text's tokens among themselves; None for nothing."""
-        if not self.causal and self.window is None and self.bias is None:
-            return None
-        at = torch.arange(length, device=like.device)
-        return self._of((at[:, None] - at)[None], like)
+    @property
+    def bare(self) -> bool:
+        """Whether everything is seen alike."""
+        return not self.causal and self.window is None and self.bias is None
 
-    def to_prefix(self, length: int, prefix: Int[Tensor, "rows"], positions: int, like: Tensor) -> Tensor | None:
-        """What is added to the scores of a text's tokens towards the positions of a prefix; None for nothing.
+    def of(self, group: RowGroup, heads: int, like: Tensor) -> Float[Tensor, "rows_heads any S"] | None:
+        """What is added to the scores of a group's rows; None for nothing.
 
         Args:
-            length: tokens T of the text.
-            prefix: how many positions stand in front of each row; a single number if that is so for every row.
-            positions: the greatest such number P.
+            group: padded rows with the prefix in front of each row's own keys.
+            heads: of the queries.
             like: a tensor of the device and dtype wanted.
-
-        Returns:
-            (rows, heads or 1, T, P)
         """
-        if self.window is None and self.bias is None:
-            return None
-        text = torch.arange(length, device=like.device)[:, None] - torch.arange(positions, device=like.device)
-        return self._of(prefix[:, None, None] + text, like)
+        # The lowest finite number, not -inf: a row with nothing to attend to must not become NaN.
+        hidden = torch.finfo(like.dtype).min
+        if self.bare:
+            if group.mask is None:
+                return None
+            added = like.new_zeros(group.mask.shape).masked_fill_(~group.mask, hidden)
+            return added.repeat_interleave(heads, dim=0)[:, None]
+        key = torch.arange(group.keys, device=like.device)
+        prefix = group.prefix[:, None, None]
+        distance = torch.arange(group.length, device=like.device)[:, None] + prefix - key  # (rows or 1, T, S)
+        added = self.at(distance, like)
+        if not self.shift:
+            before = (key < prefix)[:, None]
+            added = torch.where(before, like.new_zeros(()), added)
+        if group.mask is not None:
+            added = added.masked_fill(~group.mask[:, None, None, :], hidden)
+        return added.expand(group.rows, heads, -1, -1).flatten(0, 1)
 
-    def _of(self, distance: Tensor, like: Tensor) -> Tensor:
-        added = like.new_zeros(1, 1, 1, 1) if self.bias is None else self.bias(distance).to(like.dtype)
+    def at(self, distance: Int[Tensor, "rows T S"], like: Tensor) -> Float[Tensor, "rows any T S"]:
+        """What is added at each distance."""
         closed = torch.zeros_like(distance, dtype=torch.bool)
         if self.causal:
-            closed |= distance < 0
+            closed = distance < 0
         if self.window is not None:
-            closed |= distance >= self.window
-        # The lowest finite number, not -inf: a row with nothing to attend to must not become NaN.
+            closed = closed | (distance >= self.window)
+        added = like.new_zeros(1, 1, 1, 1) if self.bias is None else self.bias(distance).to(like.dtype)
         return added.masked_fill(closed[:, None], torch.finfo(like.dtype).min)

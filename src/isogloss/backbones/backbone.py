@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.lm_head import LMHead
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import Prompt, PromptForm
 
 Pooling = Literal["first", "mean", "last"]
 
@@ -49,10 +50,12 @@ class Backbone(Protocol):
     shape: Shape
     pooling: Pooling  # how a sentence is pooled where the spec does not say
     model: nn.Module  # what computes; for methods that change it
+    attention: list[nn.Module]  # its self-attentions, in the order of the layers
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
     causal: bool  # a token sees only what stands before it
     lm_head: LMHead | None  # its head over the vocabulary, where it was asked for
+    kernels: set[str]  # of attention, that have run
     seen: Int[Tensor, "words"] | None  # ids of the words that training shows, where a copy was made for it
 
     @property
@@ -69,6 +72,54 @@ class Backbone(Protocol):
         """Every weight by its name in the model; one that is shared, once."""
         ...
 
+    def packing(self, rows: Rows, prompt: PromptForm | None, *, rounded: int = 1) -> Packing:
+        """How rows lie end to end with a prompt of this form, reckoned on the host and still there.
+
+        Args:
+            rows: of a batch.
+            prompt: the form of what will be put in.
+            rounded: the longest row is rounded up to a multiple of it, where shapes are to come again.
+        """
+        ...
+
+    def end_to_end(self, prompt: PromptForm | None) -> bool:
+        """Whether attention takes rows of variable length here, without padding, beside a prompt of this form."""
+        ...
+
+    def states(
+        self,
+        tokens: Int[Tensor, "N"],
+        packing: Packing,
+        *,
+        types: Int[Tensor, "N"] | None = None,
+        prompt: Prompt | None = None,
+    ) -> Float[Tensor, "joined H"]:
+        """Hidden states of the last layer, of all rows end to end.
+
+        Nothing is read back from the device, and for packings of one shape it is the same calls on the same shapes.
+
+        Args:
+            tokens: of the texts.
+            packing: how they lie, by `packing`; on the device.
+            types: segment ids, for backbones that have them.
+            prompt: what a method puts in, of the form that the packing is for.
+
+        Returns:
+            States of vectors that were put among the text too; `Packing.text` says where the text's own stand.
+        """
+        ...
+
+    def depths(
+        self,
+        tokens: Int[Tensor, "N"],
+        packing: Packing,
+        *,
+        types: Int[Tensor, "N"] | None = None,
+        prompt: Prompt | None = None,
+    ) -> list[Float[Tensor, "joined H"]]:
+        """What `states` gives at every depth: what enters the first layer, and what each layer makes of it."""
+        ...
+
     def hidden(
         self,
         tokens: Int[Tensor, "B T"],
@@ -80,7 +131,7 @@ class Backbone(Protocol):
         front: Int[Tensor, "B"] | None = None,
         ahead: bool = False,
     ) -> Float[Tensor, "B T H"]:
-        """Hidden states of the last layer at the text's own positions; a prompt's never leave the backbone.
+        """`states` of padded rows, at the text's own positions, zeros at padding.
 
         Args:
             tokens: ids, padded on either side.

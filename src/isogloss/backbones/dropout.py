@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
 
 # Attributes that hold a share which a model's own code gives to the function, not to a module.
 FUNCTIONAL = ("dropout", "hidden_dropout", "attention_dropout", "activation_dropout")
+# What an attention module calls that of its weights, be it a share or a module; all else in it is of states.
+OF_WEIGHTS = ("dropout", "attention_dropout")
 
 
 def set_dropout(model: nn.Module, share: float) -> None:
@@ -19,5 +23,33 @@ def set_dropout(model: nn.Module, share: float) -> None:
         if isinstance(module, nn.Dropout):
             module.p = share
         for name in FUNCTIONAL:
-            if isinstance(getattr(module, name, None), float):
+            if _is_share(getattr(module, name, None)):
                 setattr(module, name, share)
+
+
+def set_attention_dropout(attention: Iterable[nn.Module], share: float) -> None:
+    """Set the dropout of attention weights alone.
+
+    Args:
+        attention: the attention modules of a model.
+        share: of the weights that are set to zero in training.
+    """
+    for module in attention:
+        for name in OF_WEIGHTS:
+            held = getattr(module, name, None)
+            if isinstance(held, nn.Dropout):
+                held.p = share
+            elif _is_share(held):
+                setattr(module, name, share)
+
+
+def attention_dropout(module: nn.Module) -> float:
+    """The dropout of an attention module's weights in training."""
+    held = [getattr(module, name, None) for name in OF_WEIGHTS]
+    shares = [one.p if isinstance(one, nn.Dropout) else one for one in held]
+    return max((float(share) for share in shares if _is_share(share)), default=0.0)  # type: ignore[arg-type]
+
+
+def _is_share(held: object) -> bool:
+    """Configurations write 0 as a whole number, too."""
+    return isinstance(held, int | float) and not isinstance(held, bool)

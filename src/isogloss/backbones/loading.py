@@ -24,6 +24,7 @@ from isogloss.backbones.lm_head import lm_head_of
 from isogloss.backbones.packaged import conversion, e5, gemma, gguf, pickled
 from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
+from isogloss.runtime.threads import say_if_spinning
 
 __all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "where"]
 
@@ -70,6 +71,10 @@ def load(
     logging.disable_progress_bar()  # transformers' own, in the middle of ours
     logging.set_verbosity_error()  # that a checkpoint holds more than is wanted of it is no news
     target = device_of(device)
+    if target.index is not None:
+        torch.cuda.set_device(target)  # streams, graphs and generators are the current device's where none is named
+    if target.type == "cpu":
+        say_if_spinning(torch.get_num_threads())
     computing = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
     folder = _folder(name, pickle=pickle)
     try:

@@ -1,7 +1,8 @@
 """Prompts: what a method may put into a backbone.
 
 Vectors between the text's embeddings, or keys and values in its attention. Every tensor carries a leading run axis K,
-and each row of a batch knows its run.
+and each row of a batch knows its run. Where runs of a stack have prompts of different lengths, the shorter ones are
+filled up to P, and nothing reads what fills them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,40 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 PromptPlace = Literal["before", "after", "after-first", "template"]
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """What of a prompt decides where everything stands: all of it known without its vectors.
+
+    Args:
+        kind: vectors among the embeddings, or keys and values in front of the text's.
+        lengths: positions of each run's prompt.
+        place: where vectors stand.
+        first_layer: the lowest with keys and values.
+        shift: whether the text's positions begin after keys and values.
+    """
+
+    kind: Literal["input", "prefix"]
+    lengths: tuple[int, ...]
+    place: PromptPlace = "before"
+    first_layer: int = 0
+    shift: bool = True
+
+    @property
+    def axis(self) -> int:
+        """That of the positions, in one run's vectors."""
+        return 0 if self.kind == "input" else 2
+
+    def of(self, vectors: Tensor) -> Prompt:
+        """The prompt of this form with these vectors (K, …), filled up to the longest."""
+        if self.kind == "input":
+            return InputPrompt(vectors, self.lengths, self.place)
+        return AttentionPrefix(vectors, self.lengths, self.first_layer, self.shift)
 
 
 @dataclass(frozen=True)
@@ -21,8 +52,13 @@ class InputPrompt:
     """Vectors put among the input embeddings (Lester et al. 2021, section 2; Philippy et al. 2024)."""
 
     vectors: Float[Tensor, "K P H"]
-    valid: Bool[Tensor, "K P"]  # False where a run's prompt is shorter than the longest of the stack
+    lengths: tuple[int, ...]  # of each run's prompt
     place: PromptPlace = "before"
+
+    @property
+    def form(self) -> PromptForm:
+        """Where everything stands."""
+        return PromptForm("input", self.lengths, place=self.place)
 
 
 @dataclass(frozen=True)
@@ -33,15 +69,20 @@ class AttentionPrefix:
     """
 
     vectors: Float[Tensor, "K L 2 P heads D"]
-    valid: Bool[Tensor, "K P"]
+    lengths: tuple[int, ...]  # of each run's prompt
     first_layer: int = 0
     shift: bool = True  # whether the text's positions begin after the prefix, as by way of the KV cache
+
+    @property
+    def form(self) -> PromptForm:
+        """Where everything stands."""
+        return PromptForm("prefix", self.lengths, first_layer=self.first_layer, shift=self.shift)
 
 
 Prompt = InputPrompt | AttentionPrefix
 
 
-def stack_padded(vectors: list[Tensor], *, axis: int) -> tuple[Tensor, Tensor]:
+def stack_padded(vectors: list[Tensor], *, axis: int) -> tuple[Tensor, tuple[int, ...]]:
     """Stack prompts of different lengths along a new leading run axis, zero-padded at the end of `axis`.
 
     Args:
@@ -49,15 +90,13 @@ def stack_padded(vectors: list[Tensor], *, axis: int) -> tuple[Tensor, Tensor]:
         axis: the axis of positions in one run's tensor, counted from the front.
 
     Returns:
-        The stack (K, …, P, …) and its mask of real positions (K, P), P the greatest length.
+        The stack (K, …, P, …), P the greatest length, and the length of each.
     """
-    lengths = [tensor.shape[axis] for tensor in vectors]
+    lengths = tuple(tensor.shape[axis] for tensor in vectors)
     longest = max(lengths)
     padded = []
     for tensor, length in zip(vectors, lengths, strict=True):
         shape = list(tensor.shape)
         shape[axis] = longest - length
         padded.append(torch.cat([tensor, tensor.new_zeros(shape)], dim=axis) if length < longest else tensor)
-    device = vectors[0].device
-    valid = torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
-    return torch.stack(padded), valid
+    return torch.stack(padded), lengths

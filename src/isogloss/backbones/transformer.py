@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from isogloss.backbones.attention import Kept, attention_modules, lay
+from isogloss.backbones.attention import Kept, LayerBatch, attention_calls, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
-from isogloss.backbones.dropout import set_dropout
+from isogloss.backbones.dropout import attention_dropout, set_dropout
 from isogloss.backbones.families.family import Family
+from isogloss.backbones.join import joined
+from isogloss.backbones.kernels import WIDEST, variable_length, windows
+from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.lm_head import LMHead
-from isogloss.backbones.packing import Packing
-from isogloss.backbones.prefix import LayerPrefix, pick
-from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt
+from isogloss.backbones.packing import pack
+from isogloss.backbones.padded import PaddedBatch
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt, PromptForm
+
+STEPS = {torch.bfloat16: 32}  # a softmax on a CPU is several times slower where keys are no multiple of it
 
 
 class Transformer:
@@ -69,7 +75,10 @@ class Transformer:
         self.seen: Tensor | None = None
         self.shape = family.shape(model.config)
         one = torch.ones(1, 1, dtype=torch.long, device=self.device)
-        self.attention = attention_modules(lambda: family.forward(self.model, self.embed(one), one - 1, None))
+        self.attention_calls = attention_calls(lambda: family.forward(self.model, self.embed(one), one - 1, None))
+        self.attention = [call.module for call in self.attention_calls]
+        self.kernels: set[str] = set()  # of attention, that have run
+        self._preparations: dict[tuple[int, ...], tuple[Packing, Tensor, Tensor]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -97,7 +106,7 @@ class Transformer:
 
     def copy(self, seen: Tensor | None = None) -> Backbone:
         """A backbone with weights of its own, but for the word embedding, which it shares until it is told not to."""
-        lay(self.attention, [None] * len(self.attention), None)  # the last batch is none of the copy's business
+        lay(self.attention, None)  # the last batch is none of the copy's business
         words = self.word_embedding.weight
         model = copy.deepcopy(self.model, memo={id(words): words})
         lm_head = None if self.lm_head is None else self.lm_head.of(model)
@@ -108,46 +117,101 @@ class Transformer:
         copied.seen = seen
         return copied
 
+    def packing(self, rows: Rows, prompt: PromptForm | None, *, rounded: int = 1) -> Packing:
+        """How rows lie, on the host. See `Backbone.packing`."""
+        call = self.attention_calls[0]
+        return pack(
+            rows, self._prepared_form(prompt), heads=call.heads, key_heads=call.key_heads,
+            end_to_end=self.end_to_end(prompt), rounded=rounded, step=STEPS.get(self.dtype, 8),
+        )  # fmt: skip
+
+    def _prepared_form(self, prompt: PromptForm | None) -> PromptForm | None:
+        if self.causal and prompt is not None and prompt.kind == "input" and prompt.place == "before":
+            return PromptForm("prefix", prompt.lengths)
+        return prompt
+
+    def end_to_end(self, prompt: PromptForm | None) -> bool:
+        """Whether attention takes rows of variable length here: nothing may be asked that such a kernel has not."""
+        prompt = self._prepared_form(prompt)
+        if self.device.type != "cuda" or self.dtype not in {torch.bfloat16, torch.float16} or variable_length() is None:
+            return False
+        prefix_everywhere = prompt is not None and prompt.kind == "prefix" and not prompt.shift
+        for call in self.attention_calls:
+            if call.biased or call.width > WIDEST or call.width % 8 or attention_dropout(call.module):
+                return False
+            if call.window is not None and (prefix_everywhere or not windows()):
+                return False
+        return True
+
     def prepared(self, prompt: Prompt | None) -> Prompt | None:
         """On a decoder, a prompt in front of the text as keys and values, which do not depend on the text."""
         if not (self.causal and isinstance(prompt, InputPrompt) and prompt.place == "before"):
             return prompt
-        packing, kept = Packing.of(prompt.valid), Kept()
-        lay(self.attention, [None] * len(self.attention), packing, kept)
-        positions = torch.arange(prompt.valid.shape[1], device=self.device).expand_as(prompt.valid)
+        packing, real, padded = self._preparation(prompt.lengths)
+        kept = Kept()
+        lay(self.attention, [LayerBatch(packing.attention, kept=kept)] * len(self.attention))
         with _without_checkpoints(self.model):  # in the backward pass the text's rows will lie where these do now
-            self.family.forward(self.model, packing.pack(prompt.vectors), packing.pack(positions), None)
-        vectors = torch.stack(
-            [torch.stack([packing.pad(part.transpose(1, 2)) for part in layer], dim=1) for layer in kept], dim=1
-        )
-        return AttentionPrefix(vectors, prompt.valid)
+            vectors = prompt.vectors.flatten(0, 1).index_select(0, real)
+            self.family.forward(self.model, vectors[None], packing.positions[None], None)
+        shape = prompt.vectors.shape[:2]
+        layers = [
+            torch.stack([part.index_select(0, padded).view(*shape, *part.shape[1:]) for part in layer], dim=1)
+            for layer in kept
+        ]
+        return AttentionPrefix(torch.stack(layers, dim=1), prompt.lengths)
+
+    def _preparation(self, lengths: tuple[int, ...]) -> tuple[Packing, Tensor, Tensor]:
+        """How prompts of these lengths lie as rows of their own, which vectors those are, and back; made once."""
+        if lengths not in self._preparations:
+            rows, number = np.asarray(lengths), np.arange(max(lengths))
+            real = np.flatnonzero((number < rows[:, None]).ravel())
+            filled = (np.cumsum(rows) - rows)[:, None] + np.minimum(number, rows[:, None] - 1)  # nothing reads the rest
+            real_index, padded = (torch.from_numpy(part).to(self.device) for part in (real, filled.ravel()))
+            packing = self.packing(Rows(rows, np.arange(len(rows))), None).to(self.device)
+            self._preparations[lengths] = packing, real_index, padded
+        return self._preparations[lengths]
 
     def hidden(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        *,
-        types: Tensor | None = None,
-        run: Tensor | None = None,
-        prompt: Prompt | None = None,
-        front: Tensor | None = None,
-        ahead: bool = False,
-    ) -> Tensor:
-        """Hidden states (B, T, H) of the text's tokens, in the dtype of the layers. See `Backbone.hidden`."""
-        states, at_text = self._pass(tokens, mask, types, run, prompt, front)
-        return at_text(states.roll(1, dims=1) if ahead else states)
+        self, tokens: Tensor, mask: Tensor, *, types: Tensor | None = None, run: Tensor | None = None,
+        prompt: Prompt | None = None, front: Tensor | None = None, ahead: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Hidden states (B, T, H) of padded rows. See `Backbone.hidden`."""
+        batch = PaddedBatch.of(self, tokens, mask, types=types, run=run, prompt=prompt, front=front)
+        return batch.padded(self.states(batch.tokens, batch.packing, types=batch.types, prompt=prompt), ahead=ahead)
 
     def trace(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        *,
-        types: Tensor | None = None,
-        run: Tensor | None = None,
-        prompt: Prompt | None = None,
-        front: Tensor | None = None,
+        self, tokens: Tensor, mask: Tensor, *, types: Tensor | None = None, run: Tensor | None = None,
+        prompt: Prompt | None = None, front: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Hidden states (L + 1, B, T, H) of padded rows at every layer. See `Backbone.trace`."""
+        batch = PaddedBatch.of(self, tokens, mask, types=types, run=run, prompt=prompt, front=front)
+        depths = self.depths(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
+        return torch.stack([batch.padded(states) for states in depths])
+
+    def states(
+        self, tokens: Tensor, packing: Packing, *, types: Tensor | None = None, prompt: Prompt | None = None
     ) -> Tensor:
-        """Hidden states (L + 1, B, T, H) of the text's tokens at every layer. See `Backbone.trace`."""
+        """Hidden states of the last layer, prompts' included, end to end. See `Backbone.states`."""
+        prompt = self.prepared(prompt)
+        embedded = self.embed(tokens)
+        if isinstance(prompt, InputPrompt):
+            assert packing.join is not None
+            embedded = joined(prompt.vectors.flatten(0, 1), embedded, packing.join)
+            if types is not None:
+                types = joined(types.new_zeros(prompt.vectors.shape[:2]).flatten(), types, packing.join)
+        prefix = prompt if isinstance(prompt, AttentionPrefix) else None
+        layers = _layer_batches(packing, prefix, len(self.attention))
+        lay(self.attention, layers)
+        states = self.family.forward(
+            self.model, embedded[None], packing.positions[None], None if types is None else types[None]
+        )[0]
+        self.kernels.add(layers[0].memo["kernel"])
+        return states
+
+    def depths(
+        self, tokens: Tensor, packing: Packing, *, types: Tensor | None = None, prompt: Prompt | None = None
+    ) -> list[Tensor]:
+        """What `states` gives at every depth. See `Backbone.depths`."""
         kept: list[Tensor] = []
         layers = _layers_of(self.model)
         hooks = [layers[0].register_forward_pre_hook(lambda _, given: kept.append(given[0]))]
@@ -157,54 +221,14 @@ class Transformer:
             )
             for layer in layers[:-1]
         ]
+        prompt = self.prepared(prompt)  # whose own pass is none of those that are kept
+        kept.clear()
         try:
-            states, at_text = self._pass(tokens, mask, types, run, prompt, front)
+            states = self.states(tokens, packing, types=types, prompt=prompt)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.stack([at_text(layer.to(states.dtype)) for layer in [*kept, states]])
-
-    def _pass(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        types: Tensor | None,
-        run: Tensor | None,
-        prompt: Prompt | None,
-        front: Tensor | None,
-    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The packed states of the last layer, and how such states become those of the text's tokens (B, T, H)."""
-        prompt = self.prepared(prompt)
-        order = None
-        if bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # padding in front or between: bring the real tokens together
-            order = mask.long().argsort(dim=1, descending=True, stable=True)
-            tokens, mask = tokens.gather(1, order), mask.gather(1, order)
-            types = None if types is None else types.gather(1, order)
-        run = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if run is None else run
-        prefix = prompt if isinstance(prompt, AttentionPrefix) else None
-        embedded, text_at = self.embed(tokens), None
-        if isinstance(prompt, InputPrompt):
-            front = _front(prompt, mask) if front is None or prompt.place != "template" else front
-            embedded, mask, types, text_at = _join(prompt, run, front, embedded, mask, types)
-        # Counting real positions, not columns, keeps the gaps of ragged prompts and padding out of the positions.
-        positions = (mask.cumsum(dim=1) - 1).clamp_(min=0)
-        if prefix is not None and prefix.shift:
-            positions = positions + prefix.valid.sum(dim=1)[run][:, None]
-        packing = Packing.of(mask)
-        lay(self.attention, _layers(prefix, run, len(self.attention)), packing)
-        states = self.family.forward(
-            self.model, packing.pack(embedded), packing.pack(positions), None if types is None else packing.pack(types)
-        )
-
-        def at_text(packed: Tensor) -> Tensor:
-            hidden = packing.pad(packed)
-            if text_at is not None:
-                hidden = hidden.gather(1, text_at[..., None].expand(-1, -1, hidden.shape[-1]))
-            if order is not None:
-                hidden = torch.zeros_like(hidden).scatter(1, order[..., None].expand_as(hidden), hidden)
-            return hidden
-
-        return states, at_text
+        return [*(layer[0].to(states.dtype) for layer in kept), states]
 
 
 def compute_in(model: nn.Module, family: Family, dtype: torch.dtype) -> None:
@@ -232,55 +256,11 @@ def _without_checkpoints(model: nn.Module) -> Iterator[None]:
             layer.gradient_checkpointing = True  # type: ignore[assignment]
 
 
-def _layers(prefix: AttentionPrefix | None, run: Tensor, layers: int) -> list[LayerPrefix | None]:
+def _layer_batches(packing: Packing, prefix: AttentionPrefix | None, layers: int) -> list[LayerBatch]:
+    memo: dict[Any, Any] = {}  # of this pass alone: in a captured graph it is made anew each time
     if prefix is None:
-        return [None] * layers
+        return [LayerBatch(packing.attention, memo=memo)] * layers
     # Unbound, not indexed: the gradient of an index fills a tensor of all layers with zeros, each time.
-    vectors = [layer.unbind(dim=1) for layer in prefix.vectors.transpose(3, 4).unbind(dim=1)]  # L' x 2 x (K heads P D)
-    valid = None if bool(prefix.valid.all()) else prefix.valid
-    return [
-        None
-        if layer < prefix.first_layer
-        else LayerPrefix(
-            key=vectors[layer - prefix.first_layer][0],
-            value=vectors[layer - prefix.first_layer][1],
-            valid=valid,
-            run=run,
-            shift=prefix.shift,
-        )
-        for layer in range(layers)
-    ]
-
-
-def _front(prompt: InputPrompt, mask: Tensor) -> Tensor:
-    """How many of each row's tokens stand in front of the prompt (B)."""
-    counts = mask.sum(dim=1)
-    return {"before": counts * 0, "after-first": counts * 0 + 1, "after": counts}[prompt.place]
-
-
-def _join(
-    prompt: InputPrompt, run: Tensor, front: Tensor, embedded: Tensor, mask: Tensor, types: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """Put each row's prompt among its embeddings, behind so many tokens.
-
-    Returns:
-        What `hidden` needs of the longer rows; the last value (B, T) says in which columns the text now stands.
-    """
-    rows, length = mask.shape
-    size = prompt.vectors.shape[1]
-    columns = torch.arange(length + size, device=mask.device)
-    behind = columns - front[:, None]  # of the joined rows: negative in front of the prompt, from `size` on after it
-    source = torch.where(behind < 0, columns, torch.where(behind < size, length + behind, columns - size))
-
-    def joined(text: Tensor, new: Tensor) -> Tensor:
-        both = torch.cat([text, new], dim=1)
-        at = source + torch.arange(rows, device=mask.device)[:, None] * both.shape[1]
-        return both.flatten(0, 1).index_select(0, at.flatten()).view(rows, -1, *both.shape[2:])
-
-    text = torch.arange(length, device=mask.device)
-    return (
-        joined(embedded, pick(prompt.vectors, run, embedded.dtype)),
-        joined(mask, prompt.valid[run]),
-        None if types is None else joined(types, types.new_zeros(rows, size)),
-        text + size * (text >= front[:, None]),
-    )
+    laid = prefix.vectors.permute(1, 2, 0, 3, 4, 5).flatten(2, 3).unbind(dim=0)  # L' x (2, K P, heads, D)
+    below = [LayerBatch(packing.bare, memo=memo)] * prefix.first_layer if packing.bare is not None else []
+    return [*below, *(LayerBatch(packing.attention, own, prefix.shift, memo) for own in laid)]

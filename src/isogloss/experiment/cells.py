@@ -118,7 +118,10 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
         given = {
             key: value for key, value in raw.items() if key == "seeds" or _makes_variants(variants[0][2], key, value)
         }
-        out[name] = {"method": raw.get("method", name), **variants[0][2].model_dump(mode="json"), **given}
+        settings = variants[0][2]
+        stood_for = {field for key in given for field in settings.SHORTHANDS.get(key, ())}
+        filled = settings.model_dump(mode="json", exclude=stood_for)
+        out[name] = {"method": raw.get("method", name), **filled, **given}
     return out
 
 
@@ -140,17 +143,24 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
     for values in itertools.product(*varied.values()):
         choice = dict(zip(varied, values, strict=True))
         settings = check(method.settings, {**given, **choice}, where=where)
-        variants.append((tuple((key, getattr(settings, key)) for key in choice), method.name, settings))
+        variants.append(
+            (tuple((key, getattr(settings, _field(settings, key))) for key in choice), method.name, settings)
+        )
     return variants
 
 
 def _makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
     """Whether a list was given where one value is expected."""
     fields = type(settings).model_fields if isinstance(settings, Settings) else settings.model_fields
-    if not isinstance(value, list) or key not in fields:
+    if not isinstance(value, list) or (field := _field(settings, key)) not in fields:
         return False
-    annotation = fields[key].annotation
+    annotation = fields[field].annotation
     return list not in {get_origin(annotation), *(get_origin(part) for part in get_args(annotation))}
+
+
+def _field(settings: type[Settings] | Settings, key: str) -> str:
+    """The field that holds what a key sets; of a shorthand the first, which says it for all of them."""
+    return settings.SHORTHANDS.get(key, (key,))[0]
 
 
 def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:

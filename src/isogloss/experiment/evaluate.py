@@ -15,7 +15,8 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import fit
 from isogloss.tasks.task import Task
-from isogloss.training.stack import Run, Stack
+from isogloss.training.run import Run
+from isogloss.training.stack import Stack
 
 
 @dataclass(frozen=True, eq=False)

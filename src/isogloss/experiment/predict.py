@@ -17,6 +17,7 @@ from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
+from isogloss.runtime.determinism import deterministic
 from isogloss.store import RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
@@ -31,11 +32,13 @@ class Model:
         record: what is known of it.
         stack: the cell, alone on its backbone.
         verbalizer: the words that are its classes, if any.
+        deterministic: whether the run's spec asks for the same bits twice.
     """
 
     record: RunRecord
     stack: Stack
     verbalizer: Verbalizer | None
+    deterministic: bool = False
 
     @classmethod
     def load(cls, folder: Path, *, method: str | None = None, seed: int | None = None) -> Model:
@@ -55,9 +58,11 @@ class Model:
         cell = choose(stored, method, seed)
         check_reading(cell)
         record = cell.record
-        backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
-        verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
-        return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer)
+        same = stored.known_spec().deterministic
+        with deterministic(same):
+            backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
+            verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
+            return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
 
     def __repr__(self) -> str:
         """In a line: which of the trained models it is."""
@@ -105,7 +110,8 @@ class Model:
         parts = (_parts(text, number, self.record.inputs) for number, text in enumerate(texts, start=1))
         cut, longest = 0, None
         while batch := list(islice(parts, batch_size)):
-            (predicted,) = predict(self.stack, self.stack.runs, self._features(batch, code))
+            with deterministic(self.deterministic):
+                (predicted,) = predict(self.stack, self.stack.runs, self._features(batch, code))
             cut, longest = cut + predicted.features.cut, predicted.features.longest
             yield from self._answers(batch, predicted, code)
         if cut:

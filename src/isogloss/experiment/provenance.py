@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.device import capability
 from isogloss.backbones.loading import fingerprint as weights_fingerprint
 from isogloss.data.cards import CUSTOM
 from isogloss.errors import IsoglossError
@@ -29,10 +28,11 @@ def with_defaults(facts: dict[str, Any]) -> dict[str, Any]:
 
     Settings that there are none of any more stay, and make a difference.
     """
-    model, stored = find(facts["method"]).settings, facts["settings"]
+    model = find(facts["method"]).settings
     try:
+        stored = model.spelled_out(facts["settings"])
         known = model.model_validate({name: value for name, value in stored.items() if name in model.model_fields})
-    except ValidationError:  # of a value that is none any more, the difference tells
+    except ValueError:  # of a value that is none any more, the difference tells
         return facts
     return {**facts, "settings": {**stored, **known.model_dump(mode="json")}}
 
@@ -259,7 +259,7 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
             "name": backbone.identity.name, "weights_sha256": backbone.identity.weights,
             "tokenizer_sha256": backbone.identity.tokenizer, "config": backbone.identity.config,
             "revision": backbone.identity.revision,
-            "device": str(backbone.device), "dtype": str(backbone.dtype),
+            "device": str(backbone.device), "capability": capability(backbone.device), "dtype": str(backbone.dtype),
         },
         "data": {
             "task": card.name, "hub": card.hub.id if card.hub and data.dataset.path is None else None,

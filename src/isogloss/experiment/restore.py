@@ -17,7 +17,8 @@ from isogloss.experiment.cells import Cell
 from isogloss.store import DamagedError, RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
-from isogloss.training.stack import Run, Stack, new_head
+from isogloss.training.run import Run, new_head
+from isogloss.training.stack import Stack
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -60,6 +61,18 @@ def verbalizer_of(backbone: Backbone, facts: Mapping[str, Any], inputs: Sequence
     return Verbalizer.of(backbone, facts["labels"], facts["verbalizer"], source=facts["source"], inputs=inputs)
 
 
+def recorded_dtype(asked: str, cells: Sequence[StoredCell]) -> str:
+    """What to compute in: where that is left to isogloss, what stored cells were computed in.
+
+    Their numbers rest on it, whatever is fastest on the machine that goes on with them.
+
+    Args:
+        asked: of a spec.
+        cells: of one run directory, all alike.
+    """
+    return str(cells[0].checked().record.facts["backbone"]["dtype"]) if asked == "auto" and cells else asked
+
+
 def load_backbone(
     stored: Store, cells: Sequence[StoredCell], *, words: bool | None, dtype: str | None = None
 ) -> Backbone:
@@ -69,14 +82,15 @@ def load_backbone(
         stored: the run directory.
         cells: those that are wanted.
         words: whether the head over the vocabulary is wanted; None: where there is one.
-        dtype: what to compute in; None: as the spec says, for whatever device there is here.
+        dtype: what to compute in; None: as the spec says, which left to isogloss is what the cells were computed in.
 
     Raises:
         IsoglossError: the backbone is not the one they were trained on.
     """
     spec = stored.known_spec()
     name = _named(stored, spec.backbone, cells)
-    backbone = load(name, dtype=dtype or spec.dtype, words=words)  # never by unpickling: this spec may be anybody's
+    dtype = dtype or recorded_dtype(spec.dtype, cells)
+    backbone = load(name, dtype=dtype, words=words)  # never by unpickling: this spec may be anybody's
     back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
     for cell in cells:
         facts = cell.record.facts

@@ -14,9 +14,10 @@ from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
 from isogloss.experiment.leases import CellLeases, Key
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
-from isogloss.experiment.restore import refuse_other_reading
+from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
+from isogloss.runtime.determinism import deterministic
 from isogloss.spec import ResolvedSpec, Spec
 from isogloss.store import Store, StoredCell
 
@@ -38,8 +39,15 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
             or a job failed; what the other jobs have finished is stored.
         Exception: a job failed by a fault that is no user's; the same holds.
     """
+    with deterministic(spec.deterministic, spec.device):
+        return _run(spec, out, executor)
+
+
+def _run(spec: Spec, out: Path, executor: Executor) -> Store:
     store = Store(out)
-    workspace = Workspace.open(spec)
+    dtype = recorded_dtype(spec.dtype, store.finished())
+    # Jobs that are sent elsewhere compute in the same; what is stored says what was asked for.
+    workspace = Workspace.open(spec.model_copy(update={"dtype": dtype}))
 
     def refuse() -> None:
         refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
@@ -47,6 +55,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 
     refuse()
     resolved = resolved_spec(spec, workspace.data)
+    carried_out = resolved.model_copy(update={"dtype": workspace.facts["backbone"]["dtype"]})
     facts = {cell.label: {**cell.facts(workspace.facts), "seed": None} for cell in workspace.cells}
     leases = CellLeases(store, facts, workspace.data.test_data)
     with leases:
@@ -54,7 +63,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
             refuse()
             store.begin(merged_spec(resolved, _stored_spec(store)), workspace.environment)
         try:
-            failed, handed_out = _Work(resolved, workspace, store, leases).carry_out(executor)
+            failed, handed_out = _Work(carried_out, workspace, store, leases).carry_out(executor)
         except BaseException:  # what is finished is in the tables, though others were stopped
             with suppress(OSError, IsoglossError):
                 store.gather()

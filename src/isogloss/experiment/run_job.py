@@ -26,11 +26,13 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
+from isogloss.runtime.determinism import deterministic
 from isogloss.store import FinishedCell, RunRecord, fingerprint
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import train
 from isogloss.training.monitor import MonitorSample
-from isogloss.training.stack import Run, Stack, new_run
+from isogloss.training.run import Run, new_run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 
@@ -49,14 +51,16 @@ def run_job(
         KeyboardInterrupt: the observer asked to stop; a training has written its checkpoints, a scoring leaves
             those that are no older than the spec allows.
     """
-    workspace, observer = workspace or Workspace.open(job.spec), observer or JobObserver()
-    for cell, facts in zip(job.cells, job.facts, strict=True):
-        if changes := difference(facts, cell.facts(workspace.facts)):
-            raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
-    if job.trained is None:
-        yield from _Training(job, workspace, observer).finished()
-    else:
-        yield _scored(job, workspace, observer, *job.trained)
+    observer = observer or JobObserver()
+    with deterministic(job.spec.deterministic, job.spec.device):
+        workspace = workspace or Workspace.open(job.spec)
+        for cell, facts in zip(job.cells, job.facts, strict=True):
+            if changes := difference(facts, cell.facts(workspace.facts)):
+                raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
+        if job.trained is None:
+            yield from _Training(job, workspace, observer).finished()
+        else:
+            yield _scored(job, workspace, observer, *job.trained)
 
 
 class _Training:
@@ -158,6 +162,10 @@ class _Training:
         counts = {str(part.language): len(part) for part in parts}
         return MonitorSample(features, score, plan.every[cell.key], counts)
 
+    def _engine(self) -> dict[str, Any]:
+        """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
+        return {"attention": sorted(self.backbone.kernels), "passes": dict(self.stack.updates)}
+
     def _finished(self, cell: Cell, state: TrainState, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
@@ -185,10 +193,10 @@ class _Training:
             selected_epoch=state.best_epoch,
             updates=state.step,
             skipped_updates=state.skipped,
-            source_learnt=state.trend.onset,
+            source_learnt=state.onset,
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
-            environment=workspace.environment,
+            environment={**workspace.environment, "engine": self._engine()},
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.encoded.test),
         )

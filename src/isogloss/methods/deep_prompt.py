@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import AttentionPrefix, stack_padded
+from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 
@@ -43,6 +43,10 @@ class DeepPromptPart(nn.Module):
         super().__init__()
         self.vectors = nn.Parameter(vectors)
 
+    def forward(self) -> Tensor:
+        """The prefix as the backbone sees it."""
+        return self.vectors
+
 
 class DeepPrompt:
     """See `Method`."""
@@ -68,10 +72,12 @@ class DeepPrompt:
         size = (layers, 2, settings.length, shape.key_heads, shape.head_width)
         return DeepPromptPart(torch.randn(size, generator=generator) * settings.init_scale)
 
-    def prompt(self, parts: Sequence[DeepPromptPart], settings: Sequence[DeepPromptSettings]) -> AttentionPrefix:
-        """The prefixes, stacked."""
-        vectors, valid = stack_padded([part.vectors for part in parts], axis=2)
-        return AttentionPrefix(vectors, valid, settings[0].first_layer, settings[0].shift_positions)
+    def form(self, settings: Sequence[DeepPromptSettings]) -> PromptForm:
+        """Keys and values in front of the text's."""
+        first = settings[0]
+        return PromptForm(
+            "prefix", tuple(one.length for one in settings), first_layer=first.first_layer, shift=first.shift_positions
+        )
 
     def positions(self, settings: DeepPromptSettings) -> int:
         """Where positions are shifted, the text loses as many at its end."""

@@ -17,9 +17,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.dropout import set_dropout
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
+from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.param_groups import Factor, Progress, RateGroup, RateTable
@@ -29,7 +29,7 @@ from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, p
 SEEN = "words"  # the stored ids of words whose rows learnt
 
 
-class FineTuningSettings(Settings):
+class FineTuningSettings(BackboneDropoutSettings):
     """Settings of fine-tuning."""
 
     lr: Rate = Field(3e-5, description="peak learning rate of the backbone")
@@ -40,7 +40,6 @@ class FineTuningSettings(Settings):
         False,
         description="train the word embedding too: the rows of words that occur, or all where it is also the head",
     )
-    backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
     rates: dict[str, NonNegativeFloat | list[NonNegativeFloat]] = Field(
         {}, description="factors on `lr` by weights, one or one a phase: {embeddings: 0, layers.0-5: [0, 0.1]}"
     )
@@ -104,11 +103,10 @@ class FineTuningPart(nn.Module):
     Args:
         model: the run's own transformers model.
         embeddings: whether its word embedding trains.
-        dropout: inside the model, in training.
         rates: of its weights by place; what never learns outside the word embedding is left as it is.
     """
 
-    def __init__(self, model: nn.Module, *, embeddings: bool, dropout: float, rates: PlaceRates) -> None:
+    def __init__(self, model: nn.Module, *, embeddings: bool, rates: PlaceRates) -> None:
         super().__init__()
         words: nn.Embedding | SparseEmbedding = model.get_input_embeddings()  # type: ignore[operator]
         if isinstance(words, SparseEmbedding):
@@ -129,7 +127,6 @@ class FineTuningPart(nn.Module):
         self.model = [model]  # in a list: its weights are not this module's own, the masters are
         self.place_rates = rates
         self.start: dict[str, Tensor] = {}  # the pre-trained values, where something pulls towards them
-        set_dropout(model, dropout)
 
     def train(self, mode: bool = True) -> FineTuningPart:
         """Turn the backbone's dropout on or off as well."""
@@ -188,12 +185,13 @@ class FineTuning:
         embeddings = settings.embeddings and rates.ever(EMBEDDINGS)
         if embeddings and backbone.seen is not None:
             let_learn(backbone.model, backbone.seen)
-        part = FineTuningPart(backbone.model, embeddings=embeddings, dropout=settings.backbone_dropout, rates=rates)
+        part = FineTuningPart(backbone.model, embeddings=embeddings, rates=rates)
+        settings.disturb(backbone)
         if settings.l2_sp:
             part.start = {name: tensor.clone() for name, tensor in part.masters.named().items()}
         return part
 
-    def prompt(self, parts: Sequence[FineTuningPart], settings: Sequence[FineTuningSettings]) -> Prompt | None:
+    def form(self, settings: Sequence[FineTuningSettings]) -> PromptForm | None:
         """Nothing."""
         return None
 

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.methods.settings import Rate, Settings
 
 
@@ -43,7 +43,7 @@ class LinearProbe:
         """An empty part: nothing trains besides the head."""
         return nn.Module()
 
-    def prompt(self, parts: Sequence[nn.Module], settings: Sequence[LinearProbeSettings]) -> Prompt | None:
+    def form(self, settings: Sequence[LinearProbeSettings]) -> PromptForm | None:
         """Nothing."""
         return None
 

@@ -11,14 +11,14 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.dropout import set_dropout
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
+from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.weight_places import place, places
 
 
-class LoraSettings(Settings):
+class LoraSettings(BackboneDropoutSettings):
     """Settings of LoRA."""
 
     lr: Rate = Field(1e-3, description="peak learning rate of the updates")
@@ -30,7 +30,6 @@ class LoraSettings(Settings):
         "attention", description="matrices of the attention, or feed-forward too"
     )
     lora_dropout: Fraction = Field(0.0, description="dropout in front of the updates")
-    backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
 
 
 class LoraPart(nn.Module):
@@ -81,7 +80,7 @@ class Lora:
             r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.lora_dropout,
             target_modules=_targets(backbone, settings),
         )  # fmt: skip
-        set_dropout(backbone.model, settings.backbone_dropout)
+        settings.disturb(backbone)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
             inject_adapter_in_model(config, backbone.model)
@@ -93,7 +92,7 @@ class Lora:
                 weight.data = weight.data.float()
         return LoraPart(backbone.model)
 
-    def prompt(self, parts: Sequence[LoraPart], settings: Sequence[LoraSettings]) -> Prompt | None:
+    def form(self, settings: Sequence[LoraSettings]) -> PromptForm | None:
         """Nothing."""
         return None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import Prompt
+from isogloss.backbones.prompts import PromptForm
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup
 
@@ -31,7 +31,8 @@ class Method(Protocol[S_contra, P]):
     """One file in this folder, with an instance of this in `METHOD`.
 
     A run's *part* is the module that holds what the method trains besides the head; `part.train()` and `part.eval()`
-    are called around updates and evaluation.
+    are called around updates and evaluation. Where there is a prompt, `part()` gives its vectors, from its parameters
+    alone: the parts of a stack are called as one, over parameters that carry a run axis.
     """
 
     name: str
@@ -52,8 +53,11 @@ class Method(Protocol[S_contra, P]):
         """A fresh part. A method that is not frozen gets a backbone of its own and may change it."""
         ...
 
-    def prompt(self, parts: Sequence[P], settings: Sequence[S_contra]) -> Prompt | None:
-        """What goes into the backbone, stacked over the K runs of these parts; None where it is used as it is."""
+    def form(self, settings: Sequence[S_contra]) -> PromptForm | None:
+        """What goes into the backbone, stacked over K runs with these settings; None where it is used as it is.
+
+        The vectors themselves are what a part gives when it is called: (P, H), or (L, 2, P, heads, D) for a prefix.
+        """
         ...
 
     def positions(self, settings: S_contra) -> int:

@@ -9,16 +9,17 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import InputPrompt
+from isogloss.backbones.prompts import PromptForm
+from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.fine_tuning import METHOD as FINE_TUNING
 from isogloss.methods.fine_tuning import FineTuningPart, FineTuningSettings
-from isogloss.methods.settings import Fraction, Rate, Settings
+from isogloss.methods.settings import Rate, Settings
 from isogloss.methods.soft_prompt import METHOD as SOFT_PROMPT
 from isogloss.methods.soft_prompt import SoftPromptPart, SoftPromptSettings
 from isogloss.optim.param_groups import RateGroup
 
 
-class PromptedFineTuningSettings(SoftPromptSettings):
+class PromptedFineTuningSettings(SoftPromptSettings, BackboneDropoutSettings):
     """Those of a soft prompt, and the backbone's."""
 
     lr: Rate = Field(5e-3, description="peak learning rate of the prompt")
@@ -26,7 +27,6 @@ class PromptedFineTuningSettings(SoftPromptSettings):
     epochs: PositiveInt = Field(5, description="passes over the training examples")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay, of matrices only")
     embeddings: bool = Field(False, description="train the word embedding too")
-    backbone_dropout: Fraction = Field(0.1, description="dropout inside the backbone")
 
 
 class PromptedFineTuningPart(nn.Module):
@@ -41,6 +41,11 @@ class PromptedFineTuningPart(nn.Module):
         super().__init__()
         self.prompt = prompt
         self.model = model
+
+    def forward(self) -> Tensor:
+        """The prompt."""
+        vectors: Tensor = self.prompt()
+        return vectors
 
     def rates(self, settings: PromptedFineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """Prompts need rates at which a backbone would fall apart."""
@@ -69,11 +74,9 @@ class PromptedFineTuning:
         prompt = SOFT_PROMPT.build(backbone, settings, generator)
         return PromptedFineTuningPart(prompt, FINE_TUNING.build(backbone, _model(settings), generator))
 
-    def prompt(
-        self, parts: Sequence[PromptedFineTuningPart], settings: Sequence[PromptedFineTuningSettings]
-    ) -> InputPrompt:
-        """The prompt."""
-        return SOFT_PROMPT.prompt([part.prompt for part in parts], settings)
+    def form(self, settings: Sequence[PromptedFineTuningSettings]) -> PromptForm:
+        """That of its prompt."""
+        return SOFT_PROMPT.form(settings)
 
     def positions(self, settings: PromptedFineTuningSettings) -> int:
         """A position for each vector."""
@@ -101,7 +104,8 @@ def _model(settings: PromptedFineTuningSettings) -> FineTuningSettings:
     values = {
         "lr": settings.backbone_lr,
         "embeddings": settings.embeddings,
-        "backbone_dropout": settings.backbone_dropout,
+        "hidden_dropout": settings.hidden_dropout,
+        "attention_dropout": settings.attention_dropout,
     }
     return FineTuningSettings.model_validate(values)
 

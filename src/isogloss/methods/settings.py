@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from isogloss.runtime.checked import Checked
 
@@ -17,6 +18,8 @@ class Settings(Checked):
 
     MOST: ClassVar[float] = 10**9
     MOST_OF: ClassVar[dict[str, int]] = {"epochs": 10**6, "length": 10**5, "rank": 10**5}
+    # One key of a spec that sets several of these fields alike; stored are the fields.
+    SHORTHANDS: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     lr: Rate = Field(description="peak learning rate of what the method trains besides the head")
     head_lr: Rate = Field(1e-3, description="peak learning rate of the head, which starts from nothing and needs more")
@@ -36,6 +39,38 @@ class Settings(Checked):
     select: Literal["best", "last", "mean"] = Field(
         "best", description="keep the epoch with the best source dev score, the last one, or the mean of all"
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _shorthands(cls, values: Any, validated: Callable[[Any], Any]) -> Any:
+        """A mistake in a shorthand's value is told of the shorthand."""
+        given = cls.SHORTHANDS.keys() & values.keys() if isinstance(values, Mapping) else set()
+        if not given:
+            return validated(values)
+        stands_for = {name: shorthand for shorthand in given for name in cls.SHORTHANDS[shorthand]}
+        try:
+            return validated(cls.spelled_out(values))
+        except ValidationError as error:
+            told: list[Any] = [
+                {**one, "loc": tuple(stands_for.get(str(place), place) for place in one["loc"])}
+                for one in error.errors()
+            ]
+            raise ValidationError.from_exception_data(error.title, told) from error
+
+    @classmethod
+    def spelled_out(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings by name, with the fields that a shorthand stands for in its place.
+
+        Raises:
+            ValueError: one of these is given as well.
+        """
+        spelled = dict(values)
+        for shorthand in cls.SHORTHANDS.keys() & spelled.keys():
+            fields = cls.SHORTHANDS[shorthand]
+            if twice := [name for name in fields if name in values]:
+                raise ValueError(f"`{shorthand}` sets {' and '.join(fields)}; expected it alone, or no {twice[0]}")
+            spelled |= dict.fromkeys(fields, spelled.pop(shorthand))
+        return spelled
 
     @property
     def averaged(self) -> float:

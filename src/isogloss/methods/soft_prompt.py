@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.prompts import InputPrompt, PromptPlace, stack_padded
+from isogloss.backbones.prompts import PromptForm, PromptPlace
 from isogloss.errors import IsoglossError
 from isogloss.methods.settings import Rate, Settings
 
@@ -63,7 +63,7 @@ class SoftPromptPart(nn.Module):
         self.start = nn.Parameter(start)
         self.mlp = mlp
 
-    def vectors(self) -> Tensor:
+    def forward(self) -> Tensor:
         """The prompt (P, H) as the backbone sees it."""
         vectors: Tensor = self.start if self.mlp is None else self.mlp(self.start)
         return vectors
@@ -76,7 +76,7 @@ class SoftPrompt:
     settings: type[Settings] = SoftPromptSettings
     frozen = True
     passes = 2.0
-    alike: tuple[str, ...] = ("place",)
+    alike: tuple[str, ...] = ("place", "mlp")
 
     def check(self, backbone: Backbone, settings: SoftPromptSettings) -> None:
         """A decoder reads nothing behind the text."""
@@ -101,10 +101,9 @@ class SoftPrompt:
             start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
         return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
-    def prompt(self, parts: Sequence[SoftPromptPart], settings: Sequence[SoftPromptSettings]) -> InputPrompt:
-        """The prompts, stacked."""
-        vectors, valid = stack_padded([part.vectors() for part in parts], axis=0)
-        return InputPrompt(vectors, valid, settings[0].place)
+    def form(self, settings: Sequence[SoftPromptSettings]) -> PromptForm:
+        """Vectors among the text's."""
+        return PromptForm("input", tuple(one.length for one in settings), place=settings[0].place)
 
     def positions(self, settings: SoftPromptSettings) -> int:
         """A position for each vector."""
@@ -112,7 +111,7 @@ class SoftPrompt:
 
     def stored(self, part: SoftPromptPart) -> dict[str, Tensor]:
         """The prompt with the MLP folded in."""
-        return {"vectors": part.vectors().detach()}
+        return {"vectors": part().detach()}
 
     def restore(
         self, backbone: Backbone, settings: SoftPromptSettings, tensors: Mapping[str, Tensor]

@@ -48,16 +48,19 @@ class MasterWeights(nn.Module):
             for name in self._working:
                 self.get_parameter(_key(name)).copy_(tensors[name])
 
+    def publish(self) -> None:
+        """Bring the working weights up to date."""
+        pairs = [(weight, self.get_parameter(_key(name))) for name, weight in self._working.items()]
+        copied = [(weight.detach(), master.detach()) for weight, master in pairs if master is not weight]
+        if copied:
+            torch._foreach_copy_([weight for weight, _ in copied], [master for _, master in copied])
+
     def _publish(self, *_: Any) -> None:
-        """Bring the working weights up to date if a master has changed since the last forward pass."""
+        """Bring them up to date if a master has changed since the last forward pass."""
         now = sum(master._version for master in self.parameters())  # noqa: SLF001 - autograd's own count of changes
         if now == self._seen and not self._stale:
             return
-        with torch.no_grad():
-            for name, weight in self._working.items():
-                master = self.get_parameter(_key(name))
-                if master is not weight:
-                    weight.copy_(master)
+        self.publish()
         self._seen, self._stale = now, False
 
     def _adder(self, master: nn.Parameter) -> Any:

@@ -61,7 +61,8 @@ class Features:
         """The units of these rows, in the order of the rows."""
         if self.words is None:
             return np.asarray(rows, dtype=np.int64)
-        return np.concatenate([np.arange(*self.unit_starts[row : row + 2]) for row in rows])
+        none = np.zeros(0, dtype=np.int64)
+        return np.concatenate([none, *(np.arange(*self.unit_starts[row : row + 2]) for row in rows)])
 
     def taken(self, examples: Sequence[int] | np.ndarray) -> Features:
         """Some examples in this order, of features in which each is one row and one unit."""

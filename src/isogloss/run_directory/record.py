@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -72,7 +72,7 @@ class RunRecord(BaseModel):
 
 class _Backbone(BaseModel):
     weights: str
-    dtype: str
+    dtype: Literal["float32", "bfloat16"]
 
 
 class _Verbalizer(BaseModel):

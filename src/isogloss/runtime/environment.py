@@ -34,6 +34,7 @@ def environment() -> dict[str, Any]:
             "model": _cpu_model(), "threads": torch.get_num_threads(),
             "capability": torch.backends.cpu.get_cpu_capability(),
         },
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         **({"command": command} if (command := COMMAND.get()) else {}),
     }  # fmt: skip

@@ -12,27 +12,37 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from isogloss.backbones.backbone import Pooling
-from isogloss.preprocessing.batching import Batch
 from isogloss.tasks.verbalizer import VerbalizerHead
 
 
-def pool(hidden: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"], how: Pooling) -> Float[Tensor, "B H"]:
-    """One vector a text, in float32: its first token, its last, or the mean of its tokens."""
-    if how == "first":
-        return hidden[:, 0].float()
-    if how == "last":
-        last = mask.sum(dim=1) - 1
-        return hidden[torch.arange(len(hidden), device=hidden.device), last].float()
-    weights = mask.float()
-    return torch.einsum("bth,bt->bh", hidden.float(), weights / weights.sum(dim=1, keepdim=True))
+def inputs(
+    states: Float[Tensor, "joined H"],
+    at: Int[Tensor, "K U"],
+    *,
+    text: Int[Tensor, "N"] | None = None,
+    lengths: Int[Tensor, "rows"] | None = None,
+    there: Bool[Tensor, "K U"] | None = None,
+) -> Float[Tensor, "K U H"]:
+    """What the heads score, in float32: the state of each unit's token, or the mean of each row's tokens.
+
+    Args:
+        states: of all rows end to end, prompts included.
+        at: where each unit's state stands; of means, which row.
+        text: where the tokens of the texts stand, where prompts stand among them.
+        lengths: tokens of each row, where a unit is the mean of a row.
+        there: which units are real; the others give zeros, whatever their place holds.
+    """
+    if lengths is not None:
+        states = pool(states if text is None else states.index_select(0, text), lengths)
+    taken = states.index_select(0, at.flatten()).float().view(*at.shape, -1)
+    return taken if there is None else taken.masked_fill(~there[..., None], 0.0)
 
 
-def inputs(hidden: Float[Tensor, "B T H"], batch: Batch, how: Pooling) -> Float[Tensor, "units H"]:
-    """What the head scores, in float32: one vector a text, or the state of each word's token."""
-    if batch.spots is None:
-        return pool(hidden, batch.mask, how)
-    return hidden[batch.spots].float()
+def pool(states: Float[Tensor, "N H"], lengths: Int[Tensor, "rows"]) -> Float[Tensor, "rows H"]:
+    """The mean state of each row's tokens, in float32."""
+    # By segments and not by an index: no zeros to fill, and sums in an order that is always the same.
+    sums: Tensor = torch.segment_reduce(states.float(), "sum", lengths=lengths, unsafe=True, initial=0.0)
+    return sums / lengths.clamp(min=1)[:, None]
 
 
 class ClassificationHead(nn.Module):
@@ -56,58 +66,58 @@ Head = ClassificationHead | VerbalizerHead
 
 def logits(
     heads: Sequence[Head],
-    pooled: Float[Tensor, "units H"],
-    run: Int[Tensor, "units"],
-    wording: Int[Tensor, "units"] | None = None,
+    given: Float[Tensor, "K U H"],
+    wording: Int[Tensor, "K U"] | None = None,
     *,
     rest: bool = False,
-) -> Float[Tensor, "units classes"]:
+) -> Float[Tensor, "K U classes"]:
     """Each unit's scores by its own run's head.
 
     Args:
         heads: one a run, all of one kind.
-        pooled: what they score, one vector (H) a unit.
-        run: which head scores each unit.
+        given: what they score, U units a run.
         wording: which of a verbalizer's wordings each unit has; None for linear heads.
         rest: whether a verbalizer gives the rest of the vocabulary as one more class (`VerbalizerHead`).
     """
     if isinstance(heads[0], VerbalizerHead):  # frozen, so that all runs have the same
         assert wording is not None
-        scores: Tensor = heads[0](pooled, wording, rest=rest)
-        return scores
-    if len(heads) == 1:
-        return torch.addmm(heads[0].bias, pooled, heads[0].weight)
-    # Run by run, because to gather each unit's own weights would take (units, H, C).
-    scores = pooled.new_zeros(len(pooled), heads[0].bias.shape[0])
-    for k, head in enumerate(heads):
-        assert isinstance(head, ClassificationHead)
-        of_run = (run == k).nonzero().squeeze(1)  # which units
-        scores = scores.index_copy(0, of_run, torch.addmm(head.bias, pooled[of_run], head.weight))
-    return scores
+        scores: Tensor = heads[0](given.flatten(0, 1), wording.flatten(), rest=rest)
+        return scores.view(*given.shape[:2], -1)
+    linear = [head for head in heads if isinstance(head, ClassificationHead)]
+    return scored(given, torch.stack([head.weight for head in linear]), torch.stack([head.bias for head in linear]))
 
 
-def losses(scores: Float[Tensor, "units C"], gold: Int[Tensor, "units"]) -> Float[Tensor, "units"]:
+def scored(
+    given: Float[Tensor, "K U H"], weight: Float[Tensor, "K H C"], bias: Float[Tensor, "K C"]
+) -> Float[Tensor, "K U C"]:
+    """Scores by linear heads, each run's by its own."""
+    return torch.baddbmm(bias[:, None], given, weight)
+
+
+def losses(scores: Float[Tensor, "K U C"], gold: Int[Tensor, "K U"]) -> Float[Tensor, "K U"]:
     """Cross-entropy of each unit's class."""
-    return nn.functional.cross_entropy(scores, gold, reduction="none")
+    return nn.functional.cross_entropy(scores.flatten(0, 1), gold.flatten(), reduction="none").view(gold.shape)
 
 
 def span_losses(
-    scores: Float[Tensor, "units C"], gold: Int[Tensor, "units"], row: Int[Tensor, "units"]
-) -> Float[Tensor, "units"]:
+    scores: Float[Tensor, "K U C"], gold: Int[Tensor, "K U"], row: Int[Tensor, "K U"], rows: int
+) -> Float[Tensor, "K U"]:
     """Cross-entropy of each class's unit among those of its row, averaged over classes (BERT's, section 4.2).
 
     Args:
-        scores: of each unit for each class.
+        scores: of each unit for each class; of units that are not there, the lowest number.
         gold: a unit's bits: bit c is set where it is the unit of class c.
         row: which row each unit stands in, from 0.
+        rows: how many there are.
 
     Returns:
         A row's loss, laid on the units that are right; zero elsewhere. Its sum over a row is the row's loss.
     """
+    shape, scores, row = gold.shape, scores.flatten(0, 1), row.flatten()
     index = row[:, None].expand_as(scores)
-    rows = (int(row.max()) + 1, scores.shape[1])
-    top = scores.detach().new_full(rows, -torch.inf).scatter_reduce(0, index, scores.detach(), "amax")
-    shifted = scores - top[row]
-    total = scores.new_zeros(rows).index_add(0, row, shifted.exp())
-    chosen = (gold[:, None] >> torch.arange(scores.shape[1], device=gold.device)) & 1
-    return -((shifted - total.log()[row]) * chosen).mean(dim=1)
+    size = (rows, scores.shape[1])
+    top = scores.detach().new_full(size, -torch.inf).scatter_reduce(0, index, scores.detach(), "amax")
+    shifted = scores - top.index_select(0, row)
+    total = scores.new_zeros(size).index_add(0, row, shifted.exp())
+    chosen = (gold.flatten()[:, None] >> torch.arange(size[1], device=gold.device)) & 1
+    return -((shifted - total.index_select(0, row).log()) * chosen).mean(dim=1).view(shape)

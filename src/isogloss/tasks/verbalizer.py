@@ -133,12 +133,19 @@ class VerbalizerHead(nn.Module):
         verbalizer: the words.
     """
 
+    ids: Tensor
+    asked: Tensor  # all words of all wordings, each once
+    column: Tensor  # where each wording's stand among them
+
     def __init__(self, lm_head: LMHead, verbalizer: Verbalizer) -> None:
         super().__init__()
         self.lm_head = [lm_head]  # in a list: frozen, or trained as part of the backbone; never stored here
         self.verbalizer = verbalizer
         self.classes = verbalizer.ids.shape[1]
         self.whole = verbalizer.loss == "vocabulary"
+        asked, column = torch.unique(verbalizer.ids, return_inverse=True)
+        for name, index in (("ids", verbalizer.ids), ("asked", asked), ("column", column)):
+            self.register_buffer(name, index, persistent=False)
 
     def forward(
         self, states: Float[Tensor, "units H"], wording: Int[Tensor, "units"], *, rest: bool
@@ -153,15 +160,13 @@ class VerbalizerHead(nn.Module):
         """
         head = self.lm_head[0]
         compared = head.states(states)
-        ids = self.verbalizer.ids.to(states.device)
         if rest and self.whole:
-            parts = zip(torch.split(compared, AT_ONCE), torch.split(ids[wording], AT_ONCE), strict=True)
+            parts = zip(torch.split(compared, AT_ONCE), torch.split(self.ids[wording], AT_ONCE), strict=True)
             if len(compared) <= AT_ONCE:
                 return self._with_rest(*next(parts))
             # Part by part, each computed again in the backward pass: the whole would take (units, V) several times.
             return torch.cat([checkpoint(self._with_rest, *part, use_reentrant=False) for part in parts])
-        asked, column = torch.unique(ids, return_inverse=True)
-        return head.logits(compared, asked).gather(1, column[wording])
+        return head.logits(compared, self.asked).gather(1, self.column[wording])
 
     def _with_rest(self, states: Tensor, words: Tensor) -> Tensor:
         """Scores (units, C + 1) of each unit's label words (units, C), and of all others together."""

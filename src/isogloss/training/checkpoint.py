@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from isogloss.optim.loss_trend import LossTrend
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
 from isogloss.training.train_state import TrainState
 
-VERSION = 4
-UNCHECKED = 3  # the version before, which had no checksum
+VERSION = 5  # of before, only their head is read: their optimiser was another
 CHECKSUM = "sha256"
 KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories are called so
 
@@ -63,7 +60,7 @@ class Checkpoints:
                 what = f"{file} is damaged ({why}); this training begins anew"
                 err.print(what, markup=False, soft_wrap=True)
                 continue
-            if read is not None and read[0]["fingerprint"] == fingerprint:
+            if read[0]["fingerprint"] == fingerprint:
                 _load(train_state, *read)
 
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
@@ -77,6 +74,7 @@ class Checkpoints:
         Where another process has finished a run meanwhile and clears its folder up, nothing need be kept of it here.
         """
         for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
+            train_state.fetch()
             tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
             metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
@@ -87,17 +85,17 @@ class Checkpoints:
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": train_state.step, "tokens": train_state.tokens,
-        "skipped": train_state.skipped, "best": train_state.best, "best_epoch": train_state.best_epoch,
-        "history": train_state.history, "trend": asdict(train_state.trend),
+        "best": train_state.best, "best_epoch": train_state.best_epoch, "history": train_state.history,
     }  # fmt: skip
 
 
 def _tensors(train_state: TrainState) -> dict[str, Tensor]:
     tensors = {f"run.{name}": tensor for name, tensor in train_state.run.state().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in train_state.best_state.items()}
-    for index, state in train_state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in train_state.optimizer.items()}
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
@@ -109,23 +107,23 @@ def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """A checkpoint's facts and tensors; None where it is of another version.
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A checkpoint's facts and tensors.
 
     Raises:
         FileNotFoundError: there is none.
         SafetensorError: it is cut off, or no such file.
-        ValueError: it is not what was written.
+        ValueError: it is not what was written, or of another version.
     """
     if not file.is_file() and file.exists():
         raise ValueError("it is no file")
     with safe_open(file, framework="pt") as stored:
         metadata = stored.metadata() or {}
         facts = json.loads(metadata[KEY])
-        if facts["version"] not in {VERSION, UNCHECKED}:
-            return None
+        if facts["version"] != VERSION:
+            raise ValueError(f"it is of version {facts['version']}, and this is {VERSION}")
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no dict
-    if facts["version"] != UNCHECKED and metadata[CHECKSUM] != _checksum(tensors, metadata[KEY]):
+    if metadata[CHECKSUM] != _checksum(tensors, metadata[KEY]):
         raise ValueError("its checksum does not fit")
     return facts, tensors
 
@@ -133,17 +131,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
 def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
     train_state.run.load_state(_under("run.", tensors))
     train_state.best_state = _under("best.", tensors)
-    train_state.step, train_state.tokens, train_state.skipped = facts["step"], facts["tokens"], facts["skipped"]
+    train_state.step, train_state.tokens = facts["step"], facts["tokens"]
     train_state.best, train_state.best_epoch = tuple(facts["best"]), facts["best_epoch"]
     train_state.history = facts["history"]
-    train_state.trend = LossTrend(**facts["trend"])
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under("optimizer.", tensors).items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
-    train_state.optimizer.load_state_dict(
-        {"state": state, "param_groups": train_state.optimizer.state_dict()["param_groups"]}
-    )
+    train_state.optimizer = _under("optimizer.", tensors)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

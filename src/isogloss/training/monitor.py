@@ -19,7 +19,8 @@ from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.preprocessing.truncate import fit
 from isogloss.stats.similarity import linear_cka, retrieval
-from isogloss.training.stack import Stack, new_run
+from isogloss.training.run import new_run
+from isogloss.training.stack import Stack
 
 OBSERVATIONS = 25  # of a training, at least, where the user does not say how often
 MEASURES = ("retrieval", "cka")  # what is looked at in parallel sentences

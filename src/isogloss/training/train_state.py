@@ -1,4 +1,4 @@
-"""One run's own way through training: its order of data, optimiser, rates and selection."""
+"""One run's own way through training: its order of data, rates and selection."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isogloss.optim.loss_trend import LossTrend
-from isogloss.optim.param_groups import Progress, RateGroup
+from isogloss.optim.param_groups import Progress
 from isogloss.preprocessing.batching import order
 from isogloss.preprocessing.features import Features
 from isogloss.training.monitor import MonitorSample, ParallelStates
-from isogloss.training.stack import Run
+from isogloss.training.run import Run
 
 
 def updates_an_epoch(train: Features, batch_size: int) -> int:
@@ -47,29 +46,47 @@ class TrainState:
     parallel: ParallelStates | None = None
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
-    skipped: int = 0  # updates left out because a gradient was not finite
     best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-    trend: LossTrend = field(default_factory=LossTrend)
+    fetch: Callable[[], None] = lambda: None  # what is still to be written into the history
+    optimizer: dict[str, Tensor] = field(default_factory=dict)  # its state, by name; where it lies, while it is used
 
     def __post_init__(self) -> None:
         settings = self.run.settings
         self.updates = updates_an_epoch(self.train, settings.batch_size)
         self.total = self.updates * settings.epochs
-        # Parameters and rates by group: the head's and the rest's, matrices with decay and vectors without.
-        groups = []
-        for group in self.run.rates():
-            common = {"rates": group, "lr": 0.0}
-            matrices = [parameter for parameter in group.parameters if parameter.ndim > 1]
-            vectors = [parameter for parameter in group.parameters if parameter.ndim <= 1]
-            decay = settings.weight_decay if group.anchors is None else 0.0
-            groups += [
-                {"params": matrices, "weight_decay": decay, **common},
-                {"params": vectors, "weight_decay": 0.0, **common},
-            ]
-        self.optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+        self.groups = self.run.rates()
+
+    def adopt(self, optimizer: dict[str, Tensor]) -> None:
+        """Let the optimiser's state lie elsewhere from now on, with the values that it has."""
+        for name, place in optimizer.items():
+            if name in self.optimizer:
+                place.copy_(self.optimizer[name])
+        self.optimizer = optimizer
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training examples, done."""
+        return self.step / self.updates
+
+    @property
+    def skipped(self) -> int:
+        """Updates left out because a gradient was not finite."""
+        return int(self.optimizer["skipped"]) if self.optimizer else 0
+
+    @property
+    def onset(self) -> float | None:
+        """The share of the updates at which the source was learnt, if it was."""
+        onset = float(self.optimizer.get("trend.onset", torch.tensor(math.inf)))
+        return None if math.isinf(onset) else onset / self.total
+
+    def log(self, **values: Any) -> None:
+        """Write a row into the history; of this moment, unless it says of which."""
+        blank = {"loss": None, "learning_rate": None, "metric": None, "value": None, "language": None}
+        now = {"step": self.step, "epoch": self.epoch, "tokens": self.tokens}
+        self.history.append({**now, **blank, **values})
 
     @property
     def shown(self) -> list[Features]:
@@ -94,50 +111,14 @@ class TrainState:
         rest = (self.step - warm) / max(1, self.total - warm)
         return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
 
-    def update(self, loss: float) -> None:
-        """One step of the optimiser on the gradients that are there.
-
-        Args:
-            loss: that they are of.
-        """
-        self._set_rates()
-        if any(group["lr"] > 0 for group in self.optimizer.param_groups if group["rates"].of == "backbone"):
-            self.trend.see(loss, self.step, self.total)
-            self._set_rates()
-        parameters = self.run.parameters()
-        for group in self.optimizer.param_groups:
-            if group["lr"] == 0:  # AdamW then keeps no moments either, and begins afresh when the rate rises
-                for parameter in group["params"]:
-                    parameter.grad = None
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.run.settings.clip)
-        if bool(norm.isfinite()):
-            self.optimizer.step()
-            self._pull()
-        else:
-            self.skipped += 1
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-
-    @property
-    def rate(self) -> float:
-        """The highest rate of the last update of anything but the head; the head's where nothing else learns."""
-        groups = self.optimizer.param_groups
-        rates = [float(group["lr"]) for group in groups if group["rates"].of != "head"]
-        return max(rates or [float(group["lr"]) for group in groups])
-
-    def _set_rates(self) -> None:
-        progress, factor = Progress(self.step / self.total, self.trend.onset), self.factor()
-        for group in self.optimizer.param_groups:
-            rates: RateGroup = group["rates"]
-            group["lr"] = rates.peak * factor * rates.factor(progress)
-
-    @torch.no_grad()
-    def _pull(self) -> None:
-        """Weight decay towards other values than 0, decoupled from the gradient like AdamW's own."""
-        rates = {id(group["rates"]): (group["rates"], group["lr"]) for group in self.optimizer.param_groups}
-        for group, rate in rates.values():
-            for weight, anchor in zip(group.parameters, group.anchors or [], strict=group.anchors is not None):
-                weight.lerp_(anchor, min(1.0, rate * group.pull))
+    def rates(self) -> tuple[list[float], list[float]]:
+        """The next update's rates by group: while the source is not learnt, and once it is."""
+        share, factor = self.step / self.total, self.factor()
+        before, after = (
+            [group.peak * factor * group.factor(Progress(share, onset)) for group in self.groups]
+            for onset in (None, share)
+        )
+        return before, after
 
     def keep(self, score: float, loss: float) -> None:
         """Keep this epoch's weights if the run selects them, or their mean with those of epochs before."""

@@ -18,7 +18,7 @@ from isogloss.data.subsample import spread
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.tasks import heads
-from isogloss.training.stack import Run
+from isogloss.training.run import Run
 
 LANGUAGES, POINTS, CLASSES = 6, 60, 8  # languages of a projection, points of each, and classes, at most
 GRID = 100  # points of the plane a side
@@ -133,7 +133,7 @@ def _answers(run: Run, states: Float[np.ndarray, "N H"], among: Sequence[int] | 
     """The classes that a run's head chooses; only some of them, if these are given."""
     given = torch.from_numpy(states).float().to(next(run.head.parameters()).device)
     with torch.no_grad():
-        scores = heads.logits([run.head], given, torch.zeros(len(given), dtype=torch.long, device=given.device))
+        scores = heads.logits([run.head], given[None])[0]
     classes = np.arange(scores.shape[1]) if among is None else np.asarray(among)
     chosen: np.ndarray = classes[scores[:, classes].argmax(dim=1).cpu().numpy()]
     return chosen

@@ -7,10 +7,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.preprocessing.batching import BatchRow, budgets, collate, passes
+from isogloss.preprocessing.batching import budgets, passes
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.seeding import derive
 from isogloss.tasks.verbalizer import AT_ONCE
+from isogloss.training.batch import collate
 from isogloss.training.monitor import ParallelStates
 
 HIDDEN = 0.15  # share of tokens that a masked language model has to guess, as in its training
@@ -27,25 +28,32 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
     assert backbone.lm_head is not None
     features, size = memory.features, len(memory.features) // len(memory.languages)
     losses = np.zeros((len(features), 2))  # of each row: the sum, and of how many tokens
-    for some in passes(features.lengths.tolist(), budget=budgets(backbone.device)[1] // 4):
-        batch = collate([BatchRow(features, row, 0) for row in some], pad=0, device=backbone.device)
+    for some in passes(features.lengths, budget=budgets(backbone.device)[1] // 4):
+        batch = collate([(features, some)], backbone.packing, None, pooling="first").to(backbone.device)
+        assert batch.packing is not None
+        begins = np.cumsum(features.lengths[some]) - features.lengths[some]
+        tokens = batch.tokens
         if backbone.causal:
-            guessed = batch.mask.clone()
-            guessed[:, 0] = False
-            hidden = backbone.hidden(batch.tokens, batch.mask, types=batch.types, ahead=True)
+            guessed = np.setdiff1d(np.arange(len(tokens)), begins)
+            read = guessed - 1
         else:
-            guessed = torch.stack([_guessed(features, row, batch.mask.shape[1], backbone) for row in some])
-            guessed = guessed.to(batch.mask.device)
-            tokens = batch.tokens.masked_fill(guessed, backbone.tokenizer.mask_token_id)
-            hidden = backbone.hidden(tokens, batch.mask, types=batch.types)
-        asked = [torch.split(part, AT_ONCE) for part in (hidden[guessed].float(), batch.tokens[guessed])]
+            guessed = np.concatenate(
+                [begin + _guessed(features, int(row), backbone) for begin, row in zip(begins, some, strict=True)]
+            )
+            read = guessed
+        at, reads = (torch.from_numpy(part).to(backbone.device) for part in (guessed, read))
+        if not backbone.causal:
+            tokens = tokens.index_fill(0, at, backbone.tokenizer.mask_token_id)
+        hidden = backbone.states(tokens, batch.packing, types=batch.types)
+        asked = [torch.split(part, AT_ONCE) for part in (hidden[reads].float(), batch.tokens[at])]
+        counts = np.bincount(np.searchsorted(begins, guessed, side="right") - 1, minlength=len(some))
         lost = torch.cat(
             [
                 cross_entropy(backbone.lm_head.logits(backbone.lm_head.states(states)), right, reduction="none")
                 for states, right in zip(*asked, strict=True)
             ]
         )
-        for row, part in zip(some, torch.split(lost, guessed.sum(dim=1).tolist()), strict=True):
+        for row, part in zip(some, torch.split(lost, counts.tolist()), strict=True):
             losses[row] = float(part.sum()), len(part)
     return {
         code: float(part[:, 0].sum() / part[:, 1].sum())
@@ -53,12 +61,10 @@ def word_losses(backbone: Backbone, memory: ParallelStates) -> dict[str, float]:
     }
 
 
-def _guessed(features: Features, row: int, width: int, backbone: Backbone) -> torch.Tensor:
-    """Which tokens of a row are hidden: drawn by its number, none of them special, at least one."""
+def _guessed(features: Features, row: int, backbone: Backbone) -> np.ndarray:
+    """The tokens of a row that are hidden: drawn by its number, none of them special, at least one."""
     start, end = features.starts[row : row + 2]
     tokens = features.tokens[start:end]
     open_ = np.flatnonzero(~np.isin(tokens, backbone.tokenizer.all_special_ids))
     drawn = np.random.Generator(np.random.PCG64(derive("hidden", row, 0))).permutation(open_)
-    out = torch.zeros(width, dtype=torch.bool)
-    out[torch.from_numpy(drawn[: max(1, round(HIDDEN * len(open_)))].copy())] = True
-    return out
+    return np.sort(drawn[: max(1, round(HIDDEN * len(open_)))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +17,11 @@ from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.sparse_embedding import SparseEmbedding
 from isogloss.optim.weight_places import HEAD
 from isogloss.optim.weight_places import places as known_places
-from isogloss.preprocessing.batching import BatchRow
 from isogloss.preprocessing.truncate import fit
 from isogloss.runtime.seeding import derive
 from isogloss.store import StoredCell
 from isogloss.tasks import heads
-from isogloss.training.stack import Run, new_head, wordings
+from isogloss.training.run import Run, new_head
 
 ALL, NONE = "all", "none"
 Group = tuple[int | None, str]  # a layer, if any, and a kind of weights, `head`, `all` or `none`
@@ -106,10 +106,8 @@ def fisher(rewindable: RewindableModel, test: TestSet) -> dict[Group, float]:
         for weight in weights.values():
             weight.grad = None
         for row in rows:  # windows of a passage one by one, since each has a span of its own in training
-            states = stack.inputs([BatchRow(features, int(row), 0)], stack.prompt([run]))
-            units = features.units([int(row)])
-            of_run = torch.zeros(len(units), dtype=torch.long, device=states.device)
-            scores = heads.logits([run.head], states, of_run, wordings(features, units, states.device))
+            batch = stack.collated([(features, np.asarray([row]))], stack.form([run]))
+            scores = heads.logits([run.head], stack.head_inputs(batch, stack.prompt([run])), batch.wording)[0]
             asked = scores.T if features.passages else scores  # a unit for each class, or a class for each unit
             chances = asked.log_softmax(dim=1)
             drawn = torch.multinomial(chances.detach().exp().cpu(), 1, generator=generator).to(chances.device)

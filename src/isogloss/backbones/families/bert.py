@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MethodType
 from typing import Any
 
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForMaskedLM
 
+from isogloss.backbones.attention import attend_packed
 from isogloss.backbones.backbone import Pooling, Shape
 from isogloss.backbones.families.family import load_as
+from isogloss.backbones.projections import projected
 
 FIRST_POSITION_AFTER_PAD = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"}
 
@@ -27,8 +30,12 @@ class Bert:
             return load_as(AutoModelForMaskedLM, config, weights)
         return load_as(AutoModel, config, weights, add_pooling_layer=False)
 
-    def prepare(self, model: nn.Module) -> None:
-        """Nothing: these models have transformers' attention interface."""
+    def prepare(self, model: Any) -> None:
+        """Every layer attends by a forward pass of ours over its own projections: fewer calls than by the interface."""
+        for layer in model.encoder.layer:
+            attention = layer.attention.self
+            attention.is_causal = False
+            attention.forward = MethodType(_attention, attention)
 
     def shape(self, config: Any) -> Shape:
         """Absolute positions, of which the pad token takes the first ones in RoBERTa's kin."""
@@ -47,6 +54,15 @@ class Bert:
         output = model(inputs_embeds=embedded, token_type_ids=types, position_ids=positions + _first(model.config))
         states: Tensor = output.last_hidden_state
         return states
+
+
+def _attention(self: Any, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+    """In place of `BertSelfAttention.forward` and its kin's."""
+    shape = (-1, self.num_attention_heads, self.attention_head_size)
+    query, key, value = (part.view(shape) for part in projected(self, hidden_states))
+    dropout = self.dropout.p if self.training else 0.0
+    mixed = attend_packed(self, query, key, value, scaling=self.scaling, dropout=dropout)
+    return mixed.reshape(hidden_states.shape[0], hidden_states.shape[1], -1), None
 
 
 def _first(config: Any) -> int:

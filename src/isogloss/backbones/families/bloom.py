@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isogloss.backbones.attention import attend
+from isogloss.backbones.attention import attend_packed
 from isogloss.backbones.backbone import Pooling, Shape
 from isogloss.backbones.families.family import load_decoder
 
@@ -52,14 +52,14 @@ class Bloom:
 
 def _attention(self: Any, hidden_states: Tensor, residual: Tensor, **_: Any) -> tuple[Tensor, None]:
     """In place of `BloomAttention.forward`."""
-    fused = self.query_key_value(hidden_states).unflatten(-1, (self.num_heads, 3, self.head_dim))
-    query, key, value = (part.transpose(1, 2) for part in fused.unbind(dim=-2))
-    mixed, _nothing = attend(
+    query, key, value = self.query_key_value(hidden_states).view(-1, self.num_heads, 3, self.head_dim).unbind(dim=2)
+    mixed = attend_packed(
         self, query, key, value, scaling=self.inv_norm_factor,
         dropout=self.attention_dropout.p if self.training else 0.0,
         position_bias=self.alibi,
     )  # fmt: skip
-    projected = nn.functional.dropout(self.dense(mixed.flatten(2)), self.hidden_dropout, self.training)
+    dense = self.dense(mixed.reshape(hidden_states.shape))
+    projected = nn.functional.dropout(dense, self.hidden_dropout, self.training)
     return projected + residual, None
 
 

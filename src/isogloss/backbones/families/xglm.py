@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from isogloss.backbones.attention import attend
+from isogloss.backbones.attention import attend_packed
 from isogloss.backbones.backbone import Pooling, Shape
 from isogloss.backbones.families.family import load_decoder
 
@@ -50,12 +50,12 @@ class Xglm:
 def _attention(self: Any, hidden_states: Tensor, **_: Any) -> tuple[Tensor, None]:
     """In place of `XGLMAttention.forward`."""
     query, key, value = (
-        project(hidden_states).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        project(hidden_states).view(-1, self.num_heads, self.head_dim)
         for project in (self.q_proj, self.k_proj, self.v_proj)
     )
     dropout = self.dropout if self.training else 0.0
-    mixed, _nothing = attend(self, query, key, value, scaling=self.scaling, dropout=dropout)
-    projected: Tensor = self.out_proj(mixed.flatten(2))
+    mixed = attend_packed(self, query, key, value, scaling=self.scaling, dropout=dropout)
+    projected: Tensor = self.out_proj(mixed.reshape(*hidden_states.shape[:2], -1))
     return projected, None
 
 

@@ -1,0 +1,305 @@
+"""An update of K runs: their rows in as few forward and backward passes as fit, and one step of all their optimisers.
+
+The host lays out batches and says the rates; it reads nothing back. Losses, norms and what follows from them (a run
+whose gradient is not finite is left out, a source that is learnt) stay on the device, and the history is fetched every
+so many updates. On a GPU batches are filled up to a few shapes, so that an update is one captured graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from isogloss.backbones.layout import to_device
+from isogloss.backbones.prompts import Prompt
+from isogloss.optim.adamw import AdamW
+from isogloss.optim.flat_parameters import FlatParameters
+from isogloss.optim.loss_trend import LossTrend
+from isogloss.optim.master_weights import MasterWeights
+from isogloss.preprocessing.batching import passes
+from isogloss.runtime.seeding import derive
+from isogloss.tasks import heads
+from isogloss.tasks.heads import ClassificationHead
+from isogloss.training.batch import Batch, Part, collate
+from isogloss.training.dropout import kept
+from isogloss.training.fixed_shapes import FixedShapes
+from isogloss.training.graphs import Graphs
+from isogloss.training.segments import segments
+from isogloss.training.stack import Stack
+from isogloss.training.train_state import TrainState
+
+LOG_EVERY = 10  # updates between two rows of training loss in the history
+FETCH_EVERY = 50  # updates after which what is to be logged is fetched, at the latest
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What the host says of an update besides its rows.
+
+    Args:
+        rates: each run's rates by group of weights: while its source is not learnt, and once it is.
+        before: updates of each run before it.
+        counts: whether its loss tells how well the source is learnt.
+        seeds: of each run's dropout.
+        slot: where among the recent updates it is written down.
+    """
+
+    rates: Float[Tensor, "two K groups"]
+    before: Float[Tensor, "K"]
+    counts: Float[Tensor, "K"]
+    seeds: Int[Tensor, "K"]
+    slot: Int[Tensor, "1"]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An update, laid out on the host."""
+
+    batches: list[Batch]
+    step: Step
+    seed: int  # of what is drawn inside the backbone
+    tokens: list[int]  # of each run's texts
+    slot: int  # among the recent updates
+
+
+class Engine:
+    """Updates of the same runs, one after the other.
+
+    Args:
+        stack: their backbone and method.
+        train_states: where each run is; all are still learning.
+        budget: most tokens of one forward pass.
+        states: a head's inputs (units, H) by the identity of features, where they never change and are kept.
+        fixed: whether batches are filled up to fixed shapes; None: on a GPU.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        train_states: Sequence[TrainState],
+        *,
+        budget: int,
+        states: dict[int, Tensor] | None = None,
+        fixed: bool | None = None,
+    ) -> None:
+        self.stack, self.train_states, self.budget = stack, list(train_states), budget
+        self.runs = [train_state.run for train_state in train_states]
+        self.device = stack.backbone.device
+        self.kept = states if states and all(id(one.train) in states for one in train_states) else {}
+        first, count = self.runs[0], len(self.runs)
+        laid = segments(self.runs)
+        self.flat = FlatParameters([run.named() for run in self.runs], laid.order)
+        clip = [run.settings.clip for run in self.runs]
+        self.optimizer = AdamW(self.flat, laid.of(self.flat), groups=len(laid.kinds), clip=clip)
+        totals = torch.tensor([float(one.total) for one in train_states], device=self.device)
+        self.trend = LossTrend(totals) if "backbone" in laid.kinds else None
+        self.kinds = laid.kinds
+        self.loss = torch.zeros(count, device=self.device)
+        self.recent = torch.zeros(FETCH_EVERY, count, 2, device=self.device)  # losses and rates
+        self.waiting: list[tuple[int, int, int, float, int]] = []  # slot, run, step, epoch and tokens of rows to fetch
+        self.form = stack.method.form([run.settings for run in self.runs])
+        learnt_alone = stack.method.frozen  # the parameters of all runs are then read with a run axis
+        self.leaves: dict[str, Tensor] = {}
+        if learnt_alone:
+            self.leaves = {name: self.flat.stacked(self.flat.values, name).requires_grad_() for name in laid.order}
+        self.gradients = [self.flat.stacked(self.flat.gradients, name) for name in self.leaves]
+        self.linear = isinstance(first.head, ClassificationHead)
+        self.masters = [
+            module for run in self.runs for module in run.part.modules() if isinstance(module, MasterWeights)
+        ]
+        self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
+        self.drops = any(run.settings.dropout for run in self.runs)
+        fixed = self.device.type == "cuda" if fixed is None else fixed
+        self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
+        self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None
+        self.next: Plan | None = None
+        for number, train_state in enumerate(train_states):
+            train_state.adopt(self._state(number))
+            train_state.fetch = self.fetch
+
+    def _state(self, number: int) -> dict[str, Tensor]:
+        """What of the optimiser is one run's, by name: parts of the tables of all."""
+        optimizer = self.optimizer
+        tables = {"mean": optimizer.mean, "square": optimizer.square}
+        state = {
+            f"{what}.{name}": self.flat.part(table, number, name)
+            for what, table in tables.items()
+            for name in self.flat.shapes
+        }
+        state |= {"steps": optimizer.steps[number], "skipped": optimizer.skipped[number]}
+        if self.trend is not None:
+            parts = {
+                "start": self.trend.start,
+                "mean": self.trend.mean,
+                "seen": self.trend.seen,
+                "onset": self.trend.onset,
+            }
+            state |= {f"trend.{name}": table[number] for name, table in parts.items()}
+        return state
+
+    def update(self) -> int:
+        """One update of every run. Returns the tokens of text that were learnt from."""
+        plan = self.next or self.plan()
+        if self.graphs is not None:
+            self.graphs.update(plan)
+        else:
+            self.stack.updates["plain"] += len(plan.batches)
+            self.draw(plan)
+            self.begin()
+            for batch in plan.batches:
+                self.learn(batch.to(self.device), self._on_device(plan.step))
+            self.finish(self._on_device(plan.step))
+        self._count(plan)
+        self.next = self.plan() if self.graphs is not None and self._goes_on() else None
+        return sum(plan.tokens)
+
+    def _goes_on(self) -> bool:
+        return all(train_state.step < train_state.total for train_state in self.train_states)
+
+    def _on_device(self, step: Step) -> Step:
+        return (
+            step
+            if self.device.type == "cpu"
+            else replace(step, **{k: to_device(v, self.device) for k, v in vars(step).items()})
+        )
+
+    def draw(self, plan: Plan) -> None:
+        """Make what is drawn inside the backbone follow from the update alone."""
+        if not self.stack.method.frozen:
+            torch.manual_seed(plan.seed)
+
+    def begin(self) -> None:
+        """Forget the last update's gradients."""
+        self.flat.gradients.zero_()
+        self.loss.zero_()
+
+    def learn(self, batch: Batch, step: Step) -> None:
+        """One forward and backward pass; gradients and losses are added to what is there."""
+        given = self._inputs(batch)
+        if self.drops:
+            given = given * kept(batch.number, step.seeds, given.shape[-1], self.hidden)
+        scores = self._scores(given, batch)
+        if batch.row is not None:
+            if batch.there is not None:
+                scores = scores.masked_fill(~batch.there[..., None], torch.finfo(scores.dtype).min)
+            losses = heads.span_losses(scores, batch.labels, batch.row, batch.rows)
+        else:
+            losses = heads.losses(scores, batch.labels)
+        if batch.there is not None:  # not a product: what is not there may be infinite
+            losses = losses.masked_fill(~batch.there, 0.0)
+        of_runs = (losses * batch.share).sum(dim=1)
+        if self.leaves:
+            torch._foreach_add_(self.gradients, torch.autograd.grad(of_runs.sum(), list(self.leaves.values())))
+        else:
+            of_runs.sum().backward()  # type: ignore[no-untyped-call]
+        self.loss += of_runs.detach()
+
+    def _inputs(self, batch: Batch) -> Float[Tensor, "K U H"]:
+        if self.kept:
+            of_runs = (self.kept[id(state.train)] for state in self.train_states)
+            return torch.stack([own.index_select(0, number) for own, number in zip(of_runs, batch.number, strict=True)])
+        return self.stack.head_inputs(batch, self._prompt())
+
+    def _prompt(self) -> Prompt | None:
+        if self.form is None:
+            return None
+        if not self.leaves:
+            return self.form.of(self.runs[0].part()[None])
+        part = self.runs[0].part
+        own = {name.removeprefix("part."): leaf for name, leaf in self.leaves.items() if name.startswith("part.")}
+
+        def vectors(parameters: dict[str, Tensor]) -> Tensor:
+            made: Tensor = torch.func.functional_call(part, parameters, ())
+            return made
+
+        return self.form.of(torch.vmap(vectors)(own))
+
+    def _scores(self, given: Float[Tensor, "K U H"], batch: Batch) -> Float[Tensor, "K U classes"]:
+        if self.linear and self.leaves:
+            return heads.scored(given, self.leaves["head.weight"], self.leaves["head.bias"])
+        return heads.logits([run.head for run in self.runs], given, batch.wording, rest=True)
+
+    def finish(self, step: Step) -> None:
+        """Step all optimisers on the gradients that are there, and write the update down."""
+        rates = step.rates[0]
+        if self.trend is not None:
+            self.trend.see(self.loss, step.before, step.counts > 0)
+            rates = torch.where(self.trend.onset.isinf()[:, None], rates, step.rates[1])
+        self.optimizer.step(rates)
+        for masters in self.masters:
+            masters.publish()
+        asked = [number for number, kind in enumerate(self.kinds) if kind != "head"] or list(range(len(self.kinds)))
+        shown = rates[:, asked[0] : asked[-1] + 1].amax(dim=1)
+        self.recent.index_copy_(0, step.slot, torch.stack([self.loss, shown], dim=1)[None])
+
+    def plan(self) -> Plan:
+        """The next update of every run, laid out on the host."""
+        states, method = self.train_states, self.stack.method
+        parts = [(state.train, state.batch()) for state in states]
+        counted = [len(rows) if features.passages else len(features.units(rows)) for features, rows in parts]
+        rates = np.asarray([state.rates() for state in states], dtype=np.float32).swapaxes(0, 1)
+        backbone = np.asarray([kind == "backbone" for kind in self.kinds])
+        slot = states[0].step % FETCH_EVERY
+        step = Step(
+            rates=torch.from_numpy(np.ascontiguousarray(rates)),
+            before=torch.tensor([float(state.step) for state in states]),
+            counts=torch.from_numpy((rates[0][:, backbone] > 0).any(axis=1).astype(np.float32)),
+            seeds=torch.tensor(
+                [derive("dropout", state.run.seed, state.step) % 2**31 for state in states], dtype=torch.int32
+            ),
+            slot=torch.tensor([slot]),
+        )
+        seed = derive("backbone", states[0].run.seed, states[0].step) if not method.frozen else 0
+        tokens = [int(features.lengths[rows].sum()) for features, rows in parts]
+        return Plan(list(self._batches(parts, counted)), step, seed, tokens, slot)
+
+    def _batches(self, parts: Sequence[Part], counted: Sequence[int]) -> Iterator[Batch]:
+        stack = self.stack
+        form = None if self.kept else self.form
+        make = partial(
+            collate,
+            packing=None if self.kept else stack.backbone.packing,
+            form=form,
+            pooling=stack.pooling,
+            ahead=stack.ahead,
+            counted=counted,
+        )
+        if self.shapes is not None:
+            for some, shape in self.shapes.cut(parts, self.budget):
+                yield make(some, shape=shape)
+            return
+        run = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
+        positions = np.asarray(
+            [stack.method.positions(one.settings) if form and form.kind == "input" else 0 for one in self.runs]
+        )
+        lengths = np.concatenate([features.lengths[rows] for features, rows in parts]) + positions[run]
+        every = np.concatenate([rows for _, rows in parts])
+        for together in passes(lengths, budget=self.budget):
+            own = np.sort(together)
+            yield make([(features, every[own[run[own] == number]]) for number, (features, _) in enumerate(parts)])
+
+    def _count(self, plan: Plan) -> None:
+        slot = plan.slot
+        for number, (train_state, tokens) in enumerate(zip(self.train_states, plan.tokens, strict=True)):
+            train_state.tokens += tokens
+            if train_state.step % LOG_EVERY == 0:
+                self.waiting.append((slot, number, train_state.step, train_state.epoch, train_state.tokens))
+            train_state.step += 1
+        if slot == FETCH_EVERY - 1:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Write the losses and rates of recent updates into the runs' histories."""
+        if self.waiting:
+            recent = self.recent.cpu()
+            for slot, number, step, epoch, tokens in self.waiting:
+                loss, rate = recent[slot, number].tolist()
+                row = {"step": step, "epoch": epoch, "tokens": tokens, "loss": loss, "learning_rate": rate}
+                self.train_states[number].log(**row)
+            self.waiting.clear()

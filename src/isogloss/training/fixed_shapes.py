@@ -1,0 +1,69 @@
+"""Few shapes for many batches: rows, tokens and units are filled up, so that what was captured once fits again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.packing import SPARE_ROW
+from isogloss.backbones.prompts import PromptForm
+from isogloss.training.batch import Part, Shape
+from isogloss.training.train_state import TrainState
+
+FINENESS = 16  # tokens are filled up by at most about one in so many
+UNITS = 64  # words and tokens that are scored are filled up to a multiple of it
+ROUNDED = 32  # where rows are padded, the longest of a batch is rounded up to a multiple of it
+
+
+class FixedShapes:
+    """The shapes of the updates of some runs.
+
+    Args:
+        train_states: where the runs are; what they learn from says how long rows are.
+        form: of their prompts.
+        backbone: what they learn on.
+    """
+
+    def __init__(self, train_states: Sequence[TrainState], form: PromptForm | None, backbone: Backbone) -> None:
+        sizes = [min(state.run.settings.batch_size, len(state.train.of_example)) for state in train_states]
+        a_row = [float(state.train.lengths.mean()) for state in train_states]
+        expected = sum(size * length for size, length in zip(sizes, a_row, strict=True))
+        self.step = max(SPARE_ROW, 2 ** int(np.log2(max(1.0, expected / FINENESS))))
+        self.rows = max(sizes)
+        longest = max(int(state.train.lengths.max()) for state in train_states)
+        prompt = max(form.lengths) if form is not None and form.kind == "input" else 0
+        # Rows end to end cost what they hold, however long the longest might be; padded ones do not.
+        self.rounded = -(-(longest + prompt) // ROUNDED) * ROUNDED if backbone.end_to_end(form) else ROUNDED
+
+    def cut(self, parts: Sequence[Part], budget: int) -> Iterator[tuple[list[Part], Shape]]:
+        """The passes of an update, as many as the budget asks for, each with its shape."""
+        tokens = sum(int(features.lengths[rows].sum()) for features, rows in parts)
+        count = max(1, -(-tokens // budget))
+        if count == 1:
+            yield list(parts), self._shape(parts, self.rows)
+            return
+        size = -(-max(len(rows) for _, rows in parts) // count)
+        # Long rows and short ones in every pass, so that all are of about one size.
+        sorted_parts = [
+            (features, rows[np.argsort(-features.lengths[rows], kind="stable")]) for features, rows in parts
+        ]
+        for number in range(count):
+            some = [(features, rows[number::count]) for features, rows in sorted_parts]
+            if any(len(rows) for _, rows in some):
+                yield some, self._shape(some, size)
+
+    def _shape(self, parts: Sequence[Part], rows: int) -> Shape:
+        most = max(len(own) for _, own in parts)
+        rows = rows if most <= rows else -(-most // 8) * 8  # passages have several rows an example
+        tokens = sum(int(features.lengths[own].sum()) for features, own in parts)
+        units = max(int(np.diff(features.unit_starts)[own].sum()) for features, own in parts)
+        by_row = parts[0][0].words is None
+        return Shape(
+            rows=rows,
+            units=rows if by_row else -(-units // UNITS) * UNITS,
+            tokens=(tokens // self.step + 1) * self.step,  # one spare token at least: what is not there points at it
+            spare_rows=self.step // SPARE_ROW,
+            rounded=self.rounded,
+        )
