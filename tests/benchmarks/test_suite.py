@@ -206,6 +206,15 @@ def test_where_isogloss_fails_the_command_says_so_and_the_cell_is_measured_again
     assert len(Records(tmp_path / "cells.jsonl").all()) == 2
 
 
+def test_a_machine_that_only_measures_needs_nothing_to_draw_with(tmp_path, monkeypatch, capsys):
+    Records(tmp_path / "cells.jsonl").add(record({"contestants": {}}, cell("isogloss K=1")))
+    monkeypatch.setitem(sys.modules, "benchmarks.curves", None)
+    given = ["--quick", "--device", "cpu", "--table", "--out", str(tmp_path)]
+    assert main(given) == 0
+    assert "the curves are not drawn" in capsys.readouterr().out
+    assert "abacus" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
 def test_a_line_that_was_cut_off_harms_no_other(tmp_path):
     held = Records(tmp_path / "deep" / "cells.jsonl")
     held.add({"key": "a", "failed": []})
