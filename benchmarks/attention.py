@@ -63,7 +63,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = native_dtype(device)
     table = Table("rows", "tokens", *(f"{what}, {name}" for what in ("forward", "and backward") for name in KERNELS))
-    table.add_column("chosen")
+    table.add_column("chosen: forward, and backward")
     for rows, tokens in SHAPES:
         works = {
             (what, name): one
@@ -75,7 +75,8 @@ def main() -> None:
             for key, one in works.items():
                 times[key].append(milliseconds(one, device))
         shown = [f"{median(times[what, name][1:]):.2f}" for what in (0, 1) for name in KERNELS]
-        table.add_row(str(rows), str(tokens), *shown, choose(device=device.type, keys=PROMPT + tokens))
+        chosen = [choose(device=device.type, keys=PROMPT + tokens, learning=learning) for learning in (False, True)]
+        table.add_row(str(rows), str(tokens), *shown, ", ".join(chosen))
     console = Console(width=120, highlight=False)
     console.print(f"{device}, {torch.get_num_threads()} threads, {dtype}; milliseconds of one layer", table)
 
