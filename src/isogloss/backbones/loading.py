@@ -51,6 +51,7 @@ def load(
     dtype: str = "auto",
     words: bool | None = False,
     checkpointing: bool = False,
+    compiled: bool = False,
     pickle: bool = False,
 ) -> Backbone:
     """Load a frozen backbone.
@@ -62,6 +63,7 @@ def load(
         dtype: `auto` (bf16 where the machine computes in it, else float32), `float32`, `bfloat16`.
         words: whether its head over the vocabulary is wanted; None: where the checkpoint has one.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
+        compiled: whether layers are compiled, where they learn.
         pickle: whether weights may be unpickled where there are no others.
 
     Raises:
@@ -99,7 +101,7 @@ def load(
         compute_in(model, family, computing)
         backbone = Transformer(
             model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
-            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
+            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing, compiled=compiled,
         )  # fmt: skip
         _try(folder, backbone)
     return backbone
