@@ -34,7 +34,7 @@ class CompiledLayers:
 
     def _call_of(self, layer: nn.Module) -> Any:
         plain: Any = layer._call_impl  # noqa: SLF001 - what `nn.Module.compile` compiles
-        compiled = torch.compile(plain, dynamic=False, backend=BACKEND, options=_options())
+        compiled: Any = torch.compile(plain, dynamic=False, backend=BACKEND, options=_options())
 
         def call(*arguments: Any, **options: Any) -> Any:
             if self.failed or not torch.is_grad_enabled():
