@@ -33,7 +33,8 @@ def gradients(name, compiled):
     model = load(folder, dtype="float32", device="cpu", compiled=compiled)
     method = find(name)
     own = model if method.frozen else model.copy()
-    runs = [new_run(method, own, method.settings(batch_size=4), seed=seed, classes=7) for seed in range(own is model or 1)]
+    settings = method.settings(batch_size=4)
+    runs = [new_run(method, own, settings, seed=seed, classes=7) for seed in range(2 if method.frozen else 1)]
     lengths = np.asarray([5, 9, 7, 6])
     features = Features(np.arange(lengths.sum()) % 20 + 4, None, np.append(0, lengths.cumsum()), np.arange(4))
     engine = Engine(Stack(own, method, runs), [train_state(run, features) for run in runs], budget=1000, fixed=True)

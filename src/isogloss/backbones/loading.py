@@ -165,8 +165,8 @@ def outline(
         computing = _computing(dtype, device_of(device))
         compute_in(model, it.config.family, computing)
         return Transformer(
-            model, it.config.family, it.tokenizer.tokens, Identity(name, "", None), pooling=_pooling(name, it.config.family),
-            dtype=computing, lm_head=lm_head, checkpointing=checkpointing,
+            model, it.config.family, it.tokenizer.tokens, Identity(name, "", None), dtype=computing,
+            pooling=_pooling(name, it.config.family), lm_head=lm_head, checkpointing=checkpointing,
         )  # fmt: skip
 
 

@@ -66,18 +66,22 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str) -> MemoryPlan:
     if limit is None or PLENTY * _bound(workspace, cells) <= limit:
         return MemoryPlan(budget, eval_budget)
     job = _Job(workspace, cells)
+    if (taken := job.bytes(budget, eval_budget)) is None:
+        return MemoryPlan(budget, eval_budget)
+    if taken.peak <= limit:
+        return MemoryPlan(budget, eval_budget, taken.peak)
+    least = job.bytes(job.longest, job.longest)
+    if least is None or least.peak > limit:
+        raise _refusal(workspace, title, least or taken, limit)
+    budget, eval_budget = min(budget, job.an_update), min(eval_budget, job.all_read)
     for _ in range(TRIES):
-        if (taken := job.bytes(budget, eval_budget)) is None:
-            break
+        left = limit - taken.weights - taken.kept
+        budget = max(job.longest, _smaller(budget, taken.training, left))
+        eval_budget = max(job.longest, _smaller(eval_budget, taken.evaluation, left))
+        taken = job.bytes(budget, eval_budget) or least
         if taken.peak <= limit:
             return MemoryPlan(budget, eval_budget, taken.peak)
-        left = limit - taken.weights - taken.kept
-        smaller = _smaller(budget, taken.training, left), _smaller(eval_budget, taken.evaluation, left)
-        smaller = max(job.longest, smaller[0]), max(job.longest, smaller[1])
-        if left <= 0 or smaller == (budget, eval_budget):
-            raise _refusal(workspace, title, taken, limit)
-        budget, eval_budget = smaller
-    return MemoryPlan(budget, eval_budget)
+    return MemoryPlan(job.longest, job.longest, least.peak)
 
 
 def narrower(workspace: Workspace, cells: Sequence[Cell]) -> tuple[list[list[Cell]], str]:
@@ -112,6 +116,11 @@ class _Job:
         self.read = _read(workspace, cells[0])
         positions = max(cell.method.positions(cell.settings) for cell in cells)
         self.longest = positions + max(int(one.lengths.max()) for one in [*self.train, *self.read] if len(one))
+        self.an_update = sum(  # tokens, at most
+            cell.settings.batch_size * (positions + int(one.lengths.max(initial=0)))
+            for cell, one in zip(cells, self.train, strict=True)
+        )
+        self.all_read = max(int(one.lengths.sum()) + positions * len(one) for one in [*self.train, *self.read])
         self._rehearsal: Rehearsal | None = None
 
     def bytes(self, budget: int, eval_budget: int) -> Bytes | None:
@@ -165,7 +174,7 @@ def _smaller(budget: int, taken: int, left: int) -> int:
 def _there(workspace: Workspace, limit: int) -> str:
     if workspace.spec.memory is not None:
         return f"`memory` allows {in_words(limit)}"
-    return f"{in_words(limit / SHARE)} are free, of which {SHARE:.0%} may be taken"
+    return f"{in_words(round(limit / SHARE))} are free, of which {SHARE:.0%} may be taken"
 
 
 def _refusal(workspace: Workspace, title: str, taken: Bytes, limit: int) -> IsoglossError:

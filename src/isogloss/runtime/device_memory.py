@@ -10,7 +10,7 @@ import torch
 
 SHARE = 0.8  # of what is free that may be asked for: allocators round up, and others are at work too
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-GIGA = 1e9
+MEGA, GIGA = 1e6, 1e9
 UNLIMITED = 1 << 60  # bytes; cgroups without a limit say a number beyond it, or `max`
 
 
@@ -40,10 +40,12 @@ def peak_memory(device: torch.device) -> int | None:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def in_words(count: float) -> str:
+def in_words(count: int) -> str:
     """Bytes for people: `31 GB`, `1.2 GB`, `40 MB`."""
+    if count < MEGA:
+        return f"{count / 1e3:.0f} kB"
     if count < GIGA:
-        return f"{max(1, round(count / 1e6))} MB"
+        return f"{count / MEGA:.0f} MB"
     return f"{count / GIGA:,.{0 if count >= 10 * GIGA else 1}f} GB"
 
 
