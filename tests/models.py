@@ -1,5 +1,6 @@
 """Small random encoders and small data sets, made on the spot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +11,9 @@ from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFa
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import load
 from isogloss.preprocessing.features import Features
+from isogloss.training.engine import Engine
 from isogloss.training.run import Run
+from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 WORDS = "the a cat dog sat ran on mat log fast slow red blue big small one two three sun moon".split()
@@ -87,6 +90,26 @@ def train_state(run: Run, train: Features, dev: Features | None = None) -> Train
     return TrainState(
         run, train, dev, "accuracy", lambda scores: float((scores.argmax(1).numpy() == dev.labels).mean())
     )
+
+
+def gradients(
+    stack: Stack, train_states: Sequence[TrainState], budget: int = 4096, *, fixed: bool = False
+) -> tuple[list[dict[str, Tensor]], list[float]]:
+    """Each run's gradients of its next update by name, and its loss; nothing is learnt."""
+    for one in train_states:
+        one.run.part.train()
+    engine = Engine(stack, train_states, budget=budget, fixed=fixed)
+    plan = engine.plan()
+    engine.draw(plan)
+    engine.begin()
+    for batch in plan.batches:
+        engine.learn(batch, plan.step)
+    flat = engine.flat
+    found = [
+        {name: flat.part(flat.gradients, number, name).clone() for name in flat.shapes}
+        for number in range(len(train_states))
+    ]
+    return found, engine.loss.tolist()
 
 
 def reference(

@@ -61,6 +61,7 @@ def test_the_history_holds_what_is_remembered(opened_run):
 
 
 @pytest.mark.parametrize("method", ["fine-tuning", "slow-fast"])
+@torch.no_grad()  # a pass that may learn takes another kernel
 def test_a_rewind_of_all_is_the_pretrained_model(opened_run, method):
     rewindable = RewindableModel(opened_run, *cell(opened_run, method))
     sample = opened_run.sample(cell(opened_run, method)[1], opened_run.data.tests, 4).features

@@ -11,7 +11,6 @@ from isogloss.analysis.run import charts_of
 from isogloss.api import run
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
-from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.spec import Spec
 from isogloss.stats.similarity import linear_cka
 from models import checkpoint, sib200
@@ -70,9 +69,9 @@ def test_values_are_those_of_states_taken_one_by_one(opened_run, found):
             features = opened_run.task.unlabelled([[text] for text in texts], model.tokenizer, last=False, longest=None)
             made = []
             for row in range(SENTENCES):
-                batch = collate([BatchRow(features, row, 0)], pad=1, device=torch.device("cpu"))
+                tokens = torch.from_numpy(features.tokens[slice(*features.starts[row : row + 2])])[None].long()
                 with torch.no_grad():
-                    layers = model.trace(batch.tokens, batch.mask, types=None, run=batch.run, prompt=None, front=None)
+                    layers = model.trace(tokens, torch.ones_like(tokens, dtype=torch.bool))
                     made.append(torch.stack([layer[0].mean(dim=0) for layer in layers]))
             states[code] = torch.stack(made, dim=1)
         for depth in range(4):

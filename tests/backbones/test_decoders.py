@@ -8,9 +8,9 @@ from tokenizers import normalizers
 from decoders import backbone, byte_tokenizer
 from isogloss.backbones.loading import _separate_pairs
 from isogloss.methods.registry import find
-from isogloss.preprocessing.batching import BatchRow, collate
 from isogloss.preprocessing.tokenize import tokenise, tokenise_passages, tokenise_words
 from isogloss.tasks.heads import inputs
+from isogloss.training.batch import collate
 from isogloss.training.loop import train
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
@@ -115,8 +115,11 @@ def test_the_last_real_token_stands_for_a_text(tmp_path):
     model = backbone(tmp_path, "llama")
     assert model.pooling == "last"
     features = tokenise((["the cat sat", "a dog"],), [0, 1], model.tokenizer)
-    batch = collate([BatchRow(features, row, 0) for row in (0, 1)], pad=1, device=torch.device("cpu"))
-    hidden = torch.arange(float(batch.mask.numel()))[:, None].view(*batch.mask.shape, 1)
-    last = np.cumsum(batch.mask.numpy(), axis=1).max(axis=1) - 1
-    pooled = inputs(hidden, batch, model.pooling)
-    assert pooled[:, 0].tolist() == [hidden[row, column, 0].item() for row, column in enumerate(last)]
+    batch = collate([(features, np.arange(2))], model.packing, None, pooling=model.pooling)
+    states = torch.arange(float(len(batch.tokens)))[:, None]
+    ends = np.cumsum(features.lengths) - 1
+    assert inputs(states, batch.at)[0, :, 0].tolist() == ends.tolist()
+    form = find("soft-prompt").form([find("soft-prompt").settings(length=3, place="after-first")])
+    batch = collate([(features, np.arange(2))], model.packing, form, pooling=model.pooling)
+    states = torch.arange(float(len(batch.tokens) + 6))[:, None]
+    assert inputs(states, batch.at)[0, :, 0].tolist() == [ends[0] + 3, ends[1] + 6]

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from isogloss import methods as methods_package
 from isogloss.backbones import loading
-from isogloss.backbones.prompts import AttentionPrefix, InputPrompt
+from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods import registry
 from isogloss.methods.registry import find, methods
@@ -90,13 +90,13 @@ def part(backbone, name, **settings):
 
 def test_a_soft_prompt_begins_as_it_was_told(backbone):
     table = backbone.model.get_input_embeddings().weight
-    drawn = part(backbone, "soft-prompt", length=5).vectors()
+    drawn = part(backbone, "soft-prompt", length=5)()
     rows = [int((table == vector).all(1).nonzero()) for vector in drawn]
     assert not set(rows) & set(backbone.tokenizer.all_special_ids)
-    words = part(backbone, "soft-prompt", length=5, init="words", words="cat dog").vectors()
+    words = part(backbone, "soft-prompt", length=5, init="words", words="cat dog")()
     ids = backbone.tokenizer("cat dog cat dog cat", add_special_tokens=False)["input_ids"]
     assert torch.equal(words, table[ids])
-    uniform = part(backbone, "soft-prompt", length=500, init="uniform").vectors()
+    uniform = part(backbone, "soft-prompt", length=500, init="uniform")()
     assert uniform.abs().max().item() <= 0.5
     assert uniform.std().item() == pytest.approx(12**-0.5, rel=0.05)
 
@@ -121,18 +121,55 @@ def test_the_mlp_is_folded_away(backbone):
     assert {name: tuple(tensor.shape) for name, tensor in stored.items()} == {"vectors": (4, 24)}
 
 
-def test_stacks_of_ragged_prompts_say_which_positions_are_real(backbone):
-    soft, deep = find("soft-prompt"), find("deep-prompt")
-    parts = [part(backbone, "soft-prompt", length=n) for n in (2, 5)]
-    prompt = soft.prompt(parts, [soft.settings(length=n) for n in (2, 5)])
-    assert isinstance(prompt, InputPrompt)
-    assert prompt.vectors.shape == (2, 5, 24)
-    assert prompt.valid.sum(dim=1).tolist() == [2, 5]
-    parts = [part(backbone, "deep-prompt", length=n, first_layer=1) for n in (3, 1)]
-    prompt = deep.prompt(parts, [deep.settings(length=n, first_layer=1) for n in (3, 1)])
-    assert isinstance(prompt, AttentionPrefix)
-    assert prompt.vectors.shape == (2, 2, 2, 3, 4, 6)
-    assert prompt.valid.sum(dim=1).tolist() == [3, 1]
+def test_stacks_of_ragged_prompts_say_how_long_each_is(backbone):
+    def prompt(name, settings):
+        method = find(name)
+        runs = [new_run(method, backbone, one, seed=0, classes=2) for one in settings]
+        stack = Stack(backbone, method, runs)
+        return stack.prompt(runs), stack.form(runs), [run.part() for run in runs]
+
+    def settings(name, lengths, **more):
+        return [find(name).settings(length=n, **more) for n in lengths]
+
+    made, form, vectors = prompt("soft-prompt", settings("soft-prompt", (2, 5), place="after-first"))
+    assert isinstance(made, InputPrompt)
+    assert made.form == form == PromptForm("input", (2, 5), place="after-first")
+    assert made.vectors.shape == (2, 5, 24)
+    assert made.vectors[0, :2].equal(vectors[0])
+    assert not made.vectors[0, 2:].any()
+    made, form, vectors = prompt("deep-prompt", settings("deep-prompt", (3, 1), first_layer=1, shift_positions=False))
+    assert isinstance(made, AttentionPrefix)
+    assert made.form == form == PromptForm("prefix", (3, 1), first_layer=1, shift=False)
+    assert made.vectors.shape == (2, 2, 2, 3, 4, 6)
+    assert made.vectors[1, :, :, :1].equal(vectors[1])
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_a_form_says_what_a_part_gives(name, backbone):
+    """The engine calls the parts of a stack as one, over parameters with a run axis."""
+    method = find(name)
+    settings = method.settings()
+    own = backbone if method.frozen else backbone.copy()
+    form, made = method.form([settings] * 2), method.build(own, settings, torch.Generator().manual_seed(0))
+    assert (form is not None) == (method.positions(settings) > 0)
+    if form is not None:
+        assert form.lengths == (settings.length,) * 2
+        assert made().shape[form.axis] == settings.length
+        stacked = {key: torch.stack([tensor, 2 * tensor]) for key, tensor in made.named_parameters()}
+        if method.frozen:
+            both = torch.vmap(lambda values: torch.func.functional_call(made, values, ()))(stacked)
+            torch.testing.assert_close(both[0], made())
+
+
+@pytest.mark.parametrize("mlp", [False, True])
+def test_an_mlp_may_be_called_with_a_run_axis(backbone, mlp):
+    parts = [
+        find("soft-prompt").build(backbone, find("soft-prompt").settings(length=3, mlp=mlp), generator)
+        for generator in (torch.Generator().manual_seed(seed) for seed in (0, 1))
+    ]
+    stacked = {key: torch.stack([dict(one.named_parameters())[key] for one in parts]) for key, _ in parts[0].named_parameters()}
+    both = torch.vmap(lambda values: torch.func.functional_call(parts[0], values, ()))(stacked)
+    torch.testing.assert_close(both, torch.stack([one() for one in parts]))
 
 
 def test_a_layer_that_is_not_there_is_refused(backbone):

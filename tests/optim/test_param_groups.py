@@ -6,14 +6,15 @@ import torch
 
 from isogloss.errors import IsoglossError
 from isogloss.methods.registry import find
-from isogloss.optim.loss_trend import LossTrend
 from isogloss.optim.param_groups import Progress, RateTable
 from isogloss.optim.weight_places import WeightPlace, WeightSelection, place
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.spec import check
 from isogloss.training.checkpoint import Checkpoints
-from isogloss.training.loop import Inputs, train, update
+from isogloss.training.engine import Engine
+from isogloss.training.loop import train
 from isogloss.training.run import new_run
+from isogloss.training.segments import segments
 from isogloss.training.stack import Stack
 from models import WORDS, backbone, train_state
 
@@ -66,12 +67,12 @@ def test_what_has_no_rate_does_not_move_and_is_not_stored(tmp_path):
 
 def test_layers_decay_and_unfreeze_from_the_top(tmp_path):
     one, _, _ = tuned(tmp_path, layer_decay=0.5)
-    rates = [group["rates"] for group in one.optimizer.param_groups]
+    rates = one.groups
     assert {own.peak for own in rates} == {1e-3, one.run.settings.head_lr}
     seen = sorted({own.factor(Progress(0, None)) for own in rates})
     assert seen == [0.125, 0.25, 0.5, 1.0]  # embeddings, layers 0 to 2, and the head
     one, _, _ = tuned(tmp_path / "b", unfreeze=0.9)
-    rates = [group["rates"] for group in one.optimizer.param_groups]
+    rates = one.groups
     early, late = (sum(own.factor(Progress(share, None)) > 0 for own in rates) for share in (0.05, 0.95))
     assert 0 < early < late == len(rates)
 
@@ -82,7 +83,12 @@ def test_l2_sp_is_weight_decay_towards_the_start(tmp_path):
     assert sum(held.values()) < 0.5 * sum(free.values())
     one, moved, _ = tuned(tmp_path / "c", epochs=1, l2_sp=1 / 1e-3, decay="constant")
     assert max(moved.values()) == 0  # a pull of rate times strength = 1 goes all the way back
-    assert all(group["weight_decay"] == 0 for group in one.optimizer.param_groups if group["rates"].of == "backbone")
+    decays = {kind: set() for kind in ("backbone", "head")}
+    laid = segments([one.run])
+    for names, group, decay in laid.members:
+        decays[laid.kinds[group]].add(decay)
+        assert (laid.kinds[group] == "backbone") == all(name in laid.anchors for name in names)
+    assert decays == {"backbone": {(0.0,)}, "head": {(0.0,), (one.run.settings.weight_decay,)}}
 
 
 def test_a_tuned_embedding_is_a_table_of_rates_too(tmp_path):
@@ -154,8 +160,8 @@ def test_the_first_update_moves_each_place_by_its_factor(policy, tmp_path):
         run = new_run(method, own, settings, seed=0, classes=3)
         head = run.head.weight.detach().clone()
         one = train_state(run, tokenise((TEXTS,), GOLD, model.tokenizer))
-        one.trend.onset = 0.0
-        update(Stack(own, method, [run]), [one], Inputs(Stack(own, method, [run]), [one], 500), 500)
+        one.optimizer = {"trend.onset": torch.tensor(0.0)}
+        Engine(Stack(own, method, [run]), [one], budget=500).update()
         moved[on] = {name: float((w.detach() - before[name]).abs().max()) for name, w in own.model.named_parameters()}
         moved[on]["head"] = float((run.head.weight.detach() - head).abs().max())
     for name, distance in moved[True].items():
@@ -166,10 +172,9 @@ def test_the_first_update_moves_each_place_by_its_factor(policy, tmp_path):
 
 def test_what_rests_has_no_moments(tmp_path):
     one, _, _ = tuned(tmp_path, rates={"layers.0": [0, 1], "head": [1, 0]}, phases=[0.5])
-    steps = {}
-    for group in one.optimizer.param_groups:
-        for weight in group["params"]:
-            steps.setdefault(group["rates"].of, set()).add(int(one.optimizer.state[weight]["step"]))
+    steps, laid = {}, segments([one.run])
+    for (_, group, _), count in zip(laid.members, one.optimizer["steps"].tolist(), strict=True):
+        steps.setdefault(laid.kinds[group], set()).add(count)
     assert one.total == 8
     assert steps == {"backbone": {8, 4}, "head": {4}}
 
@@ -196,23 +201,9 @@ def test_without_its_policies_slow_and_fast_is_fine_tuning(tmp_path):
     assert moved["embeddings.LayerNorm.weight"] == 0
 
 
-def test_the_source_is_learnt_when_its_loss_has_fallen_to_a_tenth():
-    trend = LossTrend()
-    losses = [2.0] * 20 + [0.1] * 80
-    losses[10] = float("nan")
-    for step, loss in enumerate(losses):
-        trend.see(loss, step, 100)
-    assert trend.onset is not None
-    assert 0.2 < trend.onset < 0.3
-    flat = LossTrend()
-    for step in range(100):
-        flat.see(2.0, step, 100)
-    assert flat.onset is None
-
-
 def test_the_trend_begins_with_the_backbone(tmp_path):
     one, _, _ = tuned(tmp_path, "slow-fast", epochs=5, head_alone=0.5)
-    assert one.trend.seen == one.total // 2
+    assert one.optimizer["trend.seen"] == one.total // 2
 
 
 @pytest.mark.parametrize(
@@ -228,7 +219,7 @@ def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings
         own = model.copy()
         run = new_run(method, own, method.settings(**common | settings), seed=0, classes=3)
         one = train_state(run, features)
-        one.trend.onset = 0.3  # as if the source were learnt soon
+        one.optimizer = {"trend.onset": torch.tensor(6.0)}  # as if the source were learnt soon, of 16 updates
         return Stack(own, method, [run]), one
 
     stack, whole = start()
@@ -245,9 +236,12 @@ def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings
         with pytest.raises(KeyboardInterrupt):
             train(stack, [first], budget=60, eval_budget=60, source="eng-Latn", after_update=stop)
         stack, second = start()
-        second.trend = LossTrend()
+        second.optimizer = {}
         kept.load([second])
-        assert (second.step, second.trend) == (steps, first.trend)
+        assert second.step == steps
+        assert second.optimizer.keys() == first.optimizer.keys()
+        assert all(second.optimizer[name].equal(tensor) for name, tensor in first.optimizer.items())
+        assert (first.onset, second.onset) == (6 / 16, 6 / 16)
         train(stack, [second], budget=60, eval_budget=60, source="eng-Latn")
         for name, tensor in whole.run.state().items():
             assert second.run.state()[name].equal(tensor), name
@@ -260,6 +254,6 @@ def test_slow_in_time_keeps_the_mean(tmp_path):
     for tail, select in ((1.0, "mean"), (0.01, "last")):
         one, _, stored = tuned(tmp_path / f"{tail}", "slow-fast", **OFF | {"slow_time": True}, late=0.999, tail=tail)
         _, _, expected = tuned(tmp_path / select, "fine-tuning", select=select)
-        assert one.trend.onset is None  # so that all else is plain
+        assert one.onset is None  # so that all else is plain
         for name, tensor in expected.items():
             assert stored[name].equal(tensor), name

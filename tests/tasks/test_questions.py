@@ -25,11 +25,10 @@ from isogloss.spec import Spec
 from isogloss.tasks import heads
 from isogloss.tasks.questions import LONGEST_ANSWER
 from isogloss.tasks.registry import TASKS
-from isogloss.training.loop import Inputs, update
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
-from models import WORDS, backbone, bert_tokenizer, checkpoint, tokenizer
+from models import WORDS, backbone, bert_tokenizer, checkpoint, gradients, tokenizer
 from real_data import SHARED
 
 
@@ -153,7 +152,7 @@ def test_the_loss_is_a_cross_entropy_over_each_row():
         both = [nn.functional.cross_entropy(part[:, c], torch.tensor(place)) for c, place in enumerate((start, end))]
         expected.append(sum(both) / 2)
         at += size
-    losses = heads.span_losses(scores, gold, row)
+    losses = heads.span_losses(scores[None], gold[None], row[None], 3)[0]
     torch.testing.assert_close(torch.stack([losses[row == i].sum() for i in range(3)]), torch.stack(expected))
     (ours,) = torch.autograd.grad(losses.sum(), scores, retain_graph=True)
     (theirs,) = torch.autograd.grad(sum(expected), scores)
@@ -192,25 +191,20 @@ def test_stacked_runs_learn_from_passages_as_solo_ones_do(tmp_path):
     whole = tokenise_passages([WORDS[i] for i in range(9)], passages, [(4, 9)] * 9, model.tokenizer, longest=20)
     method = find_method("deep-prompt")
 
-    def gradients(lengths):
+    def found(lengths):
         runs = [new_run(method, model, method.settings(length=p, batch_size=4), seed=p, classes=2) for p in lengths]
         stack = Stack(model, method, runs)
         train_states = []
         for one in runs:
             cut = fit(whole, stack.room(one), model.tokenizer)
             train_states.append(TrainState(one, cut, cut, "f1", lambda _: 0.0))
-            train_states[-1].update = lambda _: None
-        update(stack, train_states, Inputs(stack, train_states, 4096), 60)
-        return [
-            ([parameter.grad for parameter in one.parameters()], own.history[0]["loss"])
-            for one, own in zip(runs, train_states, strict=True)
-        ]
+        return zip(*gradients(stack, train_states, 60), strict=True)
 
-    together = gradients([2, 5])
-    for stacked, (alone,) in zip(together, [gradients([2]), gradients([5])], strict=True):
-        assert stacked[1] == pytest.approx(alone[1], rel=1e-5)
-        for one, other in zip(stacked[0], alone[0], strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    together = found([2, 5])
+    for (stacked, loss), ((alone, alone_loss),) in zip(together, [found([2]), found([5])], strict=True):
+        assert loss == pytest.approx(alone_loss, rel=1e-5)
+        for key, tensor in alone.items():
+            torch.testing.assert_close(stacked[key], tensor, rtol=1e-4, atol=1e-5, msg=key)
 
 
 def squad(path, articles, questions=3):

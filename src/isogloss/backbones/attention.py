@@ -165,9 +165,11 @@ def _padded(
 ) -> Tensor:
     """Rows in groups of like length: (N, heads, D)."""
     memo = (id(how), rules)
-    if memo not in layer.memo:
-        layer.memo[memo] = [rules.of(group, query.shape[1], query) for group in how.groups]
-    biases: list[Tensor | None] = layer.memo[memo]
+    biases: list[Tensor | None] | None = layer.memo.get(memo)
+    if biases is None:
+        biases = [rules.of(group, query) for group in how.groups]
+        if not any(bias is not None and bias.requires_grad for bias in biases):
+            layer.memo[memo] = biases  # for the layers above
     parts = [part for part in (query, key, value, layer.prefix) if part is not None]
     learning = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
     name = choose(device=query.device.type, keys=max(group.keys for group in how.groups), learning=learning)

@@ -56,6 +56,7 @@ class Backbone(Protocol):
     compiled: bool  # its layers are compiled where they learn, once for each shape
     causal: bool  # a token sees only what stands before it
     lm_head: LMHead | None  # its head over the vocabulary, where it was asked for
+    kernels: set[str]  # of attention, that have run
     seen: Int[Tensor, "words"] | None  # ids of the words that training shows, where a copy was made for it
 
     @property

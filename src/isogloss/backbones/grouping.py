@@ -20,7 +20,7 @@ def grouped(
     value: Float[Tensor, "N key_heads D"],
     prefix: Float[Tensor, "two KP key_heads D"] | None,
     how: PaddedRows,
-) -> list[Float[Tensor, "rows_heads any D"]]:
+) -> list[Float[Tensor, "_ _ D"]]:
     """Queries, keys and values of each group in turn, with each row's prefix in front of its own keys and values."""
     width = query.shape[2]
     if prefix is not None:
@@ -34,7 +34,7 @@ def grouped(
     ]
 
 
-def together(parts: Sequence[Float[Tensor, "rows_heads any D"]]) -> Float[Tensor, "all D"]:
+def together(parts: Sequence[Float[Tensor, "_ _ D"]]) -> Float[Tensor, "_ D"]:
     """All groups' end to end."""
     flat = [part.view(-1, part.shape[-1]) for part in parts]
     return flat[0] if len(flat) == 1 else torch.cat(flat)
@@ -124,7 +124,7 @@ class Ungrouped(torch.autograd.Function):
         return (None, *spread(grad, ctx.how))
 
 
-def spread(packed: Float[Tensor, "N_heads D"], how: PaddedRows) -> list[Float[Tensor, "rows_heads T D"]]:
+def spread(packed: Float[Tensor, "_ D"], how: PaddedRows) -> list[Float[Tensor, "_ _ D"]]:
     """What belongs to tokens and heads, laid out for each group, with zeros where rows are padded."""
     table = torch.cat([packed, packed.new_zeros(1, packed.shape[1])])
     return [embedding(group.out, table) for group in how.groups]

@@ -57,6 +57,7 @@ def pack(
     spare = spare_lengths(rows)
     whole = np.concatenate([lengths, spare])
     positions = _within(whole)
+    positions[len(positions) - rows.spare :] = 0  # where every model has one
     before = np.zeros_like(whole)  # what stands in front of each row's keys
     if not inside:
         before[: len(lengths)] = prompts
@@ -181,7 +182,8 @@ def _starts(lengths: np.ndarray) -> np.ndarray:
 
 def _within(lengths: np.ndarray) -> np.ndarray:
     """For rows end to end, each token's number in its row."""
-    return np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
+    within: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
+    return within
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -211,7 +211,7 @@ class Transformer:
         states = self.family.forward(
             self.model, embedded[None], packing.positions[None], None if types is None else types[None]
         )[0]
-        self.kernels.add(layers[0].memo.get("kernel", ""))
+        self.kernels.add(layers[0].memo["kernel"])
         return states
 
     def depths(

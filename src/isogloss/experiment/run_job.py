@@ -165,6 +165,10 @@ class _Training:
         counts = {str(part.language): len(part) for part in parts}
         return MonitorSample(features, score, plan.every[cell.key], counts)
 
+    def _engine(self) -> dict[str, Any]:
+        """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
+        return {"attention": sorted(self.backbone.kernels), "passes": dict(self.stack.updates)}
+
     def _finished(self, cell: Cell, state: TrainState, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
@@ -195,7 +199,7 @@ class _Training:
             source_learnt=state.onset,
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
-            environment={**workspace.environment, "memory": self._memory()},
+            environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.encoded.test),
         )

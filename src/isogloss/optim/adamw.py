@@ -65,7 +65,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rates: Float[Tensor, "K groups"]) -> Bool[Tensor, "K"]:
-        """One step of every run, by the gradients that lie in `flat`; which are gone afterwards.
+        """One step of every run, by the gradients that lie in `flat`; which say nothing afterwards, but where nothing learnt.
 
         Args:
             rates: of each run and group of columns.
@@ -95,6 +95,5 @@ class AdamW:
                 if segment.anchors is not None:  # decoupled from the gradient, like the decay towards 0
                     share = (speed * segment.pull[run]).clamp(max=1.0) * (1 - skipped)
                     value.lerp_(segment.anchors[run], share)
-        self.flat.gradients.zero_()
         self.skipped += ~finite & learns.any(dim=1)
         return finite

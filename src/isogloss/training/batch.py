@@ -16,7 +16,7 @@ from isogloss.backbones.packing import spare_lengths
 from isogloss.backbones.prompts import PromptForm
 from isogloss.preprocessing.features import Features
 
-Part = tuple[Features, Int[np.ndarray, "rows"]]  # rows of one run's features
+Part = tuple[Features, Int[np.ndarray, "_"]]  # rows of one run's features
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Engine:
         self.stack, self.train_states, self.budget = stack, list(train_states), budget
         self.runs = [train_state.run for train_state in train_states]
         self.device = stack.backbone.device
-        self.kept = states or {}
+        self.kept = states if states and all(id(one.train) in states for one in train_states) else {}
         first, count = self.runs[0], len(self.runs)
         laid = segments(self.runs)
         self.flat = FlatParameters([run.named() for run in self.runs], laid.order)
@@ -149,6 +149,7 @@ class Engine:
         if self.graphs is not None:
             self.graphs.update(plan)
         else:
+            self.stack.updates["plain"] += len(plan.batches)
             self.draw(plan)
             self.begin()
             for batch in plan.batches:

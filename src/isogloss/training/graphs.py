@@ -70,7 +70,6 @@ class Graphs:
         self.stream = torch.cuda.Stream() if record is None else None  # type: ignore[no-untyped-call]
         self.record = CudaRecorder(self.stream) if self.stream is not None else record
         self.captured: dict[Any, Captured | None] = {}  # None: this shape goes plainly
-        self.plainly = 0  # updates
 
     def update(self, plan: Plan) -> None:
         """One update: a captured one where there is one for its shape."""
@@ -100,17 +99,18 @@ class Graphs:
         self.engine.finish(step)
 
     def _run(self, kind: str, given: tuple[Any, ...], work: Callable[[tuple[Any, ...]], None]) -> None:
-        key = (kind, form(given))
+        key, engine = (kind, form(given)), self.engine
         if key not in self.captured and sum(known is not None for known in self.captured.values()) < MOST:
             self.captured[key] = self._capture(kind, given, work)
         captured = self.captured.get(key)
         if captured is None:
-            self.plainly += 1
+            engine.stack.updates["plain"] += kind != "step"
             work(moved(given, self._sent))
             return
         for place, value in zip(captured.inputs, tensors(given), strict=True):
             place.copy_(value if self.stream is None else value.pin_memory(), non_blocking=True)
         captured.replay()
+        engine.stack.updates["captured"] += kind != "step"
 
     def _sent(self, tensor: Tensor) -> Tensor:
         return to_device(tensor, self.engine.device)
@@ -148,7 +148,7 @@ class Graphs:
             for place, value in zip(inputs, meant, strict=True):
                 place.copy_(value)
         except (RuntimeError, NotImplementedError) as error:
-            self._give_up(str(error).splitlines()[0])
+            self._give_up((str(error) or type(error).__name__).splitlines()[0])
             return None
         finally:
             engine.flat.gradients.copy_(kept[0])

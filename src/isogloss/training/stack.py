@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone, Pooling
+from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt, PromptForm, stack_padded
 from isogloss.methods.method import Method
 from isogloss.preprocessing.batching import passes
@@ -39,6 +41,7 @@ class Stack:
         self.method = method
         self.runs = list(runs)
         self.pooling: Pooling = runs[0].settings.pooling or backbone.pooling
+        self.updates: Counter[str] = Counter()  # how they were carried out: plainly, or as a captured graph
 
     @property
     def verbalized(self) -> bool:
@@ -115,9 +118,9 @@ class Stack:
         for some in passes(features.lengths + extra, budget=budget // TRACED):
             batch = self.collated([(features, some)], form)
             assert batch.packing is not None
-            lengths = torch.from_numpy(features.lengths[some].astype(np.int64)).to(out.device)
+            lengths = to_device(torch.from_numpy(features.lengths[some].astype(np.int64)), out.device)
             states = self.backbone.depths(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
-            rows = torch.from_numpy(some).to(out.device)
+            rows = to_device(torch.from_numpy(some), out.device)
             for depth, layer in enumerate(states):
                 text = layer if batch.packing.text is None else layer.index_select(0, batch.packing.text)
                 out[depth, rows] = heads.pool(text, lengths)
@@ -127,7 +130,7 @@ class Stack:
         """What `stream` gives, in the order of the units."""
         out = torch.empty(len(features.labels), self.backbone.shape.width, device=self.backbone.device)
         for units, states, _ in self.stream(features, run, budget=budget):
-            out[torch.from_numpy(units).to(out.device)] = states
+            out[to_device(torch.from_numpy(units), out.device)] = states
         return out
 
     @torch.no_grad()
@@ -157,7 +160,7 @@ class Stack:
         pairs = list(zip(runs, out, strict=True))
         for group in [pairs] if self.head_only else [[pair] for pair in pairs]:
             for units, states, tokens in self.stream(features, group[0][0], budget=budget):
-                wording, index = wordings(features, units, device), torch.from_numpy(units).to(device)
+                wording, index = wordings(features, units, device), to_device(torch.from_numpy(units), device)
                 for run, scores in group:
                     scores[index] = heads.logits([run.head], states[None], wording, rest=rest)[0]
                 advance(tokens)
@@ -168,7 +171,9 @@ def wordings(
     features: Features, units: Int[np.ndarray, "units"], device: torch.device
 ) -> Int[torch.Tensor, "one units"] | None:
     """Which wording of a verbalizer each unit of one run has; None where there is no verbalizer."""
-    return None if features.filled is None else torch.from_numpy(features.filled.wording[units])[None].to(device)
+    if features.filled is None:
+        return None
+    return to_device(torch.from_numpy(features.filled.wording[units])[None], device)
 
 
 def room_for_states(features: Features, width: int) -> bool:
