@@ -76,7 +76,7 @@ class Engine:
         train_states: where each run is; all are still learning.
         budget: most tokens of one forward pass.
         states: a head's inputs (units, H) by the identity of features, where they never change and are kept.
-        fixed: whether batches are filled up to fixed shapes; None: on a GPU.
+        fixed: whether batches are filled up to fixed shapes; None: on a GPU, and where layers are compiled.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Engine:
         ]
         self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
         self.drops = any(run.settings.dropout for run in self.runs)
-        fixed = self.device.type == "cuda" if fixed is None else fixed
+        fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
         self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
         self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None
         self.next: Plan | None = None
