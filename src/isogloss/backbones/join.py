@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from isogloss.backbones.layout import Join, PromptRows
 
 
 def joined(
-    prompt: Float[Tensor, "KP *width"], text: Float[Tensor, "N *width"], join: Join
-) -> Float[Tensor, "joined *width"]:
-    """Prompts and text in one, in the dtype of the text.
+    prompt: Shaped[Tensor, "KP *width"], text: Shaped[Tensor, "N *width"], join: Join
+) -> Shaped[Tensor, "joined *width"]:
+    """Prompts and text in one, in the dtype of the text: vectors, or what else tokens have.
 
     Args:
         prompt: of all runs end to end.
