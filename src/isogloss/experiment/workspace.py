@@ -62,7 +62,8 @@ class Workspace:
         """
         wanted = cells(spec)
         device_of(spec.device)  # a device that is not there is said before anything is read
-        data = read_data(spec)
+        with activity("reading the data"):
+            data = read_data(spec)
         words = any(cell.settings.head == "verbalizer" for cell in wanted)
         if words and data.dataset.card.kind != "classification":
             raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
