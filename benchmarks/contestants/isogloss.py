@@ -19,7 +19,8 @@ from isogloss.backbones.loading import load
 from isogloss.experiment.evaluate import predict
 from isogloss.methods.registry import find
 from isogloss.preprocessing.batching import budgets
-from isogloss.preprocessing.features import Features, end_to_end
+from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.ragged import starts_of
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.preprocessing.truncate import fit
 from isogloss.training.engine import Engine
@@ -101,7 +102,9 @@ def _backbone(folder: Path, device: str) -> Backbone:
 
 def features(texts: Texts) -> Features:
     """Texts as isogloss has them."""
-    return Features(**end_to_end(list(texts.rows), None), labels=texts.labels)
+    rows = [np.asarray(row, dtype=np.int32) for row in texts.rows]
+    lengths = np.asarray([len(row) for row in rows])
+    return Features(np.concatenate(rows), None, starts_of(lengths), labels=texts.labels)
 
 
 def tokenised(first: Sequence[str], second: Sequence[str], tokenizer: Any) -> int:
