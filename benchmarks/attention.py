@@ -91,7 +91,8 @@ def main() -> None:
             for key, one in works.items():
                 times[key].append(milliseconds(one, device))
         shown = [f"{median(times[what, name][1:]):.2f}" for what in (0, 1) for name in KERNELS]
-        chosen = [choose(device=device.type, keys=PROMPT + tokens, learning=learning) for learning in (False, True)]
+        keys = PROMPT + tokens
+        chosen = [choose(device=device.type, dtype=dtype, keys=keys, learning=learning) for learning in (False, True)]
         table.add_row(str(rows), str(tokens), *shown, ", ".join(chosen))
     console = Console(width=120, highlight=False)
     threads = torch.get_num_threads()

@@ -172,7 +172,8 @@ def _padded(
             layer.memo[memo] = biases  # for the layers above
     parts = [part for part in (query, key, value, layer.prefix) if part is not None]
     learning = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    name = choose(device=query.device.type, keys=max(group.keys for group in how.groups), learning=learning)
+    keys = max(group.keys for group in how.groups)
+    name = choose(device=query.device.type, dtype=query.dtype, keys=keys, learning=learning)
     if any(bias is not None and bias.requires_grad for bias in biases):
         name = "fused"  # a bias that learns itself is left to autograd
     layer.memo["kernel"] = name

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, spread, together
 from isogloss.backbones.layout import EndToEnd, PaddedRows
 
-CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
+FEW_KEYS = {torch.float32: 96, torch.bfloat16: 384}  # up to so many, products win in training on a CPU
 WIDEST = 256  # numbers of a head, for flash attention
 
 Kernel = Callable[..., Tensor]
@@ -133,18 +133,19 @@ def fused(
 KERNELS: dict[str, Kernel] = {"products": products, "fused": fused}
 
 
-def choose(*, device: str, keys: int, learning: bool) -> str:
+def choose(*, device: str, dtype: torch.dtype, keys: int, learning: bool) -> str:
     """The name of the fastest kernel over padded rows.
 
-    On a GPU the fused kernels win. On a CPU the fused forward pass wins by a factor of two, and its backward pass loses
-    by four until the score matrix no longer fits the cache.
+    On a GPU the fused kernels win. On a CPU the fused forward pass does; its backward pass loses up to a number of keys
+    that depends on the dtype, since it computes in float32 whatever it is given.
 
     Args:
         device: `cpu`, `cuda`, ….
+        dtype: of queries, keys and values.
         keys: how many positions are attended to.
         learning: whether there will be a backward pass.
     """
-    return "products" if device == "cpu" and learning and keys <= CACHED_KEYS else "fused"
+    return "products" if device == "cpu" and learning and keys <= FEW_KEYS.get(dtype, 0) else "fused"
 
 
 @cache
