@@ -18,6 +18,8 @@ def variable_length(query, key, value, lay, *, scaling, back, causal):
         own, seen = (part[first:last].repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in (key, value))
         scores = torch.einsum("thd,shd->hts", query[begin:end], own) * scaling
         at = torch.arange(end - begin)[:, None] + (last - first) - (end - begin) - torch.arange(last - first)
-        closed = (at < 0 if causal else torch.zeros_like(at, dtype=torch.bool)) | (at > back if back is not None else False)
+        closed = (at < 0 if causal else torch.zeros_like(at, dtype=torch.bool)) | (
+            at > back if back is not None else False
+        )
         parts.append(torch.einsum("hts,shd->thd", scores.masked_fill(closed, -torch.inf).softmax(-1), seen))
     return torch.cat(parts) if parts else out

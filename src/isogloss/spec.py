@@ -223,6 +223,16 @@ class Spec(Checked, metaclass=_SpecType):
     gradient_checkpointing: bool = Field(
         False, description="compute states again in the backward pass instead of keeping them: less memory, more time"
     )
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="GB that a job may take beside the loaded backbone and the data, by which passes and stacks are "
+        "made smaller; left out: four fifths of what is free when it begins, with `deterministic` any",
+    )
+    compile: bool = Field(
+        False,
+        description="each layer of the backbone compiled by torch.compile, once for each shape of a batch: for long "
+        "trainings on a GPU; on a CPU it is not worth its time",
+    )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
 
 

@@ -31,6 +31,7 @@ from isogloss.run_directory.record import (
     safe_name,
 )
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
+from isogloss.run_directory.together import write_together
 from isogloss.run_directory.writing import add_languages, write_cell
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
@@ -44,6 +45,9 @@ __all__ = [
     "StoredCell", "StoredWeights", "fingerprint", "in_order", "label_of", "rows", "safe_name",
 ]  # fmt: skip
 FORMAT = 2  # of the run directory
+LARGE = (
+    16 << 20
+)  # bytes of a table's file above which it is read a cell at a time: in memory it takes twenty times that
 _SEED = re.compile(r"[0-9]+")
 _ASIDE = re.compile(r"\..*|.*\.damaged(-[0-9]+)?")  # what is on its way, and what was put out of it
 _told: set[Path] = set()  # folders of which was said that they are left out
@@ -225,7 +229,7 @@ class Store:
             cells = self.finished()
             for name in TABLES:
                 with atomic_file(self.path / f"{name}.parquet") as file:
-                    _together(cells, name).write_parquet(file)
+                    write_together(file, name, (cell.table(name) for cell in cells))
 
     def table(self, name: str) -> pl.DataFrame:
         """One of the tables, with all that is finished, though a run may have been killed before it was gathered.
@@ -238,6 +242,22 @@ class Store:
             raise IsoglossError(f"{self.path} has no {name}.parquet; run the experiment first")
         table = self._gathered(name, cells)
         return _together(cells, name) if table is None else table
+
+    def parts(self, name: str) -> Iterator[pl.DataFrame]:
+        """The same rows piece by piece: all at once where they are few, else a cell at a time.
+
+        Raises:
+            IsoglossError: nothing is finished, or a cell is damaged.
+        """
+        if self._large(name):
+            yield from (cell.table(name) for cell in self.finished())
+        else:
+            yield self.table(name)
+
+    def _large(self, name: str) -> bool:
+        """Whether all rows together may be too many to be in memory."""
+        file = self.path / f"{name}.parquet"
+        return file.is_file() and file.stat().st_size > LARGE
 
     def snapshot(self) -> Snapshot:
         """The directory as it is now: whatever is finished later does not come between one look at it and the next."""
@@ -284,10 +304,17 @@ class Snapshot(Store):
 
     def mend(self) -> None:
         """Put the tables together anew where they do not hold what is finished, if they can be written."""
-        tables = {name: self._gathered(name, self._cells) for name in TABLES}
+        large = {name for name in TABLES if self._large(name)}
+        tables = {name: self._gathered(name, self._cells) for name in TABLES if name not in large}
         self._tables |= {name: table for name, table in tables.items() if table is not None}
-        if len(self._tables) < len(TABLES) and self.writable:
+        lacking = len(self._tables) + len(large) < len(TABLES) or any(map(self._older, large))
+        if lacking and self.writable:
             Store(self.path).gather()
+
+    def _older(self, name: str) -> bool:
+        """Whether a cell was finished after a table was put together, which is too large to be looked at."""
+        gathered = (self.path / f"{name}.parquet").stat().st_mtime_ns
+        return any((cell.folder / "run.json").stat().st_mtime_ns > gathered for cell in self._cells)
 
     @property
     def outdated(self) -> bool:

@@ -136,7 +136,9 @@ def test_each_row_sees_its_own_prefix_and_its_own_tokens(
         own = slice(begin, begin + length)
         begin += length
         keys, values = (
-            torch.cat([front[of, : PROMPTS[of]], part[own]]).repeat_interleave(HEADS // key_heads, dim=1).transpose(0, 1)
+            torch.cat([front[of, : PROMPTS[of]], part[own]])
+            .repeat_interleave(HEADS // key_heads, dim=1)
+            .transpose(0, 1)
             for front, part in zip(prefix, (key, value), strict=True)
         )
         bias = by_hand(rules, PROMPTS[of], length, shift)

@@ -167,6 +167,8 @@ OTHERS = {
     "device": ["gpu", "1", "cuda:", "cuda:-1", "cuda:x", "cuda:1:2", "cpu:0", "''", "[cpu]"],
     "dtype": ["float16", "int8", "32"],
     "deterministic": ["maybe", "2", "[]", "''"],
+    "memory": ["0", "-1", ".inf", ".nan", "soon", "[]"],
+    "compile": ["maybe", "2", "[]", "''"],
     "gradient_checkpointing": ["maybe", "2", "[]", "''"],
     "backbone": ["1", "[]", "null", "{}", "embedded/nope", "/nowhere", "./nowhere", "~nobody-of-that-name/x", "x.gguf"],
     "version": ["0", "2", "''", "[1]"],

@@ -167,7 +167,9 @@ def test_an_mlp_may_be_called_with_a_run_axis(backbone, mlp):
         find("soft-prompt").build(backbone, find("soft-prompt").settings(length=3, mlp=mlp), generator)
         for generator in (torch.Generator().manual_seed(seed) for seed in (0, 1))
     ]
-    stacked = {key: torch.stack([dict(one.named_parameters())[key] for one in parts]) for key, _ in parts[0].named_parameters()}
+    stacked = {
+        key: torch.stack([dict(one.named_parameters())[key] for one in parts]) for key, _ in parts[0].named_parameters()
+    }
     both = torch.vmap(lambda values: torch.func.functional_call(parts[0], values, ()))(stacked)
     torch.testing.assert_close(both, torch.stack([one() for one in parts]))
 

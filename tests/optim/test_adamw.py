@@ -44,9 +44,7 @@ def gradients(step, run, broken=()):
 
 def theirs(made, number, broken=()):
     """PyTorch's clipping and AdamW; what rests has no gradient."""
-    groups = [
-        {"params": [made[name]], "weight_decay": DECAY[name][number], "name": name, "lr": 0.0} for name in SHAPES
-    ]
+    groups = [{"params": [made[name]], "weight_decay": DECAY[name][number], "name": name, "lr": 0.0} for name in SHAPES]
     optimizer = torch.optim.AdamW(groups, eps=1e-8)
     for step in range(STEPS):
         if step in broken:

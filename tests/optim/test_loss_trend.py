@@ -47,7 +47,12 @@ def test_each_run_has_its_own_trend():
     ]
     losses = [[loss * own for loss, own in zip(*pair, strict=True)] for pair in zip(shapes, noise, strict=True)]
     losses[0][3], losses[0][30], losses[2][0], losses[3][70] = math.nan, math.inf, -math.inf, math.nan
-    counts = [[True] * steps, [True] * steps, [step % 3 > 0 for step in range(steps)], [step > 50 for step in range(steps)]]
+    counts = [
+        [True] * steps,
+        [True] * steps,
+        [step % 3 > 0 for step in range(steps)],
+        [step > 50 for step in range(steps)],
+    ]
     totals = [120, 120, 1000, 40]
     trend = LossTrend(torch.tensor(totals, dtype=torch.float32))
     seen_by(trend, losses, counts)

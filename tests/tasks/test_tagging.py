@@ -69,12 +69,11 @@ def test_splitting_keeps_every_word_once_and_in_order(sentences, room):
         ends = 1 + np.cumsum(sentence)
         spans += [[end - size, end] for end, size in zip(ends, sentence, strict=True)]
         tokens.append([0, *[next(mark) for _ in range(sum(sentence))], 2])
-    from isogloss.preprocessing.features import WordSpans, end_to_end
+    from isogloss.preprocessing.features import WordSpans
 
-    arrays = [np.asarray(row) for row in tokens]
     count = sum(map(len, sentences))
     whole = Features(
-        **end_to_end(arrays, None), labels=np.arange(count),
+        tokens=np.concatenate(tokens), types=None, starts=np.cumsum([0, *map(len, tokens)]), labels=np.arange(count),
         words=WordSpans(np.asarray([len(s) for s in sentences]), np.asarray(spans)),
     )  # fmt: skip
     cut = split_at_words(whole, room)

@@ -197,10 +197,18 @@ def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
     spec, chosen = opened_run.spec, cells(opened_run, options)
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
-        wanted(opened_run.stored.table("predictions"), options), [(cell.label, cell.seed) for cell, _ in chosen],
+        _predictions(opened_run, options), [(cell.label, cell.seed) for cell, _ in chosen],
         spec.source, chosen[0][1].record.kind,
         parallel=bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel,
     )  # fmt: skip
+
+
+def _predictions(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """What the methods analysed have predicted; where it comes in parts, texts are codes, which take a quarter."""
+    parts, coded = opened_run.stored.parts("predictions"), pl.col(pl.String).cast(pl.Categorical)
+    first = wanted(next(parts), options)
+    others = [wanted(part, options).with_columns(coded) for part in parts]
+    return pl.concat([first.with_columns(coded), *others]) if others else first
 
 
 def parallel_data(opened_run: OpenedRun, options: AnalysisOptions) -> DataSet | None:

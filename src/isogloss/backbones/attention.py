@@ -42,6 +42,7 @@ class AttentionCall:
 
 
 _RECORD: list[AttentionCall] | None = None  # while `attention_calls` looks on
+_OUTSIDE: Callable[..., Tensor] | None = None  # what compiled layers call
 
 
 @dataclass
@@ -107,6 +108,10 @@ def attend_packed(
         window: of tokens that are seen, in front of each and itself.
         position_bias: what distances add to scores.
     """
+    if torch.compiler.is_compiling():
+        return _OUTSIDE(  # type: ignore[misc]
+            module, query, key, value, scaling=scaling, dropout=dropout, window=window, position_bias=position_bias
+        )
     if _RECORD is not None:
         _RECORD.append(
             AttentionCall(module, window, position_bias is not None, query.shape[1], key.shape[1], query.shape[2])
@@ -162,12 +167,13 @@ def _padded(
     memo = (id(how), rules)
     biases: list[Tensor | None] | None = layer.memo.get(memo)
     if biases is None:
-        biases = [rules.of(group, query.shape[1], query) for group in how.groups]
+        biases = [rules.of(group, query) for group in how.groups]
         if not any(bias is not None and bias.requires_grad for bias in biases):
             layer.memo[memo] = biases  # for the layers above
     parts = [part for part in (query, key, value, layer.prefix) if part is not None]
     learning = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    name = choose(device=query.device.type, keys=max(group.keys for group in how.groups), learning=learning)
+    keys = max(group.keys for group in how.groups)
+    name = choose(device=query.device.type, dtype=query.dtype, keys=keys, learning=learning)
     if any(bias is not None and bias.requires_grad for bias in biases):
         name = "fused"  # a bias that learns itself is left to autograd
     layer.memo["kernel"] = name
@@ -204,6 +210,17 @@ def attention_calls(forward: Callable[[], object]) -> list[AttentionCall]:
         return _RECORD
     finally:
         _RECORD = None
+
+
+def keep_outside(disable: Callable[[Any], Any]) -> None:
+    """Let attention be called from compiled layers as it is: it looks at what is laid on its module.
+
+    Args:
+        disable: `torch.compiler.disable`, which loads a compiler; so nobody else asks for it.
+    """
+    global _OUTSIDE  # noqa: PLW0603 - a compiler reads it where it traces a layer
+    if _OUTSIDE is None:
+        _OUTSIDE = disable(attend_packed)
 
 
 AttentionInterface.register(NAME, attend)

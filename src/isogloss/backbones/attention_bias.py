@@ -35,12 +35,11 @@ class AttentionBias:
         """Whether everything is seen alike."""
         return not self.causal and self.window is None and self.bias is None
 
-    def of(self, group: RowGroup, heads: int, like: Tensor) -> Float[Tensor, "rows_heads any S"] | None:
-        """What is added to the scores of a group's rows; None for nothing.
+    def of(self, group: RowGroup, like: Tensor) -> Float[Tensor, "any heads T S"] | None:
+        """What is added to the scores of a group's rows, one for all rows, heads or queries that are alike; or nothing.
 
         Args:
             group: padded rows with the prefix in front of each row's own keys.
-            heads: of the queries.
             like: a tensor of the device and dtype wanted.
         """
         # The lowest finite number, not -inf: a row with nothing to attend to must not become NaN.
@@ -48,8 +47,7 @@ class AttentionBias:
         if self.bare:
             if group.mask is None:
                 return None
-            added = like.new_zeros(group.mask.shape).masked_fill_(~group.mask, hidden)
-            return added.repeat_interleave(heads, dim=0)[:, None]
+            return like.new_zeros(group.mask.shape).masked_fill_(~group.mask, hidden)[:, None, None]
         key = torch.arange(group.keys, device=like.device)
         prefix = group.prefix[:, None, None]
         distance = torch.arange(group.length, device=like.device)[:, None] + prefix - key  # (rows or 1, T, S)
@@ -59,7 +57,7 @@ class AttentionBias:
             added = torch.where(before, like.new_zeros(()), added)
         if group.mask is not None:
             added = added.masked_fill(~group.mask[:, None, None, :], hidden)
-        return added.expand(group.rows, heads, -1, -1).flatten(0, 1)
+        return added
 
     def at(self, distance: Int[Tensor, "rows T S"], like: Tensor) -> Float[Tensor, "rows any T S"]:
         """What is added at each distance."""

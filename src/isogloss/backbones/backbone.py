@@ -53,6 +53,7 @@ class Backbone(Protocol):
     attention: list[nn.Module]  # its self-attentions, in the order of the layers
     tokenizer: Any
     dtype: torch.dtype  # what the layers compute in
+    compiled: bool  # its layers are compiled where they learn, once for each shape
     causal: bool  # a token sees only what stands before it
     lm_head: LMHead | None  # its head over the vocabulary, where it was asked for
     kernels: set[str]  # of attention, that have run

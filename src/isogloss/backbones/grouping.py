@@ -36,7 +36,7 @@ def grouped(
 
 def together(parts: Sequence[Float[Tensor, "_ _ D"]]) -> Float[Tensor, "_ D"]:
     """All groups' end to end."""
-    flat = [part.view(-1, part.shape[-1]) for part in parts]
+    flat = [part.reshape(-1, part.shape[-1]) for part in parts]
     return flat[0] if len(flat) == 1 else torch.cat(flat)
 
 

@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, spread, together
 from isogloss.backbones.layout import EndToEnd, PaddedRows
 
-CACHED_KEYS = 384  # with so many keys a score matrix still fits the cache
+FEW_KEYS = {torch.float32: 96, torch.bfloat16: 384}  # up to so many, products win in training on a CPU
 WIDEST = 256  # numbers of a head, for flash attention
 
 Kernel = Callable[..., Tensor]
 """(query, key, value, prefix, how, biases, scaling, dropout) -> (N, heads, D), of rows in padded groups.
 
 Queries are (N, heads, D), keys and values (N, key heads, D), a prefix (2, K P, key heads, D); a bias for each group is
-added to its scores (rows heads, T, S).
+added to its scores (rows, heads, T, S), by broadcasting.
 """
 
 
@@ -55,16 +55,10 @@ class _Products(torch.autograd.Function):
         biases: Sequence[Tensor | None], scaling: float, dropout: float,
     ) -> Tensor:  # fmt: skip
         laid, mixed, saved = grouped(query, key, value, prefix, how), [], []
+        heads = query.shape[1]
         for number, bias in enumerate(biases):
             one, two, three = laid[3 * number : 3 * number + 3]
-            nothing = bias is None
-            scores = torch.baddbmm(
-                one.new_zeros(1, 1, 1) if bias is None else bias,
-                one,
-                two.transpose(1, 2),
-                beta=int(not nothing),
-                alpha=scaling,
-            )
+            scores = _scores(one, two, bias, heads, scaling)
             weights = torch.softmax(scores, dim=-1)
             kept = torch.empty_like(weights).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
             mixed.append(torch.bmm(weights if kept is None else weights * kept, three))
@@ -99,6 +93,19 @@ class _Products(torch.autograd.Function):
         return (*found, None, None, None, None)
 
 
+def _scores(query: Tensor, key: Tensor, bias: Tensor | None, heads: int, scaling: float) -> Tensor:
+    """(rows heads, T, S), the bias added."""
+    key = key.transpose(1, 2)
+    if bias is None:
+        return torch.baddbmm(query.new_zeros(1, 1, 1), query, key, beta=0, alpha=scaling)
+    if bias.shape[1:3] == (1, 1):  # of keys alone: it is small, and one call adds it too
+        flat = bias.expand(-1, heads, -1, -1).reshape(-1, 1, bias.shape[3])
+        return torch.baddbmm(flat, query, key, alpha=scaling)
+    scores = torch.baddbmm(query.new_zeros(1, 1, 1), query, key, beta=0, alpha=scaling)
+    scores.view(-1, heads, *scores.shape[1:]).add_(bias)
+    return scores
+
+
 def fused(
     query: Float[Tensor, "N heads D"],
     key: Float[Tensor, "N key_heads D"],
@@ -115,9 +122,8 @@ def fused(
     mixed = []
     for number, (bias, group) in enumerate(zip(biases, how.groups, strict=True)):
         one, two, three = (part.view(group.rows, heads, *part.shape[1:]) for part in laid[3 * number : 3 * number + 3])
-        added = None if bias is None else bias.view(group.rows, heads, *bias.shape[1:])
         done = nn.functional.scaled_dot_product_attention(
-            one, two, three, attn_mask=added, dropout_p=dropout, scale=scaling
+            one, two, three, attn_mask=bias, dropout_p=dropout, scale=scaling
         )
         mixed.append(done.flatten(0, 1))
     out: Tensor = Ungrouped.apply(how, *mixed)  # type: ignore[no-untyped-call]
@@ -127,18 +133,19 @@ def fused(
 KERNELS: dict[str, Kernel] = {"products": products, "fused": fused}
 
 
-def choose(*, device: str, keys: int, learning: bool) -> str:
+def choose(*, device: str, dtype: torch.dtype, keys: int, learning: bool) -> str:
     """The name of the fastest kernel over padded rows.
 
-    On a GPU the fused kernels win. On a CPU the fused forward pass wins by a factor of two, and its backward pass loses
-    by four until the score matrix no longer fits the cache.
+    On a GPU the fused kernels win. On a CPU the fused forward pass does; its backward pass loses up to a number of keys
+    that depends on the dtype, since it computes in float32 whatever it is given.
 
     Args:
         device: `cpu`, `cuda`, ….
+        dtype: of queries, keys and values.
         keys: how many positions are attended to.
         learning: whether there will be a backward pass.
     """
-    return "products" if device == "cpu" and learning and keys <= CACHED_KEYS else "fused"
+    return "products" if device == "cpu" and learning and keys <= FEW_KEYS.get(dtype, 0) else "fused"
 
 
 @cache
@@ -156,7 +163,11 @@ def variable_length() -> Callable[..., Tensor] | None:
     def attend(
         query: Tensor, key: Tensor, value: Tensor, lay: EndToEnd, *, scaling: float, back: int | None, causal: bool
     ) -> Tensor:
-        more: dict[str, Any] = {"scale": scaling}
+        more: dict[str, Any] = {}
+        if "scale" in known:
+            more["scale"] = scaling
+        else:
+            query = query * (scaling * query.shape[-1] ** 0.5)
         if "window_size" in known:
             more["window_size"] = (-1 if back is None else back, 0 if causal else -1)
         elif back is not None:

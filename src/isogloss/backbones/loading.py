@@ -26,7 +26,7 @@ from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.threads import say_if_spinning
 
-__all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "where"]
+__all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "outline", "where"]
 
 EMBEDDED = {module.NAME: module for module in (e5, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
@@ -51,6 +51,7 @@ def load(
     dtype: str = "auto",
     words: bool | None = False,
     checkpointing: bool = False,
+    compiled: bool = False,
     pickle: bool = False,
 ) -> Backbone:
     """Load a frozen backbone.
@@ -62,6 +63,7 @@ def load(
         dtype: `auto` (bf16 where the machine computes in it, else float32), `float32`, `bfloat16`.
         words: whether its head over the vocabulary is wanted; None: where the checkpoint has one.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
+        compiled: whether layers are compiled, where they learn.
         pickle: whether weights may be unpickled where there are no others.
 
     Raises:
@@ -75,7 +77,7 @@ def load(
         torch.cuda.set_device(target)  # streams, graphs and generators are the current device's where none is named
     if target.type == "cpu":
         say_if_spinning(torch.get_num_threads())
-    computing = {"float32": torch.float32, "bfloat16": torch.bfloat16, "auto": native_dtype(target)}[dtype]
+    computing = _computing(dtype, target)
     folder = _folder(name, pickle=pickle)
     try:
         loaded, opened_, weights = _loaded(folder, words=words, pickle=pickle)
@@ -99,7 +101,7 @@ def load(
         compute_in(model, family, computing)
         backbone = Transformer(
             model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
-            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing,
+            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing, compiled=compiled,
         )  # fmt: skip
         _try(folder, backbone)
     return backbone
@@ -133,6 +135,43 @@ def inspect(name: str, *, device: str = "auto", words: bool | None = False, pick
         load_tokenizer(folder, config, config.values.vocab_size)
         return config.shape.positions
     return None
+
+
+def outline(
+    name: str, *, device: str, dtype: str, words: bool | None = False, checkpointing: bool = False
+) -> Backbone | None:
+    """A backbone without its weights, to reckon with; None where it is no checkpoint in a folder.
+
+    Args:
+        name: as in `load`.
+        device: as in `load`; it lies on none.
+        dtype: as in `load`.
+        words: as in `load`.
+        checkpointing: as in `load`.
+
+    Raises:
+        IsoglossError: as `load` would.
+    """
+    if name in EMBEDDED or gguf.is_file(name) or (path := _local(name)) is None:
+        return None
+    folder = ModelFolder(name, path)
+    if not folder.weights():
+        return None
+    with _opened(folder, words=words, pickle=False) as it, _refusals(folder):
+        whole, _ = it.config.family.load(it.config.values, words=it.words, weights=None)
+        model = getattr(whole, whole.base_model_prefix) if it.words else whole
+        it.config.family.prepare(model)
+        lm_head = lm_head_of(whole, model) if it.words else None
+        computing = _computing(dtype, device_of(device))
+        compute_in(model, it.config.family, computing)
+        return Transformer(
+            model, it.config.family, it.tokenizer.tokens, Identity(name, "", None), dtype=computing,
+            pooling=_pooling(name, it.config.family), lm_head=lm_head, checkpointing=checkpointing,
+        )  # fmt: skip
+
+
+def _computing(dtype: str, device: torch.device) -> torch.dtype:
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(dtype) or native_dtype(device)
 
 
 def where(name: str) -> str:

@@ -16,6 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.attention import Kept, LayerBatch, attention_calls, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
+from isogloss.backbones.compiled_layers import CompiledLayers
 from isogloss.backbones.dropout import attention_dropout, set_dropout
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.join import joined
@@ -41,6 +42,7 @@ class Transformer:
         dtype: what its layers compute in, by `compute_in`.
         lm_head: its head over the vocabulary, where it was asked for.
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
+        compiled: whether layers are compiled, where they learn.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Transformer:
         dtype: torch.dtype,
         lm_head: LMHead | None = None,
         checkpointing: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.checkpointing = checkpointing
@@ -78,6 +81,9 @@ class Transformer:
         self.attention_calls = attention_calls(lambda: family.forward(self.model, self.embed(one), one - 1, None))
         self.attention = [call.module for call in self.attention_calls]
         self.kernels: set[str] = set()  # of attention, that have run
+        self.compiled = compiled
+        if compiled:
+            CompiledLayers(_layers_of(model))
         self._preparations: dict[tuple[int, ...], tuple[Packing, Tensor, Tensor]] = {}
 
     @property
@@ -112,7 +118,7 @@ class Transformer:
         lm_head = None if self.lm_head is None else self.lm_head.of(model)
         copied = Transformer(
             model, self.family, self.tokenizer, self.identity, pooling=self.pooling, dtype=self.dtype,
-            lm_head=lm_head, checkpointing=self.checkpointing,
+            lm_head=lm_head, checkpointing=self.checkpointing, compiled=self.compiled,
         )  # fmt: skip
         copied.seen = seen
         return copied

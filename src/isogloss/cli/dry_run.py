@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from isogloss.backbones.loading import inspect, where
 from isogloss.data.dataset import open_data
 from isogloss.errors import IsoglossError, named
-from isogloss.experiment.cells import cells
+from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import languages, open_spec
+from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
@@ -59,6 +61,14 @@ def describe(spec: Spec, folder: Path) -> None:
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
+    _describe_methods(wanted, missing)
+    for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
+        say(f"  {'' if number else 'memory':<12}{line}")
+    say(f"  store       {folder}")
+
+
+def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell]) -> None:
+    say = partial(out.print, markup=False, soft_wrap=True)
     for name, group in groupby(wanted, key=lambda cell: cell.name):
         cells_of_name = list(group)
         labels = list(dict.fromkeys(cell.label for cell in cells_of_name))
@@ -71,4 +81,3 @@ def describe(spec: Spec, folder: Path) -> None:
         every = [cell.settings.model_dump() for cell in cells_of_name]
         same = {key: value for key, value in every[0].items() if all(one[key] == value for one in every)}
         say("    " + ", ".join(f"{key}={value}" for key, value in same.items() if value is not None and value != ""))
-    say(f"  store       {folder}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
 from isogloss.data.cards import Split
 from isogloss.languages.language import Language
+
+BLOCK = 1 << 14  # rows that are written out at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +42,37 @@ class Examples:
         return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
 
     @property
-    def contents(self) -> list[str]:
+    def contents(self) -> pl.Series:
         """The text of each example: of a pair both, of a question the passage."""
         if "passage" in self.table.columns:
-            return self.table["passage"].to_list()
+            return self.table["passage"]
         if "words" in self.table.columns:
-            return self.table["words"].list.join(" ").to_list()
-        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series().to_list()
+            return self.table["words"].list.join(" ")
+        return self.table.select(pl.concat_str(pl.col("^(text|second)$"), separator="\t")).to_series()
 
     @property
     def inputs(self) -> pl.DataFrame:
         """All that a model reads of the examples, without their ids and answers."""
         return self.table.select(pl.col("^(text|second|words|question|passage)$"))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 over every value, in order."""
-        digest = hashlib.sha256()
-        for row in self.table.iter_rows():
-            values = (value if isinstance(value, str) else "\x1d".join(map(str, value)) for value in row)
-            digest.update("\x1f".join(values).encode() + b"\x1e")
-        return digest.hexdigest()
+        return _sha256(self.table)
+
+    @cached_property
+    def inputs_fingerprint(self) -> str:
+        """The same over what a model reads, in order."""
+        return _sha256(self.inputs)
+
+
+def _sha256(table: pl.DataFrame) -> str:
+    digest = hashlib.sha256()
+    cells = [
+        pl.col(name) if kind == pl.String else pl.col(name).cast(pl.List(pl.String)).list.join("\x1d")
+        for name, kind in table.schema.items()
+    ]
+    for some in table.iter_slices(BLOCK):
+        rows = some.select(pl.concat_str(cells, separator="\x1f")).to_series().to_list()
+        digest.update("\x1e".join([*rows, ""]).encode())
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from isogloss.data.cards import Card
@@ -29,10 +28,9 @@ def missing_labels(examples: Examples, card: Card) -> list[str]:
 
 def repeated(parts: Sequence[Examples]) -> Iterator[tuple[Language, Language]]:
     """Languages whose examples read as those of a language before them, and that language."""
-    before: dict[bytes, Language] = {}
+    before: dict[str, Language] = {}
     for part in parts:
-        digest = hashlib.sha256("\x1e".join(map(str, part.inputs.iter_rows())).encode()).digest()
-        if (other := before.setdefault(digest, part.language)) != part.language:
+        if (other := before.setdefault(part.inputs_fingerprint, part.language)) != part.language:
             yield part.language, other
 
 

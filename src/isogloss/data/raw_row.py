@@ -14,7 +14,7 @@ MOST = 20  # names in an error
 LONGEST = 60  # characters of each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RawRow:
     """One row of a file."""
 

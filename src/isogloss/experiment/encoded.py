@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.data.dataset import Examples
@@ -12,6 +13,7 @@ from isogloss.data.few_shot import draw
 from isogloss.data.subsample import sample
 from isogloss.experiment.data import ExperimentData
 from isogloss.experiment.evaluate import TestSet
+from isogloss.preprocessing.feature_cache import SMALLEST, kept_features, tokenizer_identity
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import fit, text_room
 from isogloss.tasks.classification import Classification
@@ -108,6 +110,30 @@ class EncodedData:
         return self._fitted[key][1]
 
     def _tokenised(self, part: Examples) -> Features:
+        """One split in one language; of a large one what was kept of it, if it was tokenised so before."""
+        make, size = partial(self._made, part), part.inputs.estimated_size()
+        if size < SMALLEST:
+            return make()
+        texts = self.task.texts(part.table, None if self.verbalizer is None else self.verbalizer.template)
+        return kept_features(self._facts(part), texts, make)
+
+    def _facts(self, part: Examples) -> dict[str, Any]:
+        """All that decides what `_made` makes of a split."""
+        data, verbalizer = self.data, self.verbalizer
+        facts: dict[str, Any] = {
+            "data": part.fingerprint,
+            "columns": part.table.columns,
+            "kind": data.dataset.card.kind,
+            "labels": data.labels,
+            "tokenizer": tokenizer_identity(self.backbone.tokenizer),
+            "longest": data.longest,
+        }
+        if verbalizer is None:
+            return {**facts, "subword": subword(data, self.backbone)}
+        wording = verbalizer.wording(str(part.language))
+        return {**facts, "template": repr(verbalizer.template), "wording": wording, "causal": self.backbone.causal}
+
+    def _made(self, part: Examples) -> Features:
         data, tokenizer = self.data, self.backbone.tokenizer
         if self.verbalizer is None:
             return self.task.features(

@@ -13,6 +13,7 @@ from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
 from isogloss.experiment.leases import CellLeases, Key
+from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.workspace import Workspace
@@ -164,7 +165,7 @@ class _Work:
     def _jobs(self, missing: Sequence[Cell], incomplete: Sequence[Cell]) -> Iterator[Job]:
         """Cells to train, in stacks, and cells that lack languages: each made when it is asked for."""
         monitor = cost.monitor_plan(self.workspace) if missing else None
-        for stack in stacks(missing, self.workspace.backbone.pooling):
+        for stack in self._fitting(stacks(missing, self.workspace.backbone.pooling)):
             if not (cells := self._taken(stack)):
                 continue
             if done := [cell.key for cell in cells if self.store.has(*cell.key)]:  # by another process meanwhile
@@ -183,6 +184,14 @@ class _Work:
                 continue
             trained = (stored.record, stored.weights())
             yield self._job(cell, work=self._scoring(cell, stored), trained=trained, languages=languages)
+
+    def _fitting(self, wanted: Sequence[list[Cell]]) -> Iterator[list[Cell]]:
+        """The stacks, made narrower where they would not fit into memory; each when it is asked for."""
+        for stack in wanted:
+            parts, line = narrower(self.workspace, stack)
+            if line:
+                err.print(line, markup=False, soft_wrap=True)
+            yield from parts
 
     def _taken(self, cells: Sequence[Cell]) -> list[Cell]:
         keys = self.leases.take(cell.key for cell in cells)

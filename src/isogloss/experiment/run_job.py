@@ -6,27 +6,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import polars as pl
-import torch
 from torch import Tensor
 
 from isogloss import store
 from isogloss.data.missing_labels import label_kinds
 from isogloss.data.subsample import split_by_language
 from isogloss.errors import IsoglossError
-from isogloss.experiment import cost, remarks
+from isogloss.experiment import cost, memory, remarks
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.experiment.job import Job, JobObserver
 from isogloss.experiment.provenance import difference
 from isogloss.experiment.restore import restore, weights
 from isogloss.experiment.workspace import Workspace
-from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
+from isogloss.runtime.device_memory import in_words, peak_memory
 from isogloss.store import FinishedCell, RunRecord, fingerprint
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import train
@@ -70,8 +68,9 @@ class _Training:
         self.job, self.workspace, self.observer = job, workspace, observer
         first = job.cells[0]
         self.method, self.encoded = first.method, workspace.encoded(first)
+        self.plan = memory.plan(workspace, job.cells, job.title)  # before anything is copied
         shared = workspace.backbone
-        self.backbone = shared if self.method.frozen else shared.copy(_seen(workspace, first))
+        self.backbone = shared if self.method.frozen else shared.copy(workspace.seen(first))
         self.runs = [
             new_run(
                 self.method, self.backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
@@ -93,10 +92,15 @@ class _Training:
             **remarks.of_texts(self.encoded, test, trained=job.cells[0].seed),
         }
         _report_data(self.workspace, self.remarks)
+        if self.plan.peak is not None:
+            said = f"{job.title}: at most about {in_words(self.plan.peak)} of memory beside the backbone"
+            err.print(said, soft_wrap=True, markup=False)
         states = self._train()
         self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
         advance = _advancer(test.features, job.cells[0], self.observer)
-        scored = predict(self.stack, self.runs, test.features, fitted=self.encoded.fit, advance=advance)
+        scored = predict(
+            self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget, advance=advance
+        )
         for cell, state, predicted in zip(job.cells, states, scored, strict=True):
             yield self._finished(cell, state, predicted)
 
@@ -117,10 +121,9 @@ class _Training:
                 raise KeyboardInterrupt
             checkpoints.maybe_save(states)
 
-        budget, eval_budget = budgets(self.backbone.device)
         train(
-            self.stack, states, budget=budget, eval_budget=eval_budget, source=str(workspace.data.source),
-            after_update=after_update,
+            self.stack, states, budget=self.plan.budget, eval_budget=self.plan.eval_budget,
+            source=str(workspace.data.source), after_update=after_update,
         )  # fmt: skip
         if checkpoints.overdue:
             checkpoints.save(states)  # scoring many languages may take long as well
@@ -196,11 +199,15 @@ class _Training:
             source_learnt=state.onset,
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
-            environment={**workspace.environment, "engine": self._engine()},
+            environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.encoded.test),
         )
         return FinishedCell(record, weights(cell, state.run), tables)
+
+    def _memory(self) -> dict[str, int | None]:
+        """Bytes beside the backbone that were expected, and those that the process has taken in all so far."""
+        return {"expected": self.plan.peak, "process_peak": peak_memory(self.backbone.device)}
 
 
 def _scored(
@@ -227,14 +234,6 @@ def _scored(
         **said,
     }
     return FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
-
-
-def _seen(workspace: Workspace, cell: Cell) -> Tensor | None:
-    """The words that training shows; None, for all, where they are also what a verbalizer chooses from."""
-    if cell.settings.head == "verbalizer":
-        return None
-    train_features = workspace.encoded(cell).train_dev(cell.seed).train
-    return torch.from_numpy(np.unique(workspace.fitted(cell, train_features).tokens))
 
 
 def _tables(workspace: Workspace, cell: Cell, test: TestSet, predicted: Predicted) -> tuple[pl.DataFrame, pl.DataFrame]:

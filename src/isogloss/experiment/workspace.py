@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
+from isogloss.backbones.weightless import weightless
 from isogloss.data.cards import Card
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell, cells
@@ -57,14 +62,15 @@ class Workspace:
         """
         wanted = cells(spec)
         device_of(spec.device)  # a device that is not there is said before anything is read
-        data = read_data(spec)
+        with activity("reading the data"):
+            data = read_data(spec)
         words = any(cell.settings.head == "verbalizer" for cell in wanted)
         if words and data.dataset.card.kind != "classification":
             raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
         with activity("loading the backbone"):
             backbone = load(
                 spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
-                checkpointing=spec.gradient_checkpointing, pickle=spec.weights == "pickle",
+                checkpointing=spec.gradient_checkpointing, compiled=spec.compile, pickle=spec.weights == "pickle",
             )  # fmt: skip
         for cell in wanted:
             cell.method.check(backbone, cell.settings)
@@ -96,6 +102,18 @@ class Workspace:
     def environment(self) -> dict[str, Any]:
         """What the cells are made with, for the record."""
         return surroundings(self.data, self.backbone)
+
+    @cached_property
+    def weightless(self) -> Backbone:
+        """The backbone without memory, to reckon with."""
+        return weightless(self.backbone)
+
+    def seen(self, cell: Cell) -> Tensor | None:
+        """The words that training shows; None, for all, where they are also what a verbalizer chooses from."""
+        if cell.settings.head == "verbalizer":
+            return None
+        train = self.encoded(cell).train_dev(cell.seed).train
+        return torch.from_numpy(np.unique(self.fitted(cell, train).tokens))
 
     @cached_property
     def parallel_states(self) -> ParallelStates | None:

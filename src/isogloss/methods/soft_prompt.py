@@ -98,7 +98,7 @@ class SoftPrompt:
             else:
                 words = _words(backbone.tokenizer)
                 ids = words[torch.randint(len(words), (settings.length,), generator=generator)]
-            start = backbone.embed(ids.to(backbone.device)).detach().float().cpu()
+            start = backbone.embed(ids.to(backbone.device)).detach().float()
         return SoftPromptPart(start.clone(), _mlp(width, generator) if settings.mlp else None)
 
     def form(self, settings: Sequence[SoftPromptSettings]) -> PromptForm:

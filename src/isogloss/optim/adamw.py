@@ -65,7 +65,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rates: Float[Tensor, "K groups"]) -> Bool[Tensor, "K"]:
-        """One step of every run, by the gradients that lie in `flat`; which say nothing afterwards, but where nothing learnt.
+        """One step of every run, by the gradients in `flat`; which say nothing afterwards, but where nothing learnt.
 
         Args:
             rates: of each run and group of columns.

@@ -44,8 +44,7 @@ class SparseEmbedding(nn.Module):
         """What the first layer is given for tokens."""
         row = self.row[tokens]
         learning: Tensor = self.rows(row.clamp(min=0))
-        known = row >= 0
-        return learning if bool(known.all()) else torch.where(known[..., None], learning, self.table(tokens))
+        return torch.where((row >= 0)[..., None], learning, self.table(tokens))  # to ask whether all are would wait
 
 
 def let_learn(model: nn.Module, ids: Int[Tensor, "rows"]) -> SparseEmbedding:

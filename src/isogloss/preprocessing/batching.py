@@ -47,6 +47,7 @@ def order(size: int, *, seed: int, epoch: int) -> Int[np.ndarray, "N"]:
 def budgets(device: torch.device) -> tuple[int, int]:
     """Most tokens of one forward pass in training and in evaluation.
 
-    A CPU is full with a few thousand tokens and keeps more of them in its cache; a GPU needs many to be busy.
+    A CPU keeps what a few thousand tokens make in its cache; in training, where operators are many, one pass over a
+    whole stack pays more. A GPU needs many tokens to be busy. What does not fit is cut smaller.
     """
-    return (2048, 4096) if device.type == "cpu" else (16384, 65536)
+    return (12288, 4096) if device.type == "cpu" else (65536, 65536)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from isogloss.errors import IsoglossError
-from isogloss.preprocessing.features import Features, FilledTemplate, end_to_end
+from isogloss.preprocessing.encoding import Encoder, batches, ids_of, lengths_of, offsets_of
+from isogloss.preprocessing.features import Features, FilledTemplate, Texts
+from isogloss.preprocessing.ragged import ranges, starts_of
 from isogloss.preprocessing.templates import Template
 
 
@@ -33,8 +36,8 @@ def check(template: Template, tokenizer: Any, *, causal: bool, texts: int) -> No
 
 def tokenise_filled(
     template: Template,
-    texts: tuple[Sequence[str], ...],
-    labels: Sequence[int],
+    texts: tuple[Texts, ...],
+    labels: Sequence[int] | Int[np.ndarray, "rows"],
     tokenizer: Any,
     *,
     causal: bool,
@@ -57,38 +60,81 @@ def tokenise_filled(
     slot = tokenizer.mask_token_id
     if causal:
         back, slot = [], tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
-    count = len(texts[0])
-    columns = dict(zip(template.texts, texts, strict=True))
-    rows: list[list[int]] = [list(front) for _ in range(count)]
-    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in template.texts}
-    places: dict[str, list[int]] = {"prompt": [], "answer": []}
-    for part, mark in zip(template.parts, [*template.marks, None], strict=True):
-        if part:
-            filled, inside = _filled(part, columns, count)
-            encoded = tokenizer(filled, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-            for number, ids in enumerate(encoded["input_ids"]):
+    encode, filled = Encoder(tokenizer, places=True, special=False), _FilledRows(template)
+    for _, lists in batches(texts):
+        columns, rows = dict(zip(template.texts, lists, strict=True)), _Assembly(len(lists[0]))
+        rows.add(front)
+        for part, mark in zip(template.parts, [*template.marks, None], strict=True):
+            if part:
+                whole, inside = _filled(part, columns, rows.count)
+                encodings = encode([whole])
+                offsets, lengths = offsets_of(encodings), lengths_of(encodings)
                 for name, characters in inside.items():
-                    first, last = _tokens(encoded["offset_mapping"][number], *characters[number])
-                    spans[name].append((len(rows[number]) + first, len(rows[number]) + last))
-                rows[number] += ids
-        if mark == "answer":  # where the tokenizer leaves nothing of a text, there is still something to read from
-            rows = [row or [slot] for row in rows]
-        if mark is not None:
-            places[mark] += [len(row) for row in rows]
-        if mark == "answer":
-            rows = [[*row, slot] for row in rows]
+                    filled.spans[name].append(rows.lengths[:, None] + _tokens(offsets, lengths, characters))
+                rows.append(ids_of(encodings), lengths)
+            if mark == "answer":  # where the tokenizer leaves nothing of a text, there is still something to read from
+                rows.append(np.full(int((rows.lengths == 0).sum()), slot), (rows.lengths == 0).astype(np.int64))
+            if mark is not None:
+                filled.places[mark].append(rows.lengths)
+            if mark == "answer":
+                rows.add([slot])
+        rows.add(back)
+        filled.tokens.append(rows.tokens())
+        filled.lengths.append(rows.lengths)
     return Features(
-        **end_to_end([np.asarray([*row, *back], dtype=np.int64) for row in rows], None),
+        tokens=np.concatenate(filled.tokens),
+        types=None,
+        starts=starts_of(np.concatenate(filled.lengths)),
         labels=np.asarray(labels, dtype=np.int64),
         texts=texts,
         filled=FilledTemplate(
-            answer=np.asarray(places["answer"]),
-            prompt=np.asarray(places["prompt"]) if template.prompted else None,
-            spans=np.stack([np.asarray(spans[name]) for name in template.texts], axis=1),
-            wording=np.full(count, wording),
+            answer=np.concatenate(filled.places["answer"]),
+            prompt=np.concatenate(filled.places["prompt"]) if template.prompted else None,
+            spans=np.stack([np.concatenate(filled.spans[name]) for name in template.texts], axis=1),
+            wording=np.full(len(texts[0]), wording),
         ),
         longest=longest,
     )
+
+
+class _FilledRows:
+    """What is collected batch by batch."""
+
+    def __init__(self, template: Template) -> None:
+        self.tokens: list[np.ndarray] = [np.empty(0, dtype=np.int32)]
+        self.lengths: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
+        self.spans = {name: [np.empty((0, 2), dtype=np.int64)] for name in template.texts}
+        self.places = {mark: [np.empty(0, dtype=np.int64)] for mark in ("prompt", "answer")}
+
+
+class _Assembly:
+    """Rows that are put together of parts, one part of all rows after the other.
+
+    Args:
+        count: rows.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.lengths = np.zeros(count, dtype=np.int64)  # so far
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # tokens, and where they begin and end
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """The same tokens to every row."""
+        self.append(np.tile(np.asarray(tokens, dtype=np.int32), self.count), np.full(self.count, len(tokens)))
+
+    def append(self, tokens: Int[np.ndarray, "total"], lengths: Int[np.ndarray, "rows"]) -> None:
+        """Each row's own, end to end."""
+        self._parts.append((tokens, self.lengths, self.lengths + lengths))
+        self.lengths = self.lengths + lengths
+
+    def tokens(self) -> Int[np.ndarray, "total"]:
+        """All of each row, end to end."""
+        starts = starts_of(self.lengths)
+        out = np.empty(starts[-1], dtype=np.int32)
+        for tokens, begins, ends in self._parts:
+            out[ranges(starts[:-1] + begins, starts[:-1] + ends)] = tokens
+        return out
 
 
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -100,7 +146,7 @@ def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _filled(
-    part: tuple[tuple[str, str | None], ...], columns: dict[str, Sequence[str]], count: int
+    part: tuple[tuple[str, str | None], ...], columns: Mapping[str, Sequence[str]], count: int
 ) -> tuple[list[str], dict[str, list[tuple[int, int]]]]:
     """A part of the template for each row, and where in it the texts stand."""
     out = [""] * count
@@ -114,7 +160,22 @@ def _filled(
     return out, inside
 
 
-def _tokens(offsets: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int]:
-    """The first of the tokens that share characters with a span, and the one behind the last."""
-    touched = [index for index, (first, last) in enumerate(offsets) if first < end and last > begin]
-    return (touched[0], touched[-1] + 1) if touched else (0, 0)
+def _tokens(
+    offsets: Int[np.ndarray, "tokens 2"], lengths: Int[np.ndarray, "rows"], characters: Sequence[tuple[int, int]]
+) -> Int[np.ndarray, "rows 2"]:
+    """Of each row the first of the tokens that share characters with a span, and the one behind the last; or 0, 0.
+
+    Args:
+        offsets: of the tokens of all rows, in characters.
+        lengths: tokens of each row.
+        characters: each row's span.
+    """
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(row)) - starts_of(lengths)[row]
+    spans = np.asarray(characters, dtype=np.int64).reshape(-1, 2)[row]
+    touched = np.flatnonzero((offsets[:, 0] < spans[:, 1]) & (offsets[:, 1] > spans[:, 0]))
+    out = np.zeros((len(lengths), 2), dtype=np.int64)
+    rows, first = np.unique(row[touched], return_index=True)
+    out[rows, 0] = place[touched[first]]
+    np.maximum.at(out[:, 1], row[touched], place[touched] + 1)
+    return out

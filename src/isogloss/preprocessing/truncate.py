@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from isogloss.errors import IsoglossError
-from isogloss.preprocessing.features import Features, end_to_end
+from isogloss.preprocessing.encoding import batches
+from isogloss.preprocessing.features import Features, WordSpans, some_texts
+from isogloss.preprocessing.pieces import Pieces
 from isogloss.preprocessing.tokenize import END, START
 
 OVERLAP = 128  # tokens that two neighbouring windows of a passage share: `stride`, as tokenizers understand it
@@ -36,24 +38,24 @@ def fit(features: Features, room: int, tokenizer: Any) -> Features:
         tokenizer: the one that they came from.
     """
     room = text_room(room, features.longest)
-    if features.passages:
-        return windows(features, room)
     long = np.flatnonzero(features.lengths > room)
     if len(long) == 0:
         return features
+    if features.passages:
+        return windows(features, room)
     if features.words is not None:
         return split_at_words(features, room)
     if features.filled is not None:
         return shorten(features, room)
-    columns = [[texts[int(i)] for i in long] for texts in features.texts]
-    encoded = tokenizer(*columns, truncation=True, max_length=room, verbose=False)
-    tokens = np.split(features.tokens, features.starts[1:-1])
-    types = None if features.types is None else np.split(features.types, features.starts[1:-1])
-    for number, i in enumerate(long):
-        tokens[i] = np.asarray(encoded["input_ids"][number], dtype=np.int64)
-        if types is not None:
-            types[i] = np.asarray(encoded["token_type_ids"][number], dtype=np.int64)
-    return replace(features, **end_to_end(tokens, types), cut=len(long))
+    cut = Pieces()
+    columns = tuple(some_texts(texts, long) for texts in features.texts)
+    for _, batch in batches(columns):
+        encoded = tokenizer(*batch, truncation=True, max_length=room, verbose=False)
+        for number, ids in enumerate(encoded["input_ids"]):
+            cut.begin()
+            types = None if features.types is None else np.asarray(encoded["token_type_ids"][number], dtype=np.int32)
+            cut.add(np.asarray(ids, dtype=np.int32), types)
+    return replace(features, **cut.replacing(features, long), cut=len(long))
 
 
 def shorten(features: Features, room: int) -> Features:
@@ -64,11 +66,11 @@ def shorten(features: Features, room: int) -> Features:
     """
     filled = features.filled
     assert filled is not None
-    tokens, answer, spans, cut = [], filled.answer.copy(), filled.spans.copy(), 0
+    pieces, answer, spans = Pieces(), filled.answer.copy(), filled.spans.copy()
     prompt = None if filled.prompt is None else filled.prompt.copy()
-    for row in range(len(features)):
+    long = np.flatnonzero(features.lengths > room)
+    for row in long.tolist():
         ids = features.tokens[features.starts[row] : features.starts[row + 1]]
-        cut += int(len(ids) > room)
         while (over := len(ids) - room) > 0:
             lengths = spans[row, :, 1] - spans[row, :, 0]
             longest = int(lengths.argmax())
@@ -83,12 +85,13 @@ def shorten(features: Features, room: int) -> Features:
             if prompt is not None:
                 prompt[row] -= step * (prompt[row] >= end)
             spans[row] -= step * (spans[row] >= end)
-        tokens.append(ids)
+        pieces.begin()
+        pieces.add(ids, None)
     return replace(
         features,
-        **end_to_end(tokens, None),
+        **pieces.replacing(features, long),
         filled=replace(filled, answer=answer, prompt=prompt, spans=spans),
-        cut=cut,
+        cut=len(long),
     )
 
 
@@ -98,8 +101,10 @@ def split_at_words(features: Features, room: int) -> Features:
     Only a word that has no room on its own is truncated, and counted.
     """
     assert features.words is not None
-    tokens, types, counts, spans, owners, cut = [], [], [], [], [], 0
-    for row in range(len(features)):
+    pieces, cut = Pieces(), 0
+    long = np.flatnonzero(features.lengths > room)
+    for row in long.tolist():
+        pieces.begin()
         begin, end = features.starts[row : row + 2]
         words = features.words.spans[features.unit_starts[row] : features.unit_starts[row + 1]]
         front, back = np.arange(words[0, 0]), np.arange(words[-1, 1], end - begin)
@@ -113,19 +118,25 @@ def split_at_words(features: Features, room: int) -> Features:
             full = ended or sum(map(len, piece)) + words[number + 1, 1] - words[number + 1, 0] > free
             if full:
                 taken = np.concatenate([front, *piece, back]) + begin
-                tokens.append(features.tokens[taken])
-                types.append(taken if features.types is None else features.types[taken])
-                counts.append(len(piece))
                 ends = len(front) + np.cumsum([len(word) for word in piece])
-                spans.append(np.stack([np.concatenate([[len(front)], ends[:-1]]), ends], axis=1))
-                owners.append(row)
+                spans = np.stack([np.concatenate([[len(front)], ends[:-1]]), ends], axis=1)
+                types = None if features.types is None else features.types[taken]
+                pieces.add(features.tokens[taken], types, spans=spans)
                 piece = []
     return replace(
         features,
-        **end_to_end(tokens, None if features.types is None else types),
-        words=replace(features.words, counts=np.asarray(counts), spans=np.concatenate(spans)),
-        owners=np.asarray(owners),
+        **pieces.replacing(features, long),
+        words=_words(features.words, pieces, long),
+        owners=pieces.owners(len(features), long),
         cut=cut,
+    )
+
+
+def _words(words: WordSpans, pieces: Pieces, long: np.ndarray) -> WordSpans:
+    return replace(
+        words,
+        counts=pieces.of_pieces(words.counts, long, lambda piece: len(piece["spans"])),
+        spans=pieces.of_units("spans", words.spans, words.counts, long),
     )
 
 
@@ -137,14 +148,16 @@ def windows(features: Features, room: int) -> Features:
     """
     assert features.words is not None
     assert features.offsets is not None
-    tokens, types, counts, spans, offsets, labels, owners, cut = [], [], [], [], [], [], [], 0
-    for row in range(len(features)):
+    pieces, cut = Pieces(), 0
+    long = np.flatnonzero(features.lengths > room)
+    for row in long.tolist():
+        pieces.begin()
         begin, end = features.starts[row : row + 2]
         units = np.arange(*features.unit_starts[row : row + 2])
         places = features.words.spans[units[1:], 0]  # of the passage's tokens; unit 0 is the row's first token
         first, behind = (places[0], places[-1] + 1) if len(places) else (end - begin - 1, end - begin - 1)
         front, back = np.arange(first), np.arange(behind, end - begin)
-        if len(front) > room // 2 and end - begin > room:
+        if len(front) > room // 2:
             marks = _separators(features, row, front)
             front = np.concatenate([front[: room // 2 - len(marks)], marks])
             cut += 1
@@ -154,29 +167,30 @@ def windows(features: Features, room: int) -> Features:
         while True:
             held = np.arange(first, min(first + free, len(places)))
             taken = np.concatenate([front, places[held], back]) + begin
-            tokens.append(features.tokens[taken])
-            types.append(taken if features.types is None else features.types[taken])
-            counts.append(1 + len(held))
             at = len(front) + np.arange(len(held))
-            spans.append(np.concatenate([[[0, 1]], np.stack([at, at + 1], axis=1)]))
             chosen = np.concatenate([units[:1], units[1:][held]])
-            offsets.append(features.offsets[chosen])
             bits = features.labels[chosen].copy()
             if not ((bits & START).any() and (bits & END).any()):
                 bits[:] = 0
                 bits[0] = START | END
-            labels.append(bits)
-            owners.append(row)
+            pieces.add(
+                features.tokens[taken],
+                None if features.types is None else features.types[taken],
+                spans=np.concatenate([[[0, 1]], np.stack([at, at + 1], axis=1)]),
+                offsets=features.offsets[chosen],
+                labels=bits,
+            )
             if first + free >= len(places):
                 break
             first += step
+    counts = features.words.counts
     return replace(
         features,
-        **end_to_end(tokens, None if features.types is None else types),
-        labels=np.concatenate(labels),
-        words=replace(features.words, counts=np.asarray(counts), spans=np.concatenate(spans)),
-        offsets=np.concatenate(offsets),
-        owners=np.asarray(owners),
+        **pieces.replacing(features, long),
+        labels=pieces.of_units("labels", features.labels, counts, long),
+        words=_words(features.words, pieces, long),
+        offsets=pieces.of_units("offsets", features.offsets, counts, long),
+        owners=pieces.owners(len(features), long),
         cut=cut,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
+from polars import selectors
 
 from isogloss.analysis.analysis import AnalysisOptions, answers_of
 from isogloss.analysis.gap import gap_intervals, scores_intervals
@@ -44,8 +45,9 @@ def together(
     parts, runs = [], []
     for name, opened_run in opened_runs.items():
         of_run = answers_of(opened_run, AnalysisOptions())
-        renamed = of_run.predictions.with_columns(pl.col("method").cast(pl.String).replace(dict(called[name])))
-        parts.append(renamed.filter(pl.col("language").cast(pl.String).is_in(alike)))
+        texts = of_run.predictions.cast({selectors.categorical(): pl.String})  # of a large run, they are codes
+        renamed = texts.with_columns(pl.col("method").replace(dict(called[name])))
+        parts.append(renamed.filter(pl.col("language").is_in(alike)))
         runs += [(called[name][method], seed) for method, seed in of_run.runs]
     answers = replace(of_run, predictions=pl.concat(parts), runs=runs)
     metric = next(iter(opened_runs.values())).metric

@@ -71,9 +71,11 @@ class RunGroup:
     @cached_property
     def collapsed(self) -> dict[str, tuple[str, int, int]]:
         """Methods that say the same to every text of the source. See `isogloss.stats.collapse`."""
-        tables = {name: one.stored.table("predictions") for name, one in self.opened_runs.items()}
         words = any(record.kind == "tagging" for record in self.records.values())  # all are of one task
-        found = {name: collapsed(table, str(self.source), words=words) for name, table in tables.items()}
+        found = {
+            name: collapsed(one.stored.parts("predictions"), str(self.source), words=words)
+            for name, one in self.opened_runs.items()
+        }
         return {
             method: found[name][label]
             for method, name in self.runs.items()

@@ -81,7 +81,7 @@ def score_tables(stored: Store, width: int | None = None) -> list[Table]:
     if source not in set(test["language"]):
         caption += f"\n{no_gap(scores['task'][0], Language.parse(source))}"
     words = any(cell.record.kind == "tagging" for cell in stored.finished())  # all are of one task
-    for method, found in collapse.collapsed(stored.table("predictions"), source, words=words).items():
+    for method, found in collapse.collapsed(stored.parts("predictions"), source, words=words).items():
         caption += f"\n{collapse.sentence(method, found, Language.parse(source).name)}"
     tables[-1].caption = label(caption)
     return tables

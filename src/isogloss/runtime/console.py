@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import LiveError
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Text
@@ -48,6 +49,7 @@ def say(*parts: object) -> None:
 out = PlainConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else WIDE)
 err = PlainConsole(stderr=True)
 LINE_EVERY = 20.0  # seconds between two lines where there is no terminal to draw a bar on
+PATIENCE = 3.0  # seconds after which a step shows how far it is
 
 
 class _Speed(ProgressColumn):
@@ -102,6 +104,69 @@ class ProgressDisplay:
         parts += [f"{left} left"] if left else []
         err.print("  ".join(parts), markup=False, soft_wrap=True)
         self.last_line = now
+
+
+class _Count:
+    """Progress of one long step, shown once it has taken a while.
+
+    Args:
+        text: what is done.
+        total: of how many things.
+    """
+
+    def __init__(self, text: str, total: int) -> None:
+        self.text, self.total, self.done = text, total, 0
+        self.began = self.last_line = time.monotonic()
+        self.bar: Progress | None = None
+        self.task: Any = None
+
+    def advance(self, done: int) -> None:
+        """So many more are done."""
+        self.done += done
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done)
+        elif now - self.began < PATIENCE or self.done >= self.total:
+            return
+        elif err.is_terminal:
+            if not self._draw():
+                self.began = float("inf")  # something else is being drawn, and says what is going on
+        elif now - self.last_line >= (PATIENCE if self.last_line == self.began else LINE_EVERY):
+            left = timedelta(seconds=round((now - self.began) * (self.total - self.done) / max(self.done, 1)))
+            err.print(f"{self.text}: {self.done:,} of {self.total:,}  {left} left", markup=False, soft_wrap=True)
+            self.last_line = now
+
+    def _draw(self) -> bool:
+        bar = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=30),
+            TextColumn("{task.completed:,} of {task.total:,}"), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(), console=err, transient=True,
+        )  # fmt: skip
+        try:
+            bar.start()
+        except LiveError:
+            return False
+        self.bar, self.task = bar, bar.add_task(self.text, total=self.total, completed=self.done)
+        return True
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far one long step is and how long it still takes; nothing where it takes less than a few seconds.
+
+    Args:
+        text: what is done.
+        total: of how many things.
+
+    Yields:
+        What is called with how many more are done.
+    """
+    count = _Count(text, total)
+    try:
+        yield count.advance
+    finally:
+        if count.bar is not None:
+            count.bar.stop()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric
+from isogloss.tasks.task import Metric, most_probable, numbered
 
 
 class Classification:
@@ -28,9 +28,7 @@ class Classification:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row and one unit an example."""
-        number = {label: i for i, label in enumerate(labels)}
-        texts = tuple(table[name].to_list() for name in ("text", "second") if name in table.columns)
-        return tokenise(texts, [number[label] for label in table["label"]], tokenizer, longest=longest)
+        return tokenise(self.texts(table), numbered(table["label"], labels), tokenizer, longest=longest)
 
     def filled(
         self,
@@ -44,10 +42,13 @@ class Classification:
         longest: int | None,
     ) -> Features:
         """One row and one unit an example, its texts filled into a template (`preprocessing.fill_template`)."""
-        number = {label: i for i, label in enumerate(labels)}
-        texts = tuple(table[name].to_list() for name in template.texts)
-        gold = [number[label] for label in table["label"]]
+        texts, gold = self.texts(table, template), numbered(table["label"], labels)
         return tokenise_filled(template, texts, gold, tokenizer, causal=causal, wording=wording, longest=longest)
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """The text, or both; in a template, those that it takes, in its order."""
+        names = ("text", "second") if template is None else template.texts
+        return tuple(table[name] for name in names if name in table.columns)
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """A text, or two."""
@@ -65,8 +66,8 @@ class Classification:
 
     def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
         """The most probable class and its probability."""
-        best = scores.softmax(dim=-1).max(dim=-1)
-        return [names[label] for label in best.indices.tolist()], best.values.tolist()
+        classes, probabilities = most_probable(scores)
+        return [names[label] for label in classes.tolist()], probabilities.tolist()
 
     def count(self, gold: Sequence[str]) -> int:
         """Texts."""

@@ -16,6 +16,7 @@ import polars as pl
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise_passages
 from isogloss.tasks import metrics
 from isogloss.tasks.task import Metric
@@ -57,8 +58,11 @@ class QuestionAnswering:
             (starts[0], starts[0] + len(answers[0]))
             for starts, answers in zip(table["starts"].to_list(), table["answers"].to_list(), strict=True)
         ]
-        questions, passages = table["question"].to_list(), table["passage"].to_list()
-        return tokenise_passages(questions, passages, spans, tokenizer, longest=longest or LONGEST)
+        return tokenise_passages(table["question"], table["passage"], spans, tokenizer, longest=longest or LONGEST)
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """The questions and their passages."""
+        return table["question"], table["passage"]
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """A question and a passage."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric
+from isogloss.tasks.task import Metric, most_probable, numbered
 
 
 def _word_metric(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
@@ -40,9 +42,12 @@ class Tagging:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row a sentence, one unit a word."""
-        number = {label: i for i, label in enumerate(labels)}
-        tags = [number[tag] for tags in table["labels"] for tag in tags]
-        return tokenise_words(table["words"].to_list(), tags, tokenizer, last=last, longest=longest)
+        tags = numbered(table["labels"].explode(), labels)
+        return tokenise_words(table["words"], tags, tokenizer, last=last, longest=longest)
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """Words are not kept: sentences are split between them, never encoded anew."""
+        return ()
 
     def inputs(self, pairs: bool) -> tuple[str, ...]:
         """Words between spaces."""
@@ -61,11 +66,11 @@ class Tagging:
 
     def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
         """The most probable tags of each sentence, and the mean of their probabilities."""
-        best = scores.softmax(dim=-1).max(dim=-1)
-        classes, probabilities = best.indices.tolist(), best.values.tolist()
-        bounds = [(features.unit_starts[rows[0]], features.unit_starts[rows[-1] + 1]) for rows in features.of_example]
-        tags = [" ".join(names[label] for label in classes[begin:end]) for begin, end in bounds]
-        return tags, [sum(probabilities[begin:end]) / (end - begin) for begin, end in bounds]
+        classes, probabilities = most_probable(scores)
+        bounds = features.unit_starts[features.of_example.starts]  # of each sentence's words
+        tags = [" ".join([names[label] for label in classes[begin:end].tolist()]) for begin, end in pairwise(bounds)]
+        sums = np.diff(np.concatenate([[0], np.cumsum(probabilities, dtype=np.float64)])[bounds])
+        return tags, (sums / np.diff(bounds)).tolist()
 
     def count(self, gold: Sequence[str]) -> int:
         """Words."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.templates import Template
 
+BLOCK = 1 << 16  # units
 Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
 
@@ -38,6 +42,15 @@ class Task(Protocol):
             tokenizer: a fast tokenizer.
             last: whether a word's last sub-word stands for it, not its first.
             longest: most tokens of a row.
+        """
+        ...
+
+    def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:
+        """The columns that a split's features keep (`Features.texts`).
+
+        Args:
+            table: in the columns of this kind of task.
+            template: that they are filled into, if any.
         """
         ...
 
@@ -78,3 +91,21 @@ class Task(Protocol):
     def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
         """A new example and its answer, for people."""
         ...
+
+
+def numbered(names: pl.Series, labels: Sequence[str]) -> Int[np.ndarray, "names"]:
+    """Labels by their numbers among the classes.
+
+    Args:
+        names: all of them classes.
+        labels: in the order of the head's classes.
+    """
+    return names.cast(pl.Enum(labels)).to_physical().to_numpy().astype(np.int64)
+
+
+def most_probable(
+    scores: Float[Tensor, "units C"],
+) -> tuple[Int[np.ndarray, "units"], Float[np.ndarray, "units"]]:
+    """The most probable class of each unit, and its probability; the probabilities of all are never there at once."""
+    best = [block.softmax(dim=-1).max(dim=-1) for block in torch.split(scores, BLOCK)]
+    return np.concatenate([one.indices for one in best]), np.concatenate([one.values for one in best])

@@ -76,7 +76,7 @@ class Engine:
         train_states: where each run is; all are still learning.
         budget: most tokens of one forward pass.
         states: a head's inputs (units, H) by the identity of features, where they never change and are kept.
-        fixed: whether batches are filled up to fixed shapes; None: on a GPU.
+        fixed: whether batches are filled up to fixed shapes; None: on a GPU, and where layers are compiled.
     """
 
     def __init__(
@@ -100,6 +100,9 @@ class Engine:
         totals = torch.tensor([float(one.total) for one in train_states], device=self.device)
         self.trend = LossTrend(totals) if "backbone" in laid.kinds else None
         self.kinds = laid.kinds
+        learning = sorted({segment.group for segment in self.optimizer.segments})
+        asked = [group for group in learning if laid.kinds[group] != "head"] or learning
+        self.shown = slice(asked[0], asked[-1] + 1)  # of the rates, those whose highest the history has
         self.loss = torch.zeros(count, device=self.device)
         self.recent = torch.zeros(FETCH_EVERY, count, 2, device=self.device)  # losses and rates
         self.waiting: list[tuple[int, int, int, float, int]] = []  # slot, run, step, epoch and tokens of rows to fetch
@@ -115,7 +118,7 @@ class Engine:
         ]
         self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
         self.drops = any(run.settings.dropout for run in self.runs)
-        fixed = self.device.type == "cuda" if fixed is None else fixed
+        fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
         self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
         self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None
         self.next: Plan | None = None
@@ -234,8 +237,7 @@ class Engine:
         self.optimizer.step(rates)
         for masters in self.masters:
             masters.publish()
-        asked = [number for number, kind in enumerate(self.kinds) if kind != "head"] or list(range(len(self.kinds)))
-        shown = rates[:, asked[0] : asked[-1] + 1].amax(dim=1)
+        shown = rates[:, self.shown].amax(dim=1)
         self.recent.index_copy_(0, step.slot, torch.stack([self.loss, shown], dim=1)[None])
 
     def plan(self) -> Plan:

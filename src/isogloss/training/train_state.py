@@ -100,7 +100,7 @@ class TrainState:
         begin = self.step % self.updates * size
         of_example = self.train.of_example
         examples = order(len(of_example), seed=self.run.seed, epoch=self.step // self.updates)[begin : begin + size]
-        return np.concatenate([of_example[example] for example in examples])
+        return of_example.of(examples)
 
     def factor(self) -> float:
         """What the next update's rates are multiplied by."""

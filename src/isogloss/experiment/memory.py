@@ -1,0 +1,195 @@
+"""What a job may take of memory, and how it is made to fit: smaller passes first, then narrower stacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from isogloss.errors import IsoglossError
+from isogloss.experiment.cells import Cell
+from isogloss.experiment.workspace import Workspace
+from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
+from isogloss.runtime.device_memory import SHARE, free_memory, in_words
+from isogloss.training.rehearsal import Bytes, Rehearsal
+
+PLENTY = 4  # where so many times what a job can take is free, nothing is reckoned exactly
+A_NUMBER = 256  # bytes that a layer keeps for each of a token's numbers, at the very most
+A_WEIGHT = 32  # bytes for each weight that learns: its copy, master, gradient and states, and what is selected
+PASSES = 4  # a stack may make a pass so many times smaller before it is better made narrower
+TRIES = 6
+SPARE = 0.9  # of what is left, that a smaller pass aims at
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a job goes through the device.
+
+    Args:
+        budget: most tokens of one training pass.
+        eval_budget: most tokens of one pass of evaluation.
+        peak: bytes that it is expected to take at most, beside the backbone; None: not reckoned, as there is plenty.
+    """
+
+    budget: int
+    eval_budget: int
+    peak: int | None = None
+
+
+def allowed(workspace: Workspace) -> int | None:
+    """Bytes that a job may take beside the backbone; None: as many as it likes.
+
+    Where the same bits are promised, what happens to be free decides nothing; what the spec allows does.
+    """
+    spec = workspace.spec
+    if spec.memory is not None:
+        return int(spec.memory * 1e9)
+    if spec.deterministic:
+        return None
+    free = free_memory(workspace.backbone.device)
+    return None if free is None else int(SHARE * free)
+
+
+def plan(workspace: Workspace, cells: Sequence[Cell], title: str) -> MemoryPlan:
+    """How a job's cells fit, trained together.
+
+    Passes are as large as pays, and smaller only where they would not fit.
+
+    Raises:
+        IsoglossError: they do not, even row by row.
+    """
+    budget, eval_budget = budgets(workspace.backbone.device)
+    limit = allowed(workspace)
+    if limit is None or PLENTY * _bound(workspace, cells) <= limit:
+        return MemoryPlan(budget, eval_budget)
+    job = _Job(workspace, cells)
+    if (taken := job.bytes(budget, eval_budget)) is None:
+        return MemoryPlan(budget, eval_budget)
+    if taken.peak <= limit:
+        return MemoryPlan(budget, eval_budget, taken.peak)
+    least = job.bytes(job.longest, job.longest)
+    if least is None or least.peak > limit:
+        raise _refusal(workspace, title, least or taken, limit)
+    budget, eval_budget = min(budget, job.an_update), min(eval_budget, job.all_read)
+    for _ in range(TRIES):
+        left = limit - taken.weights - taken.kept
+        budget = max(job.longest, _smaller(budget, taken.training, left))
+        eval_budget = max(job.longest, _smaller(eval_budget, taken.evaluation, left))
+        taken = job.bytes(budget, eval_budget) or least
+        if taken.peak <= limit:
+            return MemoryPlan(budget, eval_budget, taken.peak)
+    return MemoryPlan(job.longest, job.longest, least.peak)
+
+
+def narrower(workspace: Workspace, cells: Sequence[Cell]) -> tuple[list[list[Cell]], str]:
+    """The stacks that cells train in which could all train together, and a line if they are several."""
+    whole, limit, count = list(cells), allowed(workspace), len(cells)
+    if count == 1 or limit is None or PLENTY * _bound(workspace, cells) <= limit:
+        return [whole], ""
+    budget, eval_budget = (part // PASSES for part in budgets(workspace.backbone.device))
+    together = _Job(workspace, whole).bytes(budget, eval_budget)
+    if together is None or together.peak <= limit:
+        return [whole], ""
+    alone = _Job(workspace, whole[:1]).bytes(budget, eval_budget)
+    if alone is None or alone.peak >= together.peak:
+        return [whole], ""
+    a_run = (together.peak - alone.peak) / (count - 1)
+    width = max(1, 1 + math.floor((limit - alone.peak) / a_run))
+    width = math.ceil(count / math.ceil(count / width))
+    stacks = [whole[begin : begin + width] for begin in range(0, count, width)]
+    return stacks, (
+        f"{whole[0].name}: {len(stacks)} stacks of at most {width}: {count} runs together would take "
+        f"{in_words(together.peak)}, {_there(workspace, limit)}"
+    )
+
+
+class _Job:
+    """Cells that train together, and all that they read."""
+
+    def __init__(self, workspace: Workspace, cells: Sequence[Cell]) -> None:
+        self.workspace, self.cells = workspace, cells
+        encoded = workspace.encoded(cells[0])
+        self.train = [workspace.fitted(cell, encoded.train_dev(cell.seed).train) for cell in cells]
+        self.read = _read(workspace, cells[0])
+        positions = max(cell.method.positions(cell.settings) for cell in cells)
+        self.longest = positions + max(int(one.lengths.max()) for one in [*self.train, *self.read] if len(one))
+        self.an_update = sum(  # tokens, at most
+            cell.settings.batch_size * (positions + int(one.lengths.max(initial=0)))
+            for cell, one in zip(cells, self.train, strict=True)
+        )
+        self.all_read = max(int(one.lengths.sum()) + positions * len(one) for one in [*self.train, *self.read])
+        self._rehearsal: Rehearsal | None = None
+
+    def bytes(self, budget: int, eval_budget: int) -> Bytes | None:
+        """What they take; None where a training cannot be rehearsed."""
+        try:
+            with torch.random.fork_rng(devices=[]):
+                if self._rehearsal is None:
+                    self._rehearsal = self._rehearsed()
+                return self._rehearsal.bytes(self.train, self.read, budget=budget, eval_budget=eval_budget)
+        except Exception:  # noqa: BLE001 - an operator that knows no tensors without memory must not stop what would run
+            return None
+
+    def _rehearsed(self) -> Rehearsal:
+        workspace, first = self.workspace, self.cells[0]
+        return Rehearsal(
+            workspace.weightless, workspace.backbone.device, first.method, [cell.settings for cell in self.cells],
+            classes=len(workspace.data.labels), verbalizer=workspace.verbalizer, seen=workspace.seen(first),
+        )  # fmt: skip
+
+
+def _read(workspace: Workspace, cell: Cell) -> list[Features]:
+    """All that is scored of a cell."""
+    encoded = workspace.encoded(cell)
+    return [workspace.fitted(cell, part) for part in (encoded.train_dev(cell.seed).dev, encoded.test.features)]
+
+
+def _bound(workspace: Workspace, cells: Sequence[Cell]) -> int:
+    """More than any job of these cells takes."""
+    backbone, first = workspace.backbone, cells[0]
+    shape = backbone.shape
+    budget, eval_budget = budgets(backbone.device)
+    an_update = 0
+    for cell in cells:
+        positions = cell.method.positions(cell.settings)
+        train = workspace.encoded(cell).train_dev(cell.seed).train
+        longest = int(train.lengths.max(initial=0)) if len(train) else 0
+        an_update += cell.settings.batch_size * (min(longest, workspace.room(cell)) + positions)
+    tokens = max(min(budget, an_update) * shape.layers, eval_budget)  # where nothing learns, one layer's at a time
+    weights = sum(weight.numel() for weight in backbone.weights().values()) if not first.method.frozen else 0
+    prompts = sum(cell.method.positions(cell.settings) for cell in cells) * shape.width * shape.layers * 2
+    classes = len(workspace.data.labels)
+    scores = sum(len(one.labels) for one in _read(workspace, first)) * (shape.width + classes * len(cells)) * 4
+    return A_NUMBER * tokens * shape.width + A_WEIGHT * (weights + prompts) + scores
+
+
+def _smaller(budget: int, taken: int, left: int) -> int:
+    """The budget of passes that fit."""
+    return budget if taken <= left else min(budget - 1, int(budget * SPARE * left / taken))
+
+
+def _there(workspace: Workspace, limit: int) -> str:
+    if workspace.spec.memory is not None:
+        return f"`memory` allows {in_words(limit)}"
+    return f"{in_words(round(limit / SHARE))} are free, of which {SHARE:.0%} may be taken"
+
+
+def _refusal(workspace: Workspace, title: str, taken: Bytes, limit: int) -> IsoglossError:
+    """What would help, most of all where most is taken."""
+    spec, ways = workspace.spec, []
+    if max(taken.training, taken.evaluation) >= taken.weights:
+        if not spec.gradient_checkpointing:
+            ways.append("`gradient_checkpointing: true`")
+        ways.append("shorter texts (`data.longest`)")
+    else:
+        ways.append("a method that trains less, such as lora")
+    if workspace.backbone.dtype == torch.float32:
+        ways.append("`dtype: bfloat16`")
+    ways.append("a smaller backbone")
+    return IsoglossError(
+        f"{title} would take {in_words(taken.peak)} of memory beside the backbone even row by row, and "
+        f"{_there(workspace, limit)}; expected {', '.join(ways[:-1])} or {ways[-1]}"
+    )

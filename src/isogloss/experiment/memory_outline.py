@@ -1,0 +1,60 @@
+"""What jobs would take of memory, before a weight or a text is there: with texts as long as the backbone takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+import numpy as np
+import torch
+
+from isogloss.backbones.device import device_of
+from isogloss.backbones.loading import outline
+from isogloss.experiment.cells import Cell, stacks
+from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
+from isogloss.runtime.device_memory import in_words
+from isogloss.spec import Spec
+from isogloss.training.rehearsal import Rehearsal
+
+
+def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
+    """A line for each job, where the backbone is a checkpoint in a folder; verbalizers are not reckoned.
+
+    Args:
+        spec: the experiment.
+        cells: those to train.
+        classes: what heads tell apart.
+
+    Raises:
+        IsoglossError: there is no such backbone or device.
+    """
+    plain = [cell for cell in cells if cell.settings.head == "linear"]
+    backbone = outline(
+        spec.backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
+    )  # fmt: skip
+    if backbone is None or not plain:
+        return
+    device = device_of(spec.device)
+    budget, eval_budget = budgets(device)
+    longest = min(backbone.shape.positions, spec.data.longest or backbone.shape.positions)
+    weights = sum(weight.numel() * weight.element_size() for weight in backbone.weights().values())
+    yield f"the backbone {in_words(weights)}"
+    for stack in stacks(plain, backbone.pooling):
+        first = stack[0]
+        length = min(longest, backbone.room(max(cell.method.positions(cell.settings) for cell in stack)))
+        train = [_longest(cell.settings.batch_size, length) for cell in stack]
+        read = _longest(max(1, eval_budget // length), length)
+        with suppress(Exception), torch.random.fork_rng(devices=[]):  # an operator that knows no such tensors
+            job = Rehearsal(
+                backbone, device, first.method, [cell.settings for cell in stack], classes=classes,
+                seen=torch.arange(1),
+            )  # fmt: skip
+            taken = job.bytes(train, [read], budget=budget, eval_budget=eval_budget)
+            together = f" ({len(stack)} runs together)" if len(stack) > 1 else ""
+            yield f"{first.name}{together} at most about {in_words(taken.peak)} besides, with texts of {length} tokens"
+
+
+def _longest(rows: int, length: int) -> Features:
+    tokens = np.zeros(rows * length, dtype=np.int64)
+    return Features(tokens, None, np.arange(rows + 1) * length, np.zeros(rows, dtype=np.int64))
