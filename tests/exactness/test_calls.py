@@ -63,7 +63,7 @@ def deep(tmp_path_factory):
 
 
 def engine_of(model, count, name="deep-prompt", *, fixed=False, **settings):
-    texts = [" ".join(WORDS[(i + j * j) % len(WORDS)] for j in range(3 + 11 * i % 37)) for i in range(200)]
+    texts = [" ".join(WORDS[(i + j * j) % len(WORDS)] for j in range(3 + 11 * i % 27)) for i in range(200)]
     features = tokenise((texts,), [i % 3 for i in range(200)], model.tokenizer)
     method = find(name)
     own = model if method.frozen else model.copy()

