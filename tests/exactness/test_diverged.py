@@ -51,4 +51,3 @@ def test_the_others_learn_as_if_it_were_well(model, case, way, monkeypatch):
             assert same[number] == pytest.approx(losses[number], rel=1e-5)
             for name, tensor in whole[number].items():
                 torch.testing.assert_close(beside[number][name], tensor, rtol=1e-4, atol=1e-5, msg=f"{case} {name}")
-    model._preparations.clear()  # noqa: SLF001

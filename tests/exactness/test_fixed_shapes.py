@@ -139,7 +139,6 @@ def test_rows_end_to_end_give_the_same_states_and_gradients(models, family, fixe
             found.setdefault(case, []).append((learnt, prepared))
             assert laid == ("end-to-end" in model.kernels)
     monkeypatch.undo()
-    model._preparations.clear()  # noqa: SLF001
     model.kernels.clear()
     for case, (((one, losses), states), ((other, same), prepared)) in found.items():
         assert losses == pytest.approx(same, rel=1e-5)

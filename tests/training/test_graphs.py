@@ -91,7 +91,9 @@ def test_replays_teach_what_plain_updates_teach(model, case, budget, capsys):
 
 
 @pytest.mark.parametrize("case", ["deep", "tuned"])
-@pytest.mark.parametrize("error", [RuntimeError("no capture here\nat all"), NotImplementedError("not that"), RuntimeError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no capture here\nat all"), NotImplementedError("not that"), RuntimeError()]
+)
 def test_what_cannot_be_captured_goes_plainly_and_says_so(model, case, error, capsys):
     def fails(_):
         raise error
