@@ -46,7 +46,8 @@ def whole(folder: Path, family: str) -> Path:
     """A checkpoint with the head over the vocabulary."""
     torch.manual_seed(7)
     if family in MASKED:
-        sizes = {**COMMON, **SIZES, "max_position_embeddings": 40, "initializer_range": 0.3, "type_vocab_size": 1}
+        sizes = {**COMMON, **SIZES, "max_position_embeddings": 40, "initializer_range": 0.3}
+        sizes["type_vocab_size"] = 2 if family == "bert" else 1
         model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, **sizes))
         torch.nn.init.normal_(model.get_output_embeddings().bias)
     else:

@@ -206,7 +206,7 @@ def test_prompts_and_texts_are_joined_row_by_row(place, spare):
         begin += length
     assert packing.join.source[: len(source)].tolist() == source
     assert packing.text[:begin].tolist() == at
-    assert packing.positions[: len(source)].tolist() == positions
+    assert packing.positions.tolist() == positions + [0] * spare  # models may have fewer positions than a spare row
     assert packing.attention.query_starts[: len(begins)].tolist() == begins
     assert len(packing.join.source) == len(source) + spare
     assert packing.join.source[len(source) :].tolist() == list(range(9 + begin, 9 + begin + spare))

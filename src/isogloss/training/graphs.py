@@ -25,7 +25,7 @@ from isogloss.runtime.console import err
 if TYPE_CHECKING:
     from isogloss.training.engine import Engine, Plan
 
-MOST = 8  # shapes that are captured; whatever comes after goes plainly
+MOST = 8  # shapes that are tried; whatever comes after goes plainly
 TOLERANCE = {torch.bfloat16: 2e-2, torch.float16: 2e-3}  # of gradients, relative to their norm; of float32: 1e-4
 
 
@@ -109,6 +109,7 @@ class Graphs:
         self.record = CudaRecorder(self.stream) if self.stream is not None else record
         self.captured: dict[Any, Captured | None] = {}  # None: this shape goes plainly
         self.failed = False  # whether a capture has: nothing more is captured, nor replayed
+        self.said = False  # that one does: once is enough
 
     def update(self, plan: Plan) -> None:
         """One update: a captured one where there is one for its shape."""
@@ -140,8 +141,7 @@ class Graphs:
 
     def _run(self, kind: str, given: tuple[Any, ...], work: Callable[[tuple[Any, ...]], None]) -> None:
         key, engine = (kind, form(given)), self.engine
-        known = sum(captured is not None for captured in self.captured.values())
-        if key not in self.captured and known < MOST and not self.failed:
+        if key not in self.captured and len(self.captured) < MOST and not self.failed:
             self.captured[key] = self._capture(kind, given, work)
         captured = self.captured.get(key)
         if captured is None:
@@ -219,6 +219,9 @@ class Graphs:
         return ""
 
     def _give_up(self, why: str) -> None:
+        if self.said:
+            return
+        self.said = True
         err.print(f"a CUDA graph is not used, as {why}; these updates go on without one", markup=False, soft_wrap=True)
 
 
