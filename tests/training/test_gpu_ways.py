@@ -158,16 +158,22 @@ class Stand:
                 raise RuntimeError("operation failed due to a previous error during capture")
 
         cuda = torch.cuda
-        monkeypatch.setattr(cuda, "graph_pool_handle", lambda: (0, 1))
         monkeypatch.setattr(cuda, "CUDAGraph", lambda: SimpleNamespace(replay=list))
         monkeypatch.setattr(cuda, "graph", graph)
         monkeypatch.setattr(cuda, "default_generators", (generator,))
         monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *of: self.said.append(of), raising=False)
 
 
+def recorder():
+    """One on a stream that is not there."""
+    made = CudaRecorder.__new__(CudaRecorder)
+    made.stream, made.pool, made.broken = SimpleNamespace(device_index=0), (0, 1), []
+    return made
+
+
 def test_a_capture_that_fails_leaves_nothing_behind(monkeypatch):
     stand = Stand(monkeypatch, fails=True)
-    record = CudaRecorder(SimpleNamespace(device_index=0))
+    record = recorder()
     with pytest.raises(RuntimeError, match="during capture"):
         record(lambda: None)
     assert stand.said == ["whole", (0, (0, 1))]
@@ -176,7 +182,7 @@ def test_a_capture_that_fails_leaves_nothing_behind(monkeypatch):
 
 def test_a_capture_that_succeeds_is_left_as_it_is(monkeypatch):
     stand = Stand(monkeypatch, fails=False)
-    assert CudaRecorder(SimpleNamespace(device_index=0))(lambda: None)() == []
+    assert recorder()(lambda: None)() == []
     assert stand.said == []
 
 
