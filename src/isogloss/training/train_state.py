@@ -61,8 +61,8 @@ class TrainState:
 
     def adopt(self, optimizer: dict[str, Tensor]) -> None:
         """Let the optimiser's state lie elsewhere from now on, with the values that it has."""
-        for name, place in optimizer.items():
-            if name in self.optimizer:
+        if self.optimizer:
+            for name, place in optimizer.items():
                 place.copy_(self.optimizer[name])
         self.optimizer = optimizer
 
