@@ -48,6 +48,7 @@ def budgets(device: torch.device) -> tuple[int, int]:
     """Most tokens of one forward pass in training and in evaluation.
 
     A CPU keeps what a few thousand tokens make in its cache; in training, where operators are many, one pass over a
-    whole stack pays more. A GPU needs many tokens to be busy. What does not fit is cut smaller (`experiment/memory.py`).
+    whole stack pays more. A GPU needs many tokens to be busy. What does not fit is cut smaller
+    (`experiment/memory.py`).
     """
     return (12288, 4096) if device.type == "cpu" else (65536, 65536)

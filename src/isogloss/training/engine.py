@@ -20,7 +20,7 @@ from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt
 from isogloss.optim.adamw import AdamW
 from isogloss.optim.flat_parameters import FlatParameters
-from isogloss.optim.loss_trend import LossTrend
+from isogloss.optim.loss_trend import FIELDS, LossTrend
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.preprocessing.batching import passes
 from isogloss.runtime.seeding import derive
@@ -100,6 +100,9 @@ class Engine:
         totals = torch.tensor([float(one.total) for one in train_states], device=self.device)
         self.trend = LossTrend(totals) if "backbone" in laid.kinds else None
         self.kinds = laid.kinds
+        learning = [number for number, columns in enumerate(self.optimizer.groups) if columns.stop]
+        asked = [number for number in learning if laid.kinds[number] != "head"] or learning
+        self.shown = slice(asked[0], asked[-1] + 1)  # groups whose highest rate the history has
         self.loss = torch.zeros(count, device=self.device)
         self.recent = torch.zeros(FETCH_EVERY, count, 2, device=self.device)  # losses and rates
         self.waiting: list[tuple[int, int, int, float, int]] = []  # slot, run, step, epoch and tokens of rows to fetch
@@ -134,13 +137,7 @@ class Engine:
         }
         state |= {"steps": optimizer.steps[number], "skipped": optimizer.skipped[number]}
         if self.trend is not None:
-            parts = {
-                "start": self.trend.start,
-                "mean": self.trend.mean,
-                "seen": self.trend.seen,
-                "onset": self.trend.onset,
-            }
-            state |= {f"trend.{name}": table[number] for name, table in parts.items()}
+            state |= {f"trend.{name}": getattr(self.trend, name)[number] for name in FIELDS}
         return state
 
     def update(self) -> int:
@@ -234,8 +231,7 @@ class Engine:
         self.optimizer.step(rates)
         for masters in self.masters:
             masters.publish()
-        asked = [number for number, kind in enumerate(self.kinds) if kind != "head"] or list(range(len(self.kinds)))
-        shown = rates[:, asked[0] : asked[-1] + 1].amax(dim=1)
+        shown = rates[:, self.shown].amax(dim=1)
         self.recent.index_copy_(0, step.slot, torch.stack([self.loss, shown], dim=1)[None])
 
     def plan(self) -> Plan:
@@ -293,6 +289,13 @@ class Engine:
             train_state.step += 1
         if slot == FETCH_EVERY - 1:
             self.fetch()
+
+    def close(self) -> None:
+        """Let go of the runs, some of which have ended: they keep nothing of this engine, nor of one another, alive."""
+        self.fetch()
+        self.graphs = None  # which know the engine
+        for train_state in self.train_states:
+            train_state.leave(copied=len(self.train_states) > 1)
 
     def fetch(self) -> None:
         """Write the losses and rates of recent updates into the runs' histories."""
