@@ -44,10 +44,21 @@ def set_attention_dropout(attention: Iterable[nn.Module], share: float) -> None:
 
 
 def attention_dropout(module: nn.Module) -> float:
-    """The dropout of an attention module's weights in training."""
+    """The dropout of an attention module's weights, as it is now: none but in training."""
+    if not module.training:
+        return 0.0
     held = [getattr(module, name, None) for name in OF_WEIGHTS]
     shares = [one.p if isinstance(one, nn.Dropout) else one for one in held]
     return max((float(share) for share in shares if _is_share(share)), default=0.0)  # type: ignore[arg-type]
+
+
+def drops(model: nn.Module) -> bool:
+    """Whether anything inside a model, or a part of one, drops out as it is now."""
+    for module in model.modules():
+        held = [module.p] if isinstance(module, nn.Dropout) else [getattr(module, name, None) for name in FUNCTIONAL]
+        if module.training and any(_is_share(one) and one for one in held):
+            return True
+    return False
 
 
 def _is_share(held: object) -> bool:

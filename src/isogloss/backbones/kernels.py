@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isogloss.backbones.grouping import Grouped, Ungrouped, apart, grouped, spread, together
 from isogloss.backbones.layout import EndToEnd, PaddedRows
 
 FEW_KEYS = {torch.float32: 96, torch.bfloat16: 384}  # up to so many, products win in training on a CPU
 WIDEST = 256  # numbers of a head, for flash attention
+ON_GPU = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 Kernel = Callable[..., Tensor]
 """(query, key, value, prefix, how, biases, scaling, dropout) -> (N, heads, D), of rows in padded groups.
@@ -122,12 +125,18 @@ def fused(
     mixed = []
     for number, (bias, group) in enumerate(zip(biases, how.groups, strict=True)):
         one, two, three = (part.view(group.rows, heads, *part.shape[1:]) for part in laid[3 * number : 3 * number + 3])
-        done = nn.functional.scaled_dot_product_attention(
-            one, two, three, attn_mask=bias, dropout_p=dropout, scale=scaling
-        )
+        with _backends(query):
+            done = nn.functional.scaled_dot_product_attention(
+                one, two, three, attn_mask=bias, dropout_p=dropout, scale=scaling
+            )
         mixed.append(done.flatten(0, 1))
     out: Tensor = Ungrouped.apply(how, *mixed)  # type: ignore[no-untyped-call]
     return out.view(query.shape)
+
+
+def _backends(query: Tensor) -> AbstractContextManager[None]:
+    """On a GPU not cuDNN's, which newer PyTorches take first on an H100: it plans anew for each shape of rows."""
+    return sdpa_kernel(ON_GPU) if query.is_cuda else nullcontext()
 
 
 KERNELS: dict[str, Kernel] = {"products": products, "fused": fused}

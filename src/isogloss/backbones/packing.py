@@ -68,7 +68,8 @@ def pack(
     )
     attention = lay(None if inside else prompt, before)
     bare = lay(None, np.zeros_like(before)) if prompt is not None and prompt.first_layer else None
-    return Packing(_tensor(positions), join, None if join is None else join.text, attention, bare)
+    # Models gather by positions, which not every PyTorch does by 32 bits on a GPU.
+    return Packing(torch.from_numpy(positions), join, None if join is None else join.text, attention, bare)
 
 
 def _attention(

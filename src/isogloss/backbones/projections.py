@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 _FUSED: WeakKeyDictionary[nn.Module, tuple[Any, Tensor, Tensor]] = WeakKeyDictionary()
 
@@ -19,8 +20,8 @@ def projected(attention: Any, states: Float[Tensor, "one N H"]) -> tuple[Tensor,
     fast as one, and leave each result in memory of its own.
     """
     layers = [attention.query, attention.key, attention.value]
-    plain = not states.is_cuda or type(states) is not Tensor  # a stand-in without memory has no address to go by
-    if plain or any(type(layer) is not nn.Linear or layer.weight.requires_grad for layer in layers):
+    apart = any(type(layer) is not nn.Linear or layer.weight.requires_grad for layer in layers)
+    if not states.is_cuda or apart or isinstance(states, FakeTensor):  # of which nobody knows where it lies
         return tuple(layer(states) for layer in layers)
     now = [(layer.weight.data_ptr(), layer.weight._version) for layer in layers]  # noqa: SLF001 - whether it is the same
     known = _FUSED.get(attention)

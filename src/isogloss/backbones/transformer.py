@@ -17,7 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from isogloss.backbones.attention import Kept, LayerBatch, attention_calls, lay
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.compiled_layers import CompiledLayers
-from isogloss.backbones.dropout import attention_dropout, set_dropout
+from isogloss.backbones.dropout import attention_dropout, drops, set_dropout
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.join import joined
 from isogloss.backbones.kernels import WIDEST, variable_length, windows
@@ -66,7 +66,7 @@ class Transformer:
             for layer in _layers_of(model):
                 switched: Any = layer
                 switched.gradient_checkpointing = True
-                switched._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # noqa: SLF001
+                switched._gradient_checkpointing_func = partial(_checkpointed, layer)  # noqa: SLF001
                 layer.training = True  # without which transformers keeps everything; its parts stay as they are
         self.family = family
         self.causal = family.causal
@@ -84,7 +84,7 @@ class Transformer:
         self.compiled = compiled
         if compiled:
             CompiledLayers(_layers_of(model))
-        self._preparations: dict[tuple[int, ...], tuple[Packing, Tensor, Tensor]] = {}
+        self._preparations: dict[tuple[tuple[int, ...], bool], tuple[Packing, Tensor, Tensor]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -168,14 +168,15 @@ class Transformer:
 
     def _preparation(self, lengths: tuple[int, ...]) -> tuple[Packing, Tensor, Tensor]:
         """How prompts of these lengths lie as rows of their own, which vectors those are, and back; made once."""
-        if lengths not in self._preparations:
+        key = lengths, self.end_to_end(None)
+        if key not in self._preparations:
             rows, number = np.asarray(lengths), np.arange(max(lengths))
             real = np.flatnonzero((number < rows[:, None]).ravel())
             filled = (np.cumsum(rows) - rows)[:, None] + np.minimum(number, rows[:, None] - 1)  # nothing reads the rest
             real_index, padded = (torch.from_numpy(part).to(self.device) for part in (real, filled.ravel()))
             packing = self.packing(Rows(rows, np.arange(len(rows))), None).to(self.device)
-            self._preparations[lengths] = packing, real_index, padded
-        return self._preparations[lengths]
+            self._preparations[key] = packing, real_index, padded
+        return self._preparations[key]
 
     def hidden(
         self, tokens: Tensor, mask: Tensor, *, types: Tensor | None = None, run: Tensor | None = None,
@@ -244,6 +245,14 @@ def compute_in(model: nn.Module, family: Family, dtype: torch.dtype) -> None:
         module.to(dtype)
     layers = next(module for module in inside[0].modules() if isinstance(module, nn.ModuleList))
     layers[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype), *inputs[1:]))
+
+
+def _checkpointed(layer: nn.Module, *arguments: Any) -> Any:
+    """A layer that computes again in the backward pass. Where it draws nothing, no generator is asked for its state.
+
+    While a CUDA graph is captured, none may be.
+    """
+    return checkpoint(*arguments, use_reentrant=False, preserve_rng_state=drops(layer))
 
 
 def _layers_of(model: nn.Module) -> list[nn.Module]:

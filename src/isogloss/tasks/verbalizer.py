@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -165,7 +166,8 @@ class VerbalizerHead(nn.Module):
             if len(compared) <= AT_ONCE:
                 return self._with_rest(*next(parts))
             # Part by part, each computed again in the backward pass: the whole would take (units, V) several times.
-            return torch.cat([checkpoint(self._with_rest, *part, use_reentrant=False) for part in parts])
+            again = partial(checkpoint, self._with_rest, use_reentrant=False, preserve_rng_state=False)  # draws nothing
+            return torch.cat([again(*part) for part in parts])
         return head.logits(compared, self.asked).gather(1, self.column[wording])
 
     def _with_rest(self, states: Tensor, words: Tensor) -> Tensor:

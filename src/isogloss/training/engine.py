@@ -118,6 +118,8 @@ class Engine:
         ]
         self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
         self.drops = any(run.settings.dropout for run in self.runs)
+        for run in self.runs:
+            run.part.train()  # how rows lie goes by what drops out
         fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
         self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
         self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None

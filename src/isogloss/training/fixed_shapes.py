@@ -35,7 +35,9 @@ class FixedShapes:
         longest = max(int(state.train.lengths.max()) for state in train_states)
         prompt = max(form.lengths) if form is not None and form.kind == "input" else 0
         # Rows end to end cost what they hold, however long the longest might be; padded ones do not.
-        self.rounded = -(-(longest + prompt) // ROUNDED) * ROUNDED if backbone.end_to_end(form) else ROUNDED
+        # Rows of spare tokens are among them, and must not decide how long the longest is.
+        most = max(longest + prompt, SPARE_ROW)
+        self.rounded = -(-most // ROUNDED) * ROUNDED if backbone.end_to_end(form) else ROUNDED
 
     def cut(self, parts: Sequence[Part], budget: int) -> Iterator[tuple[list[Part], Shape]]:
         """The passes of an update, as many as the budget asks for, each with its shape."""

@@ -3,12 +3,16 @@
 A graph launches in one call what Python and PyTorch would launch in thousands. It reads from the memory that it was
 captured with, so each update's batch is copied there first; whatever an update decides, it decides on the device. What
 a graph computes is compared with the plain way before it is trusted: losses and gradients of the batch that it was
-captured with, with the same dropout. Where they differ, or capture fails, updates of that shape go on plainly.
+captured with, with the same dropout. Where they differ, updates of that shape go on plainly; once a capture has failed,
+all updates do. What would wait for the device is found before anything is captured, since a capture that it breaks off
+leaves PyTorch's generator and allocator in the middle of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +38,48 @@ class CudaRecorder:
     def __init__(self, stream: torch.cuda.Stream) -> None:
         self.stream = stream
         self.pool = torch.cuda.graph_pool_handle()
+        self.broken: list[torch.cuda.CUDAGraph] = []  # kept, as the allocator may go on asking them
 
     def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Capture work on the stream."""
+        """Capture work on the stream. Other threads may do with the device as they like meanwhile."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-            work()
+        try:
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+                work()
+        except BaseException:
+            self.broken.append(graph)
+            self._restore()
+            raise
         replay: Callable[[], None] = graph.replay
         return replay
+
+    def _restore(self) -> None:
+        """Take the generator and the allocator out of a capture that PyTorch did not end.
+
+        The generator goes on from a state of its own, which graphs that were captured before know nothing of.
+        """
+        device = self.stream.device_index
+        generator = torch.cuda.default_generators[device]
+        generator.graphsafe_set_state(generator.clone_state())
+        with suppress(RuntimeError):  # it is not recording, where all was ended as it should be
+            torch._C._cuda_endAllocateToPool(device, self.pool)  # noqa: SLF001 - as `torch.cuda.use_mem_pool` does
+
+
+@contextmanager
+def never_waiting() -> Iterator[None]:
+    """Raises a RuntimeError where the host would wait for a GPU: that could not be captured."""
+    before = torch.cuda.get_sync_debug_mode()
+    _watch("error")
+    try:
+        yield
+    finally:
+        _watch(before)
+
+
+def _watch(mode: int | str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says each time that it does not find everything yet
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 @dataclass(eq=False)
@@ -67,9 +105,10 @@ class Graphs:
 
     def __init__(self, engine: Engine, record: Recorder | None = None) -> None:
         self.engine = engine
-        self.stream = torch.cuda.Stream() if record is None else None  # type: ignore[no-untyped-call]
+        self.stream = torch.cuda.Stream(engine.device) if record is None else None  # type: ignore[no-untyped-call]
         self.record = CudaRecorder(self.stream) if self.stream is not None else record
         self.captured: dict[Any, Captured | None] = {}  # None: this shape goes plainly
+        self.failed = False  # whether a capture has: nothing more is captured, nor replayed
         self.said = False  # that one does: once is enough
 
     def update(self, plan: Plan) -> None:
@@ -77,10 +116,11 @@ class Graphs:
         if self.stream is None:
             self._update(plan)
             return
-        self.stream.wait_stream(torch.cuda.current_stream())
+        around = torch.cuda.current_stream(self.engine.device)
+        self.stream.wait_stream(around)
         with torch.cuda.stream(self.stream):
             self._update(plan)
-        torch.cuda.current_stream().wait_stream(self.stream)
+        around.wait_stream(self.stream)
 
     def _update(self, plan: Plan) -> None:
         engine = self.engine
@@ -101,7 +141,7 @@ class Graphs:
 
     def _run(self, kind: str, given: tuple[Any, ...], work: Callable[[tuple[Any, ...]], None]) -> None:
         key, engine = (kind, form(given)), self.engine
-        if key not in self.captured and len(self.captured) < MOST:
+        if key not in self.captured and len(self.captured) < MOST and not self.failed:
             self.captured[key] = self._capture(kind, given, work)
         captured = self.captured.get(key)
         if captured is None:
@@ -130,14 +170,19 @@ class Graphs:
                 torch.cuda.set_rng_state(state[1])
 
         try:
-            for _ in range(2):  # once to choose and load kernels, and once more as the measure
+            for watched in (False, True):  # once to choose and load kernels, and once more as the measure
                 engine.begin()
                 rewound()
-                work(rehearsed)
+                with never_waiting() if watched and self.stream is not None else nullcontext():
+                    work(rehearsed)
             plain = engine.flat.gradients.clone(), engine.loss.clone()
             engine.begin()
             assert self.record is not None
-            replay = self.record(lambda: work(here))
+            try:
+                replay = self.record(lambda: work(here))
+            except BaseException:  # after which no graph that was captured before can be trusted
+                self.failed, self.captured = True, dict.fromkeys(self.captured)
+                raise
             inputs = tensors(here)
             meant = [tensor.clone() for tensor in inputs]
             for place, value in zip(inputs, tensors(rehearsed), strict=True):
@@ -149,6 +194,7 @@ class Graphs:
             for place, value in zip(inputs, meant, strict=True):
                 place.copy_(value)
         except (RuntimeError, NotImplementedError) as error:
+            self.failed |= not isinstance(error, torch.OutOfMemoryError)  # smaller shapes may fit
             self._give_up((str(error) or type(error).__name__).splitlines()[0])
             return None
         finally:

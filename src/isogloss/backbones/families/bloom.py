@@ -28,6 +28,8 @@ class Bloom:
     def prepare(self, model: Any) -> None:
         """Every layer attends by a forward pass of ours over its own projections."""
         bias = Alibi(model.config.n_head)  # one for all layers, which thus share what it gives
+        # What transformers makes itself nobody reads, and it may be copied from the host, for which the host waits.
+        model.build_alibi_tensor = _no_table
         for block in model.h:
             block.self_attention.is_causal = True
             block.self_attention.alibi = bias
@@ -72,10 +74,13 @@ class Alibi:
     def __call__(self, distance: Tensor) -> Tensor:
         """(*rows T S) to (*rows heads T S)."""
         power = 2 ** math.floor(math.log2(self.heads))
-        regular = [2 ** (-8 * (head + 1) / power) for head in range(power)]
-        between = [2 ** (-8 * (head + 0.5) / power) for head in range(self.heads - power)]
-        slopes = torch.tensor(regular + between, device=distance.device)
+        head = torch.arange(self.heads, dtype=torch.float32, device=distance.device)  # nothing comes from the host
+        slopes = torch.exp2(-8 / power * torch.where(head < power, head + 1, head - power + 0.5))
         return -slopes[:, None, None] * distance[..., None, :, :]
+
+
+def _no_table(*_: Any, **__: Any) -> None:
+    """In place of `BloomModel.build_alibi_tensor`."""
 
 
 FAMILY = Bloom()
