@@ -3,8 +3,8 @@
     python -m benchmarks.attention [--dtype float32] [--rounds 15]
 
 Every kernel computes the same attention over packed rows of the embedded encoder's shape (12 heads of width 32, a
-prompt of 16 positions in front of the text, every second row a quarter shorter), forward alone as in evaluation and forward
-with backward as in training, gathering and all. The kernels take turns, and the median of the rounds is shown.
+prompt of 16 positions in front of the text, every second row a quarter shorter), forward alone as in evaluation and
+forward with backward as in training, gathering and all. The kernels take turns, and the median of the rounds is shown.
 `ATEN_CPU_CAPABILITY=avx2` and `ONEDNN_MAX_CPU_ISA=AVX2` in front of the command show a processor without newer
 instructions.
 """

@@ -6,7 +6,7 @@ import torch
 
 from isogloss.backbones import attention
 from isogloss.backbones.attention import LayerBatch
-from isogloss.backbones.kernels import CACHED_KEYS, KERNELS, choose
+from isogloss.backbones.kernels import FEW_KEYS, KERNELS, choose
 from isogloss.backbones.layout import Rows
 from isogloss.backbones.packing import pack
 from isogloss.backbones.prompts import PromptForm
@@ -53,8 +53,7 @@ def test_a_kernel_is_attention_forward_and_backward(name, keys, masked):
     if masked:
         bias = torch.zeros(3, 1, 1, keys)
         bias[0, ..., 2:] = bias[1, ..., -1:] = torch.finfo(torch.float32).min
-    laid = None if bias is None else bias.expand(3, HEADS, 1, keys).flatten(0, 1)
-    out = KERNELS[name](query, key, value, front[0] if front else None, how, [laid], 0.3, 0.0)
+    out = KERNELS[name](query, key, value, front[0] if front else None, how, [bias], 0.3, 0.0)
     both = [heads_first(part, 3) for part in (key, value)]
     if front:
         both = [
@@ -231,13 +230,11 @@ def test_groups_hold_every_row_once_and_pay_for_themselves():
 
 
 def test_every_kernel_can_be_chosen():
-    chosen = {
-        choose(device=device, keys=keys, learning=learning)
-        for device in ("cpu", "cuda")
-        for keys in (8, CACHED_KEYS + 1)
-        for learning in (False, True)
-    }
-    assert chosen == KERNELS.keys()
-    assert choose(device="cuda", keys=8, learning=True) == "fused"
-    assert choose(device="cpu", keys=8, learning=False) == "fused"
-    assert choose(device="cpu", keys=8, learning=True) == "products"
+    def chosen(device="cpu", dtype=torch.float32, keys=8, learning=True):
+        return choose(device=device, dtype=dtype, keys=keys, learning=learning)
+
+    assert {chosen(), chosen("cuda")} == KERNELS.keys()
+    for dtype, keys in FEW_KEYS.items():
+        assert chosen(dtype=dtype, keys=keys) == "products"
+        assert chosen(dtype=dtype, keys=keys + 1) == "fused"
+        assert chosen(dtype=dtype, learning=False) == chosen("cuda", dtype) == "fused"

@@ -1,4 +1,4 @@
-"""What an update costs besides its arithmetic: operator calls, and nothing that a device would have to be waited for."""
+"""What an update costs besides its arithmetic: operator calls, and none that a device would have to be waited for."""
 
 from collections import Counter
 
@@ -39,7 +39,9 @@ class Calls(TorchDispatchMode):
     @property
     def waits(self):
         return {
-            name: count for name, count in self.counted.items() if name in WAITING or (name == "boolean index" and count)
+            name: count
+            for name, count in self.counted.items()
+            if name in WAITING or (name == "boolean index" and count)
         }
 
 

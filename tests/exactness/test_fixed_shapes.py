@@ -24,7 +24,7 @@ def models(tmp_path_factory):
 
     def of(family):
         if family not in known:
-            known[family] = backbone(tmp_path_factory.mktemp(family), family, words=True)
+            known[family] = backbone(tmp_path_factory.mktemp(family), family, words=family not in ENCODERS)
         return known[family]
 
     return of

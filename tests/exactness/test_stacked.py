@@ -25,6 +25,9 @@ STACKS = {
         {"length": 1, "batch_size": 16, "decay": "cosine"},
         {"length": 3, "epochs": 4, "select": "last", "weight_decay": 0.1, "warmup": 0.5},
     ),
+    # The one whose weights decay ends first: the others go on in a company where nothing does.
+    "deep-prompt decay": ({"length": 2, "epochs": 4}, {"length": 2, "weight_decay": 0.1}),
+    "linear-probe decay": ({"epochs": 4, "lr": 1e-3}, {"weight_decay": 0.1}, {"epochs": 2}),
 }
 
 

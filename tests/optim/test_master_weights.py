@@ -50,6 +50,21 @@ def test_the_model_follows_every_step_of_the_optimiser(fused):
         assert ((one - next_).float() - 0.1).abs().max() < 0.01
 
 
+def test_weights_that_are_up_to_date_are_not_copied_again(monkeypatch):
+    """Where whoever steps brings them up to date, the next forward pass has nothing to do."""
+    model = linear(torch.bfloat16)
+    masters = MasterWeights(model, dict(model.named_parameters()))
+    copies, copy = [], torch._foreach_copy_
+    monkeypatch.setattr(torch, "_foreach_copy_", lambda *given: (copies.append(1), copy(*given)))
+    for step in range(3):
+        model(torch.ones(4).bfloat16()).sum().backward()
+        with torch.no_grad():
+            masters.get_parameter("weight").add_(1.0)
+        masters.publish()
+        assert torch.equal(model.weight, masters.get_parameter("weight").bfloat16())
+        assert len(copies) == step + 2  # and once before the first forward pass
+
+
 def test_in_float32_the_masters_are_the_weights():
     model = linear(torch.float32)
     masters = MasterWeights(model, dict(model.named_parameters()))

@@ -1,6 +1,8 @@
 """The loop against rules written out by hand: rates, clipping, selection, order."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -10,11 +12,14 @@ from torch import nn
 from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
 from isogloss.tasks.heads import ClassificationHead
+from isogloss.training import loop
 from isogloss.training.engine import Engine, Step
-from isogloss.training.run import Run
+from isogloss.training.loop import train
+from isogloss.training.run import Run, new_run
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 from models import backbone
+from models import train_state as way_through
 
 
 def features(count):
@@ -93,6 +98,45 @@ def test_decay_of_weights_spares_vectors(model):
     for name, tensor in before.items():
         rate = 0.5 if name.startswith("part") else 0.25
         torch.testing.assert_close(after[name], tensor * (1 - rate * 0.1) if tensor.ndim > 1 else tensor)
+
+
+def test_the_rate_in_the_history_is_that_of_what_learns(model):
+    """A linear probe has a rate for what it trains besides the head, which is nothing."""
+    probe = find("linear-probe")
+    settings = probe.settings(lr=0.5, head_lr=0.25, warmup=0, decay="constant")
+    run = new_run(probe, model, settings, seed=0, classes=2)
+    ended = way_through(run, features(4))
+    train(Stack(model, probe, [run]), [ended], budget=64, eval_budget=64, source="eng-Latn")
+    assert {row["learning_rate"] for row in ended.history if row["learning_rate"] is not None} == {0.25}
+
+
+def test_what_has_ended_keeps_no_engine_and_nothing_of_others_alive(model, monkeypatch):
+    made_here = []
+
+    class Watched(Engine):
+        def __init__(self, *arguments, **options):
+            gc.collect()
+            assert not any(engine() for engine in made_here)  # the last one's tables go before the next one's come
+            super().__init__(*arguments, **options)
+            made_here.append(weakref.ref(self))
+
+    monkeypatch.setattr(loop, "Engine", Watched)
+    method = find("deep-prompt")
+    runs = [
+        new_run(method, model, method.settings(length=length, epochs=epochs), seed=0, classes=2)
+        for length, epochs in ((2, 1), (1, 2), (3, 2))
+    ]
+    states = [way_through(run, features(4)) for run in runs]
+    train(Stack(model, method, runs), states, budget=64, eval_budget=64, source="eng-Latn")
+    assert len(made_here) == 2
+    gc.collect()
+    assert not any(engine() for engine in made_here)
+    for state in states:
+        assert all(parameter.grad is None for parameter in state.run.parameters())
+        alive = [*(parameter.data for parameter in state.run.parameters()), *state.optimizer.values()]
+        assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in alive)
+        assert state.skipped == 0
+        assert float(state.optimizer["steps"].max()) == state.total
 
 
 @pytest.mark.parametrize("fill", [torch.inf, -torch.inf, torch.nan])

@@ -13,6 +13,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.workspace import Workspace
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
+from isogloss.runtime.console import err
 from isogloss.runtime.device_memory import SHARE, free_memory, in_words
 from isogloss.training.rehearsal import Bytes, Rehearsal
 
@@ -130,8 +131,15 @@ class _Job:
                 if self._rehearsal is None:
                     self._rehearsal = self._rehearsed()
                 return self._rehearsal.bytes(self.train, self.read, budget=budget, eval_budget=eval_budget)
-        except Exception:  # noqa: BLE001 - an operator that knows no tensors without memory must not stop what would run
+        except Exception as error:  # noqa: BLE001 - what knows no tensors without memory must not stop what would run
+            self._say_not_reckoned(error)
             return None
+
+    def _say_not_reckoned(self, error: Exception) -> None:
+        line = f"{self.cells[0].name}: {not_reckoned(error)}"
+        if line not in self.workspace.said:
+            err.print(line, soft_wrap=True, markup=False)
+            self.workspace.said.add(line)
 
     def _rehearsed(self) -> Rehearsal:
         workspace, first = self.workspace, self.cells[0]
@@ -139,6 +147,12 @@ class _Job:
             workspace.weightless, workspace.backbone.device, first.method, [cell.settings for cell in self.cells],
             classes=len(workspace.data.labels), verbalizer=workspace.verbalizer, seen=workspace.seen(first),
         )  # fmt: skip
+
+
+def not_reckoned(error: Exception) -> str:
+    """Why it is not known what a training takes."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    return f"what it takes of memory is not reckoned, as it cannot be rehearsed ({why:.200})"
 
 
 def _read(workspace: Workspace, cell: Cell) -> list[Features]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import torch
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import outline
 from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.memory import not_reckoned
 from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.device_memory import in_words
@@ -45,14 +45,18 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
         length = min(longest, backbone.room(max(cell.method.positions(cell.settings) for cell in stack)))
         train = [_longest(cell.settings.batch_size, length) for cell in stack]
         read = _longest(max(1, eval_budget // length), length)
-        with suppress(Exception), torch.random.fork_rng(devices=[]):  # an operator that knows no such tensors
-            job = Rehearsal(
-                backbone, device, first.method, [cell.settings for cell in stack], classes=classes,
-                seen=torch.arange(1),
-            )  # fmt: skip
-            taken = job.bytes(train, [read], budget=budget, eval_budget=eval_budget)
-            together = f" ({len(stack)} runs together)" if len(stack) > 1 else ""
-            yield f"{first.name}{together} at most about {in_words(taken.peak)} besides, with texts of {length} tokens"
+        try:
+            with torch.random.fork_rng(devices=[]):
+                job = Rehearsal(
+                    backbone, device, first.method, [cell.settings for cell in stack], classes=classes,
+                    seen=torch.arange(1),
+                )  # fmt: skip
+                taken = job.bytes(train, [read], budget=budget, eval_budget=eval_budget)
+        except Exception as error:  # noqa: BLE001 - what knows no tensors without memory must not stop a dry run
+            yield f"{first.name}: {not_reckoned(error)}"
+            continue
+        together = f" ({len(stack)} runs together)" if len(stack) > 1 else ""
+        yield f"{first.name}{together} at most about {in_words(taken.peak)} besides, with texts of {length} tokens"
 
 
 def _longest(rows: int, length: int) -> Features:

@@ -54,14 +54,15 @@ class MasterWeights(nn.Module):
         copied = [(weight.detach(), master.detach()) for weight, master in pairs if master is not weight]
         if copied:
             torch._foreach_copy_([weight for weight, _ in copied], [master for _, master in copied])
+        self._seen, self._stale = self._changes(), False
 
     def _publish(self, *_: Any) -> None:
-        """Bring them up to date if a master has changed since the last forward pass."""
-        now = sum(master._version for master in self.parameters())  # noqa: SLF001 - autograd's own count of changes
-        if now == self._seen and not self._stale:
-            return
-        self.publish()
-        self._seen, self._stale = now, False
+        """Bring them up to date if a master may have changed since they last were."""
+        if self._stale or self._changes() != self._seen:
+            self.publish()
+
+    def _changes(self) -> int:
+        return sum(master._version for master in self.parameters())  # noqa: SLF001 - autograd's own count of them
 
     def _adder(self, master: nn.Parameter) -> Any:
         def add(weight: Tensor) -> None:

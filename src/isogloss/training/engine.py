@@ -20,7 +20,7 @@ from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt
 from isogloss.optim.adamw import AdamW
 from isogloss.optim.flat_parameters import FlatParameters
-from isogloss.optim.loss_trend import LossTrend
+from isogloss.optim.loss_trend import FIELDS, LossTrend
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.preprocessing.batching import passes
 from isogloss.runtime.seeding import derive
@@ -139,13 +139,7 @@ class Engine:
         }
         state |= {"steps": optimizer.steps[number], "skipped": optimizer.skipped[number]}
         if self.trend is not None:
-            parts = {
-                "start": self.trend.start,
-                "mean": self.trend.mean,
-                "seen": self.trend.seen,
-                "onset": self.trend.onset,
-            }
-            state |= {f"trend.{name}": table[number] for name, table in parts.items()}
+            state |= {f"trend.{name}": getattr(self.trend, name)[number] for name in FIELDS}
         return state
 
     def update(self) -> int:
@@ -297,6 +291,13 @@ class Engine:
             train_state.step += 1
         if slot == FETCH_EVERY - 1:
             self.fetch()
+
+    def close(self) -> None:
+        """Let go of the runs, some of which have ended: they keep nothing of this engine, nor of one another, alive."""
+        self.fetch()
+        self.graphs = None  # which know the engine
+        for train_state in self.train_states:
+            train_state.leave(copied=len(self.train_states) > 1)
 
     def fetch(self) -> None:
         """Write the losses and rates of recent updates into the runs' histories."""

@@ -73,7 +73,10 @@ def train(
             record_parallel(train_state, train_state.parallel, train_state.parallel.before)
     engine = None
     while active := [train_state for train_state in train_states if train_state.step < train_state.total]:
-        if engine is None or engine.train_states != active:
+        if engine is not None and engine.train_states != active:
+            engine.close()
+            engine = None  # its tables go before the next one's come
+        if engine is None:
             engine = Engine(stack, active, budget=budget, states=scorer.kept)
         for train_state in active:
             train_state.run.part.train()
@@ -81,6 +84,8 @@ def train(
         for train_state in active:
             look(train_state, engine, scorer, source)
         after_update(tokens, len(active))
+    if engine is not None:
+        engine.close()
     for train_state in train_states:
         train_state.run.load_state(train_state.best_state)
         train_state.run.part.eval()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from isogloss.optim.adamw import Segment
@@ -34,31 +33,34 @@ class Segments:
         return [self._segment(flat, *member) for member in self.members]
 
     def _segment(self, flat: FlatParameters, names: list[str], group: int, decay: tuple[float, ...]) -> Segment:
-        columns = slice(flat.columns[names[0]].start, flat.columns[names[-1]].stop)
+        begin, end = flat.columns[names[0]].start, flat.columns[names[-1]].stop
         if names[0] not in self.anchors:
-            return Segment(columns, group, decay)
-        table = torch.zeros_like(flat.values)
+            return Segment(slice(begin, end), group, decay)
+        anchors = flat.values.new_zeros(1, end - begin)
         for name in names:
-            flat.part(table, 0, name).copy_(self.anchors[name][0])
-        return Segment(columns, group, decay, (self.anchors[names[0]][1],), table[:, columns].clone())
+            columns = flat.columns[name]
+            anchors[0, columns.start - begin : columns.stop - begin] = self.anchors[name][0].flatten()
+        return Segment(slice(begin, end), group, decay, (self.anchors[names[0]][1],), anchors)
 
 
 def segments(runs: Sequence[Run]) -> Segments:
-    """What learns alike in alike runs. Matrices decay, vectors do not."""
+    """What learns alike in alike runs. Matrices decay, vectors do not.
+
+    They are told apart where nothing decays, too: a run goes on in whatever company, and its state must fit there.
+    """
     rates = [run.rates() for run in runs]
     name_of = {id(parameter): name for name, parameter in runs[0].named().items()}
-    members: dict[tuple[int, tuple[float, ...]], list[str]] = {}
+    members: dict[tuple[int, bool], list[str]] = {}
     anchors = {}
     for number, group in enumerate(rates[0]):
         for index, parameter in enumerate(group.parameters):
             name = name_of[id(parameter)]
-            decays = parameter.ndim > 1 and group.anchors is None
-            decay = tuple(run.settings.weight_decay if decays else 0.0 for run in runs)
-            members.setdefault((number, decay), []).append(name)
+            members.setdefault((number, parameter.ndim > 1 and group.anchors is None), []).append(name)
             if group.anchors is not None:
                 anchors[name] = group.anchors[index], group.pull
     ordered = [
-        (names, number, decay) for (number, decay), names in sorted(members.items(), key=lambda item: item[0][0])
+        (names, number, tuple(run.settings.weight_decay if decays else 0.0 for run in runs))
+        for (number, decays), names in sorted(members.items(), key=lambda item: item[0][0])
     ]
     return Segments(
         [name for names, _, _ in ordered for name in names], [group.of for group in rates[0]], ordered, anchors

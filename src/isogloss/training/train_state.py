@@ -50,7 +50,7 @@ class TrainState:
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-    fetch: Callable[[], None] = lambda: None  # what is still to be written into the history
+    fetch: Callable[[], None] = lambda: None  # writes what is still to be written into the history
     optimizer: dict[str, Tensor] = field(default_factory=dict)  # its state, by name; where it lies, while it is used
 
     def __post_init__(self) -> None:
@@ -65,6 +65,20 @@ class TrainState:
             if name in self.optimizer:
                 place.copy_(self.optimizer[name])
         self.optimizer = optimizer
+
+    def leave(self, *, copied: bool) -> None:
+        """Let go of the engine that made the updates.
+
+        Args:
+            copied: whether what is this run's lies among what is others', so that it is better copied out.
+        """
+        self.fetch = lambda: None
+        for parameter in self.run.parameters():
+            parameter.grad = None
+            if copied:
+                parameter.data = parameter.data.clone()
+        if copied:
+            self.optimizer = {name: tensor.clone() for name, tensor in self.optimizer.items()}
 
     @property
     def epoch(self) -> float:
