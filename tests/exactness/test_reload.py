@@ -12,8 +12,8 @@ from models import checkpoint, sib200
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # What is read anew lies in other batches, for which a GPU has other kernels, that add in another order: in bf16, of
-# eight significant bits, a score near 1 is then another one by a step of the last bit or less. On a CPU, and in float32,
-# what is left is that `predict` rounds to four digits.
+# eight significant bits, a score near 1 is then off by a step of the last bit or less. On a CPU, and in float32, what
+# is left is that `predict` rounds to four digits.
 TOLERANCE = {("bfloat16", "cuda"): 2**-8}
 
 
