@@ -56,8 +56,8 @@ def _groups() -> list[str]:
         svg.text(174, 159, "white is padding, for this group", kind="small"),
         svg.text(174, 174, "and in attention only", kind="small"),
         svg.text(486, 144, "in front: keys and values of", kind="small"),
-        svg.text(486, 159, "each row's own run, picked from", kind="small"),
-        svg.text(486, 174, "`(K, heads, P, D)`", kind="small"),
+        svg.text(486, 159, "each row's own run, by an index", kind="small"),
+        svg.text(486, 174, "into `(K P, heads, D)`", kind="small"),
     ]
     return parts
 
@@ -84,7 +84,7 @@ def _scores() -> list[str]:
         svg.text(x + 20, 329, "ALiBi or T5's buckets; made once", kind="small"),
         svg.bar(x, 340, 14, 12, "none"), svg.text(x + 20, 351, "ignored, to reach a multiple of", kind="small"),
         svg.text(x + 20, 365, "32 keys (bf16 on a CPU)", kind="small"),
-        svg.box(540, 262, 200, 108, "kernel", "CPU, up to 384 keys:", "two matmuls and a softmax", "else: PyTorch's fused one",
+        svg.box(540, 262, 200, 108, "kernel", "CPU, up to 384 keys:", "two matmuls and a softmax", "else: PyTorch's fused one;", "on a GPU also without padding",
                 colour=svg.GREY),
         svg.text(90, 420, "times values; the padding is left out again", kind="small"),
     ]  # fmt: skip

@@ -40,18 +40,18 @@ def _batches() -> list[str]:
             svg.line(
                 (LEFT + 140, y + 40),
                 (MIDDLE - 72, y + 40),
-                (MIDDLE - 48, 210 + number * 22),
-                (MIDDLE - 8, 210 + number * 22),
+                (MIDDLE - 48, 167 + number * 63),
+                (MIDDLE - 8, 167 + number * 63),
             )
         )
     return parts
 
 
 def _pass() -> list[str]:
-    rows = sorted(((length, colour) for colour, _, _, lengths in RUNS for length in lengths), reverse=True)
+    rows = [(length, colour) for colour, _, _, lengths in RUNS for length in lengths]
     parts = [
         svg.text(MIDDLE, 30, "One forward pass", kind="name"),
-        svg.text(MIDDLE, 48, "rows of all runs by length; each knows its run", kind="small"),
+        svg.text(MIDDLE, 48, "rows of all runs, run by run; each knows its own", kind="small"),
     ]
     for row, (length, colour) in enumerate(rows):
         y = 138 + row * 21

@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+import torch
 
 from isogloss.api import run
 from isogloss.experiment.predict import Model
@@ -9,13 +10,19 @@ from isogloss.methods.registry import methods
 from isogloss.spec import Spec
 from models import checkpoint, sib200
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# What is read anew lies in other batches, for which a GPU has other kernels, that add in another order: in bf16, of
+# eight significant bits, a score near 1 is then off by a step of the last bit or less. On a CPU, and in float32, what
+# is left is that `predict` rounds to four digits.
+TOLERANCE = {("bfloat16", "cuda"): 2**-8}
+
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_reloaded_run_predicts_the_same(tmp_path, dtype):
     spec = Spec(
         name="small", backbone=str(checkpoint(tmp_path / "model")), task="sib200",
         data={"path": sib200(tmp_path / "data")}, methods={name: {"epochs": 2} for name in methods()}, seeds=[0],
-        dtype=dtype, device="cpu",
+        dtype=dtype, device=DEVICE,
     )  # fmt: skip
     stored = run(spec, tmp_path / "run").store
     predictions = pl.read_parquet(tmp_path / "run" / "predictions.parquet")
@@ -24,5 +31,5 @@ def test_a_reloaded_run_predicts_the_same(tmp_path, dtype):
         old = predictions.filter(method=cell.key[0], seed=cell.key[1], language="deu-Latn")
         new = Model.load(tmp_path / "run", method=cell.key[0], seed=cell.key[1]).predict(texts)
         assert [answer["label"] for answer in new] == old["predicted"].to_list()
-        # predict rounds to four digits
-        assert [answer["score"] for answer in new] == pytest.approx(old["score"].to_list(), abs=1e-4)
+        tolerance = TOLERANCE.get((dtype, DEVICE), 1e-4)
+        assert [answer["score"] for answer in new] == pytest.approx(old["score"].to_list(), abs=tolerance)
