@@ -3,15 +3,14 @@
 import pytest
 import torch
 from torch import nn
-from transformers import AttentionInterface
 
 from decoders import CONFIGS, MASKED, backbone
 from isogloss.backbones import attention
-from isogloss.backbones.families import bloom, xglm
+from isogloss.backbones.families import bert, bloom, xglm
 from isogloss.backbones.families.registry import families
 from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
-from isogloss.training.stack import new_run
+from isogloss.training.run import new_run
 
 STATELESS = {"gemma", "gemma3_text", "llama", "mistral", "qwen2", "qwen3"}  # these have none of states
 TOKENS = torch.arange(10, 26).reshape(2, 8)
@@ -21,7 +20,7 @@ TOKENS = torch.arange(10, 26).reshape(2, 8)
 def shares(monkeypatch):
     """The shares that attention and everything else is given in training."""
     given = {"attention": set(), "hidden": set()}
-    plain, dropout = attention.attend, nn.functional.dropout
+    plain, dropout = attention.attend_packed, nn.functional.dropout
 
     def attend(*arguments, dropout=0.0, **more):
         given["attention"].add(dropout)
@@ -31,9 +30,8 @@ def shares(monkeypatch):
         given["hidden"] |= {p} if training else set()
         return dropout(states, p, training, inplace)
 
-    monkeypatch.setitem(AttentionInterface._global_mapping, attention.NAME, attend)
-    for module in (bloom, xglm):
-        monkeypatch.setattr(module, "attend", attend)
+    for module in (attention, bert, bloom, xglm):
+        monkeypatch.setattr(module, "attend_packed", attend)
     monkeypatch.setattr(nn.functional, "dropout", of_states)
     return given
 

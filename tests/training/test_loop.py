@@ -13,8 +13,9 @@ from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
 from isogloss.tasks.heads import ClassificationHead
 from isogloss.training import loop
-from isogloss.training.engine import Engine, Step
+from isogloss.training.engine import Engine
 from isogloss.training.loop import train
+from isogloss.training.plan import Step
 from isogloss.training.run import Run, new_run
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState

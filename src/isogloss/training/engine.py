@@ -8,12 +8,12 @@ so many updates. On a GPU batches are filled up to a few shapes, so that an upda
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from isogloss.backbones.layout import to_device
@@ -30,42 +30,13 @@ from isogloss.training.batch import Batch, Part, collate
 from isogloss.training.dropout import kept
 from isogloss.training.fixed_shapes import FixedShapes
 from isogloss.training.graphs import Graphs
+from isogloss.training.plan import Plan, Step
 from isogloss.training.segments import segments
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
 LOG_EVERY = 10  # updates between two rows of training loss in the history
 FETCH_EVERY = 50  # updates after which what is to be logged is fetched, at the latest
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What the host says of an update besides its rows.
-
-    Args:
-        rates: each run's rates by group of weights: while its source is not learnt, and once it is.
-        before: updates of each run before it.
-        counts: whether its loss tells how well the source is learnt.
-        seeds: of each run's dropout.
-        slot: where among the recent updates it is written down.
-    """
-
-    rates: Float[Tensor, "two K groups"]
-    before: Float[Tensor, "K"]
-    counts: Float[Tensor, "K"]
-    seeds: Int[Tensor, "K"]
-    slot: Int[Tensor, "1"]
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """An update, laid out on the host."""
-
-    batches: list[Batch]
-    step: Step
-    seed: int  # of what is drawn inside the backbone
-    tokens: list[int]  # of each run's texts
-    slot: int  # among the recent updates
 
 
 class Engine:

@@ -23,7 +23,8 @@ from isogloss.backbones.layout import moved, to_device
 from isogloss.runtime.console import err
 
 if TYPE_CHECKING:
-    from isogloss.training.engine import Engine, Plan
+    from isogloss.training.engine import Engine
+    from isogloss.training.plan import Plan
 
 MOST = 8  # shapes that are tried; whatever comes after goes plainly
 TOLERANCE = {torch.bfloat16: 2e-2, torch.float16: 2e-3}  # of gradients, relative to their norm; of float32: 1e-4
