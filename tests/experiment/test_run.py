@@ -341,24 +341,24 @@ def test_a_run_that_is_asked_to_stop_keeps_its_place(home, tmp_path, number):
     """The first signal waits for the update that runs; going on ends as if nothing had happened."""
     from isogloss.api import run
     from isogloss.spec import read_spec
-    from isogloss.training import loop as train
     from isogloss.training.checkpoint import Checkpoints
+    from isogloss.training.engine import Engine
 
     spec = read_spec(
         str(home / "spec.yaml"), ["methods={deep-prompt: {epochs: 3, batch_size: 4, length: 2}}", "seeds=[0]"]
     )
     whole = run(spec, tmp_path / "whole").store.table("history")
-    plain, calls, saved = train.update, [], []
+    plain, calls, saved = Engine.update, [], []
     before = signal.signal(number, signal.default_int_handler)
 
-    def update(*args):
+    def update(self):
         calls.append(None)
         if len(calls) == 6:  # the last of the first epoch, in the middle of an update
             signal.raise_signal(number)
-        return plain(*args)
+        return plain(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "update", update)
+        patch.setattr(Engine, "update", update)
         patch.setattr(
             Checkpoints,
             "save",
