@@ -18,7 +18,6 @@ from isogloss.training.stack import Stack
 from models import SPECIAL, WORDS, tokenizer, train_state
 from stacks import CASES, CAUSAL, made
 
-SECOND_GROUP = 0.2  # share of an update's calls that attention over one more group of rows is
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "is_nonzero", "equal", "item"}
 
 
@@ -83,8 +82,7 @@ def test_an_update_of_twelve_layers_is_at_most_two_thousand_calls(deep):
         one, eight = (counted(engine_of(deep, count, length=16, fixed=fixed)) for count in (1, 8))
         most = [max(calls.counted.total() for calls in some) for some in (one, eight)]
         assert most[0] <= 2000
-        # More rows may be worth a second group of like length; rows of fixed shapes are one group.
-        assert most[1] <= (1.2 if fixed else 1.2 + SECOND_GROUP) * most[0]
+        assert most[1] <= 1.2 * most[0]
         for calls in (*one, *eight):
             assert calls.waits == {}
 
