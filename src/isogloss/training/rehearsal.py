@@ -33,7 +33,6 @@ from isogloss.training.run import new_run
 from isogloss.training.stack import Stack, room_for_states
 from isogloss.training.train_state import TrainState
 
-
 HELD = 1.4  # what an allocator holds for each byte of activations, as resident memory shows
 
 
