@@ -12,6 +12,8 @@ from pathlib import Path
 
 import fork_server
 
+sys.dont_write_bytecode = True  # or a disk that is full, or a kill, would cut a module's bytecode off for all others
+
 # What Python tells of what it does to files; `os.replace` is a rename to it, `os.unlink` a removal.
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime", "os.link", "shutil.rmtree"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC

@@ -14,10 +14,10 @@ from isogloss.tasks import heads
 
 def test_a_wrong_shape_is_refused():
     head = heads.ClassificationHead(4, 3, torch.Generator())
-    pooled, run = torch.zeros(2, 4), torch.zeros(2, dtype=torch.long)
-    assert heads.logits([head], pooled, run).shape == (2, 3)
-    with pytest.raises(TypeCheckError, match="pooled"):
-        heads.logits([head], pooled[0], run)
+    given = torch.zeros(1, 2, 4)
+    assert heads.logits([head], given).shape == (1, 2, 3)
+    with pytest.raises(TypeCheckError, match="given"):
+        heads.logits([head], given[0])
 
 
 def test_threads_wait_passively():

@@ -8,8 +8,8 @@ from isogloss.analysis.dynamics import gap_curve, observations
 from isogloss.api import run
 from isogloss.data.subsample import spread
 from isogloss.spec import Spec
+from isogloss.training import batch, engine, stack
 from isogloss.training.monitor import interval
-from isogloss.training.stack import Stack
 from models import LABELS, checkpoint, sib200
 
 METHODS = {
@@ -106,10 +106,14 @@ def test_where_one_of_each_target_costs_too_much_there_are_fewer_looks(home, tmp
 def test_looking_on_costs_no_more_than_was_said(home, monkeypatch):
     """In tokens of forward passes; `benchmarks/looking_on.py` takes the time."""
     read = []
-    inputs = Stack._batch
-    monkeypatch.setattr(
-        Stack, "_batch", lambda self, rows: (read.append(sum(row.length for row in rows)), inputs(self, rows))[1]
-    )
+    plain = batch.collate
+
+    def collate(parts, *arguments, **options):
+        read.append(sum(int(features.lengths[rows].sum()) for features, rows in parts))
+        return plain(parts, *arguments, **options)
+
+    for module in (engine, stack):
+        monkeypatch.setattr(module, "collate", collate)
     taken = {}
     for cost in (None, 0.15, 0.5):
         watching = None if cost is None else {"examples": 9, "cost": cost}
