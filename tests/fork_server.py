@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 60  # what takes longer hangs
-SERVER = {"PYTHONDONTWRITEBYTECODE": "1", 
+SERVER = {"PYTHONDONTWRITEBYTECODE": "1",
     "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "POLARS_MAX_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "RAYON_NUM_THREADS": "1",
 }  # fmt: skip
