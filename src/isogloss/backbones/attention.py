@@ -26,7 +26,6 @@ NAME = "isogloss"
 _LAYER = "_isogloss_layer"
 
 Kept = list[tuple[Tensor, Tensor]]  # packed keys and values (N, heads, D), a pair a layer
-LayerPrefix = Float[Tensor, "two KP heads D"]  # one layer's keys and values of all runs, end to end
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class LayerBatch:
 
     Args:
         attention: how its rows lie, for this layer.
-        prefix: of this layer.
+        prefix: keys and values of this layer (2, K P, heads, D), of all runs end to end.
         shift: whether the text's positions begin after a prefix.
         memo: what layers need not make anew, shared by all.
         kept: takes the keys and values of every layer, if they are wanted.

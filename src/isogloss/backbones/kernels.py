@@ -179,8 +179,8 @@ def variable_length() -> Callable[..., Tensor] | None:
             query = query * (scaling * query.shape[-1] ** 0.5)
         if "window_size" in known:
             more["window_size"] = (-1 if back is None else back, 0 if causal else -1)
-        elif back is not None:
-            raise NotImplementedError("this PyTorch's attention of variable length has no window")
+        else:
+            assert back is None  # `windows` was asked
         if "is_causal" in known and "window_size" not in known:
             more["is_causal"] = causal
         heads, key_heads = query.shape[1], key.shape[1]

@@ -16,8 +16,9 @@ from torch import Tensor
 from isogloss.backbones.layout import Attention, EndToEnd, Join, Packing, PaddedRows, PromptRows, RowGroup, Rows
 from isogloss.backbones.prompts import PromptForm
 from isogloss.backbones.row_groups import row_groups
+from isogloss.preprocessing.ragged import ranges, starts_of
 
-SPARE_ROW = 128  # tokens that only fill a shape make rows of so many: attention must not pay for one long row
+SPARE_ROW = 32  # tokens that only fill a shape make rows of so many: attention must not pay for a long one
 
 
 def pack(
@@ -81,7 +82,7 @@ def _attention(
         counts = before[: len(rows.lengths)]
         join = None if prompt is None else _join(rows, prompt, counts, 0 * rows.lengths)
         longest, keys = (-(-int(part.max()) // rounded) * rounded for part in (whole, whole + before))
-        return EndToEnd(_tensor(_starts(whole)), _tensor(_starts(whole + before)), longest, keys, join)
+        return EndToEnd(_tensor(starts_of(whole)), _tensor(starts_of(whole + before)), longest, keys, join)
     run = np.concatenate([rows.run, np.zeros(rows.spare_rows, dtype=np.int64)])
     return _padded(whole, before, run, rows, prompt, heads, key_heads, rounded, step)
 
@@ -90,7 +91,7 @@ def _join(rows: Rows, prompt: PromptForm, prompts: np.ndarray, front: np.ndarray
     """The index of each row's prompt behind so many of its tokens."""
     runs, longest = len(prompt.lengths), max(prompt.lengths)
     count = len(rows.lengths)
-    begin = _starts(rows.lengths + prompts)[:-1]
+    begin = starts_of(rows.lengths + prompts)[:-1]
     row, column = np.repeat(np.arange(count), rows.lengths), _within(rows.lengths)
     text = begin[row] + column + prompts[row] * (column >= front[row])
     behind = int((rows.lengths + prompts).sum())
@@ -125,7 +126,7 @@ def _padded(
 ) -> PaddedRows:
     longest_prompt = 0 if prompt is None else max(prompt.lengths)
     table = 0 if prompt is None else len(prompt.lengths) * longest_prompt  # rows in front of the text's in the keys'
-    starts, head = _starts(whole)[:-1], np.arange(heads)
+    starts, head = starts_of(whole)[:-1], np.arange(heads)
     last = np.maximum(starts + whole - 1, 0)  # an empty row repeats a token of the row before, which is its run's too
     groups = []
     text_at, text_step, key_at, key_step = (np.zeros(len(whole), dtype=np.int64) for _ in range(4))
@@ -177,14 +178,9 @@ def spare_lengths(rows: Rows) -> Int[np.ndarray, "spare"]:
     return spared
 
 
-def _starts(lengths: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)])
-
-
 def _within(lengths: np.ndarray) -> np.ndarray:
     """For rows end to end, each token's number in its row."""
-    within: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(_starts(lengths)[:-1], lengths)
-    return within
+    return ranges(np.zeros_like(lengths), lengths)
 
 
 def _tensor(values: np.ndarray) -> Tensor:

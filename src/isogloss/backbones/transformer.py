@@ -219,6 +219,7 @@ class Transformer:
         self, tokens: Tensor, packing: Packing, *, types: Tensor | None = None, prompt: Prompt | None = None
     ) -> list[Tensor]:
         """What `states` gives at every depth. See `Backbone.depths`."""
+        prompt = self.prepared(prompt)  # before anything is kept: its own pass is none of those
         kept: list[Tensor] = []
         layers = _layers_of(self.model)
         hooks = [layers[0].register_forward_pre_hook(lambda _, given: kept.append(given[0]))]
@@ -228,8 +229,6 @@ class Transformer:
             )
             for layer in layers[:-1]
         ]
-        prompt = self.prepared(prompt)  # whose own pass is none of those that are kept
-        kept.clear()
         try:
             states = self.states(tokens, packing, types=types, prompt=prompt)
         finally:

@@ -113,7 +113,7 @@ class Workspace:
         if cell.settings.head == "verbalizer":
             return None
         train = self.encoded(cell).train_dev(cell.seed).train
-        return torch.from_numpy(np.unique(self.fitted(cell, train).tokens))
+        return torch.from_numpy(np.unique(self.fitted(cell, train).tokens)).long()
 
     @cached_property
     def parallel_states(self) -> ParallelStates | None:

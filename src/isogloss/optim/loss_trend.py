@@ -19,8 +19,7 @@ class LossTrend:
     All of it stays on the device; an onset that has not come is infinite.
 
     Args:
-        totals: all updates of each run.
-        device: where losses lie.
+        totals: all updates of each run, where its losses will lie.
     """
 
     def __init__(self, totals: Float[Tensor, "K"]) -> None:

@@ -26,7 +26,6 @@ class SparseEmbedding(nn.Module):
 
     def __init__(self, table: nn.Embedding, ids: Int[Tensor, "rows"]) -> None:
         super().__init__()
-        ids = ids.long()  # whatever tokens are kept in
         self.table = table
         self.rows = copy.copy(table)  # of the same class: some models scale what they look up
         self.rows._parameters = {"weight": nn.Parameter(table.weight.detach()[ids])}  # noqa: SLF001 - unshares the copy

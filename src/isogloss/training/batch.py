@@ -15,6 +15,7 @@ from isogloss.backbones.layout import Packing, Rows, moved, to_device
 from isogloss.backbones.packing import spare_lengths
 from isogloss.backbones.prompts import PromptForm
 from isogloss.preprocessing.features import Features
+from isogloss.preprocessing.ragged import ranges
 
 Part = tuple[Features, Int[np.ndarray, "_"]]  # rows of one run's features
 
@@ -150,9 +151,7 @@ def _joined(parts: Sequence[np.ndarray]) -> Tensor:
 def _tokens(values: np.ndarray | None, features: Features, rows: np.ndarray) -> np.ndarray:
     """What belongs to the tokens of these rows, end to end."""
     assert values is not None
-    lengths = features.lengths[rows]
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    taken: np.ndarray = values[np.repeat(features.starts[rows], lengths) + within]
+    taken: np.ndarray = values[ranges(features.starts[rows], features.starts[rows + 1])]
     return taken
 
 

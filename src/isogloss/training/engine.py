@@ -8,7 +8,6 @@ so many updates. On a GPU batches are filled up to a few shapes, so that an upda
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt
 from isogloss.optim.adamw import AdamW
 from isogloss.optim.flat_parameters import FlatParameters
@@ -122,22 +120,16 @@ class Engine:
             self.stack.updates["plain"] += len(plan.batches)
             self.draw(plan)
             self.begin()
+            step = plan.step.to(self.device)
             for batch in plan.batches:
-                self.learn(batch.to(self.device), self._on_device(plan.step))
-            self.finish(self._on_device(plan.step))
+                self.learn(batch.to(self.device), step)
+            self.finish(step)
         self._count(plan)
         self.next = self.plan() if self.graphs is not None and self._goes_on() else None
         return sum(plan.tokens)
 
     def _goes_on(self) -> bool:
         return all(train_state.step < train_state.total for train_state in self.train_states)
-
-    def _on_device(self, step: Step) -> Step:
-        return (
-            step
-            if self.device.type == "cpu"
-            else replace(step, **{k: to_device(v, self.device) for k, v in vars(step).items()})
-        )
 
     def draw(self, plan: Plan) -> None:
         """Make what is drawn inside the backbone follow from the update alone."""

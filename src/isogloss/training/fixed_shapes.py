@@ -12,6 +12,7 @@ from isogloss.backbones.prompts import PromptForm
 from isogloss.training.batch import Part, Shape
 from isogloss.training.train_state import TrainState
 
+LEAST = 128  # tokens that batches differ by
 FINENESS = 16  # tokens are filled up by at most about one in so many
 UNITS = 64  # words and tokens that are scored are filled up to a multiple of it
 ROUNDED = 32  # where rows are padded, the longest of a batch is rounded up to a multiple of it
@@ -30,18 +31,21 @@ class FixedShapes:
         sizes = [min(state.run.settings.batch_size, len(state.train.of_example)) for state in train_states]
         a_row = [float(state.train.lengths.mean()) for state in train_states]
         expected = sum(size * length for size, length in zip(sizes, a_row, strict=True))
-        self.step = max(SPARE_ROW, 2 ** int(np.log2(max(1.0, expected / FINENESS))))
+        self.step = max(LEAST, 2 ** int(np.log2(max(1.0, expected / FINENESS))))
         self.rows = max(sizes)
         longest = max(int(state.train.lengths.max()) for state in train_states)
-        prompt = max(form.lengths) if form is not None and form.kind == "input" else 0
+        self.inside = form.lengths if form is not None and form.kind == "input" else (0,) * len(train_states)
         # Rows end to end cost what they hold, however long the longest might be; padded ones do not.
         # Rows of spare tokens are among them, and must not decide how long the longest is.
-        most = max(longest + prompt, SPARE_ROW)
+        most = max(longest + max(self.inside), SPARE_ROW)
         self.rounded = -(-most // ROUNDED) * ROUNDED if backbone.end_to_end(form) else ROUNDED
 
     def cut(self, parts: Sequence[Part], budget: int) -> Iterator[tuple[list[Part], Shape]]:
         """The passes of an update, as many as the budget asks for, each with its shape."""
-        tokens = sum(int(features.lengths[rows].sum()) for features, rows in parts)
+        tokens = sum(
+            int(features.lengths[rows].sum()) + prompt * len(rows)
+            for (features, rows), prompt in zip(parts, self.inside, strict=True)
+        )
         count = max(1, -(-tokens // budget))
         if count == 1:
             yield list(parts), self._shape(parts, self.rows)

@@ -78,8 +78,6 @@ def train(
             engine = None  # its tables go before the next one's come
         if engine is None:
             engine = Engine(stack, active, budget=budget, states=scorer.kept)
-        for train_state in active:
-            train_state.run.part.train()
         tokens = engine.update()
         for train_state in active:
             look(train_state, engine, scorer, source)
@@ -109,6 +107,7 @@ def look(train_state: TrainState, engine: Engine, scorer: Scorer, source: str) -
         if train_state.step == train_state.total and train_state.run.settings.averaged:
             train_state.run.load_state(train_state.best_state)
             evaluate(train_state, scorer, source)
+    train_state.run.part.train()
 
 
 def evaluate(train_state: TrainState, scorer: Scorer, source: str) -> None:

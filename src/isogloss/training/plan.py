@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from isogloss.backbones.layout import moved, to_device
 from isogloss.training.batch import Batch
 
 
@@ -27,6 +29,10 @@ class Step:
     counts: Float[Tensor, "K"]
     seeds: Int[Tensor, "K"]
     slot: Int[Tensor, "1"]
+
+    def to(self, device: torch.device) -> Step:
+        """On the device, without waiting for it."""
+        return moved(self, lambda tensor: to_device(tensor, device))
 
 
 @dataclass(frozen=True, eq=False)
