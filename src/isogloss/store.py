@@ -22,6 +22,7 @@ import polars as pl
 
 from isogloss.errors import IsoglossError
 from isogloss.run_directory.cell import FinishedCell, StoredCell, StoredWeights
+from isogloss.run_directory.combined_tables import write_combined
 from isogloss.run_directory.damage import DamagedError, refuse_strange
 from isogloss.run_directory.record import (
     RunRecord,
@@ -31,7 +32,6 @@ from isogloss.run_directory.record import (
     safe_name,
 )
 from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
-from isogloss.run_directory.together import write_together
 from isogloss.run_directory.writing import add_languages, write_cell
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
@@ -229,7 +229,7 @@ class Store:
             cells = self.finished()
             for name in TABLES:
                 with atomic_file(self.path / f"{name}.parquet") as file:
-                    write_together(file, name, (cell.table(name) for cell in cells))
+                    write_combined(file, name, (cell.table(name) for cell in cells))
 
     def table(self, name: str) -> pl.DataFrame:
         """One of the tables, with all that is finished, though a run may have been killed before it was gathered.

@@ -10,7 +10,7 @@ from isogloss.backbones.projections import projected
 
 
 def test_stand_ins_without_memory_are_not_asked_where_they_lie():
-    """A rehearsal of a GPU's pass has none; PyTorch warns whoever asks, and warnings are errors here."""
+    """An estimate of a GPU's pass has none; PyTorch warns whoever asks, and warnings are errors here."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     def stand_in(*shape):

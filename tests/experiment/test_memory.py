@@ -84,16 +84,16 @@ def test_passes_are_smaller_only_where_they_would_not_fit(home, monkeypatch):
     assert plan(10**5, deterministic=True, memory=6e-4).budget == plan(10**12, memory=6e-4).budget < usual[0]
 
 
-def test_a_training_that_cannot_be_rehearsed_goes_on_as_it_was_and_says_so_once(home, monkeypatch, capsys):
+def test_a_training_that_cannot_be_estimated_goes_on_as_it_was_and_says_so_once(home, monkeypatch, capsys):
     def broken(*_, **__):
         raise NotImplementedError("no such operator without memory")
 
-    monkeypatch.setattr(memory, "Rehearsal", broken)
+    monkeypatch.setattr(memory, "MemoryEstimate", broken)
     workspace = Workspace.open(spec(home, memory=1e-5))
     assert memory.plan(workspace, workspace.cells, "a job").peak is None
     assert memory.narrower(workspace, workspace.cells) == ([list(workspace.cells)], "")
-    assert capsys.readouterr().err.count("cannot be rehearsed (no such operator without memory)") == 1
-    monkeypatch.setattr(memory_outline, "Rehearsal", broken)
+    assert capsys.readouterr().err.count("cannot be estimated (no such operator without memory)") == 1
+    monkeypatch.setattr(memory_outline, "MemoryEstimate", broken)
     wanted = spec(home, seeds=[0])
     assert all("no such operator" in line for line in list(outlined(wanted, cells(wanted), len(LABELS)))[1:])
 

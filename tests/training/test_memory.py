@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from isogloss.backbones.weightless import weightless
+from isogloss.backbones.meta_copy import meta_copy
 from isogloss.methods.registry import find
 from isogloss.preprocessing.features import Features
 from isogloss.training.engine import Engine
-from isogloss.training.live_bytes import LiveBytes
-from isogloss.training.rehearsal import Rehearsal
+from isogloss.training.memory_estimate import MemoryEstimate
+from isogloss.training.memory_tracker import MemoryTracker
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
 from models import backbone, train_state
@@ -32,10 +32,10 @@ def model(tmp_path_factory):
     return backbone(tmp_path_factory.mktemp("model") / "model")
 
 
-def rehearsed(model, name, runs=1, length=24, budget=MANY, **settings):
+def estimated(model, name, runs=1, length=24, budget=MANY, **settings):
     method, features = find(name), rows(16, length)
-    made = Rehearsal(
-        weightless(model), model.device, method, [method.settings(batch_size=16, **settings)] * runs, classes=7,
+    made = MemoryEstimate(
+        meta_copy(model), model.device, method, [method.settings(batch_size=16, **settings)] * runs, classes=7,
         seen=torch.tensor([5, 6]),
     )  # fmt: skip
     return made.bytes([features] * runs, [features], budget=budget, eval_budget=MANY)
@@ -43,7 +43,7 @@ def rehearsed(model, name, runs=1, length=24, budget=MANY, **settings):
 
 def test_live_bytes_are_counted_until_they_are_freed():
     before = torch.zeros(100)
-    with LiveBytes() as live:
+    with MemoryTracker() as live:
         one = before + 1
         two = one.view(10, 10)
         before.add_(1)
@@ -55,40 +55,40 @@ def test_live_bytes_are_counted_until_they_are_freed():
 
 
 @pytest.mark.parametrize(("name", "runs"), [("deep-prompt", 1), ("deep-prompt", 4), ("soft-prompt", 2)])
-def test_a_pass_takes_what_its_rehearsal_took(model, name, runs):
+def test_a_pass_takes_what_its_estimate_took(model, name, runs):
     method, features = find(name), rows(16, 24)
     settings = method.settings(batch_size=16)
     made = [new_run(method, model, settings, seed=seed, classes=7) for seed in range(runs)]
     engine = Engine(Stack(model, method, made), [train_state(run, features) for run in made], budget=MANY)
     plan = engine.plan()
-    with LiveBytes() as live:
+    with MemoryTracker() as live:
         engine.begin()
         for batch in plan.batches:
             engine.learn(batch, plan.step)
-    assert rehearsed(model, name, runs).training == pytest.approx(live.most, rel=0.02)
+    assert estimated(model, name, runs).training == pytest.approx(live.most, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["fine-tuning", "lora", "linear-probe", "prompted-fine-tuning", "slow-fast"])
-def test_every_method_can_be_rehearsed(model, name):
+def test_every_method_can_be_estimated(model, name):
     if name == "lora":
         pytest.importorskip("peft")
-    taken = rehearsed(model, name)
+    taken = estimated(model, name)
     assert min(taken.weights, taken.training, taken.evaluation, taken.kept) > 0
     assert taken.peak >= taken.weights + taken.training
 
 
 def test_fine_tuning_takes_the_optimisers_states(model):
     learnt = sum(weight.numel() for name, weight in model.weights().items() if "word_embeddings" not in name)
-    taken = rehearsed(model, "fine-tuning")
+    taken = estimated(model, "fine-tuning")
     assert taken.weights == pytest.approx(6 * 4 * learnt, rel=0.1)  # values, gradients, two moments, two selections
-    some = rehearsed(model, "fine-tuning", embeddings=True).weights - taken.weights
+    some = estimated(model, "fine-tuning", embeddings=True).weights - taken.weights
     assert 0 < some < 4 * model.word_embedding.weight.numel() * 6  # of two words, not of all
 
 
 def test_nothing_of_the_model_is_touched(model):
     state = {name: weight.clone() for name, weight in model.weights().items()}
     torch.manual_seed(5)
-    rehearsed(model, "fine-tuning")
+    estimated(model, "fine-tuning")
     assert all(weight.equal(state[name]) and not weight.requires_grad for name, weight in model.weights().items())
     assert isinstance(model.model.get_input_embeddings(), nn.Embedding)
 
@@ -97,10 +97,10 @@ def test_checkpointing_and_smaller_passes_take_less(model, tmp_path):
     from isogloss.backbones.loading import load
     from models import checkpoint
 
-    whole = rehearsed(model, "deep-prompt").training
-    assert rehearsed(model, "deep-prompt", budget=100).training < 0.5 * whole
+    whole = estimated(model, "deep-prompt").training
+    assert estimated(model, "deep-prompt", budget=100).training < 0.5 * whole
     saving = load(str(checkpoint(tmp_path / "model")), dtype="float32", device="cpu", checkpointing=True)
-    assert rehearsed(saving, "deep-prompt").training < 0.7 * whole
+    assert estimated(saving, "deep-prompt").training < 0.7 * whole
 
 
 REAL = """
@@ -114,8 +114,8 @@ from isogloss.runtime.device_memory import peak_memory
 from isogloss.training.loop import train
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
-from isogloss.backbones.weightless import weightless
-from isogloss.training.rehearsal import Rehearsal
+from isogloss.backbones.meta_copy import meta_copy
+from isogloss.training.memory_estimate import MemoryEstimate
 from isogloss.methods.registry import find
 from models import tokenizer, train_state
 from isogloss.preprocessing.features import Features
@@ -130,8 +130,8 @@ model = load(folder, dtype="float32", device="cpu")
 method = find(name)
 settings = method.settings(batch_size=batch, epochs=1)
 features = Features(np.full(batch * length, 5), None, np.arange(batch + 1) * length, np.zeros(batch, dtype=np.int64))
-rehearsal = Rehearsal(weightless(model), model.device, method, [settings], classes=7)
-expected = rehearsal.bytes([features], [features], budget=10**6, eval_budget=4096).peak
+estimate = MemoryEstimate(meta_copy(model), model.device, method, [settings], classes=7)
+expected = estimate.bytes([features], [features], budget=10**6, eval_budget=4096).peak
 own = model if method.frozen else model.copy()
 before = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS"))) * 1024
 before -= 0 if method.frozen else sum(weight.nbytes for weight in own.weights().values())

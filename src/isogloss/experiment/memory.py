@@ -15,7 +15,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.console import err
 from isogloss.runtime.device_memory import SHARE, free_memory, in_words
-from isogloss.training.rehearsal import Bytes, Rehearsal
+from isogloss.training.memory_estimate import Bytes, MemoryEstimate
 
 PLENTY = 4  # where so many times what a job can take is free, nothing is reckoned exactly
 A_NUMBER = 256  # bytes that a layer keeps for each of a token's numbers, at the very most
@@ -122,15 +122,15 @@ class _Job:
             for cell, one in zip(cells, self.train, strict=True)
         )
         self.all_read = max(int(one.lengths.sum()) + positions * len(one) for one in [*self.train, *self.read])
-        self._rehearsal: Rehearsal | None = None
+        self._estimate: MemoryEstimate | None = None
 
     def bytes(self, budget: int, eval_budget: int) -> Bytes | None:
-        """What they take; None where a training cannot be rehearsed."""
+        """What they take; None where a training cannot be estimated."""
         try:
             with torch.random.fork_rng(devices=[]):
-                if self._rehearsal is None:
-                    self._rehearsal = self._rehearsed()
-                return self._rehearsal.bytes(self.train, self.read, budget=budget, eval_budget=eval_budget)
+                if self._estimate is None:
+                    self._estimate = self._estimated()
+                return self._estimate.bytes(self.train, self.read, budget=budget, eval_budget=eval_budget)
         except Exception as error:  # noqa: BLE001 - what knows no tensors without memory must not stop what would run
             self._say_not_reckoned(error)
             return None
@@ -141,10 +141,10 @@ class _Job:
             err.print(line, soft_wrap=True, markup=False)
             self.workspace.said.add(line)
 
-    def _rehearsed(self) -> Rehearsal:
+    def _estimated(self) -> MemoryEstimate:
         workspace, first = self.workspace, self.cells[0]
-        return Rehearsal(
-            workspace.weightless, workspace.backbone.device, first.method, [cell.settings for cell in self.cells],
+        return MemoryEstimate(
+            workspace.meta_copy, workspace.backbone.device, first.method, [cell.settings for cell in self.cells],
             classes=len(workspace.data.labels), verbalizer=workspace.verbalizer, seen=workspace.seen(first),
         )  # fmt: skip
 
@@ -152,7 +152,7 @@ class _Job:
 def not_reckoned(error: Exception) -> str:
     """Why it is not known what a training takes."""
     why = " ".join(str(error).split()) or type(error).__name__
-    return f"what it takes of memory is not reckoned, as it cannot be rehearsed ({why:.200})"
+    return f"what it takes of memory is not reckoned, as it cannot be estimated ({why:.200})"
 
 
 def _read(workspace: Workspace, cell: Cell) -> list[Features]:

@@ -15,7 +15,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.device_memory import in_words
 from isogloss.spec import Spec
-from isogloss.training.rehearsal import Rehearsal
+from isogloss.training.memory_estimate import MemoryEstimate
 
 
 def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
@@ -47,7 +47,7 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
         read = _longest(max(1, eval_budget // length), length)
         try:
             with torch.random.fork_rng(devices=[]):
-                job = Rehearsal(
+                job = MemoryEstimate(
                     backbone, device, first.method, [cell.settings for cell in stack], classes=classes,
                     seen=torch.arange(1),
                 )  # fmt: skip

@@ -14,7 +14,7 @@ from torch import Tensor
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
-from isogloss.backbones.weightless import weightless
+from isogloss.backbones.meta_copy import meta_copy
 from isogloss.data.cards import Card
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell, cells
@@ -104,9 +104,9 @@ class Workspace:
         return surroundings(self.data, self.backbone)
 
     @cached_property
-    def weightless(self) -> Backbone:
+    def meta_copy(self) -> Backbone:
         """The backbone without memory, to reckon with."""
-        return weightless(self.backbone)
+        return meta_copy(self.backbone)
 
     def seen(self, cell: Cell) -> Tensor | None:
         """The words that training shows; None, for all, where they are also what a verbalizer chooses from."""

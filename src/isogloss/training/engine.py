@@ -25,9 +25,9 @@ from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
 from isogloss.tasks.heads import ClassificationHead
 from isogloss.training.batch import Batch, Part, collate
-from isogloss.training.dropout import kept
 from isogloss.training.fixed_shapes import FixedShapes
 from isogloss.training.graphs import Graphs
+from isogloss.training.head_dropout import kept
 from isogloss.training.plan import Plan, Step
 from isogloss.training.segments import segments
 from isogloss.training.stack import Stack

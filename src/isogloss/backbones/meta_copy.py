@@ -15,7 +15,7 @@ from isogloss.backbones.backbone import Backbone
 T = TypeVar("T")
 
 
-def weightless(backbone: Backbone) -> Backbone:
+def meta_copy(backbone: Backbone) -> Backbone:
     """A backbone on the device `meta`: every shape, and no number."""
     lay(backbone.attention, None)  # the last batch is none of the copy's business
     return with_tensors(

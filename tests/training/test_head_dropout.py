@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isogloss.training.dropout import kept
+from isogloss.training.head_dropout import kept
 
 UNITS, WIDTH = 400, 256
 NUMBER = torch.arange(UNITS)[None]

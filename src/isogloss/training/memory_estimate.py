@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from isogloss.backbones.attention import lay
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.layout import moved
-from isogloss.backbones.weightless import modules_of, shared_by, with_tensors
+from isogloss.backbones.meta_copy import modules_of, shared_by, with_tensors
 from isogloss.methods.method import Method
 from isogloss.methods.settings import Settings
 from isogloss.preprocessing.batching import passes
@@ -28,7 +28,7 @@ from isogloss.tasks import heads
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.batch import collate
 from isogloss.training.engine import Engine
-from isogloss.training.live_bytes import LiveBytes
+from isogloss.training.memory_tracker import MemoryTracker
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack, room_for_states
 from isogloss.training.train_state import TrainState
@@ -59,11 +59,11 @@ class Bytes:
         return self.weights + self.kept + int(HELD * max(self.training, self.evaluation))
 
 
-class Rehearsal:
+class MemoryEstimate:
     """A stack as it would be.
 
     Args:
-        backbone: the shared one, without memory (`weightless`).
+        backbone: the shared one, without memory (`meta_copy`).
         device: where it would be.
         method: of all runs.
         settings: each run's.
@@ -138,7 +138,7 @@ class Rehearsal:
 
     def _learning(self, train: Sequence[Features], budget: int, *, states: bool) -> tuple[int, int]:
         """Bytes of what is there in all updates, and of what comes on top in the greatest one."""
-        stack, live = self.stack, LiveBytes()
+        stack, live = self.stack, MemoryTracker()
         for run in stack.runs:
             run.part.train()
         train_states = [_Longest(run, one, one, "", lambda _: 0.0) for run, one in zip(stack.runs, train, strict=True)]
@@ -160,7 +160,7 @@ class Rehearsal:
 
     def _scoring(self, features: Features, budget: int) -> int:
         """Bytes of the greatest pass over some features."""
-        stack, live = self.stack, LiveBytes()
+        stack, live = self.stack, MemoryTracker()
         run = stack.runs[0]
         form = stack.form([run])
         lengths = features.lengths + stack.method.positions(run.settings)

@@ -14,7 +14,7 @@ from isogloss.run_directory.tables import TABLES
 ROWS = 1 << 16  # of a piece that is written
 
 
-def write_together(file: Path, name: str, parts: Iterable[pl.DataFrame]) -> None:
+def write_combined(file: Path, name: str, parts: Iterable[pl.DataFrame]) -> None:
     """Write a table piece by piece.
 
     Args:
