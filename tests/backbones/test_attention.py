@@ -8,7 +8,7 @@ from isogloss.backbones import attention
 from isogloss.backbones.attention import LayerBatch
 from isogloss.backbones.kernels import FEW_KEYS, KERNELS, choose
 from isogloss.backbones.layout import Rows
-from isogloss.backbones.packing import pack
+from isogloss.backbones.packing import SPARE_ROW, pack
 from isogloss.backbones.prompts import PromptForm
 from isogloss.backbones.row_groups import row_groups
 from varlen import variable_length
@@ -111,7 +111,7 @@ PROMPTS = [3, 1, 4]
     ("run", "lengths"),
     [([0, 0, 0], [5, 2, 7]), ([0, 1, 2], [5, 2, 7]), ([0, 2, 2], [1, 7, 3]), ([0, 0, 1, 1, 2, 2], [2, 0, 4, 0, 1, 0])],
 )
-@pytest.mark.parametrize("spare", [0, 150])
+@pytest.mark.parametrize("spare", [0, SPARE_ROW + 22])
 @pytest.mark.parametrize("shift", [True, False])
 @pytest.mark.parametrize("kind", sorted(RULES))
 def test_each_row_sees_its_own_prefix_and_its_own_tokens(

@@ -174,6 +174,7 @@ def _padded(
 
 def spare_lengths(rows: Rows) -> Int[np.ndarray, "spare"]:
     """Tokens of the rows that spare tokens make; as many rows whatever is spared."""
+    assert rows.spare <= SPARE_ROW * rows.spare_rows
     spared: np.ndarray = np.clip(rows.spare - SPARE_ROW * np.arange(rows.spare_rows), 0, SPARE_ROW)
     return spared
 
