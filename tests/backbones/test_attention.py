@@ -185,7 +185,7 @@ def test_transformers_interface_gives_the_same(module):
 
 
 @pytest.mark.parametrize("place", ["before", "after", "after-first", "template"])
-@pytest.mark.parametrize("spare", [0, 200])
+@pytest.mark.parametrize("spare", [0, SPARE_ROW + 22])
 def test_prompts_and_texts_are_joined_row_by_row(place, spare):
     lengths, run, front = np.asarray([4, 1, 0, 3, 2, 0]), np.asarray([0, 0, 0, 1, 2, 2]), np.asarray([2, 1, 0, 0, 2, 0])
     prompts, longest = (2, 3, 1), 3
