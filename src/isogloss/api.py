@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -24,6 +24,9 @@ from isogloss.reports.score_table import ScoreTable
 from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
+
+if TYPE_CHECKING:
+    from isogloss.interop.export import Export
 
 AnyPath = str | PathLike[str]
 
@@ -144,11 +147,42 @@ def load(folder: AnyPath, method: str | None = None, seed: int | None = None) ->
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
-    if method is not None and not isinstance(method, str):
-        raise IsoglossError(f"method is {method!r}; expected the label of one, such as 'soft-prompt'")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
-        raise IsoglossError(f"seed is {seed!r}; expected a whole number")
+    _check_cell(method, seed)
     return Model.load(_path(folder), method=method, seed=None if seed is None else int(seed))
+
+
+def export(
+    folder: AnyPath,
+    out: AnyPath,
+    *,
+    to: str,
+    method: str | None = None,
+    seed: int | None = None,
+    show: Callable[[str], None] | None = None,
+) -> Export:
+    """Write a trained model as another library loads it, which labels a few texts with it before anything is there.
+
+    Args:
+        folder: a run directory.
+        out: a new or empty folder.
+        to: `peft`, `transformers`, `sentence-transformers` or `onnx`.
+        method: the label of one of its methods; None: the one with the best score on source development data.
+        seed: one of its seeds; None: the best of the method's.
+        show: is told what is going on.
+
+    Raises:
+        IsoglossError: nothing such is stored, the model has no exact form in that format, `out` holds something, a
+            library is not installed, or it computes something else.
+    """
+    from isogloss.interop.export import export as write_export
+
+    _check_cell(method, seed)
+    if not isinstance(to, str):
+        raise IsoglossError(f"to is {to!r}; expected the name of a format, such as 'peft'")
+    return write_export(
+        _path(folder), _path(out, "out"), to=to, method=method, seed=None if seed is None else int(seed),
+        say=show or (lambda _: None),
+    )  # fmt: skip
 
 
 def analyze(
@@ -234,6 +268,13 @@ def _path(given: Any, what: str = "run directory") -> Path:
     if not text.strip() or "\0" in text:
         raise IsoglossError(f"{what} is {text!r}; expected a path")
     return given_path(text)
+
+
+def _check_cell(method: Any, seed: Any) -> None:
+    if method is not None and not isinstance(method, str):
+        raise IsoglossError(f"method is {method!r}; expected the label of one, such as 'soft-prompt'")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
+        raise IsoglossError(f"seed is {seed!r}; expected a whole number")
 
 
 def _number(given: Any, what: str) -> int:

@@ -115,6 +115,22 @@ def predict(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    out: Annotated[Path, typer.Argument(parser=_path, metavar="OUT", help="A new or empty folder.")],
+    to: Annotated[str, typer.Option(help="peft, transformers, sentence-transformers or onnx.")],
+    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    _traceback: Traceback = False,
+) -> None:
+    """Write a stored model as another library loads it, and check it there."""
+    from isogloss import api
+    from isogloss.runtime.console import say
+
+    say(api.export(folder, out, to=to, method=method, seed=seed, show=say))
+
+
+@app.command()
 def analyze(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     names: Annotated[

@@ -41,13 +41,16 @@ class Model:
     deterministic: bool = False
 
     @classmethod
-    def load(cls, folder: Path, *, method: str | None = None, seed: int | None = None) -> Model:
+    def load(
+        cls, folder: Path, *, method: str | None = None, seed: int | None = None, dtype: str | None = None
+    ) -> Model:
         """The model that was asked for, or the best on the source's development data.
 
         Args:
             folder: a run directory.
             method: a label of its methods; None: any.
             seed: of its seeds; None: any.
+            dtype: what to compute in; None: what it was trained in.
 
         Raises:
             IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
@@ -60,7 +63,8 @@ class Model:
         record = cell.record
         same = stored.known_spec().deterministic
         with deterministic(same):
-            backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
+            words = record.facts.get("verbalizer") is not None
+            backbone = load_backbone(stored, [cell], words=words, dtype=dtype)
             verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
             return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
 
@@ -111,7 +115,7 @@ class Model:
         cut, longest = 0, None
         while batch := list(islice(parts, batch_size)):
             with deterministic(self.deterministic):
-                (predicted,) = predict(self.stack, self.stack.runs, self._features(batch, code))
+                (predicted,) = predict(self.stack, self.stack.runs, self.features(batch, code))
             cut, longest = cut + predicted.features.cut, predicted.features.longest
             yield from self._answers(batch, predicted, code)
         if cut:
@@ -127,7 +131,8 @@ class Model:
             for part, label, score in zip(parts, labels, scores, strict=True)
         ]
 
-    def _features(self, parts: Sequence[Sequence[str]], code: str | None) -> Features:
+    def features(self, parts: Sequence[Sequence[str]], code: str | None) -> Features:
+        """Inputs tokenised, in a language that may choose the words of a verbalizer."""
         facts, backbone = self.record.facts, self.stack.backbone
         if self.verbalizer is None:
             last = facts["subword"] == "last"

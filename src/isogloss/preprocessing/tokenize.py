@@ -140,13 +140,13 @@ def _words_placed(
 
 def _spaced(words: Sequence[str], tokenizer: Any) -> list[str]:
     """Words as the tokenizer wants them: where it counts a space to the word behind it, with that space."""
-    if _joins_words(tokenizer):
+    if joins_words(tokenizer):
         return [f" {word}" if index else word for index, word in enumerate(words)]
     return list(words)
 
 
 @lru_cache(maxsize=4)
-def _joins_words(tokenizer: Any) -> bool:
+def joins_words(tokenizer: Any) -> bool:
     """Whether two words given apart become one: byte-level tokenizers put no space between them, nor Gemma's."""
     apart, written = tokenizer([["a", "b"]], is_split_into_words=True)["input_ids"][0], tokenizer("a b")["input_ids"]
     return bool(apart != written)

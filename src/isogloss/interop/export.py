@@ -1,0 +1,123 @@
+"""From a run directory to a folder that another library loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import isogloss
+from isogloss.errors import IsoglossError
+from isogloss.interop.check import Check, check
+from isogloss.interop.format import Format
+from isogloss.interop.registry import find, formats
+from isogloss.interop.trained import Trained, load
+from isogloss.runtime.files import atomic_folder
+
+RECORD = "export.json"
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Args:
+        path: the folder.
+        to: the name of the format.
+        method: the label of the method.
+        seed: of the cell.
+        check: how the other library's scores compare.
+    """
+
+    path: Path
+    to: str
+    method: str
+    seed: int
+    check: Check
+
+    def __str__(self) -> str:
+        """In a line."""
+        return f"{self.method}, seed {self.seed}, as {find(self.to).title} in {self.path}; {self.check}"
+
+
+def export(
+    folder: Path, out: Path, *, to: str, method: str | None, seed: int | None, say: Callable[[str], None]
+) -> Export:
+    """Write a trained model in a format of another library's, and check it there.
+
+    Args:
+        folder: a run directory.
+        out: a new or empty folder.
+        to: the name of a format.
+        method: the label of one of the methods; None: the best on source development data.
+        seed: of it; None: the best on source development data.
+        say: is told what is going on.
+
+    Raises:
+        IsoglossError: there is no such model or format, the model has no exact form there, the library is not
+            installed, or it computes something else.
+    """
+    form = find(to)
+    refuse_used(out)
+    refuse_lacking(form)
+    trained = load(folder, method=method, seed=seed)
+    record = trained.model.record
+    if (why := form.refusal(trained)) is not None:
+        others = [name for name, other in formats().items() if name != to and other.refusal(trained) is None]
+        where = f"{' and '.join(others)} {'have' if len(others) > 1 else 'has'} one" if others else "no format has one"
+        raise IsoglossError(f"{record.method} has no exact form in {to}: {why}; {where}")
+    say(f"{record.method}, seed {record.seed}: writing {form.title}")
+    if out.is_dir():
+        out.rmdir()  # it is empty; another one takes its place at once
+    with atomic_folder(out) as temporary:
+        form.write(trained, temporary)
+        found = check(form, trained, temporary)
+        (temporary / RECORD).write_text(json.dumps(_facts(form, trained, found), indent=1) + "\n", encoding="utf-8")
+    return Export(out, to, record.method, record.seed, found)
+
+
+def refuse_used(out: Path) -> None:
+    """Refuse to write into a folder that holds something.
+
+    Raises:
+        IsoglossError: it does, or it is a file.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise IsoglossError(f"{out} is there already, and no folder; choose another one to write to")
+    if out.is_dir() and any(out.iterdir()):
+        raise IsoglossError(f"{out} is not empty; choose a new folder to write to")
+
+
+def refuse_lacking(form: Format) -> None:
+    """Refuse a format whose library is not here.
+
+    Raises:
+        IsoglossError: it is not.
+    """
+    for library in form.libraries:
+        if find_spec(library) is None:
+            raise IsoglossError(
+                f"{form.name} needs the package {library.replace('_', '-')}, which is not installed; "
+                f"pip install 'isogloss[{form.extra}]'"
+            )
+
+
+def _facts(form: Format, trained: Trained, found: Check) -> dict[str, object]:
+    """What made an export, and how it was checked."""
+    record = trained.model.record
+    libraries = ["torch", "transformers", *(name.replace("_", "-") for name in form.libraries)]
+    return {
+        "format": form.name,
+        "method": record.method,
+        "seed": record.seed,
+        "weights_sha256": record.weights_sha256,
+        "backbone": record.facts["backbone"],
+        "computed_in": "float32",
+        "check": asdict(found),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"isogloss": isogloss.__version__, **{name: version(name) for name in libraries}},
+    }
