@@ -30,6 +30,8 @@ def scores(texts, tokenizer, model):
     """Scores (texts, classes) before the softmax; of pairs, texts are two lists."""
     columns = texts if isinstance(texts, tuple) else (texts,)
     batch = tokenizer(*columns, padding=True, truncation=True, max_length=ABOUT["longest"], return_tensors="pt")
+    if "token_type_ids" in batch and not batch["token_type_ids"].any():
+        del batch["token_type_ids"]  # PEFT's prompts take none, and zeros are what a model takes where there are none
     mask = batch["attention_mask"]
     states = model(**batch).last_hidden_state[:, -mask.shape[1] :]  # without those of a prompt in front
     if ABOUT["pooling"] == "mean":

@@ -32,6 +32,8 @@ def scores(sentences, tokenizer, model):
     kept = [[word if tokenizer.tokenize(word) else nothing for word in words] for words in sentences]
     spaced = [[f" {word}" if n and ABOUT["spaced"] else word for n, word in enumerate(words)] for words in kept]
     batch = tokenizer(spaced, is_split_into_words=True, padding=True, return_tensors="pt")
+    if "token_type_ids" in batch and not batch["token_type_ids"].any():
+        del batch["token_type_ids"]  # PEFT's prompts take none, and zeros are what a model takes where there are none
     states = model(**batch).last_hidden_state[:, -batch["attention_mask"].shape[1] :]
     found = []
     for row, words in enumerate(sentences):
