@@ -31,10 +31,12 @@ class FixedShapes:
 
     def __init__(self, train_states: Sequence[TrainState], form: PromptForm | None, backbone: Backbone) -> None:
         sizes = [min(state.run.settings.batch_size, len(state.train.of_example)) for state in train_states]
-        expected = sum(size * float(state.train.lengths.mean()) for size, state in zip(sizes, train_states, strict=True))
-        variance = sum(size * float(state.train.lengths.var()) for size, state in zip(sizes, train_states, strict=True))
+        mean, variance = (
+            sum(size * float(of(state.train.lengths)) for size, state in zip(sizes, train_states, strict=True))
+            for of in (np.mean, np.var)
+        )
         spread = NEARLY_ALL * variance**0.5 / STEPS
-        self.step = max(LEAST, 2 ** int(np.log2(max(1.0, expected / FINENESS))), -(-int(spread) // LEAST) * LEAST)
+        self.step = max(LEAST, 2 ** int(np.log2(max(1.0, mean / FINENESS))), -(-int(spread) // LEAST) * LEAST)
         self.rows = max(sizes)
         longest = max(int(state.train.lengths.max()) for state in train_states)
         self.inside = form.lengths if form is not None and form.kind == "input" else (0,) * len(train_states)
