@@ -40,7 +40,7 @@ def write_labels(trained: Trained, out: Path, *, backbone: str, revision: str | 
         "longest": trained.longest,
         "backbone": backbone,
         "revision": revision,
-        "encoder_half": bool(getattr(trained.model.stack.backbone.model.config, "is_encoder_decoder", False)),
+        "encoder_half": trained.encoder_half,
     }
     (out / LABELS).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -79,7 +79,12 @@ def check(form: Format, trained: Trained, out: Path) -> Check:
         IsoglossError: they are not the same.
     """
     inputs = inputs_for(trained)
-    ours, theirs = own_scores(trained, inputs), form.scores(out, inputs)
+    ours = own_scores(trained, inputs)
+    try:
+        theirs = form.scores(out, inputs)
+    except Exception as error:  # another library's, of what it does not know of this backbone
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise IsoglossError(f"{form.name} cannot compute with this backbone ({why}); nothing is exported") from error
     shapes = [(tuple(one.shape), tuple(two.shape)) for one, two in zip(ours, theirs, strict=True)]
     if any(one != two for one, two in shapes):
         raise IsoglossError(f"{form.name} gives scores of other shapes than isogloss ({shapes[0]}); nothing is exported")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -73,7 +74,8 @@ def export(
     say(f"{record.method}, seed {record.seed}: writing {form.title}")
     if out.is_dir():
         out.rmdir()  # it is empty; another one takes its place at once
-    with atomic_folder(out) as temporary:
+    with atomic_folder(out) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other libraries' own, of what will change in them
         form.write(trained, temporary)
         found = check(form, trained, temporary)
         (temporary / RECORD).write_text(json.dumps(_facts(form, trained, found), indent=1) + "\n", encoding="utf-8")

@@ -107,6 +107,8 @@ class Onnx:
             return None
         if form.kind == "input" and form.place not in {"before", "after-first"}:
             return f"its prompt stands {form.place.replace('-', ' ')}, where rows are padded"
+        if form.kind == "prefix" and trained.encoder_half:
+            return "transformers' encoders of this kind take no keys and values from outside"
         if form.kind == "prefix" and form.first_layer:
             return f"its prompt begins at layer {form.first_layer}, and transformers' masks are the same in all layers"
         if form.kind == "prefix" and not form.shift:
@@ -124,8 +126,7 @@ class Onnx:
             trained.pooling if trained.kind == "classification" else None,
         ).eval()  # fmt: skip
         names = ["input_ids", "attention_mask", *(["token_type_ids"] if trained.typed else [])]
-        example = torch.ones(2, 7, dtype=torch.long)
-        given = {name: torch.zeros_like(example) if name == "token_type_ids" else example for name in names}
+        given = {name: torch.full((2, 7), name != "token_type_ids", dtype=torch.long) for name in names}  # each its own
         rows, tokens = torch.export.Dim("rows"), torch.export.Dim("tokens", max=max(8, trained.longest))
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's own, of libraries that it does not need

@@ -38,6 +38,8 @@ class Peft:
             return None
         if form.kind == "input" and form.place != "before":
             return f"its prompt stands {form.place.replace('-', ' ')}, and PEFT's in front of the text (place: before)"
+        if form.kind == "prefix" and trained.encoder_half:
+            return "transformers' encoders of this kind take no keys and values from outside"
         if form.kind == "prefix" and form.first_layer:
             return f"its prompt begins at layer {form.first_layer}, and PEFT's at the lowest (first_layer: 0)"
         if form.kind == "prefix" and not form.shift:

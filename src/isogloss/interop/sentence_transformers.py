@@ -37,18 +37,19 @@ class SentenceTransformers:
 
     def write(self, trained: Trained, out: Path) -> None:
         """The chain by the library's own `save`."""
-        from sentence_transformers import SentenceTransformer, models
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 
         weight, bias = trained.head
         with TemporaryDirectory() as folder:
             weighted(trained).save_pretrained(folder)
             bundle.write_tokenizer(trained, Path(folder))
-            transformer: Any = models.Transformer(folder, max_seq_length=trained.longest)
-        dense = models.Dense(*weight.shape, bias=True, activation_function=nn.Identity())
+            transformer: Any = Transformer(folder, max_seq_length=trained.longest)
+        dense = Dense(*weight.shape, bias=True, activation_function=nn.Identity())
         with torch.no_grad():
             dense.linear.weight.copy_(weight.T)
             dense.linear.bias.copy_(bias)
-        pooling = models.Pooling(weight.shape[0], pooling_mode=MODES[trained.pooling])
+        pooling = Pooling(weight.shape[0], pooling_mode=MODES[trained.pooling])
         chain = SentenceTransformer(modules=[transformer, pooling, dense], device="cpu")
         chain.save(str(out), create_model_card=False)
         bundle.write_labels(trained, out, backbone=".")

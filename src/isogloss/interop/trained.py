@@ -121,13 +121,19 @@ class Trained:
         """Whether it has weights of its own inside the backbone."""
         return not self.model.stack.method.frozen
 
+    @property
+    def encoder_half(self) -> bool:
+        """Whether the backbone is the encoder of an encoder-decoder."""
+        model: Any = self.model.stack.backbone.model
+        return not isinstance(model, AutoModel._model_mapping[type(model.config)])  # noqa: SLF001 - what it loads
+
     def plain(self) -> Any:
         """The backbone as transformers has it, with the weights that training has left in it, but without LoRA's."""
         backbone: Any = self.model.stack.backbone
         config = type(backbone.model.config).from_dict(backbone.model.config.to_dict())
-        encoder = bool(getattr(config, "is_encoder_decoder", False))
+        encoder = self.encoder_half
         kind: Any = AutoModelForTextEncoding if encoder else AutoModel
-        plain = kind.from_config(config, dtype=torch.float32, attn_implementation=_attention(config)).eval()
+        plain = kind.from_config(config, dtype=torch.float32).eval()
         state = {
             name.replace(".base_layer.", "."): tensor
             for name, tensor in backbone.model.state_dict().items()
@@ -144,11 +150,6 @@ class Trained:
         assert not lacking, lacking
         assert not report.unexpected_keys, report.unexpected_keys
         return plain.requires_grad_(False)
-
-
-def _attention(config: Any) -> str:
-    """Of relative positions, transformers' fused attention has none."""
-    return "eager" if getattr(config, "is_encoder_decoder", False) else "sdpa"
 
 
 def load(folder: Path, *, method: str | None, seed: int | None) -> Trained:
