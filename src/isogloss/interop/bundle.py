@@ -1,4 +1,4 @@
-"""What stands beside a model in every format: its labels, its head, its tokenizer, and a script that needs no isogloss."""
+"""What stands beside a model in every format: labels, head, tokenizer, and a script that needs no isogloss."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import predict
-from isogloss.interop.format import Format
+from isogloss.interop.formats.format import Format
 from isogloss.interop.trained import Trained
 
 TOLERANCE = 1e-3  # of scores before the softmax, relative to the largest; float32 in another order of sums
@@ -23,7 +24,7 @@ TEXTS = (
     "सुबह की ट्रेन आज देर से आई।",
     "هل يمكنك أن تفتح النافذة من فضلك؟",
     "Mtoto anacheza mpira karibu na mto mkubwa.",
-    "Поезд отправляется в семь часов утра с третьего пути.",
+    "Поезд отправляется в семь часов утра.",
     "Ok",
 )
 
@@ -69,7 +70,7 @@ def own_scores(trained: Trained, inputs: Sequence[Sequence[str]]) -> list[Tensor
     (predicted,) = predict(stack, stack.runs, features)
     bounds = predicted.features.unit_starts[predicted.features.of_example.starts].tolist()
     first = int(trained.questions)
-    return [predicted.scores[begin + first : end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [predicted.scores[begin + first : end] for begin, end in pairwise(bounds)]
 
 
 def check(form: Format, trained: Trained, out: Path) -> Check:
@@ -87,7 +88,9 @@ def check(form: Format, trained: Trained, out: Path) -> Check:
         raise IsoglossError(f"{form.name} cannot compute with this backbone ({why}); nothing is exported") from error
     shapes = [(tuple(one.shape), tuple(two.shape)) for one, two in zip(ours, theirs, strict=True)]
     if any(one != two for one, two in shapes):
-        raise IsoglossError(f"{form.name} gives scores of other shapes than isogloss ({shapes[0]}); nothing is exported")
+        raise IsoglossError(
+            f"{form.name} gives scores of other shapes than isogloss ({shapes[0]}); nothing is exported"
+        )
     difference = max(float((one - two).abs().max()) for one, two in zip(ours, theirs, strict=True))
     largest = max(float(one.abs().max()) for one in ours)
     same = sum(bool((one.argmax(-1) == two.argmax(-1)).all()) for one, two in zip(ours, theirs, strict=True))

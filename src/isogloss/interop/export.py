@@ -14,8 +14,8 @@ from pathlib import Path
 import isogloss
 from isogloss.errors import IsoglossError
 from isogloss.interop.check import Check, check
-from isogloss.interop.format import Format
-from isogloss.interop.registry import find, formats
+from isogloss.interop.formats.format import Format
+from isogloss.interop.formats.registry import find, formats
 from isogloss.interop.trained import Trained, load
 from isogloss.runtime.files import atomic_folder
 

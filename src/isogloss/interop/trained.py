@@ -122,15 +122,21 @@ class Trained:
         return not self.model.stack.method.frozen
 
     @property
+    def config(self) -> Any:
+        """Transformers' configuration of the backbone."""
+        backbone: Any = self.model.stack.backbone
+        return backbone.model.config
+
+    @property
     def encoder_half(self) -> bool:
         """Whether the backbone is the encoder of an encoder-decoder."""
-        model: Any = self.model.stack.backbone.model
-        return not isinstance(model, AutoModel._model_mapping[type(model.config)])  # noqa: SLF001 - what it loads
+        model = self.model.stack.backbone.model
+        return not isinstance(model, AutoModel._model_mapping[type(self.config)])  # noqa: SLF001 - what it loads
 
     def plain(self) -> Any:
         """The backbone as transformers has it, with the weights that training has left in it, but without LoRA's."""
         backbone: Any = self.model.stack.backbone
-        config = type(backbone.model.config).from_dict(backbone.model.config.to_dict())
+        config = type(self.config).from_dict(self.config.to_dict())
         encoder = self.encoder_half
         kind: Any = AutoModelForTextEncoding if encoder else AutoModel
         plain = kind.from_config(config, dtype=torch.float32).eval()

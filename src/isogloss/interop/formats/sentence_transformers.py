@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.interop import bundle
+from isogloss.interop.formats.transformers import weighted
 from isogloss.interop.trained import Trained
-from isogloss.interop.transformers import weighted
 
 MODES = {"first": "cls", "mean": "mean", "last": "lasttoken"}
 
@@ -45,11 +45,11 @@ class SentenceTransformers:
             weighted(trained).save_pretrained(folder)
             bundle.write_tokenizer(trained, Path(folder))
             transformer: Any = Transformer(folder, max_seq_length=trained.longest)
-        dense = Dense(*weight.shape, bias=True, activation_function=nn.Identity())
+        dense = Dense(len(weight), len(bias), bias=True, activation_function=nn.Identity())
         with torch.no_grad():
             dense.linear.weight.copy_(weight.T)
             dense.linear.bias.copy_(bias)
-        pooling = Pooling(weight.shape[0], pooling_mode=MODES[trained.pooling])
+        pooling = Pooling(len(weight), pooling_mode=MODES[trained.pooling])
         chain = SentenceTransformer(modules=[transformer, pooling, dense], device="cpu")
         chain.save(str(out), create_model_card=False)
         bundle.write_labels(trained, out, backbone=".")
@@ -60,7 +60,7 @@ class SentenceTransformers:
 
         chain = SentenceTransformer(str(out), device="cpu")
         texts = [parts[0] if len(parts) == 1 else tuple(parts) for parts in inputs]
-        found: Tensor = chain.encode(texts, convert_to_tensor=True, show_progress_bar=False)  # type: ignore[arg-type]
+        found: Tensor = chain.encode(texts, convert_to_tensor=True, show_progress_bar=False)
         return list(found.float()[:, None].unbind())
 
     def usage(self, trained: Trained) -> str:

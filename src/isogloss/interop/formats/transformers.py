@@ -1,4 +1,4 @@
-"""Transformers: the model with its trained weights; with the head inside where a class of transformers' has the same."""
+"""Transformers: the model with its trained weights, and the head inside where a class of transformers' has the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from isogloss.interop import bundle
-from isogloss.interop.peft import merged
+from isogloss.interop.formats.peft import merged
 from isogloss.interop.trained import Trained
 
 HEADED: dict[str, Any] = {"tagging": AutoModelForTokenClassification, "qa": AutoModelForQuestionAnswering}
@@ -40,7 +40,7 @@ class Transformers:
         if trained.kind == "classification":
             return None  # transformers' classes put a layer between the pooled state and the classifier
         kind = HEADED["qa" if trained.questions else trained.kind]
-        config = trained.model.stack.backbone.model.config
+        config = trained.config
         if type(config) not in kind._model_mapping:  # noqa: SLF001 - what its `from_config` begins with
             return f"transformers has no {kind.__name__.removeprefix('Auto')} for a {config.model_type}"
         if _outside(_empty(kind, _config(trained))) is None:
@@ -108,7 +108,7 @@ def _aggregation(trained: Trained) -> str:
 
 
 def _config(trained: Trained) -> Any:
-    config = deepcopy(trained.model.stack.backbone.model.config)
+    config = deepcopy(trained.config)
     labels = ["start", "end"] if trained.questions else trained.labels
     config.id2label, config.label2id = dict(enumerate(labels)), {label: n for n, label in enumerate(labels)}
     config._attn_implementation = "eager"  # noqa: SLF001 - a checkpoint says nothing of it

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, DynamicCache
 
 from isogloss.backbones.prompts import PromptForm
 from isogloss.interop import bundle
+from isogloss.interop.formats.transformers import weighted
 from isogloss.interop.trained import Trained
-from isogloss.interop.transformers import weighted
 
 FILE = "model.onnx"
 
@@ -38,6 +38,9 @@ class Scorer(nn.Module):
         pooling: str | None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.prompt: Tensor
+        self.weight: Tensor
+        self.bias: Tensor
         self.plain, self.form, self.pooling = plain, form, pooling
         self.register_buffer("prompt", prompt)
         self.register_buffer("weight", head[0])
@@ -78,7 +81,8 @@ class Scorer(nn.Module):
             ).last_hidden_state  # fmt: skip
             return kept
         first = int(form.place == "after-first")
-        words = self.plain.get_input_embeddings()(ids)
+        plain: Any = self.plain
+        words = plain.get_input_embeddings()(ids)
         vectors = prompt.expand(rows, -1, -1)
         given = torch.cat([words[:, :first], vectors, words[:, first:]], dim=1)
         if types:
@@ -100,20 +104,26 @@ class Onnx:
 
     def refusal(self, trained: Trained) -> str | None:
         """Rows are padded behind the text, so nothing may stand there."""
-        if trained.verbalized:
-            return "its classes are words of the backbone's own head, which the graph has not"
         form = trained.form
-        if form is None:
-            return None
-        if form.kind == "input" and form.place not in {"before", "after-first"}:
-            return f"its prompt stands {form.place.replace('-', ' ')}, where rows are padded"
-        if form.kind == "prefix" and trained.encoder_half:
-            return "transformers' encoders of this kind take no keys and values from outside"
-        if form.kind == "prefix" and form.first_layer:
-            return f"its prompt begins at layer {form.first_layer}, and transformers' masks are the same in all layers"
-        if form.kind == "prefix" and not form.shift:
-            return "its texts keep their positions, and transformers' begin behind what stands in front of them"
-        return None
+        place = form.place if form is not None and form.kind == "input" else None
+        prefix = form if form is not None and form.kind == "prefix" else None
+        reasons = [
+            (trained.verbalized, "its classes are words of the backbone's own head, which the graph has not"),
+            (place not in {None, "before", "after-first"}, f"its prompt stands {place}, where rows are padded"),
+            (
+                prefix is not None and trained.encoder_half,
+                "transformers' encoders of this kind take no keys and values from outside",
+            ),
+            (
+                prefix is not None and prefix.first_layer > 0,
+                "its prompt begins above the lowest layer, and transformers' masks are the same in all",
+            ),
+            (
+                prefix is not None and not prefix.shift,
+                "its texts keep their positions, and transformers' begin behind what stands in front of them",
+            ),
+        ]
+        return next((reason for applies, reason in reasons if applies), None)
 
     def write(self, trained: Trained, out: Path) -> None:
         """The graph, by torch's exporter."""

@@ -27,26 +27,35 @@ class Peft:
 
     def refusal(self, trained: Trained) -> str | None:
         """PEFT puts prompts in front of texts, and prefixes in every layer, with positions that begin behind them."""
-        if trained.method not in {"soft-prompt", "deep-prompt", "lora"}:
-            return "it trains no adapter that PEFT knows"
-        if trained.verbalized:
-            return "its classes are words of the backbone's own head, which an adapter of PEFT's does not read"
-        if trained.questions:
-            return "PEFT has no windows over long passages"
         form = trained.form
-        if form is None:
-            return None
-        if form.kind == "input" and form.place != "before":
-            return f"its prompt stands {form.place.replace('-', ' ')}, and PEFT's in front of the text (place: before)"
-        if form.kind == "prefix" and trained.encoder_half:
-            return "transformers' encoders of this kind take no keys and values from outside"
-        if form.kind == "prefix" and form.first_layer:
-            return f"its prompt begins at layer {form.first_layer}, and PEFT's at the lowest (first_layer: 0)"
-        if form.kind == "prefix" and not form.shift:
-            return "its texts keep their positions, and PEFT's begin behind the prefix (shift_positions: true)"
-        if trained.typed and trained.pairs:
-            return "PEFT's prompts take no segment ids, by which this backbone tells the texts of a pair apart"
-        return None
+        place = form.place if form is not None and form.kind == "input" else None
+        prefix = form if form is not None and form.kind == "prefix" else None
+        reasons = [
+            (trained.method not in {"soft-prompt", "deep-prompt", "lora"}, "it trains no adapter that PEFT knows"),
+            (trained.verbalized, "its classes are words of the backbone's own head, which an adapter does not read"),
+            (trained.questions, "PEFT has no windows over long passages"),
+            (
+                place not in {None, "before"},
+                f"its prompt stands {place}, and PEFT's in front of the text (place: before)",
+            ),
+            (
+                prefix is not None and trained.encoder_half,
+                "transformers' encoders of this kind take no keys and values from outside",
+            ),
+            (
+                prefix is not None and prefix.first_layer > 0,
+                "its prompt begins above the lowest layer, and PEFT's there (first_layer: 0)",
+            ),
+            (
+                prefix is not None and not prefix.shift,
+                "its texts keep their positions, and PEFT's begin behind the prefix (shift_positions: true)",
+            ),
+            (
+                form is not None and trained.typed and trained.pairs,
+                "PEFT's prompts take no segment ids, by which this backbone tells the texts of a pair apart",
+            ),
+        ]
+        return next((reason for applies, reason in reasons if applies), None)
 
     def write(self, trained: Trained, out: Path) -> None:
         """The adapter by PEFT's own `save_pretrained`, which is what it loads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from isogloss.errors import unknown
-from isogloss.interop.format import Format
+from isogloss.interop.formats.format import Format
 from isogloss.runtime.registry import discover
 
 
