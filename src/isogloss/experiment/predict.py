@@ -41,13 +41,16 @@ class Model:
     deterministic: bool = False
 
     @classmethod
-    def load(cls, folder: Path, *, method: str | None = None, seed: int | None = None) -> Model:
+    def load(
+        cls, folder: Path, *, method: str | None = None, seed: int | None = None, backbone: str | None = None
+    ) -> Model:
         """The model that was asked for, or the best on the source's development data.
 
         Args:
             folder: a run directory.
             method: a label of its methods; None: any.
             seed: of its seeds; None: any.
+            backbone: a folder or a hub id that its backbone is to be taken from; None: as the stored spec says.
 
         Raises:
             IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
@@ -60,9 +63,10 @@ class Model:
         record = cell.record
         same = stored.known_spec().deterministic
         with deterministic(same):
-            backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
-            verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
-            return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
+            words = record.facts.get("verbalizer") is not None
+            loaded = load_backbone(stored, [cell], words=words, name=backbone)
+            verbalizer = verbalizer_of(loaded, record.facts, record.inputs)
+            return cls(record, restore(loaded, record, cell.weights(), verbalizer), verbalizer, same)
 
     def __repr__(self) -> str:
         """In a line: which of the trained models it is."""
