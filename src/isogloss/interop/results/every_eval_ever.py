@@ -32,7 +32,7 @@ def _write(store: Store, out: Path) -> list[Path]:
     """A file a model."""
     files = []
     for model in published(store):
-        folder = out / "data" / model.scores.task / TOOL / model.short_name
+        folder = out / "data" / model.task / TOOL / model.short_name
         files.append(write_json(folder / f"{_uuid(model)}.json", _record(model)))
     return files
 
@@ -47,7 +47,7 @@ def _record(model: PublishedModel) -> dict[str, Any]:
     when = f"{model.finished:.0f}"
     return {
         "schema_version": SCHEMA,
-        "evaluation_id": f"{model.scores.task}/{model.name}/{when}",
+        "evaluation_id": f"{model.task}/{model.name}/{when}",
         "evaluation_timestamp": when,
         "retrieved_timestamp": when,
         "source_metadata": {
@@ -77,7 +77,7 @@ def _details(model: PublishedModel) -> dict[str, Any]:
 
 def _result(model: PublishedModel, score: LanguageScore) -> dict[str, Any]:
     known, kind = METRICS.get(score.metric, (f"{TOOL}.{score.metric}", score.metric))
-    name = f"{TOOL}.{model.scores.task}.{score.language}"
+    name = f"{TOOL}.{model.task}.{score.language}"
     return {
         "evaluation_result_id": f"{name}.{score.metric}",
         "evaluation_name": name,

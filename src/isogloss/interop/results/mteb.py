@@ -29,7 +29,7 @@ def _write(store: Store, out: Path) -> list[Path]:
 
 def task_name(model: PublishedModel) -> str:
     """What the task of a run is called."""
-    return f"{TOOL}-{model.scores.task}"
+    return f"{TOOL}-{model.task}"
 
 
 def _task_result(model: PublishedModel) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class PublishedModel:
         return self.name.partition("/")[2]
 
     @property
+    def task(self) -> str:
+        """The data set's name, as it may stand in the name of a file."""
+        return _plain(self.scores.task)
+
+    @property
     def revision(self) -> str:
         """Of its weights."""
         return (self.record.weights_sha256 or "unknown")[:40]
