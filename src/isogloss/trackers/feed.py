@@ -58,7 +58,8 @@ class Feed:
         self._ended: set[int] = set()
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="isogloss-trackers", daemon=True)
-        if self._trackers:
+        self._begun = bool(self._trackers)
+        if self._begun:
             self._thread.start()
             for number in range(len(cells)):
                 self._tell(number, lambda _: None)
@@ -97,7 +98,7 @@ class Feed:
 
     def ids(self, number: int) -> dict[str, str]:
         """The trackers' runs of a cell by tracker, as soon as all is told that was handed on, or after a while."""
-        if not self._trackers:
+        if not self._begun:
             return {}
         told = threading.Event()
         self._queue.put(told.set)
@@ -106,14 +107,14 @@ class Feed:
 
     def close(self, status: Status) -> None:
         """End what has not ended, and wait until all is told, for a while."""
-        if not self._trackers:
+        if not self._begun:
             return
+        names = " and ".join(self._trackers)
         for number in range(len(self._cells)):
             self.end(number, status)
         self._queue.put(None)
         self._thread.join(PATIENCE)
         if self._thread.is_alive():
-            names = " and ".join(self._trackers)
             _say(f"{names}: not all was taken within {PATIENCE:.0f} seconds; the rest is left out, and nothing else")
 
     def _tell(self, number: int, what: Callable[[_Told], None]) -> None:
