@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 import isogloss
 from isogloss.interop.backbone_origin import BackboneOrigin, licence
-from isogloss.interop.cell_scores import LanguageScore, method_scores
+from isogloss.interop.cell_scores import LanguageScore, card_of, method_scores
 from isogloss.interop.exported_run import exported_run
 from isogloss.interop.markdown import escaped, fenced
 from isogloss.interop.model_card import TITLE, model_card, verdict
@@ -102,7 +102,7 @@ def score(value, low, high, constant):
 
 @pytest.mark.parametrize(
     ("low", "constant", "said"),
-    [(0.5, 0.5, "failed"), (0.49, 0.5, "failed"), (0.51, 0.5, "in between"), (0.72, 0.5, "served"), (0.71, 0.5, "in between")],
+    [(0.5, 0.5, "failed"), (0.49, 0.5, "failed"), (0.51, 0.5, "in between"), (0.73, 0.5, "served"), (0.71, 0.5, "in between")],
 )  # fmt: skip
 def test_what_is_served_and_what_is_failed_goes_by_the_lower_end(low, constant, said):
     assert verdict(score(0.8, low, 0.99, constant), score(0.9, 0.85, 0.95, 0.2)) == said
@@ -150,8 +150,8 @@ HOSTILE = [
 def test_no_name_of_a_strangers_breaks_the_metadata_or_means_anything_in_the_page(tmp_path):
     gold = {"eng-Latn": HOSTILE * 2, "deu-Latn": HOSTILE * 2}
     card = {
-        "name": "my\ntask | x", "title": "a --- <b>title</b> | [x](javascript:1)", "kind": "classification",
-        "source": "en", "labels": HOSTILE, "columns": {"text": "text", "label": "label"},
+        "name": "my task | <b>", "title": "a --- <b>title</b> | [x](javascript:1)", "kind": "classification",
+        "source": "en", "labels": ["a", "b"], "columns": {"text": "text", "label": "label"},
         "local": {"path": "{code}.{split}.tsv", "format": "tsv"}, "languages": "en de",
         "licence": "<img src=x onerror=alert(1)> | y", "citation": "[me](javascript:1)\n\n---\n\n# not a heading",
     }  # fmt: skip
@@ -159,6 +159,7 @@ def test_no_name_of_a_strangers_breaks_the_metadata_or_means_anything_in_the_pag
         tmp_path / "run", gold, gold, task="custom", labels=HOSTILE, name="my-method",
         spec={"data": {"card": card}},
     )  # fmt: skip
+    assert card_of(store.known_spec()) is not None
     for title in ("org/name", "---\nlicense: mit\n---\n# x", "a: [b", '"'):
         page = model_card(store, store.finished()[0], loading="x = '```'\n```\n# not code", title=title)
         data = ModelCard(page).data.to_dict()
@@ -167,7 +168,7 @@ def test_no_name_of_a_strangers_breaks_the_metadata_or_means_anything_in_the_pag
                              "base_model_relation", "datasets", "model-index"}  # fmt: skip
         shown = html(page)
         assert not re.findall(r"<(script|img|b|a|del)\b(?! href=\"https://arxiv)", shown)
-        assert "49" not in re.sub(r"[\d,.]*49[\d,.]+|[\d,.]+49", "", shown)
+        assert "{{ 7 * 7 }}" in shown
         assert len(re.findall("<h1>", shown)) == 1
         assert len(re.findall("<h2>", shown)) == 7
         assert "\x1b" not in page

@@ -196,12 +196,18 @@ def _overall(scores: CellScores) -> list[dict[str, Any]]:
     for measure, name in names.items():
         own = scores.over.get(measure)
         if own is not None and own.value is not None:
-            rows.append({"name": name, "own": _shown(own), "mean": _shown(scores.mean_over.get(measure))})
+            score = measure != "gap"
+            mean = scores.mean_over.get(measure)
+            rows.append({"name": name, "own": _shown(own, score=score), "mean": _shown(mean, score=score)})
     return rows
 
 
-def _shown(one: Estimate | None) -> str:
-    return "" if one is None else estimate(one.value, one.low, one.high)
+def _shown(one: Estimate | None, *, score: bool = True) -> str:
+    """An estimate with its interval; a score is no less than 0 and no more than 1."""
+    if one is None:
+        return ""
+    bounds = [min(1.0, max(0.0, end)) if score and end is not None else end for end in (one.low, one.high)]
+    return estimate(one.value, *bounds)
 
 
 def _share_note(scores: CellScores) -> str:
