@@ -27,7 +27,7 @@ from isogloss.spec import ResolvedSpec
 from isogloss.store import FORMAT, DamagedError, RunRecord, Store, StoredCell, safe_name
 
 KEPT = ("scores",)  # of the tables
-LEFT_OUT = ("predictions", "history")
+LEFT_OUT = ("predictions", "confidence", "history")
 WEIGHTS = "weights.safetensors"
 # Of what a cell was made with, what says something about the machine or the people at it.
 OF_THE_MACHINE = ("command", "git", "platform", "cpu", "gpu", "memory", "trackers")
