@@ -10,11 +10,11 @@ from huggingface_hub import ModelInfo
 class FakeHub:
     """Repositories by name, each a folder; `commit` names all of them."""
 
-    def __init__(self, folder, monkeypatch, token="hf_x"):
+    def __init__(self, folder, monkeypatch, *, login="x"):
         self.folder, self.private, self.asked, self.downloaded, self.error = folder, {}, [], [], None
         self.commit = "c" * 40
         monkeypatch.setattr(huggingface_hub, "HfApi", lambda *_, **__: self)
-        monkeypatch.setattr(huggingface_hub, "get_token", lambda: token)
+        monkeypatch.setattr(huggingface_hub, "get_token", lambda: login)
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", self.download)
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", self.cached)
 

@@ -67,7 +67,8 @@ def test_another_export_takes_the_place_of_the_one_before(made, hub, tmp_path):
     assert [cell.record.method for cell in Store(pulled("org/name")).finished()] == ["linear-probe"]
 
 
-def test_the_command_line_takes_a_name_of_the_hub(made, hub, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("hub")
+def test_the_command_line_takes_a_name_of_the_hub(made, tmp_path, monkeypatch, capsys):
     from isogloss.runtime import yaml
 
     out = export(made, tmp_path / "out")
@@ -86,7 +87,7 @@ def test_a_local_folder_wins_and_a_mistyped_one_is_not_looked_for_on_the_hub(mad
     (tmp_path / "org" / "name").mkdir(parents=True)
     with pytest.raises(IsoglossError, match="holds no finished run"):
         isogloss.load("org/name")
-    for name in ("org/nmae", "runs/../x", "/tmp/nothing-there/x", "./org/x", "a/b/c", "nothing", "~nobody/x"):
+    for name in ("org/nmae", "runs/../x", "/nothing-there/x", "./org/x", "a/b/c", "nothing", "~nobody/x"):
         with pytest.raises(IsoglossError, match="does not exist|no path"):
             isogloss.load(name)
     assert hub.asked == []
@@ -94,8 +95,9 @@ def test_a_local_folder_wins_and_a_mistyped_one_is_not_looked_for_on_the_hub(mad
     assert run_directory(export(made, tmp_path / "out"), "out") == tmp_path / "out" / "isogloss"
 
 
-def test_what_is_not_there_is_said_in_a_line(hub, tmp_path):
-    with pytest.raises(IsoglossError, match=r"org/name: there is no such folder, and from the hub it could not be had \(Repository Not Found") as told:
+def test_what_is_not_there_is_said_in_a_line(hub):
+    said = r"org/name: there is no such folder, and from the hub it could not be had \(Repository Not Found"
+    with pytest.raises(IsoglossError, match=said) as told:
         isogloss.load("org/name")
     assert "\n" not in str(told.value)
     hub.repository("org/name").mkdir(parents=True)
@@ -110,9 +112,9 @@ def test_what_is_not_there_is_said_in_a_line(hub, tmp_path):
     "file",
     ["isogloss/../../x/spec.yaml", "isogloss/weights/../../../x.json", "isogloss/weights/m/0/x.pkl", "x/spec.yaml",
      "isogloss/weights/m/0/.hidden.json", "isogloss/weights/m/zero/run.json", "isogloss/weights/m/run.json",
-     "isogloss/weights/m/0/a/run.json", "isogloss/extra.yaml", "isogloss//spec.yaml", "isogloss/weights/m\\x/0/run.json",
-     "isogloss/weights/m/0/pytorch_model.bin", "isogloss", "isogloss/", "/isogloss/spec.yaml", "isogloss/weights/m/0/run.py",
-     "isogloss/weights/m/٣/run.json"],
+     "isogloss/weights/m/0/a/run.json", "isogloss/extra.yaml", "isogloss//spec.yaml", "isogloss", "isogloss/",
+     "isogloss/weights/m\\x/0/run.json", "isogloss/weights/m/0/pytorch_model.bin", "/isogloss/spec.yaml",
+     "isogloss/weights/m/0/run.py", "isogloss/weights/m/٣/run.json"],
 )  # fmt: skip
 def test_files_that_no_export_has_are_not_fetched(file):
     names = ["isogloss/spec.yaml", "isogloss/weights/deep-prompt_length=4_/0/run.json"]
@@ -173,7 +175,7 @@ def test_why_the_hub_does_not_take_it_is_said_in_a_line(made, hub, tmp_path, why
 
 
 def test_without_a_token_nothing_is_asked(made, tmp_path, monkeypatch):
-    hub = FakeHub(tmp_path / "hub", monkeypatch, token=None)
+    hub = FakeHub(tmp_path / "hub", monkeypatch, login=None)
     with pytest.raises(IsoglossError, match=r"there is no token; log in with `hf auth login`, or set HF_TOKEN"):
         push(export(made, tmp_path / "out"), "org/name")
     assert hub.private == {}

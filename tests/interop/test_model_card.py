@@ -75,11 +75,12 @@ def test_a_cell_stands_beside_the_mean_over_its_seeds(store):
     for scores in of_seed.values():
         own = scores.cell.table("scores").filter(split="test", metric="accuracy")
         value = dict(own.select("language", "value").iter_rows())
-        assert [score.language for score in scores.of("accuracy")][0] == "eng-Latn"
+        assert scores.of("accuracy")[0].language == "eng-Latn"
         for score in scores.of("accuracy"):
             assert score.value == value[score.language] == pytest.approx(score.own.value)
             assert score.mean.seeds == 3
-            assert score.low < score.value < score.high
+            assert score.low <= score.value <= score.high
+            assert (score.low < score.high) == (score.value < 1)
     means = {scores.of("accuracy")[1].mean.value for scores in of_seed.values()}
     assert len(means) == 1
 
@@ -102,7 +103,8 @@ def score(value, low, high, constant):
 
 @pytest.mark.parametrize(
     ("low", "constant", "said"),
-    [(0.5, 0.5, "failed"), (0.49, 0.5, "failed"), (0.51, 0.5, "in between"), (0.73, 0.5, "served"), (0.71, 0.5, "in between")],
+    [(0.5, 0.5, "failed"), (0.49, 0.5, "failed"), (0.51, 0.5, "in between"), (0.73, 0.5, "served"),
+     (0.71, 0.5, "in between")],
 )  # fmt: skip
 def test_what_is_served_and_what_is_failed_goes_by_the_lower_end(low, constant, said):
     assert verdict(score(0.8, low, 0.99, constant), score(0.9, 0.85, 0.95, 0.2)) == said
@@ -143,7 +145,8 @@ def test_tags_and_questions_have_cards_too_and_no_answer_is_in_them(tmp_path):
 HOSTILE = [
     "---\nlicense: mit", "| a | b |", "<script>alert(1)</script>", "[x](javascript:alert(1))", "![x](http://x.y/z)",
     "`a` ``b``", "# heading", "{{ 7 * 7 }}", "{% raw %}", "* star", "1. one", "www.x.y", "http://x.y", "&lt;", "$x$",
-    "a\\", "\x1b[31mred", "\u202eabc", "no", "null", "2026-01-01", "'", '"', "- x: y", "@someone", "~~a~~", " ", "é́", "क",
+    "a\\", "\x1b[31mred", "\u202eabc", "no", "null", "2026-01-01", "'", '"', "- x: y", "@someone", "~~a~~", " ", "é́",
+    "क",
 ]  # fmt: skip
 
 
@@ -205,7 +208,8 @@ def test_a_backbones_licence_is_what_its_page_says(tmp_path):
     assert licence(BackboneOrigin("model", folder=folder)) is None
     for text, said in [
         ("---\nlicense: apache-2.0\n---\n# x", "apache-2.0"), ("---\nlicense: [mit, x]\n---\n", "mit, x"),
-        ("---\nlicense: other\nlicense_name: my own\n---\n", "my own"), ("# no metadata", None), ("---\n: [\n---\n", None),
+        ("---\nlicense: other\nlicense_name: my own\n---\n", "my own"), ("# no metadata", None),
+        ("---\n: [\n---\n", None),
         ("---\nlicense: 3\n---\n", None), ("---\n- a\n---\n", None), ("---\nlicense: other\n---\n", "other"),
     ]:  # fmt: skip
         (folder / "README.md").write_text(text)

@@ -68,7 +68,9 @@ def test_mteb(store, written):
     assert len(files) == 2 * 4
     results = [file for file in files if file.name == "isogloss-sib200.json"]
     assert {file.parents[1].name for file in results} == {
-        f"isogloss__synthetic-{method}-seed-{seed}" for method in ("fine-tuning", "deep-prompt-length-4") for seed in (0, 1)
+        f"isogloss__synthetic-{method}-seed-{seed}"
+        for method in ("fine-tuning", "deep-prompt-length-4")
+        for seed in (0, 1)
     }  # fmt: skip
     for file in results:
         (result,) = read([file])
@@ -135,11 +137,11 @@ def test_lm_eval_itself_reads_it(written):
         assert "acc" in make_table(result, "groups")
 
 
-SCHEMA = {  # of eval.schema.json 0.2.2: what has to be there, and where nothing else may
+SCHEMA = {  # of eval.schema.json 0.3.0: what has to be there, and where nothing else may
     "": ({"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info", "eval_library",
           "evaluation_results"}, {"evaluation_timestamp", "detailed_evaluation_results"}),
     "source_metadata": ({"source_type", "source_organization_name", "evaluator_relationship"}, None),
-    "model_info": ({"name", "id"}, None),
+    "model_info": ({"name", "id", "additional_details"}, None),
     "eval_library": ({"name", "version"}, None),
 }  # fmt: skip
 
@@ -156,10 +158,12 @@ def test_every_eval_ever(store, written):
         assert file.parts[-5:-1] == ("data", "sib200", "isogloss", record["model_info"]["id"].partition("/")[2])
         assert uuid.UUID(file.stem).version == 4
         assert record["source_metadata"]["source_type"] in {"documentation", "evaluation_run"}
-        assert record["source_metadata"]["evaluator_relationship"] in {"first_party", "third_party", "collaborative", "other"}
+        related = {"first_party", "third_party", "collaborative", "other"}
+        assert record["source_metadata"]["evaluator_relationship"] in related
         assert float(record["retrieved_timestamp"]) > 0
         details = record["model_info"]["additional_details"]
-        assert details["deployment_type"] == "local"
+        assert details["deployment_type"] in {"self_deployed", "externally_managed", "unknown"}
+        assert details["model_availability"] in {"open_weights", "closed_weights", "unknown"}
         values = stored(store, details["method"], int(details["seed"]))
         ids = [result["evaluation_result_id"] for result in record["evaluation_results"]]
         assert len(set(ids)) == len(ids) == len(values)
@@ -199,8 +203,8 @@ def test_data_of_the_hub_are_named_with_their_commit(tmp_path):
 def test_other_kinds_of_task_and_names_of_strangers(tmp_path):
     texts = {"eng-Latn": ['["a secret answer"]'] * 8}
     questions = one_cell(
-        tmp_path / "qa", texts, {"eng-Latn": ["an answer"] * 8}, kind="qa", task="../../x y/<z>", labels=("start", "end"),
-        metrics=("f1", "exact-match"), spec={"task": "xquad"}, inputs=["question", "passage"],
+        tmp_path / "qa", texts, {"eng-Latn": ["an answer"] * 8}, kind="qa", task="../../x y/<z>",
+        labels=("start", "end"), metrics=("f1", "exact-match"), spec={"task": "xquad"}, inputs=["question", "passage"],
     )  # fmt: skip
     for name, one in results_formats().items():
         for file in one.write(questions, tmp_path / "out" / name):

@@ -84,7 +84,8 @@ def home(tmp_path_factory):
 def spec(home, **changes):
     return Spec.model_validate({
         "name": "topics", "backbone": str(home / "model"), "task": "sib200", "data": {"path": home / "data"},
-        "methods": METHODS, "targets": ["de"], "dtype": "float32", "device": "cpu", "dynamics": {"examples": 2}, **changes,
+        "methods": METHODS, "targets": ["de"], "dtype": "float32", "device": "cpu", "dynamics": {"examples": 2},
+        **changes,
     })  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def test_a_tracker_is_told_all_of_the_history_and_the_test_scores(home, plain, n
 
 
 def test_names_of_what_is_told():
-    row = {"step": 3, "epoch": 0.5, "tokens": 9, "loss": 0.5, "learning_rate": 0.1, "metric": None, "value": None, "language": None}
+    row = {"step": 3, "epoch": 0.5, "tokens": 9, "loss": 0.5, "learning_rate": 0.1, "metric": None, "value": None}
     assert measured(row) == {"epoch": 0.5, "train/loss": 0.5, "learning-rate": 0.1}
     of_dev = {**row, "learning_rate": None, "metric": "accuracy", "value": 0.7, "language": "eng-Latn"}
     assert measured(of_dev) == {"epoch": 0.5, "dev/loss": 0.5, "dev/accuracy": 0.7}
@@ -160,7 +161,9 @@ def test_a_tracker_that_does_not_answer_holds_nothing_up(home, plain, notebook, 
     assert "notebook: not all was taken within" in capsys.readouterr().err
 
 
-def test_a_training_that_is_stopped_goes_on_in_the_same_run_and_tells_nothing_twice(home, plain, notebook, tmp_path, monkeypatch):
+def test_a_training_that_is_stopped_goes_on_in_the_same_run_and_tells_nothing_twice(
+    home, plain, notebook, tmp_path, monkeypatch
+):
     calls = []
     from isogloss.training import loop
 
@@ -200,7 +203,7 @@ def test_languages_that_are_added_later_are_told_to_the_same_run(home, notebook,
         assert list(run.rows[-1][1]) == ["test/accuracy/zho-Hans", "test/macro-f1/zho-Hans"]
 
 
-def test_a_training_that_fails_is_told_as_failed(notebook, tmp_path):
+def test_a_training_that_fails_is_told_as_failed(notebook):
     with pytest.raises(ZeroDivisionError), feeding({"notebook": {}}, [CELL]) as feed:
         feed.history(0, [{"step": 1, "epoch": 1.0, "loss": 0.5, "learning_rate": 0.1, "metric": None}])
         raise ZeroDivisionError
@@ -268,7 +271,9 @@ def test_what_is_no_tracker_is_refused_in_a_line(track):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(("track", "read"), [("mlflow", {"mlflow": {}}), ({"mlflow": None}, {"mlflow": {}}), ([], {}), ({}, {})])
+@pytest.mark.parametrize(
+    ("track", "read"), [("mlflow", {"mlflow": {}}), ({"mlflow": None}, {"mlflow": {}}), ([], {}), ({}, {})]
+)
 def test_a_name_alone_is_enough(track, read):
     raw = {"name": "x", "task": "sib200", "methods": {"linear-probe": {}}, "track": track}
     assert check(Spec, raw, where="spec").track == read
@@ -278,12 +283,13 @@ def test_a_library_that_is_not_here_is_named_before_anything_is_read(home, tmp_p
     monkeypatch.setattr(registry, "find_spec", lambda _: None)
     asked = spec(home, track=["mlflow"])
     for ask in (lambda: api.run(asked, tmp_path / "run"), lambda: describe(asked, tmp_path / "run")):
-        with pytest.raises(IsoglossError, match=r"track: mlflow needs mlflow, which is not installed; pip install 'isogloss\[mlflow\]'"):
+        with pytest.raises(IsoglossError, match=r"mlflow, which is not installed; pip install 'isogloss\[mlflow\]'"):
             ask()
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dry_run_says_where_it_would_be_told(home, notebook, tmp_path, capsys):
+@pytest.mark.usefixtures("notebook")
+def test_a_dry_run_says_where_it_would_be_told(home, tmp_path, capsys):
     describe(spec(home, track=["notebook"]), tmp_path / "run")
     assert "track       notebook" in capsys.readouterr().out
 
@@ -299,16 +305,17 @@ class FakeTrackio(ModuleType):
         self, project, name=None, group=None, space_id=None, space_storage=None, dataset_id=None, config=None,
         resume="never", settings=None, private=None, embed=True, auto_log_gpu=None, gpu_log_interval=10.0,
     ):  # fmt: skip
-        print("* Trackio project initialized")  # as it does
+        sys.stdout.write("* Trackio project initialized\n")  # as it does
         assert resume == "allow"
-        run = self.runs.setdefault(name, SimpleNamespace(name=name, rows=[], project=project, group=group, config=config))
+        made = SimpleNamespace(name=name, rows=[], project=project, group=group, config=config)
+        run = self.runs.setdefault(name, made)
         run.space = (space_id, private)
         run.log = lambda metrics, step=None: run.rows.append((step, metrics))
-        run.finish = lambda: print("* Run finished")
+        run.finish = lambda: sys.stdout.write("* Run finished\n")
         return run
 
 
-def test_trackio(monkeypatch, tmp_path, capsys):
+def test_trackio(monkeypatch, capsys):
     module = FakeTrackio()
     monkeypatch.setitem(sys.modules, "trackio", module)
     tracker = registry.find("trackio")
@@ -325,7 +332,7 @@ def test_trackio(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out == ""  # which is a command's answer
 
 
-def test_mlflow(monkeypatch, tmp_path):
+def test_mlflow(tmp_path):
     pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     from mlflow import MlflowClient
 
@@ -333,7 +340,7 @@ def test_mlflow(monkeypatch, tmp_path):
     tracker = registry.find("mlflow")
     settings = tracker.settings(uri=uri)
     run = tracker.begin(CELL, settings, None)
-    rows = [(step, {"train/loss": 1 / (step + 1), "test/accuracy/deu-Latn": 0.5}) for step in range(0, 700)]
+    rows = [(step, {"train/loss": 1 / (step + 1), "test/accuracy/deu-Latn": 0.5}) for step in range(700)]
     run.log(rows)
     run.finish("stopped")
     client = MlflowClient(tracking_uri=uri)
@@ -354,6 +361,6 @@ def test_mlflow(monkeypatch, tmp_path):
     assert (other.resumed, other.id == run.id) == (False, False)
 
 
-def test_a_stored_run_without_a_word_of_trackers_opens(home, plain):
+def test_a_stored_run_without_a_word_of_trackers_opens(plain):
     assert Store(plain.path).known_spec().track == {}
     assert "trackers" not in plain.store.finished()[0].record.environment

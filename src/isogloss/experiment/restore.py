@@ -154,8 +154,8 @@ def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
         return name
     if name.startswith(LOCAL):
         raise IsoglossError(
-            f"{stored.path} was exported without its backbone, which lay in a folder called {name[len(LOCAL) :]!r:.120}; "
-            "give it as `backbone`: a folder or a hub id with the same weights"
+            f"{stored.path} was exported without its backbone, which lay in a folder called "
+            f"{name[len(LOCAL) :]!r:.120}; give it as `backbone`: a folder or a hub id with the same weights"
         )
     if not HUB_ID.fullmatch(name) or ".." in name:
         raise IsoglossError(

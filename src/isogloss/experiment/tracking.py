@@ -42,7 +42,8 @@ def told(finished: FinishedCell, feed: Feed, number: int) -> FinishedCell:
         number: of the cell in it.
     """
     record, test = finished.record, finished.tables["scores"].filter(split="test")
-    values = {f"test/{metric}/{code}": value for code, metric, value in test.select("language", "metric", "value").rows()}
+    rows = test.select("language", "metric", "value").rows()
+    values = {f"test/{metric}/{code}": value for code, metric, value in rows}
     feed.scores(number, values, record.updates)
     feed.end(number, "finished")
     if not (ids := feed.ids(number)):

@@ -1,4 +1,4 @@
-"""Test scores of one method's cells with their intervals, for what leaves the run directory: a card, results of others."""
+"""Test scores of one method's cells with their intervals, for what leaves the run directory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """One trained cell as a run directory of its own, small enough to go along with an export and to be loaded from it.
 
-It holds what labels new texts, and the scores. It holds no predictions, whose answers may be texts of the data and whose
-right answers are a test set's; no history; and nothing of the machine that it was trained on: no path and no command.
+It holds what labels new texts, and the scores. It holds no predictions, whose answers may be texts of the data and
+whose right answers are a test set's; no history; and nothing of the machine that it was trained on: no path and no
+command.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def exported_run(store: Store, cell: StoredCell, folder: Path) -> None:
     backbone = origin(spec.backbone, record)
     with atomic_folder(folder) as temporary:
         _write_cell(cell, backbone, temporary)
-        made_with = {"tool": "isogloss", "format": FORMAT, "exported": True, **_environment(record.environment, backbone)}
-        _write(temporary / "environment.json", json.dumps(made_with, indent=2))
+        made_with = _environment(record.environment, backbone)
+        whole = {"tool": "isogloss", "format": FORMAT, "exported": True, **made_with}
+        _write(temporary / "environment.json", json.dumps(whole, indent=2))
         _write(temporary / "spec.yaml", yaml.dumps(_spec(spec, record, backbone).model_dump(mode="json")))
 
 

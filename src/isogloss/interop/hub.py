@@ -1,14 +1,15 @@
 """The hub: an export is pushed to it, and what a stranger has pushed comes back as a run directory.
 
 Every export holds a folder `isogloss/`, a run directory of its one cell (`isogloss.interop.exported_run`). Of a
-repository that folder alone is fetched, and of that folder nothing but files by the names, of the kinds and of the sizes
-that isogloss writes there. The backbone comes from where its name says.
+repository that folder alone is fetched, and of that folder nothing but files by the names, of the kinds and of the
+sizes that isogloss writes there. The backbone comes from where its name says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from isogloss.errors import IsoglossError
@@ -42,10 +43,8 @@ def run_directory(given: Path, text: str) -> Path:
     if given.is_dir():
         inside = given / FOLDER
         return inside if not (given / "spec.yaml").exists() and (inside / "spec.yaml").is_file() else given
-    if _NAME.fullmatch(text) and ".." not in text and not given.exists():
-        if "@" in text or not given.parent.is_dir():
-            return pulled(text)
-    return given
+    elsewhere = not given.exists() and ("@" in text or not given.parent.is_dir())
+    return pulled(text) if elsewhere and _NAME.fullmatch(text) and ".." not in text else given
 
 
 def push(folder: Path, repository: str, *, private: bool = True) -> str:
@@ -71,17 +70,15 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
         raise IsoglossError(f"{folder} has no {README}; expected a folder that `isogloss export` wrote")
     if (link := next((path for path in folder.rglob("*") if path.is_symlink()), None)) is not None:
         raise IsoglossError(f"{link} is a link; expected an export as it was written, which holds none")
+    if get_token() is None:
+        raise IsoglossError(f"{repository} cannot be pushed: there is no token; {_LOGIN}")
     api = HfApi()
     try:
-        if get_token() is None:
-            raise IsoglossError(f"{repository} cannot be pushed: there is no token; {_LOGIN}")
         url = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message="Model exported by isogloss",
             delete_patterns=[f"{FOLDER}/*"],  # of an export before, the cell that was there
         )  # fmt: skip
-    except IsoglossError:
-        raise
     # Each version of the client raises another HTTP library's errors.
     except Exception as error:
         raise IsoglossError(f"{repository} cannot be pushed: {_refused(error, repository)}") from error
@@ -107,10 +104,8 @@ def pulled(name: str, revision: str | None = None) -> Path:
     # Without network, the cache may have it.
     except Exception as error:
         cached = None
-        try:
+        with suppress(ValueError, OSError):
             cached = try_to_load_from_cache(repository, f"{FOLDER}/spec.yaml", revision=revision)
-        except (ValueError, OSError):
-            pass
         if isinstance(cached, str):
             return Path(cached).parent
         raise IsoglossError(

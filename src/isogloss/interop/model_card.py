@@ -10,11 +10,11 @@ from importlib import resources
 from typing import Any, Literal
 
 import jinja2
+
 import isogloss
 from isogloss.analysis.format import estimate
 from isogloss.data.cards import Card
 from isogloss.data.missing_labels import label_kinds
-from isogloss.errors import IsoglossError
 from isogloss.experiment import remarks
 from isogloss.experiment.provenance import with_defaults
 from isogloss.interop import backbone_origin
@@ -75,7 +75,7 @@ def model_card(store: Store, cell: StoredCell, *, loading: str, title: str, libr
     ).get_template(TEMPLATE)  # fmt: skip
     return template.render(
         front=Written(front), title=title, loading=fenced(loading, "python"), joined=joined,
-        version=isogloss.__version__, **_parts(store, card),
+        version=isogloss.__version__, **_parts(card),
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _file(name: str) -> str:
     return (resources.files("isogloss.interop") / name).read_text(encoding="utf-8")
 
 
-def _parts(store: Store, card: _Card) -> dict[str, Any]:
+def _parts(card: _Card) -> dict[str, Any]:
     """What stands in the template's places."""
     scores, record = card.scores, card.record
     first, *others = scores.metrics
@@ -121,7 +121,7 @@ def _parts(store: Store, card: _Card) -> dict[str, Any]:
         "verdicts": list(verdicts.items()), "languages": [_row(scores, score, others) for score in scores.of(first)],
         "method_text": Written(_method_text(record)), "seed": record.seed, "chosen": Written(_chosen(card)),
         "settings": [(name, setting(value)) for name, value in _settings(record).items()],
-        "caveats": list(_caveats(store, card)), "citations": list(_citations(card)),
+        "caveats": list(_caveats(card)), "citations": list(_citations(card)),
         "bibtex": fenced(_bibtex(), "bibtex"),
     }  # fmt: skip
 
@@ -251,7 +251,7 @@ def _chosen(card: _Card) -> str:
     return f" (epoch {card.record.selected_epoch}, {metric} {value:.3f} there)"
 
 
-def _caveats(store: Store, card: _Card) -> list[Any]:
+def _caveats(card: _Card) -> list[Any]:
     scores, record = card.scores, card.record
     lines: list[Any] = []
     if scores.unknown is None:

@@ -1,7 +1,7 @@
 """What trackers are told, and how: by a thread of its own, so that a slow or dead tracker costs a training nothing.
 
-Rows of the history are told as they are fetched, each once: how many a tracker has been told stands in a file beside the
-cell's checkpoint, with the id of the tracker's run, so that a training that is resumed goes on in the same run.
+Rows of the history are told as they are fetched, each once: how many a tracker has been told stands in a file beside
+the cell's checkpoint, with the id of the tracker's run, so that a training that is resumed goes on in the same run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from isogloss.runtime.files import atomic_file
 from isogloss.runtime.json import load_mapping
 from isogloss.runtime.visible import one_line
 from isogloss.trackers.registry import find, settings_of
-from isogloss.trackers.tracker import Measured, Status, TrackedCell, TrackedRun
+from isogloss.trackers.tracker import Status, TrackedCell, TrackedRun
 
 FILE = "tracked.json"  # beside a checkpoint
 PATIENCE = 30.0  # seconds that an ended training waits for its trackers
@@ -154,9 +154,7 @@ class Feed:
         """Write down what was told of a cell."""
         if number >= len(self._files):
             return
-        kept = {
-            name: {"id": told.run.id, "rows": told.rows} for (name, of), told in self._told.items() if of == number
-        }
+        kept = {name: {"id": told.run.id, "rows": told.rows} for (name, of), told in self._told.items() if of == number}
         with suppress(OSError), atomic_file(self._files[number]) as file:
             file.write_text(json.dumps(kept) + "\n", encoding="utf-8")
 

@@ -25,7 +25,10 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT
 class MlflowSettings(Checked):
     """Where runs go."""
 
-    uri: str | None = Field(None, description="of a server, or of a database such as sqlite:///mlflow.db; left out: what MLFLOW_TRACKING_URI says")
+    uri: str | None = Field(
+        None,
+        description="of a server, or of a database (sqlite:///mlflow.db); left out: what MLFLOW_TRACKING_URI says",
+    )
     experiment: str | None = Field(None, description="that the runs stand in; left out: the spec's name")
 
     @field_validator("uri")

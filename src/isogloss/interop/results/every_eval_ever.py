@@ -20,7 +20,7 @@ from isogloss.stats.bootstrap import RESAMPLES
 from isogloss.stats.intervals import CONFIDENCE
 from isogloss.store import Store
 
-SCHEMA = "0.2.2"
+SCHEMA = "0.3.0"
 # By metric: its id among all records, and the family that may be averaged.
 METRICS = {
     "accuracy": ("accuracy", "accuracy"), "macro-f1": ("f1_macro", "f1"), "span-f1": ("span_f1", "f1"),
@@ -67,7 +67,7 @@ def _record(model: PublishedModel) -> dict[str, Any]:
 def _details(model: PublishedModel) -> dict[str, Any]:
     record = model.record
     return {
-        "deployment_type": "local", "model_availability": "other",
+        "deployment_type": "self_deployed", "model_availability": "unknown",
         "backbone": model.backbone.hub or model.backbone.name, "backbone_revision": model.backbone.revision,
         "backbone_parameters": record.backbone_parameters, "trainable_parameters": record.trainable_parameters,
         "weights_sha256": record.weights_sha256, "dtype": record.facts["backbone"]["dtype"],

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness's results: `MODEL/results_DATE.json`, a task a language, and the mean over targets as their group."""
+"""lm-evaluation-harness's results: `MODEL/results_DATE.json`, a task a language, and the targets' mean as a group."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _results(model: PublishedModel) -> dict[str, Any]:
         "configs": {task: _config(model, task, code) for code, task in tasks.items()},
         "versions": {**({group: VERSION} if mean else {}), **dict.fromkeys(tasks.values(), VERSION)},
         "n-shot": dict.fromkeys(tasks.values(), 0),
-        "higher_is_better": {name: better for name in results},
+        "higher_is_better": dict.fromkeys(results, better),
         "n-samples": {tasks[code]: _samples(by_language[code]) for code in tasks},
         "config": {
             "model": TOOL, "model_args": _arguments(model), "model_num_parameters": model.record.backbone_parameters,
