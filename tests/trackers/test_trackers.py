@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -295,20 +296,24 @@ def test_a_dry_run_says_where_it_would_be_told(home, tmp_path, capsys):
 
 
 class FakeTrackio(ModuleType):
-    """With the signatures of trackio 0.43: `init`, and a run's `log` and `finish`."""
+    """With the signatures of trackio 0.43: `init`, and a run's `log` and `finish`; a run ends the one before it."""
 
     def __init__(self):
         super().__init__("trackio")
-        self.runs = {}
+        self.runs, self.current = {}, ContextVar("current", default=None)
 
     def init(
-        self, project, name=None, group=None, space_id=None, space_storage=None, dataset_id=None, config=None,
-        resume="never", settings=None, private=None, embed=True, auto_log_gpu=None, gpu_log_interval=10.0,
+        self, project, name=None, group=None, space_id=None, server_url=None, dataset_id=None, bucket_id=None,
+        config=None, resume="never", settings=None, private=None, embed=True, auto_log_gpu=None,
+        gpu_log_interval=10.0, auto_log_cpu=None, cpu_log_interval=10.0, webhook_url=None, webhook_min_level=None,
     ):  # fmt: skip
+        assert self.current.get() is None, "the run before would be ended"
+        assert auto_log_gpu is auto_log_cpu is False
         sys.stdout.write("* Trackio project initialized\n")  # as it does
         assert resume == "allow"
         made = SimpleNamespace(name=name, rows=[], project=project, group=group, config=config)
         run = self.runs.setdefault(name, made)
+        self.current.set(run)
         run.space = (space_id, private)
         run.log = lambda metrics, step=None: run.rows.append((step, metrics))
         run.finish = lambda: sys.stdout.write("* Run finished\n")

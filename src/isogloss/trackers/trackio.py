@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from contextvars import Context
 from typing import Any
 
 from pydantic import Field
@@ -64,9 +65,11 @@ class Trackio:
         where = {"space_id": settings.space, "private": settings.private} if settings.space else {}
         parameters = {key: value for key, value in cell.parameters.items() if value is not None}
         with redirect_stdout(sys.stderr):  # what it says would stand among a command's answers
-            run = trackio.init(
-                project=settings.project or cell.experiment, name=name, group=cell.method,
-                config={**parameters, **cell.tags}, resume="allow", embed=False, auto_log_gpu=False, **where,
+            # In a context of its own: Trackio would end the run that began before it in this one.
+            run = Context().run(
+                trackio.init, project=settings.project or cell.experiment, name=name, group=cell.method,
+                config={**parameters, **cell.tags}, resume="allow", embed=False, auto_log_gpu=False,
+                auto_log_cpu=False, **where,
             )  # fmt: skip
         return TrackioRun(run, resumed=known is not None)
 
