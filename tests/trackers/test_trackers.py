@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections import namedtuple
 from contextvars import ContextVar
 from types import ModuleType, SimpleNamespace
 
@@ -337,8 +338,82 @@ def test_trackio(monkeypatch, capsys):
     assert capsys.readouterr().out == ""  # which is a command's answer
 
 
-def test_mlflow(tmp_path):
-    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+class FakeMlflow:
+    """With the signatures of mlflow 3.17 that are used: a client, its entities and its error."""
+
+    def __init__(self, monkeypatch):
+        self.runs, self.experiments, self.uri, self.broken = {}, {}, None, False
+        exceptions, entities, top = (ModuleType(name) for name in ("mlflow.exceptions", "mlflow.entities", "mlflow"))
+        exceptions.MlflowException = type("MlflowException", (Exception,), {})
+        entities.Metric = namedtuple("Metric", "key value timestamp step")  # noqa: PYI024 - made as MLflow makes it
+        entities.Param = namedtuple("Param", "key value")  # noqa: PYI024
+        top.MlflowClient, top.exceptions, top.entities = self.client, exceptions, entities
+        self.error = exceptions.MlflowException
+        for module in (top, exceptions, entities):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def client(self, tracking_uri=None, registry_uri=None):
+        self.uri = tracking_uri
+        return self
+
+    def get_experiment_by_name(self, name):
+        return SimpleNamespace(experiment_id=self.experiments[name]) if name in self.experiments else None
+
+    def create_experiment(self, name, artifact_location=None, tags=None):
+        self.experiments[name] = str(len(self.experiments))
+        if self.broken:  # another process was as quick
+            raise self.error("it exists")
+        return self.experiments[name]
+
+    def create_run(self, experiment_id, start_time=None, tags=None, run_name=None):
+        made = SimpleNamespace(
+            info=SimpleNamespace(run_id=f"{len(self.runs)}"), params={}, metrics=[], status="RUNNING"
+        )
+        made.experiment, made.tags, made.name = experiment_id, tags, run_name
+        self.runs[made.info.run_id] = made
+        return made
+
+    def update_run(self, run_id, status=None, name=None):
+        if run_id not in self.runs:
+            raise self.error("it is gone")
+        self.runs[run_id].status = status
+
+    def log_batch(self, run_id, metrics=(), params=(), tags=(), synchronous=None):
+        assert len(metrics) <= 1000
+        assert len(params) <= 100
+        self.runs[run_id].metrics += metrics
+        self.runs[run_id].params |= {param.key: param.value for param in params}
+
+    def set_terminated(self, run_id, status=None, end_time=None):
+        self.runs[run_id].status = status
+
+
+def test_what_mlflow_is_told(monkeypatch):
+    there = FakeMlflow(monkeypatch)
+    tracker = registry.find("mlflow")
+    run = tracker.begin(CELL, tracker.settings(uri="http://x.y"), None)
+    assert there.uri == "http://x.y"
+    assert there.experiments == {"topics": "0"}
+    run.log([(step, {"train/loss": 0.5, "epoch": 1.0}) for step in range(700)])
+    run.finish("stopped")
+    made = there.runs[run.id]
+    assert (made.name, made.tags, made.status, len(made.metrics)) == (CELL.title, {"task": "x"}, "KILLED", 1400)
+    assert made.params == {"lr": "0.1", "rates": '{"a": 1}'}
+    again = tracker.begin(CELL, tracker.settings(experiment="other"), run.id)
+    assert (again.id, again.resumed, made.status) == (run.id, True, "RUNNING")
+    again.finish("finished")
+    assert made.status == "FINISHED"
+    many = TrackedCell("topics", "m", 0, {f"p{number}": "x" * 9000 for number in range(250)})
+    there.broken = True
+    other = tracker.begin(many, tracker.settings(experiment="other"), "gone")
+    assert (other.resumed, len(there.runs[other.id].params)) == (False, 250)
+    assert {len(value) for value in there.runs[other.id].params.values()} == {500}
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_mlflow_itself_takes_it(tmp_path):
+    for needed in ("mlflow", "sqlalchemy", "alembic"):  # a store of its own takes more than the extra
+        pytest.importorskip(needed, reason="mlflow is not installed")
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
