@@ -12,7 +12,7 @@ from isogloss.runtime.visible import one_line, visible
 # What means something inside a line or a table's cell, in CommonMark, in GitHub's and in the hub's Markdown: HTML,
 # links, emphasis, code, cells, mathematics, mentions, emoji by name, and what makes links of bare addresses.
 _MEANS_SOMETHING = re.compile(r"[\\`*_\[\]<>|&#~$!@{}^:]|(?<=www)\.", re.IGNORECASE)
-_BEGINS_SOMETHING = re.compile(r"[-+=]|\d{1,9}(?=[.)])")  # at the begin of a line: a list, a rule, a heading
+_BEGINS_SOMETHING = re.compile(r"[-+=]|\d{1,9}(?=[.)](\s|$))")  # at the begin of a line: a list, a rule, a heading
 
 
 class Written(str):

@@ -166,7 +166,7 @@ def _training(record: RunRecord) -> str:
     if not (isinstance(size, int) and isinstance(epochs, int) and epochs > 0) or record.updates % epochs:
         return "not kept"
     updates = record.updates // epochs
-    return f"{_between((updates - 1) * size + 1, updates * size)} examples ({epochs} times)"
+    return f"{_between((updates - 1) * size + 1, updates * size)} examples, {epochs} {'pass' if epochs == 1 else 'passes'} over them"
 
 
 def _between(low: int, high: int) -> str:
@@ -264,7 +264,7 @@ def _caveats(card: _Card) -> list[Any]:
         lines.append(f"{cut:,} test texts were longer than the model takes, and were cut{named}.")
     if len(scores.seeds) == 1 and scores.unknown is None:
         lines.append("There is one seed: the intervals cover other test examples, not another training.")
-    if record.facts["settings"].get("head") != "verbalizer" and scores.targets:
+    if scores.targets:
         lines.append("Only the source's labels were learnt from; in every other language it was never trained.")
     lines.append("In languages that are not listed nothing is known of it.")
     return lines

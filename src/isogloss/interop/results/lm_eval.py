@@ -38,7 +38,7 @@ def _results(model: PublishedModel) -> dict[str, Any]:
         by_language[score.language].append(score)
     mean = _of_group(model, group)
     results = {group: mean} if mean else {}
-    results |= {task: {"alias": f" - {code}", **_of_language(by_language[code])} for code, task in tasks.items()}
+    results |= {task: {"alias": code, **_of_language(by_language[code])} for code, task in tasks.items()}
     better = {_metric(metric): True for metric in model.scores.metrics}
     return {
         "results": results,
