@@ -23,7 +23,7 @@ NOTES = {
     "optim": "weights by place", "tasks": "kinds, heads, metrics", "store": "the run directory",
     "run_directory": "records, cells, tables", "backbones": "models, attention", "spec": "what the user writes", "preprocessing": "tokens, templates",
     "data": "cards and readers", "languages": "codes and facts", "runtime": "files, seeds, console",
-    "errors": "one line each",
+    "errors": "one line each", "interop": "models and results out", "trackers": "told while it trains",
 }  # fmt: skip
 
 

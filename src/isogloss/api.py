@@ -20,6 +20,7 @@ from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
+from isogloss.interop.hub import run_directory
 from isogloss.reports.score_table import ScoreTable
 from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
@@ -136,19 +137,25 @@ def open_run(folder: AnyPath) -> Results:
     return Results(Store(_path(folder)))
 
 
-def load(folder: AnyPath, method: str | None = None, seed: int | None = None) -> Model:
+def load(
+    folder: AnyPath, method: str | None = None, seed: int | None = None, *, backbone: AnyPath | None = None
+) -> Model:
     """A trained model of a run directory, which stays in memory.
 
     Args:
-        folder: a run directory.
+        folder: a run directory, an export, or the name of an export on the hub: `org/name` or `org/name@revision`. A
+            folder of that name wins.
         method: the label of one of its methods; None: the one with the best score on source development data.
         seed: one of its seeds; None: the best of the method's.
+        backbone: where its backbone lies, a folder or a hub id; None: where the run directory says.
 
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
     _check_cell(method, seed)
-    return Model.load(_path(folder), method=method, seed=None if seed is None else int(seed))
+    where, named = _path(folder), None if backbone is None else str(_path(backbone, "backbone"))
+    directory = run_directory(where, fspath(folder))
+    return Model.load(directory, method=method, seed=None if seed is None else int(seed), backbone=named)
 
 
 def export(

@@ -16,6 +16,7 @@ from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 from isogloss.runtime.checked import Checked, as_value_error, check, mistake
 from isogloss.runtime.visible import one_line
+from isogloss.trackers.registry import settings_of
 
 __all__ = ["DataSpec", "OwnSeeds", "ResolvedSpec", "Spec", "check", "presets", "read_spec"]
 
@@ -66,6 +67,23 @@ class _SpecType(type(BaseModel)):  # type: ignore[misc]
                 return super().__call__(*arguments, **values)
             except ValidationError as error:
                 raise mistake(cls, error, where="spec") from error
+
+
+def _named_trackers(value: object) -> object:
+    """Trackers may be listed by their names alone: `[mlflow]`, `mlflow`."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    return {name: {} if given is None else given for name, given in value.items()} if isinstance(value, dict) else value
+
+
+def _trackers(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    try:
+        settings_of(named)
+    except IsoglossError as error:
+        raise ValueError(str(error)) from error
+    return named
 
 
 class TrainSpec(Checked):
@@ -234,6 +252,11 @@ class Spec(Checked, metaclass=_SpecType):
         "trainings on a GPU; on a CPU it is not worth its time",
     )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
+    track: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_trackers), AfterValidator(_trackers)] = Field(
+        {},
+        description="where else a training is told of while it goes: `[mlflow]`, `[trackio]`, or with settings, "
+        "`{mlflow: {experiment: topics}}`",
+    )
 
 
 class ResolvedSpec(Spec):  # type: ignore[metaclass]

@@ -17,6 +17,7 @@ from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
 from isogloss.store import Store
+from isogloss.trackers.registry import refuse_lacking
 
 
 def describe(spec: Spec, folder: Path) -> None:
@@ -27,6 +28,7 @@ def describe(spec: Spec, folder: Path) -> None:
     """
     say = partial(out.print, markup=False, soft_wrap=True)
     wanted = cells(spec)
+    refuse_lacking(spec.track)
     data = open_spec(spec)
     source, targets = languages(spec, data)
     finished = Store(folder).finished()
@@ -64,6 +66,8 @@ def describe(spec: Spec, folder: Path) -> None:
     _describe_methods(wanted, missing)
     for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
         say(f"  {'' if number else 'memory':<12}{line}")
+    if spec.track:
+        say(f"  track       {', '.join(spec.track)}")
     say(f"  store       {folder}")
 
 

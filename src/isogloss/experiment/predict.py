@@ -42,7 +42,13 @@ class Model:
 
     @classmethod
     def load(
-        cls, folder: Path, *, method: str | None = None, seed: int | None = None, dtype: str | None = None
+        cls,
+        folder: Path,
+        *,
+        method: str | None = None,
+        seed: int | None = None,
+        dtype: str | None = None,
+        backbone: str | None = None,
     ) -> Model:
         """The model that was asked for, or the best on the source's development data.
 
@@ -51,6 +57,7 @@ class Model:
             method: a label of its methods; None: any.
             seed: of its seeds; None: any.
             dtype: what to compute in; None: what it was trained in.
+            backbone: a folder or a hub id that its backbone is to be taken from; None: as the stored spec says.
 
         Raises:
             IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
@@ -64,9 +71,9 @@ class Model:
         same = stored.known_spec().deterministic
         with deterministic(same):
             words = record.facts.get("verbalizer") is not None
-            backbone = load_backbone(stored, [cell], words=words, dtype=dtype)
-            verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
-            return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
+            loaded = load_backbone(stored, [cell], words=words, dtype=dtype, name=backbone)
+            verbalizer = verbalizer_of(loaded, record.facts, record.inputs)
+            return cls(record, restore(loaded, record, cell.weights(), verbalizer), verbalizer, same)
 
     def __repr__(self) -> str:
         """In a line: which of the trained models it is."""

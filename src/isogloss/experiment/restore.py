@@ -20,6 +20,7 @@ from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.run import Run, new_head
 from isogloss.training.stack import Stack
 
+LOCAL = "local:"  # how an exported run names a backbone that lay in a folder, and did not come along
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -74,7 +75,12 @@ def recorded_dtype(asked: str, cells: Sequence[StoredCell]) -> str:
 
 
 def load_backbone(
-    stored: Store, cells: Sequence[StoredCell], *, words: bool | None, dtype: str | None = None
+    stored: Store,
+    cells: Sequence[StoredCell],
+    *,
+    words: bool | None,
+    dtype: str | None = None,
+    name: str | None = None,
 ) -> Backbone:
     """The backbone of stored cells, on whatever device there is here.
 
@@ -83,12 +89,13 @@ def load_backbone(
         cells: those that are wanted.
         words: whether the head over the vocabulary is wanted; None: where there is one.
         dtype: what to compute in; None: as the spec says, which left to isogloss is what the cells were computed in.
+        name: the backbone, where the caller knows better than the stored spec where it lies; None: as the spec says.
 
     Raises:
         IsoglossError: the backbone is not the one they were trained on.
     """
     spec = stored.known_spec()
-    name = _named(stored, spec.backbone, cells)
+    name = name or _named(stored, spec.backbone, cells)
     dtype = dtype or recorded_dtype(spec.dtype, cells)
     backbone = load(name, dtype=dtype, words=words)  # never by unpickling: this spec may be anybody's
     back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
@@ -145,6 +152,11 @@ def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
     """
     if name in EMBEDDED or (Path(name).is_absolute() and ".." not in Path(name).parts):
         return name
+    if name.startswith(LOCAL):
+        raise IsoglossError(
+            f"{stored.path} was exported without its backbone, which lay in a folder called "
+            f"{name[len(LOCAL) :]!r:.120}; give it as `backbone`: a folder or a hub id with the same weights"
+        )
     if not HUB_ID.fullmatch(name) or ".." in name:
         raise IsoglossError(
             f"{stored.path / 'spec.yaml'} names the backbone {name!r:.200}, which is no full path and no hub id "

@@ -21,6 +21,7 @@ from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.spec import ResolvedSpec, Spec
 from isogloss.store import Store, StoredCell
+from isogloss.trackers.registry import refuse_lacking
 
 GATHERING = 0.05  # share of the time that may go into putting tables together
 LOOK_EVERY = 1.0  # seconds, at what other processes do
@@ -45,6 +46,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 
 
 def _run(spec: Spec, out: Path, executor: Executor) -> Store:
+    refuse_lacking(spec.track)
     store = Store(out)
     dtype = recorded_dtype(spec.dtype, store.finished())
     # Jobs that are sent elsewhere compute in the same; what is stored says what was asked for.

@@ -19,6 +19,7 @@ from isogloss.experiment.evaluate import Predicted, TestSet, predict, prediction
 from isogloss.experiment.job import Job, JobObserver
 from isogloss.experiment.provenance import difference
 from isogloss.experiment.restore import restore, weights
+from isogloss.experiment.tracking import feed_of, told
 from isogloss.experiment.workspace import Workspace
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.truncate import text_room
@@ -26,6 +27,7 @@ from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.device_memory import in_words, peak_memory
 from isogloss.store import FinishedCell, RunRecord, fingerprint
+from isogloss.trackers.feed import Feed
 from isogloss.training.checkpoint import Checkpoints
 from isogloss.training.loop import train
 from isogloss.training.monitor import MonitorSample
@@ -95,16 +97,18 @@ class _Training:
         if self.plan.peak is not None:
             said = f"{job.title}: at most about {in_words(self.plan.peak)} of memory beside the backbone"
             err.print(said, soft_wrap=True, markup=False)
-        states = self._train()
-        self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
-        advance = _advancer(test.features, job.cells[0], self.observer)
-        scored = predict(
-            self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget, advance=advance
-        )
-        for cell, state, predicted in zip(job.cells, states, scored, strict=True):
-            yield self._finished(cell, state, predicted)
+        with feed_of(job, self.workspace) as feed:
+            states = self._train(feed)
+            self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
+            advance = _advancer(test.features, job.cells[0], self.observer)
+            scored = predict(
+                self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
+                advance=advance,
+            )  # fmt: skip
+            for number, (cell, state, predicted) in enumerate(zip(job.cells, states, scored, strict=True)):
+                yield told(self._finished(cell, state, predicted), feed, number)
 
-    def _train(self) -> list[TrainState]:
+    def _train(self, feed: Feed) -> list[TrainState]:
         job, observer, workspace = self.job, self.observer, self.workspace
         states = [self._train_state(cell, run) for cell, run in zip(job.cells, self.runs, strict=True)]
         prints = [fingerprint(facts) for facts in job.facts]
@@ -116,6 +120,8 @@ class _Training:
 
         def after_update(tokens: int, updates: int) -> None:
             observer.advance(tokens, a_update * updates)
+            for number, state in enumerate(states):
+                feed.history(number, state.history)
             if observer.stopping():  # only here, between two updates, is every state whole
                 checkpoints.save(states)
                 raise KeyboardInterrupt
@@ -125,6 +131,8 @@ class _Training:
             self.stack, states, budget=self.plan.budget, eval_budget=self.plan.eval_budget,
             source=str(workspace.data.source), after_update=after_update,
         )  # fmt: skip
+        for number, state in enumerate(states):
+            feed.history(number, state.history)
         if checkpoints.overdue:
             checkpoints.save(states)  # scoring many languages may take long as well
         return states
@@ -233,7 +241,9 @@ def _scored(
         "cut": _cut_by_language(workspace, cell, test),
         **said,
     }
-    return FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
+    finished = FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
+    with feed_of(job, workspace) as feed:
+        return told(finished, feed, 0)
 
 
 def _tables(workspace: Workspace, cell: Cell, test: TestSet, predicted: Predicted) -> tuple[pl.DataFrame, pl.DataFrame]:

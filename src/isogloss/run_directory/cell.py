@@ -129,7 +129,13 @@ class StoredCell:
 
         Raises:
             DamagedError: the file does not hold them.
+            IsoglossError: the cell was exported without them.
         """
+        if name in self.record.left_out:
+            raise IsoglossError(
+                f"{self.folder} was exported without its {name}, which it labels new texts without; report and analyze "
+                "the run directory that it came from"
+            )
         file = self.folder / f"{name}.parquet"
         try:
             table = self._whole(file, name)

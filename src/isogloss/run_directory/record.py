@@ -53,6 +53,7 @@ class RunRecord(BaseModel):
     weights_sha256: str | None = None  # of the file; None: made before it was kept
     # Of the file of each table, as it is and, while languages are being added, as it is about to be.
     tables_sha256: dict[str, list[str]] = {}
+    left_out: list[str] = []  # tables that stayed behind when the cell was exported
 
     @model_validator(mode="before")
     @classmethod

