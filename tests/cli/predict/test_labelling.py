@@ -217,9 +217,9 @@ def parquet_frame():
 def test_parquet_passes_through_as_it_lies(home, predict, tmp_path, groups):
     frame = parquet_frame()
     frame.write_parquet(tmp_path / "in[1].parquet", row_group_size=groups)
-    shown = predict("in[1].parquet", "--output", "out.parquet")
+    shown = predict("in[1].parquet", "--output", "out[1].parquet")
     assert shown.out == ""
-    found = pl.read_parquet(tmp_path / "out.parquet")
+    found = pl.read_parquet(tmp_path / "out[1].parquet", glob=False)
     assert_frame_equal(found.select(frame.columns), frame)
     answers = expected(home, ["the cat sat", "a dog ran on"])
     assert found["label"].to_list() == [answers[0]["label"], None, answers[1]["label"], None]
@@ -229,7 +229,7 @@ def test_parquet_passes_through_as_it_lies(home, predict, tmp_path, groups):
     assert lines[0]["wait"] == 1.5
     assert lines[1]["about"] == {"x": None}
     assert [line["score"] for line in lines] == [1.0, None, None, 2.0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in[1].parquet", "out.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in[1].parquet", "out[1].parquet"]
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -62,7 +62,7 @@ class ParquetOutput:
         """
         self._put()
         if self.groups is None:
-            write_pieces(path, self.schema, map(pl.read_parquet, self.pieces))
+            write_pieces(path, self.schema, map(_read, self.pieces))
         else:
             write_pieces(path, {**self.groups.schema, **self.schema}, self._beside(self.groups))
 
@@ -82,13 +82,17 @@ class ParquetOutput:
                 if rest.is_empty():
                     if (piece := next(answers, None)) is None:
                         raise _changed(groups)
-                    rest = pl.read_parquet(piece)
+                    rest = _read(piece)
                     continue
                 count = min(len(rest), len(frame) - begin)
                 yield frame.slice(begin, count).hstack(rest.head(count))
                 rest, begin = rest.slice(count), begin + count
         if not rest.is_empty():
             raise _changed(groups)
+
+
+def _read(piece: Path) -> pl.DataFrame:
+    return pl.read_parquet(piece, glob=False, hive_partitioning=False)
 
 
 def _fitting(row: Row, name: str, kind: str) -> Any:
