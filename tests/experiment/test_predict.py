@@ -160,7 +160,7 @@ def test_words_and_spans_stand_where_they_are_said_to(tagged, text):
         assert 0 <= span["score"] <= 1
 
 
-def test_every_character_that_parts_words_parts_them_alike(tagged):
+def test_every_character_that_parts_words_parts_them_alike():
     from isogloss.tasks.tagging import WORD
 
     for number in [*range(0xD800), *range(0xE000, 0x110000)]:
@@ -168,7 +168,7 @@ def test_every_character_that_parts_words_parts_them_alike(tagged):
         assert WORD.findall(text) == text.split(), hex(number)
 
 
-def test_spans_are_those_that_labels_mark(tagged):
+def test_spans_are_those_that_labels_mark():
     from isogloss.preprocessing.features import Features, WordSpans
     from isogloss.tasks.registry import TASKS
 
@@ -217,6 +217,10 @@ def test_an_answer_stands_in_the_passage_where_it_is_said_to(asked, passage):
 # Temperatures
 
 
+def loss(scores, gold, temperature):
+    return -np.log(softmax(scores.double().numpy() / temperature, axis=1)[np.arange(len(gold)), gold]).mean()
+
+
 def test_a_cell_keeps_the_temperature_of_the_sources_development_data(classified):
     run, data = classified
     for cell in run.store.finished():
@@ -225,12 +229,8 @@ def test_a_cell_keeps_the_temperature_of_the_sources_development_data(classified
         assert model.temperature == record.temperature != 1
         predicted = model.scored([[row["text"]] for row in data["dev"]["en"]], None)
         gold = [record.labels.index(row["label"]) for row in data["dev"]["en"]]
-
-        def loss(temperature, scores=predicted.scores.double().numpy(), gold=gold):
-            return -np.log(softmax(scores / temperature, axis=1)[np.arange(len(gold)), gold]).mean()
-
-        best = min(loss(temperature) for temperature in np.exp(np.linspace(-4, 4, 300)))
-        assert loss(record.temperature) <= best + 1e-5
+        best = min(loss(predicted.scores, gold, temperature) for temperature in np.exp(np.linspace(-4, 4, 300)))
+        assert loss(predicted.scores, gold, record.temperature) <= best + 1e-5
 
 
 def test_a_score_is_the_probability_by_the_temperature(classified):

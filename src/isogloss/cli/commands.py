@@ -114,7 +114,7 @@ def predict(
     ] = None,
     _traceback: Traceback = False,
 ) -> None:
-    """Label new text with a stored run: a line of JSON for each text, or a table with the answers beside its columns."""
+    """Label new text with a stored run: a line of JSON for each text, or a table with answers beside its columns."""
     from isogloss.cli.predict.labelling import Request, label
 
     request = Request(

@@ -176,9 +176,7 @@ class _Training:
         """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
         return {"attention": sorted(self.backbone.kernels), "passes": dict(self.stack.updates)}
 
-    def _finished(
-        self, cell: Cell, state: TrainState, temperature: float | None, predicted: Predicted
-    ) -> FinishedCell:
+    def _finished(self, cell: Cell, state: TrainState, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
         dev = {

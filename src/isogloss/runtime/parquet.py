@@ -62,7 +62,7 @@ class ParquetGroups:
     """
 
     path: Path
-    schema: pl.Schema
+    schema: Mapping[str, Any]
     counts: tuple[int, ...]
 
     @classmethod
@@ -87,7 +87,7 @@ class ParquetGroups:
             kind = MissingError if isinstance(error, FileNotFoundError) else IsoglossError
             raise kind(f"{path} could not be read: {error.strerror}") from error
         with one_line_of(path):
-            schema = pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema()
+            schema = dict(pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema())
         return cls(path, schema, counts)
 
     def frames(self) -> Iterator[pl.DataFrame]:

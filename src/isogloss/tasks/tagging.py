@@ -116,7 +116,13 @@ class Tagging:
 
     def answer_columns(self, names: Sequence[str], *, every: bool) -> dict[str, Any]:
         """Lists with something for each word, or for each span."""
-        span = {"label": pl.String(), "text": pl.String(), "start": pl.Int64(), "end": pl.Int64(), "score": pl.Float64()}
+        span = {
+            "label": pl.String(),
+            "text": pl.String(),
+            "start": pl.Int64(),
+            "end": pl.Int64(),
+            "score": pl.Float64(),
+        }
         columns: dict[str, Any] = {
             "words": pl.List(pl.String()), "labels": pl.List(pl.String()), "score": pl.Float64(),
             "offsets": pl.List(pl.List(pl.Int64())),

@@ -112,7 +112,7 @@ class Task(Protocol):
         *,
         every: bool,
     ) -> list[dict[str, Any]]:
-        """The answers to new examples, for people: the columns of `answer_columns`, no number with more than four places.
+        """The answers to new examples, for people: the columns of `answer_columns`, with probabilities rounded.
 
         Args:
             features: of `unlabelled`, or filled into a template, cut to fit the model.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -30,8 +31,10 @@ def home(tmp_path_factory):
         common = {"backbone": str(checkpoint(folder / "model")), "dtype": "float32", "device": "cpu"}
         probe = {"linear-probe": {"epochs": 1}}
         isogloss.run(
-            {**common, "name": "small", "task": "sib200", "data": {"path": str(sib200(folder / "data"))}, "seeds": [0, 1],
-             "methods": {**probe, "soft-prompt": {"length": 2, "epochs": 1}}},
+            {
+                **common, "name": "small", "task": "sib200", "data": {"path": str(sib200(folder / "data"))},
+                "seeds": [0, 1], "methods": {**probe, "soft-prompt": {"length": 2, "epochs": 1}},
+            },
             folder / "run",
         )  # fmt: skip
         words = [
@@ -63,7 +66,9 @@ def predict(home, monkeypatch, capsys, tmp_path):
             cli.main()
         shown = capsys.readouterr()
         assert (stop.value.code or 0) == code, shown.err
-        return SimpleNamespace(err=shown.err, out=shown.out, lines=[json.loads(line) for line in shown.out.splitlines()])
+        return SimpleNamespace(
+            err=shown.err, out=shown.out, lines=[json.loads(line) for line in shown.out.splitlines()]
+        )
 
     return call
 
@@ -126,7 +131,7 @@ def test_all_classes_and_a_threshold(home, predict):
     assert blank == {"text": "", "label": None, "score": None, "scores": None, "language": "swh-Latn"}
 
 
-def test_words_questions_and_pairs(home, predict):
+def test_words_questions_and_pairs(predict):
     (tags, blank) = predict(run="tags", stdin=b"the  cat 3\n\n").lines
     assert tags["words"] == ["the", "cat", "3"]
     assert tags["offsets"] == [[0, 3], [5, 8], [9, 10]]
@@ -136,9 +141,10 @@ def test_words_questions_and_pairs(home, predict):
     assert [answer["answer"] is None for answer in shown] == [False, True, True, True]
     assert "the cat sat"[shown[0]["start"] : shown[0]["end"]] == shown[0]["answer"]
     assert predict(run="pairs", stdin=b"the cat\ta 3\n").lines[0].keys() == {"text", "second", "label", "score"}
-    assert "standard input line 2 is not a text and a second text with a tab between" in predict(
-        run="pairs", stdin=b"the cat\ta 3\nthe cat\n", code=2
-    ).err
+    assert (
+        "standard input line 2 is not a text and a second text with a tab between"
+        in predict(run="pairs", stdin=b"the cat\ta 3\nthe cat\n", code=2).err
+    )
 
 
 # Tables
@@ -204,7 +210,7 @@ def parquet_frame():
             "day": [date(2024, 1, 2), None, date(1, 1, 1), date(9999, 12, 31)],
             "at": pl.Series([1, 2, 3, None]).cast(pl.Datetime("ns", "UTC")),
             "wait": [timedelta(seconds=1.5), None, timedelta(0), timedelta(1)],
-            "price": [Decimal("1.10"), None, Decimal("2"), Decimal("0.01")],
+            "price": [Decimal("1.10"), None, Decimal(2), Decimal("0.01")],
             "parts": [["a", None], [], None, ["b"]],
             "about": [{"x": 1.5}, {"x": float("nan")}, None, {"x": float("inf")}],
             "raw": [b"\xff", b"", None, b"ab"],
@@ -259,7 +265,8 @@ def test_every_form_gives_the_same_answers_in_every_form(predict, tmp_path, run,
     more = [] if run == "qa" else ["--scores"]
     lines = predict(name, *more, run=run).lines
     assert len(lines) == 300
-    assert (lines[0]["score"] is None) and (lines[1]["score"] is not None)
+    assert lines[0]["score"] is None
+    assert lines[1]["score"] is not None
     for out in ("out.jsonl", "out.csv", "out.tsv", "out.parquet"):
         predict(name, *more, "--output", out, run=run)
     assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == lines
@@ -465,7 +472,7 @@ print(few, peak(), file=sys.stderr)
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not say what a process takes")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say what a process takes")
 @pytest.mark.parametrize(("form", "out"), [("txt", "jsonl"), ("parquet", "parquet")])
 def test_memory_does_not_grow_with_the_number_of_lines(home, tmp_path, form, out):
     for rows in (5000, 20000, 300):

@@ -267,7 +267,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except ValueError as error:  # a whole number of thousands of digits
         raise IsoglossError(f"{where} is not JSON that can be read: {error}") from error
     if not isinstance(value, dict):
-        raise IsoglossError(f'{where} holds {type(value).__name__}; expected an object such as {{"text": …}}, one a line')
+        raise IsoglossError(
+            f'{where} holds {type(value).__name__}; expected an object such as {{"text": …}}, one a line'
+        )
     if "\\u" in line and not writable(json.dumps(value, ensure_ascii=False)):
         raise IsoglossError(f"{where} holds half of a character (a lone surrogate); it was cut or escaped wrongly")
     return value

@@ -26,7 +26,6 @@ from isogloss.cli.predict.output_files import (
 from isogloss.cli.predict.rows import Row
 from isogloss.cli.predict.survey import Survey
 from isogloss.data.kinds.registry import data_kinds
-from isogloss.errors import IsoglossError
 from isogloss.experiment.choice import Choice, chosen, run_directory
 from isogloss.experiment.new_texts import check_threshold, no_classes
 from isogloss.languages.language import Language
@@ -211,8 +210,6 @@ def _labelled(
         if parts:
             predicted = model.scored(parts, code)
             cut.count(predicted.features)
-            answers = iter(
-                model.answered(parts, predicted, code, scores=request.scores, threshold=request.threshold)
-            )
+            answers = iter(model.answered(parts, predicted, code, scores=request.scores, threshold=request.threshold))
         yield some, [dict(blank) if row.blank else next(answers) for row in some]
     cut.say()

@@ -1,4 +1,4 @@
-"""Where answers are written: JSON lines, CSV, TSV or Parquet, a piece at a time, and a file as a whole or not at all."""
+"""Where answers are written: JSON lines, CSV, TSV or Parquet, a piece at a time; a file as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def check_output(path: Path, file: Path | None, folder: Path) -> None:
     if file is not None and path.exists() and file.exists() and path.samefile(file):
         raise IsoglossError(f"--output {path} is the file that is read; choose another name")
     if path.resolve().is_relative_to(folder.resolve()):
-        raise IsoglossError(f"--output {path} is in the run directory, which holds what runs write; choose another place")
+        raise IsoglossError(
+            f"--output {path} is in the run directory, which holds what runs write; choose another place"
+        )
 
 
 class JsonOutput:
@@ -78,7 +80,9 @@ class JsonOutput:
         """See `OutputFile`."""
         for row, answer in zip(rows, answers, strict=True):
             if clash := self.taken & row.values.keys():  # seen in no row before, of a pipe
-                raise IsoglossError(f"{row.where} has {min(clash)!r}, as the answer has; rename it, or read a file and no pipe")
+                raise IsoglossError(
+                    f"{row.where} has {min(clash)!r}, as the answer has; rename it, or read a file and no pipe"
+                )
             named = {self.names[name]: value for name, value in answer.items()}
             self.stream.write(json_line({**plain(row.values), **named}, ascii_only=self.ascii_only) + "\n")
         self.stream.flush()

@@ -13,8 +13,8 @@ from isogloss.cli.predict.rows import Row, TextColumns
 from isogloss.errors import IsoglossError
 from isogloss.runtime.parquet import ParquetGroups, one_line_of
 
-
 TEXTS = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+
 
 @dataclass(frozen=True)
 class ParquetRows:
@@ -36,7 +36,7 @@ class ParquetRows:
             IsoglossError: it is none, or has not.
         """
         groups = ParquetGroups.of(file)
-        texts.check(str(file), groups.schema.names())
+        texts.check(str(file), list(groups.schema))
         for name in texts.names:
             kind = groups.schema[name]
             if not (kind.is_numeric() or any(kind == text for text in TEXTS)):
@@ -56,7 +56,7 @@ class ParquetRows:
     @property
     def columns(self) -> tuple[str, ...]:
         """See `InputFile`."""
-        return tuple(self.groups.schema.names())
+        return tuple(self.groups.schema)
 
     def rows(self) -> Iterator[Row]:
         """See `InputFile`."""

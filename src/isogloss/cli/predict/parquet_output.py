@@ -27,9 +27,7 @@ class ParquetOutput:
         groups: the file that the texts come from, if it is Parquet too: its columns pass through as they lie there.
     """
 
-    def __init__(
-        self, folder: Path, survey: Survey, answers: Mapping[str, Any], groups: ParquetGroups | None
-    ) -> None:
+    def __init__(self, folder: Path, survey: Survey, answers: Mapping[str, Any], groups: ParquetGroups | None) -> None:
         self.folder, self.survey, self.answers, self.groups = folder, survey, dict(answers), groups
         self.names = survey.named(answers)
         self.types = {} if groups is not None else {name: survey.type_of(name) for name in survey.columns}

@@ -68,7 +68,9 @@ class TextColumns:
             raise IsoglossError(f"{where} has the column {twice!r} more than once; name each differently")
         for option, name in zip(("--text-column", "--second-column"), self.names, strict=False):
             if name not in columns:
-                raise IsoglossError(f"{where} has no column {name!r}; it has {listed(columns)}: say which with {option}")
+                raise IsoglossError(
+                    f"{where} has no column {name!r}; it has {listed(columns)}: say which with {option}"
+                )
 
     def row(self, where: str, values: Mapping[str, Any]) -> Row:
         """A row of a table that has them.
@@ -107,7 +109,7 @@ def _text(value: Any, column: str, where: str) -> str:
     raise IsoglossError(f"{where}: {column!r} is {type(value).__name__}; expected a text")
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one for each form
     """A value as JSON has it: dates and times in ISO's form, durations in seconds, numbers that are none as nothing."""
     if value is None or isinstance(value, str | bool | int):
         return value

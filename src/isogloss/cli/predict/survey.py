@@ -1,4 +1,4 @@
-"""What a look at a file before anything is labelled finds: its columns, of what kinds they are, how many rows there are."""
+"""What a look at a file before anything is labelled finds: its columns and their kinds, and how many rows there are."""
 
 from __future__ import annotations
 
