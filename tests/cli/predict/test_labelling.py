@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -403,25 +405,34 @@ def test_a_failure_on_the_way_leaves_what_was_there(predict, tmp_path, monkeypat
 
 
 def test_a_pipe_of_any_name_gives_lines_or_json(predict, tmp_path):
-    os.mkfifo(tmp_path / "in.jsonl")
     rows = [{"text": f"the cat {place}", "id": place} for place in range(1500)]
     rows[1200]["late"] = 1
-    feed = f"cat > {tmp_path / 'in.jsonl'}"
-    text = "\n".join(map(json.dumps, rows)).encode()
     for options, code in (([], 0), (["--output", "out.csv"], 2)):
-        with subprocess.Popen(["sh", "-c", feed], stdin=subprocess.PIPE) as writer:
-            import threading
-
-            thread = threading.Thread(target=writer.communicate, args=(text,))
-            thread.start()
+        with piped(tmp_path / "in.jsonl", "\n".join(map(json.dumps, rows)).encode()):
             shown = predict("in.jsonl", *options, code=code)
-            thread.join()
         if code:
             assert "line 1201 has 'late', which none of the first 1,000 rows has" in shown.err
         else:
             assert [line["id"] for line in shown.lines] == list(range(1500))
-    os.mkfifo(tmp_path / "in.csv")
-    assert "in.csv is a pipe" in predict("in.csv", code=2).err
+    with piped(tmp_path / "in.csv", b"text\na\n"):
+        assert "in.csv is a pipe" in predict("in.csv", code=2).err
+
+
+@contextmanager
+def piped(path, data):
+    """A pipe of that name, to which that is written."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    handle = os.open(path, os.O_RDWR)  # which waits for nobody
+
+    def write():
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    yield
+    thread.join(timeout=20)
 
 
 BEFORE_TORCH = """

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from isogloss.cli.predict.rows import Row, TextColumns, line_row
 from isogloss.data.raw_row import listed
@@ -27,6 +27,7 @@ DELIMITERS = (",", ";", "\t", "|")  # of CSV, as spreadsheets of different langu
 PIECE = 1024  # rows of a frame that are Python's own at one time
 
 
+@runtime_checkable
 class InputFile(Protocol):
     """A file of texts to label."""
 

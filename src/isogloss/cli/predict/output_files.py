@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from isogloss.cli.predict.rows import Row, cell_text, plain
 from isogloss.cli.predict.survey import Survey
@@ -18,6 +18,7 @@ SUFFIXES = {
 }  # fmt: skip
 
 
+@runtime_checkable
 class OutputFile(Protocol):
     """Takes rows and their answers."""
 
