@@ -405,7 +405,9 @@ def test_a_failure_on_the_way_leaves_what_was_there(predict, tmp_path, monkeypat
 
 
 def test_a_pipe_of_any_name_gives_lines_or_json(predict, tmp_path):
-    rows = [{"text": f"the cat {place}", "id": place} for place in range(1500)]
+    rows = [
+        {"text": f"the cat {place}", "id": place, "pad": "x" * 60} for place in range(1500)
+    ]  # more than a pipe holds
     rows[1200]["late"] = 1
     for options, code in (([], 0), (["--output", "out.csv"], 2)):
         with piped(tmp_path / "in.jsonl", "\n".join(map(json.dumps, rows)).encode()):

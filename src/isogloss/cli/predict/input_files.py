@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -243,23 +244,11 @@ class JsonLines:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     """One line's keys and values, which can all be written again."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise IsoglossError(f"{where} has the key {twice[:60]!a} twice in one object; name each differently")
-        return made
-
-    def number(text: str) -> float | None:
-        value = float(text)
-        if math.isinf(value):
-            raise IsoglossError(f"{where} holds {text[:40]}, which is too large for a number")
-        return None if math.isnan(value) else value  # by which pandas says that nothing is there
-
+    number = partial(_number, where)
     try:
-        value = json.loads(line, object_pairs_hook=once, parse_float=number, parse_constant=number)
+        value = json.loads(
+            line, object_pairs_hook=partial(_once, where), parse_float=number, parse_constant=number
+        )  # fmt: skip
     except json.JSONDecodeError as error:
         hint = "; expected an object a line, and no array over several" if line.lstrip().startswith("[") else ""
         raise IsoglossError(f"{where} is not JSON: {error.msg} at column {error.colno}{hint}") from error
@@ -268,12 +257,29 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except ValueError as error:  # a whole number of thousands of digits
         raise IsoglossError(f"{where} is not JSON that can be read: {error}") from error
     if not isinstance(value, dict):
-        raise IsoglossError(
-            f'{where} holds {type(value).__name__}; expected an object such as {{"text": …}}, one a line'
-        )
+        came = type(value).__name__
+        raise IsoglossError(f'{where} holds {came}; expected an object such as {{"text": …}}, one a line')
     if "\\u" in line and not writable(json.dumps(value, ensure_ascii=False)):
         raise IsoglossError(f"{where} holds half of a character (a lone surrogate); it was cut or escaped wrongly")
     return value
+
+
+def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no key comes twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise IsoglossError(f"{where} has the key {twice[:60]!a} twice in one object; name each differently")
+    return made
+
+
+def _number(where: str, text: str) -> float | None:
+    """A number as it can be written again; NaN, by which pandas says that nothing is there, is nothing."""
+    value = float(text)
+    if math.isinf(value):
+        raise IsoglossError(f"{where} holds {text[:40]}, which is too large for a number")
+    return None if math.isnan(value) else value
 
 
 def _refuse_pipe(file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from isogloss.cli.predict.rows import Row, cell_text, plain
 from isogloss.cli.predict.survey import Survey
@@ -73,7 +73,7 @@ class JsonOutput:
         ascii_only: whether it takes nothing else.
     """
 
-    def __init__(self, stream: TextIO, names: Mapping[str, str], *, ascii_only: bool = False) -> None:
+    def __init__(self, stream: Any, names: Mapping[str, str], *, ascii_only: bool = False) -> None:
         self.stream, self.names, self.ascii_only = stream, names, ascii_only
         self.taken = set(names.values())
 
@@ -99,7 +99,7 @@ class DelimitedOutput:
         quoting: whether it is CSV.
     """
 
-    def __init__(self, stream: TextIO, survey: Survey, answers: Sequence[str], *, quoting: bool) -> None:
+    def __init__(self, stream: Any, survey: Survey, answers: Sequence[str], *, quoting: bool) -> None:
         self.survey, self.answers, self.quoting = survey, list(answers), quoting
         self.stream = stream
         self.writer = csv.writer(stream, lineterminator="\n") if quoting else None

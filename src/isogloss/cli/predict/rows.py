@@ -89,10 +89,10 @@ def line_row(where: str, line: str, inputs: Sequence[str]) -> Row:
         IsoglossError: it has not as many parts.
     """
     parts = line.split("\t") if len(inputs) > 1 else [line]
-    if not line.strip():
-        return Row(where, {}, [line, *[""] * (len(inputs) - 1)], blank=True)
     if len(parts) == len(inputs) and not all(map(str.strip, parts)):
         return Row(where, {}, parts, blank=True)
+    if not line.strip():
+        return Row(where, {}, [""] * len(inputs), blank=True)
     return Row(where, {}, parts_of(line, where, inputs), blank=False)
 
 
