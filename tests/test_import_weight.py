@@ -39,3 +39,10 @@ def test_nothing_of_the_libraries_that_only_some_methods_need_is_loaded_with_the
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "isogloss.methods.lora" in run.stdout.split()
     assert not {"transformers", "peft", "datasets", "polars", "scipy", "sklearn", "pandas"} & set(run.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["isogloss.store", "isogloss.experiment.choice", "isogloss.cli.predict.labelling"])
+def test_a_run_directory_is_looked_at_without_torch(module):
+    code = f"import {module}, sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) - {"polars", "numpy"} & set(run.stdout.split())

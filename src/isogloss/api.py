@@ -165,31 +165,52 @@ def export(
     to: str,
     method: str | None = None,
     seed: int | None = None,
+    push: str | None = None,
     show: Callable[[str], None] | None = None,
-) -> Export:
+) -> Export | list[Path]:
     """Write a trained model as another library loads it, which labels a few texts with it before anything is there.
+
+    Or the scores of all finished cells, as another project's tools read them.
 
     Args:
         folder: a run directory.
         out: a new or empty folder.
-        to: `peft`, `transformers`, `sentence-transformers` or `onnx`.
+        to: `peft`, `transformers`, `sentence-transformers` or `onnx`; of scores `mteb`, `lm-eval` or
+            `every-eval-ever`.
         method: the label of one of its methods; None: the one with the best score on source development data.
         seed: one of its seeds; None: the best of the method's.
+        push: `org/name` on the hub, where the folder is published too, for its owners alone where it is new.
         show: is told what is going on.
+
+    Returns:
+        What was written, and how it compares; of scores the files.
 
     Raises:
         IsoglossError: nothing such is stored, the model has no exact form in that format, `out` holds something, a
             library is not installed, or it computes something else.
     """
     from isogloss.interop.export import export as write_export
+    from isogloss.interop.export import write_results
+    from isogloss.interop.hub import check_repository
+    from isogloss.interop.hub import push as push_folder
+    from isogloss.interop.results.registry import results_formats
 
     _check_cell(method, seed)
     if not isinstance(to, str):
         raise IsoglossError(f"to is {to!r}; expected the name of a format, such as 'peft'")
-    return write_export(
-        _path(folder), _path(out, "out"), to=to, method=method, seed=None if seed is None else int(seed),
-        say=show or (lambda _: None),
-    )  # fmt: skip
+    say = show or (lambda _: None)
+    if to in results_formats():
+        if (method, seed, push) != (None, None, None):
+            raise IsoglossError(f"{to} takes the scores of all cells; leave method, seed and push out")
+        return write_results(_path(folder), _path(out, "out"), results_formats()[to])
+    if push is not None:
+        check_repository(push)  # before an hour of writing
+    made = write_export(
+        _path(folder), _path(out, "out"), to=to, method=method, seed=None if seed is None else int(seed), say=say
+    )
+    if push is not None:
+        say(f"published as {push_folder(made.path, push)}")
+    return made
 
 
 def analyze(

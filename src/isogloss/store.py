@@ -31,8 +31,16 @@ from isogloss.run_directory.record import (
     label_of,
     safe_name,
 )
-from isogloss.run_directory.tables import HISTORY, PREDICTIONS, SCORES, TABLES, read_table, rows, without_others
-from isogloss.run_directory.writing import add_languages, write_cell
+from isogloss.run_directory.tables import (
+    CONFIDENCE,
+    HISTORY,
+    PREDICTIONS,
+    SCORES,
+    TABLES,
+    read_table,
+    rows,
+    without_others,
+)
 from isogloss.runtime import yaml
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file, sweep
@@ -41,8 +49,8 @@ from isogloss.runtime.locks import DirectoryLock
 from isogloss.spec import ResolvedSpec, check
 
 __all__ = [
-    "HISTORY", "PREDICTIONS", "SCORES", "TABLES", "DamagedError", "FinishedCell", "RunRecord", "Snapshot", "Store",
-    "StoredCell", "StoredWeights", "fingerprint", "in_order", "label_of", "rows", "safe_name",
+    "CONFIDENCE", "HISTORY", "PREDICTIONS", "SCORES", "TABLES", "DamagedError", "FinishedCell", "RunRecord", "Snapshot",
+    "Store", "StoredCell", "StoredWeights", "fingerprint", "in_order", "label_of", "rows", "safe_name",
 ]  # fmt: skip
 FORMAT = 2  # of the run directory
 LARGE = (
@@ -192,6 +200,8 @@ class Store:
         Raises:
             IsoglossError: another cell of that method and seed is stored, or there is none to add languages to.
         """
+        from isogloss.run_directory.writing import add_languages, write_cell  # with torch, which reading needs not
+
         label, seed = cell.record.method, cell.record.seed
         target = self.folder(label, seed)
         with self.lock:

@@ -193,9 +193,9 @@ def test_a_line_is_a_text_whatever_it_holds(done, command):
     assert command("predict", done, stdin=b"").out == ""
 
 
-def test_an_empty_line_is_no_text(done, command):
-    shown = command("predict", done, stdin=b"a\n\nb\n", code=2)
-    assert "text 2 is empty" in shown.err
+def test_an_empty_line_has_an_empty_answer(done, command):
+    lines = command("predict", done, stdin=b"a\n\nb\n").out.splitlines()
+    assert [json.loads(line)["label"] is None for line in lines] == [False, True, False]
     assert "standard input line 1 is not UTF-8" in command("predict", done, stdin=b"\xff\n", code=2).err
 
 

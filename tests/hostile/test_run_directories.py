@@ -19,7 +19,8 @@ COMMANDS = {
 }
 TOP = ["spec.yaml", "environment.json", "scores.parquet", "predictions.parquet", "history.parquet"]
 OF_CELL = [f"{CELL}/{name}" for name in
-           ("run.json", "weights.safetensors", "scores.parquet", "predictions.parquet", "history.parquet")]  # fmt: skip
+           ("run.json", "weights.safetensors", "scores.parquet", "predictions.parquet", "history.parquet",
+            "confidence.parquet")]  # fmt: skip
 FILES = [*TOP, *OF_CELL, "analysis/made.json"]
 
 
@@ -138,7 +139,7 @@ KEYS = [
     "method", "name", "variant", "seed", "facts", "test_data", "kind", "inputs", "labels", "trainable_parameters",
     "backbone_parameters", "selected_epoch", "updates", "truncated", "environment", "facts.method", "facts.settings",
     "facts.backbone", "facts.backbone.weights", "facts.backbone.dtype", "facts.metrics", "facts.labels", "facts.source",
-    "facts.settings.head", "facts.settings.lr", "facts.subword", "facts.longest", "facts.kind",
+    "facts.settings.head", "facts.settings.lr", "facts.subword", "facts.longest", "facts.kind", "temperature",
 ]  # fmt: skip
 VALUES = {"missing": missing, "null": None, "a number": -7, "a text": "nope", "a list": [1], "an object": {"x": 1}}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 import isogloss
 from isogloss.cli.exits import ended
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import unknown
 from isogloss.runtime.environment import COMMAND
 from isogloss.runtime.files import given_path
 
@@ -88,46 +87,66 @@ def run(
 def predict(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     file: Annotated[
-        Path | None, typer.Argument(parser=_path, help="Texts, one a line; left out: standard input.")
+        Path | None,
+        typer.Argument(
+            parser=_path,
+            help="Texts, one a line; or a table in .csv, .tsv, .jsonl or .parquet; left out: lines of standard input.",
+        ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Of a table; left out: text, and of questions question.")
+    ] = None,
+    second_column: Annotated[
+        str | None, typer.Option(help="Of pairs and questions; left out: second, and of questions passage.")
+    ] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Add the probability of every class.")] = False,
+    threshold: Annotated[
+        float | None, typer.Option(help="Withhold an answer whose score is lower: null stands in its place.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            parser=_path, help="A file of answers: .jsonl, .csv, .tsv or .parquet; left out: JSON lines, to be read on."
+        ),
+    ] = None,
     _traceback: Traceback = False,
 ) -> None:
-    """Label new text with a stored run: JSON lines out."""
-    from isogloss.languages.language import Language
-    from isogloss.runtime.text_lines import text_lines
-    from isogloss.runtime.visible import json_line
+    """Label new text with a stored run: a line of JSON for each text, or a table with answers beside its columns."""
+    from isogloss.cli.predict.labelling import Request, label
+    from isogloss.interop.hub import run_directory
 
-    if language is not None:
-        Language.parse(language)
-    texts = text_lines(file)
-    first = list(islice(texts, 1000))  # a mistake among them is found before a model is loaded
-    if (empty := next((number for number, text in enumerate(first, start=1) if not text.strip()), None)) is not None:
-        raise IsoglossError(f"text {empty} is empty; every line holds one text")
-    from isogloss import api
-
-    model = api.load(folder, method=method, seed=seed)
-    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
-    for answer in model.answers(chain(first, texts), language):
-        sys.stdout.write(json_line(answer, ascii_only=ascii_only) + "\n")
+    request = Request(
+        file, method=method, seed=seed, language=language, columns=(text_column, second_column), scores=scores,
+        threshold=threshold, output=output,
+    )  # fmt: skip
+    label(run_directory(folder, str(folder)), request)
 
 
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     out: Annotated[Path, typer.Argument(parser=_path, metavar="OUT", help="A new or empty folder.")],
-    to: Annotated[str, typer.Option(help="peft, transformers, sentence-transformers or onnx.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="peft, transformers, sentence-transformers or onnx; of the scores mteb, lm-eval or every-eval-ever."
+        ),
+    ],
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    push: Annotated[str | None, typer.Option(metavar="ORG/NAME", help="Publish it on the hub as well.")] = None,
     _traceback: Traceback = False,
 ) -> None:
-    """Write a stored model as another library loads it, and check it there."""
+    """Write a stored model as another library loads it, and check it there; or scores as other projects read them."""
     from isogloss import api
     from isogloss.runtime.console import say
 
-    say(api.export(folder, out, to=to, method=method, seed=seed, show=say))
+    made = api.export(folder, out, to=to, method=method, seed=seed, push=push, show=say)
+    for one in made if isinstance(made, list) else [made]:
+        say(one)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from isogloss.data.missing_labels import label_kinds
 from isogloss.data.subsample import split_by_language
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost, memory, remarks
+from isogloss.experiment.calibration import confidence_table, temperatures
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
 from isogloss.experiment.job import Job, JobObserver
@@ -99,14 +100,21 @@ class _Training:
             err.print(said, soft_wrap=True, markup=False)
         with feed_of(job, self.workspace) as feed:
             states = self._train(feed)
+            fitted = temperatures(self.stack, self.encoded, budget=self.plan.eval_budget, advance=self._look_up)
             self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
             advance = _advancer(test.features, job.cells[0], self.observer)
             scored = predict(
                 self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
                 advance=advance,
             )  # fmt: skip
-            for number, (cell, state, predicted) in enumerate(zip(job.cells, states, scored, strict=True)):
-                yield told(self._finished(cell, state, predicted), feed, number)
+            ended = zip(job.cells, states, fitted, scored, strict=True)
+            for number, (cell, state, temperature, predicted) in enumerate(ended):
+                yield told(self._finished(cell, state, temperature, predicted), feed, number)
+
+    def _look_up(self, _tokens: int) -> None:
+        """Whether to stop, between two passes that count for no progress."""
+        if self.observer.stopping():
+            raise KeyboardInterrupt
 
     def _train(self, feed: Feed) -> list[TrainState]:
         job, observer, workspace = self.job, self.observer, self.workspace
@@ -177,17 +185,16 @@ class _Training:
         """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
         return {"attention": sorted(self.backbone.kernels), "passes": dict(self.stack.updates)}
 
-    def _finished(self, cell: Cell, state: TrainState, predicted: Predicted) -> FinishedCell:
+    def _finished(self, cell: Cell, state: TrainState, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
         dev = {
             **columns, "language": str(data.source), "split": "dev", "metric": state.metric, "value": state.best[0],
             "n": workspace.task.count(self.encoded.train_dev(cell.seed).gold),
         }  # fmt: skip
-        predictions, scores = _tables(workspace, cell, self.encoded.test, predicted)
-        tables = {
-            "scores": pl.concat([store.rows(store.SCORES, [dev]), scores]),
-            "predictions": predictions,
+        tables = _tables(workspace, cell, self.encoded.test, predicted, temperature)
+        tables |= {
+            "scores": pl.concat([store.rows(store.SCORES, [dev]), tables["scores"]]),
             "history": store.rows(store.HISTORY, [{**named, **row} for row in state.history]),
         }
         record = RunRecord(
@@ -205,6 +212,7 @@ class _Training:
             updates=state.step,
             skipped_updates=state.skipped,
             source_learnt=state.onset,
+            temperature=temperature,
             observed=None if state.sample is None else state.sample.counts,
             truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
             environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
@@ -234,23 +242,29 @@ def _scored(
     stack = restore(workspace.backbone, record, dict(tensors), workspace.verbalizer)
     advance = _advancer(test.features, cell, observer)
     (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
-    predictions, scores = _tables(workspace, cell, test, predicted)
+    tables = _tables(workspace, cell, test, predicted, record.temperature)
     changes = {
         "test_data": {code: workspace.data.test_data[code] for code in job.languages},
         "truncated": {"test": cut},
         "cut": _cut_by_language(workspace, cell, test),
         **said,
     }
-    finished = FinishedCell(record.model_copy(update=changes), None, {"scores": scores, "predictions": predictions})
+    finished = FinishedCell(record.model_copy(update=changes), None, tables)
     with feed_of(job, workspace) as feed:
         return told(finished, feed, 0)
 
 
-def _tables(workspace: Workspace, cell: Cell, test: TestSet, predicted: Predicted) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Predictions, and the scores that they make."""
+def _tables(
+    workspace: Workspace, cell: Cell, test: TestSet, predicted: Predicted, temperature: float | None
+) -> dict[str, pl.DataFrame]:
+    """Predictions, the scores that they make, and where there is a temperature how sure they are."""
     labels = workspace.data.labels
     predictions = predictions_table(test, workspace.task, predicted, labels, method=cell.label, seed=cell.seed)
-    return predictions, scores_table(predictions, workspace.task, workspace.card.metrics, _columns(workspace, cell))
+    scores = scores_table(predictions, workspace.task, workspace.card.metrics, _columns(workspace, cell))
+    tables = {"scores": scores, "predictions": predictions}
+    if temperature is not None:
+        tables["confidence"] = confidence_table(predictions, workspace.task, predicted, labels, temperature)
+    return tables
 
 
 def _columns(workspace: Workspace, cell: Cell) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a run directory to a folder that another library loads."""
+"""From a run directory to a folder that another library loads: the model, its card, and the cell that it was."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import isogloss
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, unknown
+from isogloss.experiment.choice import run_directory
 from isogloss.interop.check import Check, check
+from isogloss.interop.exported_run import exported_run
 from isogloss.interop.formats.format import Format
 from isogloss.interop.formats.registry import find, formats
+from isogloss.interop.hub import FOLDER, README
+from isogloss.interop.model_card import model_card
+from isogloss.interop.results.registry import results_formats
+from isogloss.interop.results.results_format import ResultsFormat
 from isogloss.interop.trained import Trained, load
 from isogloss.runtime.files import atomic_folder
 
@@ -62,6 +68,8 @@ def export(
         IsoglossError: there is no such model or format, the model has no exact form there, the library is not
             installed, or it computes something else.
     """
+    if to not in formats():
+        raise unknown("format", to, [*formats(), *results_formats()])
     form = find(to)
     refuse_used(out)
     refuse_lacking(form)
@@ -78,8 +86,39 @@ def export(
         warnings.simplefilter("ignore")  # other libraries' own, of what will change in them
         form.write(trained, temporary)
         found = check(form, trained, temporary)
+        exported_run(trained.store, trained.cell, temporary / FOLDER)
+        card = model_card(
+            trained.store, trained.cell, loading=_loading(form, trained, out), title=out.resolve().name,
+            library=form.library,
+        )  # fmt: skip
+        (temporary / README).write_text(card, encoding="utf-8")
         (temporary / RECORD).write_text(json.dumps(_facts(form, trained, found), indent=1) + "\n", encoding="utf-8")
     return Export(out, to, record.method, record.seed, found)
+
+
+def write_results(folder: Path, out: Path, form: ResultsFormat) -> list[Path]:
+    """Write the scores of all finished cells as another project's tools read them.
+
+    Args:
+        folder: a run directory.
+        out: a new or empty folder.
+        form: what is written.
+
+    Raises:
+        IsoglossError: nothing is finished, or `out` holds something.
+    """
+    refuse_used(out)
+    stored = run_directory(folder)
+    if out.is_dir():
+        out.rmdir()
+    with atomic_folder(out) as temporary:
+        files = [file.relative_to(temporary) for file in form.write(stored, temporary)]
+    return [out / file for file in files]
+
+
+def _loading(form: Format, trained: Trained, out: Path) -> str:
+    """How the model is loaded, by the name of its folder alone: whoever has it, has it elsewhere."""
+    return form.usage(trained).replace("FOLDER", repr(out.resolve().name))
 
 
 def refuse_used(out: Path) -> None:

@@ -64,8 +64,7 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
     """
     from huggingface_hub import HfApi, get_token
 
-    if not _NAME.fullmatch(repository) or "@" in repository or ".." in repository or "--" in repository:
-        raise IsoglossError(f"{repository!r:.120} is no name of a repository; expected such as my-org/my-model")
+    check_repository(repository)
     if not (folder / README).is_file():
         raise IsoglossError(f"{folder} has no {README}; expected a folder that `isogloss export` wrote")
     if (link := next((path for path in folder.rglob("*") if path.is_symlink()), None)) is not None:
@@ -83,6 +82,17 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
     except Exception as error:
         raise IsoglossError(f"{repository} cannot be pushed: {_refused(error, repository)}") from error
     return str(url)
+
+
+def check_repository(repository: str) -> None:
+    """Whether a repository can be called so.
+
+    Raises:
+        IsoglossError: it cannot.
+    """
+    named = isinstance(repository, str) and _NAME.fullmatch(repository)
+    if not named or "@" in repository or ".." in repository or "--" in repository:
+        raise IsoglossError(f"{repository!r:.120} is no name of a repository; expected such as my-org/my-model")
 
 
 def pulled(name: str, revision: str | None = None) -> Path:

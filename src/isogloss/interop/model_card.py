@@ -166,7 +166,8 @@ def _training(record: RunRecord) -> str:
     if not (isinstance(size, int) and isinstance(epochs, int) and epochs > 0) or record.updates % epochs:
         return "not kept"
     updates = record.updates // epochs
-    return f"{_between((updates - 1) * size + 1, updates * size)} examples, {epochs} {'pass' if epochs == 1 else 'passes'} over them"
+    passes = "pass" if epochs == 1 else "passes"
+    return f"{_between((updates - 1) * size + 1, updates * size)} examples, {epochs} {passes} over them"
 
 
 def _between(low: int, high: int) -> str:

@@ -14,10 +14,12 @@ from transformers import AutoModel, AutoModelForTextEncoding
 
 from isogloss.backbones.backbone import Pooling
 from isogloss.backbones.prompts import PromptForm
+from isogloss.experiment.choice import choose, run_directory
 from isogloss.experiment.predict import Model
 from isogloss.methods.settings import Settings
 from isogloss.optim.sparse_embedding import SparseEmbedding
 from isogloss.preprocessing.truncate import text_room
+from isogloss.store import Store, StoredCell
 from isogloss.tasks.heads import ClassificationHead
 
 LORA = "lora_"  # in the names of its factors, inside a model that PEFT has put them into
@@ -29,10 +31,14 @@ class Trained:
     """One trained cell, loaded in float32.
 
     Args:
-        model: of a run directory.
+        model: of the run directory.
+        store: the run directory.
+        cell: as it lies there.
     """
 
     model: Model
+    store: Store
+    cell: StoredCell
 
     @property
     def method(self) -> str:
@@ -164,4 +170,6 @@ def load(folder: Path, *, method: str | None, seed: int | None) -> Trained:
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
-    return Trained(Model.load(folder, method=method, seed=seed, dtype="float32"))
+    stored = run_directory(folder)
+    cell = choose(stored, method, seed)
+    return Trained(Model.of(stored, cell, dtype="float32"), stored, cell)

@@ -7,16 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from isogloss.errors import IsoglossError
 from isogloss.run_directory.damage import DamagedError
 from isogloss.run_directory.record import RunRecord, check_facts, read_record
 from isogloss.run_directory.tables import cells_and_languages, read_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any  # a directory is opened, and looked at, without the seconds that torch takes
 
 PIECE = 1 << 22
 
@@ -28,7 +32,7 @@ class FinishedCell:
     Args:
         record: what is known of it; `test_data` names the languages whose rows are in the tables.
         weights: by name; None where only languages are added to a cell that is stored.
-        tables: `scores` and `predictions`, and of a trained cell its `history`.
+        tables: `scores` and `predictions`, of a trained cell its `history`, and of one with a temperature `confidence`.
     """
 
     record: RunRecord
@@ -146,6 +150,8 @@ class StoredCell:
         if name == "history":
             return table
         table = table.filter(pl.col("language").is_in(list(self.record.test_data)) | (pl.col("split") != "test"))
+        if name == "confidence":  # languages that a version added which knew of none have no rows
+            return table
         if lacking := self.rows - cells_and_languages(table):
             raise DamagedError(file, f"it has no rows of {', '.join(sorted(language for *_, language in lacking))}")
         if name == "scores":

@@ -32,7 +32,7 @@ class RunRecord(BaseModel):
     facts: dict[str, Any]  # all that decides the result
     test_data: dict[str, str]  # the fingerprint of each language's test split
     kind: str  # of task
-    inputs: list[str]  # what an example consists of, for people
+    inputs: list[str] = Field(min_length=1)  # what an example consists of, for people
     labels: list[str]  # in the order of the head's classes
     trainable_parameters: int = Field(ge=0)
     backbone_parameters: int = Field(gt=0)
@@ -40,6 +40,8 @@ class RunRecord(BaseModel):
     updates: int
     skipped_updates: int  # whose gradient was not finite
     source_learnt: float | None  # the share of the updates after which the source was learnt
+    # What scores are divided by to be probabilities; None: made before it was kept, or of no classes.
+    temperature: float | None = Field(default=None, ge=1e-3, le=1e3)
     observed: dict[str, int] | None  # examples of each language that were looked at in training
     truncated: dict[str, int]  # texts of each split that were cut to fit
     environment: dict[str, Any]  # what it was made with

@@ -1,4 +1,4 @@
-"""The three tables of a run directory: what their columns are, and whether a file holds one."""
+"""The tables of a run directory: what their columns are, and whether a file holds one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ HISTORY: dict[str, Any] = {
     "loss": pl.Float64, "learning_rate": pl.Float64, "metric": pl.String, "value": pl.Float64, "language": pl.String,
 }  # fmt: skip
 TABLES = {"scores": SCORES, "predictions": PREDICTIONS, "history": HISTORY}
+CONFIDENCE: dict[str, Any] = {  # how sure each answer is, before its cell's temperature and after
+    "method": pl.String, "seed": pl.Int64, "language": pl.String, "split": pl.String, "example": pl.String,
+    "score": pl.Float32, "calibrated": pl.Float32,
+}  # fmt: skip
+OF_CELL = {**TABLES, "confidence": CONFIDENCE}  # in its folder; the last has no table at the top
 ROW = ["method", "seed", "language"]  # of a test split
 
 
@@ -33,13 +38,13 @@ def rows(schema: Mapping[str, Any], values: Iterable[Mapping[str, Any]]) -> pl.D
 
 
 def read_table(file: Path, name: str, written: Container[str] | None = None) -> pl.DataFrame:
-    """One of the three tables, with its own columns.
+    """One of the tables, with its own columns.
 
     Raises:
         MissingError: there is no such file.
         IsoglossError: it holds something else.
     """
-    table, schema = read_parquet(file, written), TABLES[name]
+    table, schema = read_parquet(file, written), OF_CELL[name]
     for column, kind in schema.items():
         if (found := table.schema.get(column)) != kind:
             has = f"is {found}, expected {kind}" if found else f"is missing; there are {', '.join(table.columns[:12])}"

@@ -60,7 +60,7 @@ def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
         return
     written = dict(stored.record.tables_sha256)
     with ExitStack() as tables:  # which take their places when it ends
-        for name in ("predictions", "scores"):
+        for name in ["predictions", "scores", *(["confidence"] if _has_confidence(stored, cell) else [])]:
             rows_of_new = cell.tables[name].filter(pl.col("language").is_in(list(new)), split="test")
             present = stored.folder / f"{name}.parquet"
             file = tables.enter_context(atomic_file(present))
@@ -78,6 +78,11 @@ def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
         **with_languages(before, cell.record),
     }
     _write_record(stored.folder, before.model_copy(update=changes))
+
+
+def _has_confidence(stored: StoredCell, cell: FinishedCell) -> bool:
+    """Whether it is kept how sure the answers are; cells of before there were temperatures never have it."""
+    return stored.record.temperature is not None and "confidence" in cell.tables
 
 
 def _write_record(folder: Path, record: RunRecord) -> None:

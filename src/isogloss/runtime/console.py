@@ -111,10 +111,10 @@ class _Count:
 
     Args:
         text: what is done.
-        total: of how many things.
+        total: of how many things; None: it is not known.
     """
 
-    def __init__(self, text: str, total: int) -> None:
+    def __init__(self, text: str, total: int | None) -> None:
         self.text, self.total, self.done = text, total, 0
         self.began = self.last_line = time.monotonic()
         self.bar: Progress | None = None
@@ -126,22 +126,31 @@ class _Count:
         now = time.monotonic()
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done)
-        elif now - self.began < PATIENCE or self.done >= self.total:
+        elif now - self.began < PATIENCE or (self.total is not None and self.done >= self.total):
             return
         elif err.is_terminal:
             if not self._draw():
                 self.began = float("inf")  # something else is being drawn, and says what is going on
         elif now - self.last_line >= (PATIENCE if self.last_line == self.began else LINE_EVERY):
-            left = timedelta(seconds=round((now - self.began) * (self.total - self.done) / max(self.done, 1)))
-            err.print(f"{self.text}: {self.done:,} of {self.total:,}  {left} left", markup=False, soft_wrap=True)
+            err.print(f"{self.text}: {self._far(now)}", markup=False, soft_wrap=True)
             self.last_line = now
 
+    def _far(self, now: float) -> str:
+        if self.total is None:
+            return f"{self.done:,}"
+        left = timedelta(seconds=round((now - self.began) * (self.total - self.done) / max(self.done, 1)))
+        return f"{self.done:,} of {self.total:,}  {left} left"
+
     def _draw(self) -> bool:
-        bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(bar_width=30),
-            TextColumn("{task.completed:,} of {task.total:,}"), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), console=err, transient=True,
-        )  # fmt: skip
+        columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=30)]
+        if self.total is None:
+            columns += [TextColumn("{task.completed:,}"), TimeElapsedColumn()]
+        else:
+            columns += [
+                TextColumn("{task.completed:,} of {task.total:,}"), TimeElapsedColumn(), TextColumn("left"),
+                TimeRemainingColumn(),
+            ]  # fmt: skip
+        bar = Progress(*columns, console=err, transient=True)
         try:
             bar.start()
         except LiveError:
@@ -151,12 +160,12 @@ class _Count:
 
 
 @contextmanager
-def counting(text: str, total: int) -> Iterator[Callable[[int], None]]:
+def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show how far one long step is and how long it still takes; nothing where it takes less than a few seconds.
 
     Args:
         text: what is done.
-        total: of how many things.
+        total: of how many things; None: it is not known.
 
     Yields:
         What is called with how many more are done.

@@ -165,6 +165,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path`, for what is on its way there; it vanishes when the block ends.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = _temporary(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def refuse_special(path: Path) -> None:
     """Refuse to write where there is something else than a regular file.
 

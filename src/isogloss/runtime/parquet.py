@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
-from collections.abc import Container, Iterator
+import stat
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import polars as pl
 from polars.exceptions import PanicException
+from polars.io.plugins import register_io_source
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, MissingError
 from isogloss.runtime.files import read_bytes
-from isogloss.runtime.parquet_pages import check_pages
+from isogloss.runtime.parquet_pages import check_pages, row_counts
 
 MAGIC = b"PAR1"  # at both ends of a whole file
 SHOWN = 200  # characters of what polars says
+ROWS = 1 << 16  # of a piece that is written
 
 
 def read_parquet(path: Path, written: Container[str] | None = None) -> pl.DataFrame:
@@ -43,6 +49,92 @@ def read_parquet(path: Path, written: Container[str] | None = None) -> pl.DataFr
     with one_line_of(path):
         check_pages(content)
         return pl.read_parquet(io.BytesIO(content), glob=False)
+
+
+@dataclass(frozen=True)
+class ParquetGroups:
+    """A file that is read a row group at a time: so much of it is in memory, and no more.
+
+    Args:
+        path: of the file, never a pattern.
+        schema: its columns.
+        counts: the rows of each group.
+    """
+
+    path: Path
+    schema: Mapping[str, Any]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> ParquetGroups:
+        """A file whose headers have been looked at.
+
+        Raises:
+            MissingError: there is none.
+            IsoglossError: it is no such file.
+        """
+        try:
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise IsoglossError(f"{path} is no file; expected Parquet")
+            with path.open("rb") as stream:
+                if about.st_size <= 2 * len(MAGIC) or {stream.read(len(MAGIC)), _last(stream)} != {MAGIC}:
+                    raise IsoglossError(f"{path} is not Parquet, or is cut off")
+                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content, one_line_of(path):
+                    check_pages(content)
+                    counts = tuple(row_counts(content))
+        except OSError as error:
+            kind = MissingError if isinstance(error, FileNotFoundError) else IsoglossError
+            raise kind(f"{path} could not be read: {error.strerror}") from error
+        with one_line_of(path):
+            schema = dict(pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema())
+        return cls(path, schema, counts)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows of each group, in order; of an empty file none.
+
+        Raises:
+            IsoglossError: what is read is damaged.
+        """
+        begin = 0
+        for count in self.counts:
+            with one_line_of(self.path):
+                scanned = pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+                frame = scanned.slice(begin, count).collect()
+            yield frame
+            del frame
+            begin += count
+
+
+def _last(stream: BinaryIO) -> bytes:
+    stream.seek(-len(MAGIC), os.SEEK_END)
+    return stream.read(len(MAGIC))
+
+
+def write_pieces(file: Path, schema: Mapping[str, Any], parts: Iterable[pl.DataFrame]) -> None:
+    """Write a table piece by piece.
+
+    Args:
+        file: where to.
+        schema: of all pieces.
+        parts: its rows in order, each part read when the one before is written; what fails there is raised as it is.
+    """
+    failed: list[BaseException] = []
+
+    def pieces(*_: Any) -> Iterator[pl.DataFrame]:
+        try:
+            for part in parts:
+                yield from part.iter_slices(ROWS)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    try:
+        register_io_source(pieces, schema=pl.Schema(schema)).sink_parquet(file, engine="streaming")
+    except BaseException:  # polars makes another error of what failed within
+        if failed:
+            raise failed[0] from None
+        raise
 
 
 @contextmanager

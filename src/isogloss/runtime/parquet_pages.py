@@ -5,6 +5,7 @@ A count that is negative or beyond all sense ends the whole process there, where
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any
 
 MOST = 1 << 31  # values of a column in a row group
@@ -12,29 +13,44 @@ DEEPEST = 16  # structures within structures
 # Of Thrift's compact protocol, in which headers are written.
 TRUE, FALSE, BYTE, WHOLE, DOUBLE, BINARY, LISTS, MAP, STRUCT = 1, 2, 3, {4, 5, 6}, 7, 8, {9, 10}, 11, 12
 # Fields of Parquet's structures, by number.
-ROW_GROUPS, COLUMNS, ABOUT = 4, 1, 3
+ROW_GROUPS, COLUMNS, ROWS, ABOUT = 4, 1, 3, 3
 VALUES, SIZE, DATA_AT, DICTIONARY_AT = 5, 7, 9, 11
 PLAIN_SIZE, PAGE_SIZE, DATA, DICTIONARY, DATA_2 = 2, 3, 5, 7, 8
 
 
-def check_pages(content: bytes) -> None:
+def row_counts(content: bytes | mmap) -> list[int]:
+    """The rows of each row group of a whole file.
+
+    Raises:
+        ValueError: its headers cannot be read.
+    """
+    try:
+        return [int(group[ROWS]) for group in _footer(content)[ROW_GROUPS]]
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError("its headers cannot be read") from error
+
+
+def check_pages(content: bytes | mmap) -> None:
     """Whether sizes and counts of a whole file's pages can be.
 
     Raises:
         ValueError: they cannot, or stand where no page is.
     """
-    end = len(content) - 8
-    begin = end - int.from_bytes(content[end : end + 4], "little")
     try:
-        footer, _ = _struct(content[max(0, begin) : end], 0)
-        for group in footer[ROW_GROUPS]:
+        for group in _footer(content)[ROW_GROUPS]:
             for column in group[COLUMNS]:
                 _check_column(content, column[ABOUT])
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError("its headers cannot be read") from error
 
 
-def _check_column(content: bytes, about: dict[int, Any]) -> None:
+def _footer(content: bytes | mmap) -> dict[int, Any]:
+    end = len(content) - 8
+    begin = end - int.from_bytes(content[end : end + 4], "little")
+    return _struct(content[max(0, begin) : end], 0)[0]
+
+
+def _check_column(content: bytes | mmap, about: dict[int, Any]) -> None:
     if not (left := about[VALUES]):  # some writers say of such a column that it lies nowhere
         return
     at = min(place for place in (about[DATA_AT], about.get(DICTIONARY_AT, 0)) if place > 0)
@@ -51,7 +67,7 @@ def _check_column(content: bytes, about: dict[int, Any]) -> None:
         left -= 0 if DICTIONARY in header else count
 
 
-def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+def _struct(data: bytes | mmap, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """A structure's values by the numbers of their fields, and where it ends."""
     if depth > DEEPEST:
         raise ValueError("its headers are nested too deeply")
@@ -68,7 +84,7 @@ def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     return fields, at + 1
 
 
-def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:  # noqa: PLR0911 - one for each kind
+def _value(data: bytes | mmap, at: int, kind: int, depth: int) -> tuple[Any, int]:  # noqa: PLR0911 - one for each kind
     if kind in WHOLE:
         return _whole(data, at)
     if kind in {TRUE, FALSE, BYTE}:  # in a list, where even a truth takes a byte
@@ -92,7 +108,7 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:  # n
     raise ValueError("its headers cannot be read")
 
 
-def _several(data: bytes, at: int, kinds: list[int], depth: int) -> tuple[list[Any], int]:
+def _several(data: bytes | mmap, at: int, kinds: list[int], depth: int) -> tuple[list[Any], int]:
     values = []
     for kind in kinds:
         value, at = _value(data, at, kind, depth + 1)
@@ -100,12 +116,12 @@ def _several(data: bytes, at: int, kinds: list[int], depth: int) -> tuple[list[A
     return values, at
 
 
-def _whole(data: bytes, at: int) -> tuple[int, int]:
+def _whole(data: bytes | mmap, at: int) -> tuple[int, int]:
     number, at = _varint(data, at)
     return (number >> 1) ^ -(number & 1), at
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: bytes | mmap, at: int) -> tuple[int, int]:
     number = shift = 0
     while True:
         byte = data[at]

@@ -14,23 +14,24 @@ from isogloss.runtime.files import PIECE, read_pieces
 LONGEST = 16 << 20  # bytes of a line
 
 
-def text_lines(file: Path | None) -> Iterator[str]:
+def text_lines(file: Path | None, *, ends: bool = False) -> Iterator[str]:
     """Each line without its end, as soon as it is there.
 
     Only a line feed, and a carriage return before it, end a line: U+2028 and its like stand within a text.
 
     Args:
         file: a file or a pipe; None: standard input.
+        ends: whether the lines keep their ends, which may stand within a value of a table.
 
     Raises:
         IsoglossError: it cannot be read, or a line is not UTF-8 or has no end.
     """
     where = "standard input" if file is None else str(file)
     if file is None:
-        yield from _lines(_standard_input(), where)
+        yield from _lines(_standard_input(), where, ends=ends)
         return
     none = True
-    for line in _lines(read_pieces(file), where):
+    for line in _lines(read_pieces(file), where, ends=ends):
         none = False
         yield line
     if none and file.is_fifo():
@@ -46,14 +47,14 @@ def _standard_input() -> Iterator[bytes]:
         raise IsoglossError(f"standard input could not be read: {error.strerror}") from error
 
 
-def _lines(pieces: Iterable[bytes], where: str) -> Iterator[str]:
+def _lines(pieces: Iterable[bytes], where: str, *, ends: bool) -> Iterator[str]:
     number, begun = 0, bytearray()
     for piece in pieces:
         *whole, rest = piece.split(b"\n")
         for part in whole:
-            begun += part
+            begun += part + b"\n"
             number += 1
-            yield _text(begun, where, number)
+            yield _text(begun, where, number, ends=ends)
             begun = bytearray()
         begun += rest
         if len(begun) > LONGEST:
@@ -61,11 +62,13 @@ def _lines(pieces: Iterable[bytes], where: str) -> Iterator[str]:
                 f"{where} line {number + 1} is longer than {LONGEST >> 20} MiB; expected texts, one a line"
             )
     if begun:
-        yield _text(begun, where, number + 1)
+        yield _text(begun, where, number + 1, ends=ends)
 
 
-def _text(line: bytes | bytearray, where: str, number: int) -> str:
-    data = bytes(line).removesuffix(b"\r")
+def _text(line: bytes | bytearray, where: str, number: int, *, ends: bool) -> str:
+    data = bytes(line)
+    if not ends:
+        data = data.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1:
         data = data.removeprefix(codecs.BOM_UTF8)
     try:

@@ -13,12 +13,14 @@ from isogloss.preprocessing.fill_template import tokenise_filled
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric, most_probable, numbered
+from isogloss.tasks.task import PLACES, Metric, class_probabilities, most_probable, numbered
 
 
 class Classification:
     """See `Task`."""
 
+    classes: ClassVar[bool] = True
+    withheld: ClassVar[tuple[str, ...]] = ("label",)
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": lambda gold, predicted, _: metrics.accuracy(gold, predicted),
         "macro-f1": lambda gold, predicted, _: metrics.macro_f1(gold, predicted),
@@ -73,9 +75,33 @@ class Classification:
         """Texts."""
         return len(gold)
 
-    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
-        """The text and its label."""
-        return {"text": text[0], **({"second": text[1]} if len(text) > 1 else {}), "label": answer}
+    def given(self, parts: Sequence[str]) -> dict[str, Any]:
+        """The text, or both."""
+        return dict(zip(("text", "second"), parts, strict=False))
+
+    def answers(
+        self,
+        features: Features,
+        scores: Tensor,
+        names: Sequence[str],
+        parts: Sequence[Sequence[str]],
+        *,
+        every: bool,
+    ) -> list[dict[str, Any]]:
+        """Label and score; `scores` by label."""
+        labels, sure = self.predicted(features, scores, names)
+        answers: list[dict[str, Any]] = [
+            {"label": label, "score": round(score, PLACES)} for label, score in zip(labels, sure, strict=True)
+        ]
+        if every:
+            for answer, probabilities in zip(answers, class_probabilities(scores, names), strict=True):
+                answer["scores"] = probabilities
+        return answers
+
+    def answer_columns(self, names: Sequence[str], *, every: bool) -> dict[str, Any]:
+        """Texts and numbers, and where all classes are wanted a field for each."""
+        columns: dict[str, Any] = {"label": pl.String(), "score": pl.Float64()}
+        return {**columns, "scores": pl.Struct(dict.fromkeys(names, pl.Float64()))} if every else columns
 
 
 KINDS = {"classification": Classification()}

@@ -8,8 +8,8 @@ question.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise_passages
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric
+from isogloss.tasks.task import PLACES, Metric
 
 LONGEST = 384  # tokens of a window where the user does not say, as in XTREME's SQuAD settings
 LONGEST_ANSWER = 30  # tokens, as in XTREME's SQuAD settings
@@ -31,6 +31,9 @@ class QuestionAnswering:
     Args:
         normalise: what makes an answer in a language comparable.
     """
+
+    classes: ClassVar[bool] = False
+    withheld: ClassVar[tuple[str, ...]] = ("answer", "start", "end")
 
     def __init__(self, normalise: Callable[[str, str], list[str]]) -> None:
         def over_all(compare: Callable[[list[str], list[str]], float]) -> Metric:
@@ -81,33 +84,56 @@ class QuestionAnswering:
 
     def predicted(self, features: Features, scores: Tensor, names: Sequence[str]) -> tuple[list[str], list[float]]:
         """The best legal span over all windows, and its share of the probability of all legal spans."""
-        assert features.offsets is not None
-        both = scores.double().numpy()
-        answers, probabilities = [], []
-        for passage, rows in zip(features.texts[1], features.of_example, strict=True):
-            best, characters, windows = -np.inf, (0, 0), []
-            for row in rows:
-                begin, end = features.unit_starts[row] + 1, features.unit_starts[row + 1]  # without the first token
-                if begin == end:
-                    continue
-                spans = both[begin:end, :1] + _within(both[begin:end, 1], LONGEST_ANSWER)  # (start, tokens behind it)
-                top = spans.max()
-                windows.append(top + np.log(np.exp(spans - top).sum()))
-                if top > best:
-                    start, length = np.unravel_index(spans.argmax(), spans.shape)
-                    first, last = begin + start, begin + start + length
-                    best, characters = top, (features.offsets[first, 0], features.offsets[last, 1])
-            answers.append(passage[slice(*characters)])
-            probabilities.append(float(np.exp(best - np.logaddexp.reduce(windows))) if windows else 0.0)
-        return answers, probabilities
+        found = list(_best_spans(features, scores))
+        answers = [passage[slice(*place)] for passage, (place, _) in zip(features.texts[1], found, strict=True)]
+        return answers, [probability for _, probability in found]
 
     def count(self, gold: Sequence[str]) -> int:
         """Questions."""
         return len(gold)
 
-    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
-        """The question and its answer."""
-        return {"question": text[0], "answer": answer}
+    def given(self, parts: Sequence[str]) -> dict[str, Any]:
+        """The question; the passage is long, and whoever asks has it."""
+        return {"question": parts[0]}
+
+    def answers(
+        self,
+        features: Features,
+        scores: Tensor,
+        names: Sequence[str],
+        parts: Sequence[Sequence[str]],
+        *,
+        every: bool,
+    ) -> list[dict[str, Any]]:
+        """The answer, its score, and where it stands in the passage: it ends in front of the character at `end`."""
+        return [
+            {"answer": passage[start:end], "score": round(probability, PLACES), "start": start, "end": end}
+            for (_, passage), ((start, end), probability) in zip(parts, _best_spans(features, scores), strict=True)
+        ]
+
+    def answer_columns(self, names: Sequence[str], *, every: bool) -> dict[str, Any]:
+        """A text and numbers."""
+        return {"answer": pl.String(), "score": pl.Float64(), "start": pl.Int64(), "end": pl.Int64()}
+
+
+def _best_spans(features: Features, scores: Tensor) -> Iterator[tuple[tuple[int, int], float]]:
+    """Of each question, the characters of the best legal span of its passage and its share of the probability."""
+    assert features.offsets is not None
+    both = scores.double().numpy()
+    for rows in features.of_example:
+        best, characters, windows = -np.inf, (0, 0), []
+        for row in rows:
+            begin, end = features.unit_starts[row] + 1, features.unit_starts[row + 1]  # without the first token
+            if begin == end:
+                continue
+            spans = both[begin:end, :1] + _within(both[begin:end, 1], LONGEST_ANSWER)  # (start, tokens behind it)
+            top = spans.max()
+            windows.append(top + np.log(np.exp(spans - top).sum()))
+            if top > best:
+                start, length = np.unravel_index(spans.argmax(), spans.shape)
+                first, last = begin + start, begin + start + length
+                best, characters = top, (int(features.offsets[first, 0]), int(features.offsets[last, 1]))
+        yield characters, float(np.exp(best - np.logaddexp.reduce(windows))) if windows else 0.0
 
 
 def _within(ends: np.ndarray, length: int) -> np.ndarray:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 from torch import Tensor
 
+from isogloss.data.tag_schemes import mark_spans
 from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.templates import Template
 from isogloss.preprocessing.tokenize import tokenise_words
 from isogloss.tasks import metrics
-from isogloss.tasks.task import Metric, most_probable, numbered
+from isogloss.tasks.task import PLACES, Metric, class_probabilities, most_probable, numbered
+
+WORD = re.compile(r"\S+")  # as `str.split` parts words
 
 
 def _word_metric(metric: Callable[[Sequence[str], Sequence[str]], float]) -> Metric:
@@ -34,6 +39,8 @@ def _span_f1(gold: Sequence[str], predicted: Sequence[str], _: str) -> float:
 class Tagging:
     """See `Task`."""
 
+    classes: ClassVar[bool] = True
+    withheld: ClassVar[tuple[str, ...]] = ("labels", "spans")
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": _word_metric(metrics.accuracy), "macro-f1": _word_metric(metrics.macro_f1), "span-f1": _span_f1,
     }  # fmt: skip
@@ -76,9 +83,62 @@ class Tagging:
         """Words."""
         return sum(len(tags.split()) for tags in gold)
 
-    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
-        """The words and their tags."""
-        return {"words": text[0].split(), "labels": answer.split()}
+    def given(self, parts: Sequence[str]) -> dict[str, Any]:
+        """Nothing: the words stand in the answer."""
+        return {}
+
+    def answers(
+        self,
+        features: Features,
+        scores: Tensor,
+        names: Sequence[str],
+        parts: Sequence[Sequence[str]],
+        *,
+        every: bool,
+    ) -> list[dict[str, Any]]:
+        """Words and their labels, where each word stands, and the spans that the labels mark, where they are such."""
+        tags, sure = self.predicted(features, scores, names)
+        _, of_words = most_probable(scores)
+        probabilities = class_probabilities(scores, names) if every else []
+        answers: list[dict[str, Any]] = []
+        begin, marked = 0, mark_spans(names)
+        for (text,), sentence, score in zip(parts, tags, sure, strict=True):
+            labels, offsets = sentence.split(), [list(word.span()) for word in WORD.finditer(text)]
+            words = slice(begin, begin := begin + len(labels))
+            answer: dict[str, Any] = {"words": [text[slice(*place)] for place in offsets], "labels": labels}
+            answer |= {"score": round(score, PLACES), "offsets": offsets}
+            if marked:
+                answer["spans"] = [_span(text, offsets, of_words[words], *span) for span in metrics.spans(labels)]
+            if every:
+                answer["scores"] = probabilities[words]
+            answers.append(answer)
+        return answers
+
+    def answer_columns(self, names: Sequence[str], *, every: bool) -> dict[str, Any]:
+        """Lists with something for each word, or for each span."""
+        span = {
+            "label": pl.String(),
+            "text": pl.String(),
+            "start": pl.Int64(),
+            "end": pl.Int64(),
+            "score": pl.Float64(),
+        }
+        columns: dict[str, Any] = {
+            "words": pl.List(pl.String()), "labels": pl.List(pl.String()), "score": pl.Float64(),
+            "offsets": pl.List(pl.List(pl.Int64())),
+        }  # fmt: skip
+        columns |= {"spans": pl.List(pl.Struct(span))} if mark_spans(names) else {}
+        of_word = pl.Struct(dict.fromkeys(names, pl.Float64()))
+        return {**columns, "scores": pl.List(of_word)} if every else columns
+
+
+def _span(
+    text: str, offsets: Sequence[Sequence[int]], sure: Float[np.ndarray, "words"], first: int, last: int, kind: str
+) -> dict[str, Any]:
+    """A span from its first word to its last one, for people; it ends in front of the character at `end`."""
+    start, end = offsets[first][0], offsets[last][1]
+    score = round(float(sure[first : last + 1].mean()), PLACES)
+    return {"label": kind, "text": text[start:end], "start": start, "end": end, "score": score}
 
 
 KINDS = {"tagging": Tagging()}

@@ -15,6 +15,7 @@ from isogloss.preprocessing.features import Features
 from isogloss.preprocessing.templates import Template
 
 BLOCK = 1 << 16  # units
+PLACES = 4  # of a probability that people read
 Metric = Callable[[Sequence[str], Sequence[str], str], float]  # of gold and predicted answers in a language
 
 
@@ -25,6 +26,16 @@ class Task(Protocol):
     An answer is a text: what stands in the columns `gold` and `predicted` of the predictions. Scores are computed from
     these columns alone.
     """
+
+    @property
+    def classes(self) -> bool:
+        """Whether each unit is of one of the classes, so that each class has a probability that can be right."""
+        ...
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """What `answers` leaves open, where it is asked to be surer than it is; `score` always stays."""
+        ...
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -88,8 +99,37 @@ class Task(Protocol):
         """How many things a score is over: texts, or words."""
         ...
 
-    def shown(self, text: Sequence[str], answer: str) -> dict[str, Any]:
-        """A new example and its answer, for people."""
+    def given(self, parts: Sequence[str]) -> dict[str, Any]:
+        """What is shown of a new example beside its answer, where nothing else shows it."""
+        ...
+
+    def answers(
+        self,
+        features: Features,
+        scores: Float[Tensor, "units C"],
+        names: Sequence[str],
+        parts: Sequence[Sequence[str]],
+        *,
+        every: bool,
+    ) -> list[dict[str, Any]]:
+        """The answers to new examples, for people: the columns of `answer_columns`, with probabilities rounded.
+
+        Args:
+            features: of `unlabelled`, or filled into a template, cut to fit the model.
+            scores: of every unit.
+            names: of the classes.
+            parts: of each example, what the features were made of; places are counted in them, in characters.
+            every: whether the probability of every class is asked for, where there are classes.
+        """
+        ...
+
+    def answer_columns(self, names: Sequence[str], *, every: bool) -> dict[str, Any]:
+        """What an answer consists of, by name the type in polars; `score`, how sure it is, is always there.
+
+        Args:
+            names: of the classes.
+            every: as for `answers`.
+        """
         ...
 
 
@@ -101,6 +141,12 @@ def numbered(names: pl.Series, labels: Sequence[str]) -> Int[np.ndarray, "names"
         labels: in the order of the head's classes.
     """
     return names.cast(pl.Enum(labels)).to_physical().to_numpy().astype(np.int64)
+
+
+def class_probabilities(scores: Float[Tensor, "units C"], names: Sequence[str]) -> list[dict[str, float]]:
+    """The probability of every class of each unit, by its name, rounded for people."""
+    rows: list[list[float]] = scores.softmax(dim=-1).tolist()
+    return [{name: round(value, PLACES) for name, value in zip(names, row, strict=True)} for row in rows]
 
 
 def most_probable(

@@ -20,6 +20,7 @@ class Format(Protocol):
     extra: str  # of isogloss, that brings the library
     libraries: tuple[str, ...]  # modules that writing and checking need
     title: str  # what is written, for people
+    library: str  # that loads it, as the hub calls it
 
     def refusal(self, trained: Trained) -> str | None:
         """Why a model has no exact form here; None where it has one."""

@@ -101,6 +101,7 @@ class Onnx:
     extra = "onnx"
     libraries: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
     title = "an ONNX graph"
+    library = "onnx"
 
     def refusal(self, trained: Trained) -> str | None:
         """Rows are padded behind the text, so nothing may stand there."""
@@ -167,7 +168,7 @@ class Onnx:
         return """import onnxruntime
 from transformers import AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
-session = onnxruntime.InferenceSession(f"{FOLDER}/model.onnx")
+session = onnxruntime.InferenceSession(FOLDER + "/model.onnx")
 batch = tokenizer(["One text."], return_tensors="np")
 print(session.run(None, {one.name: batch[one.name] for one in session.get_inputs()}))"""
 

@@ -24,6 +24,7 @@ class Peft:
     extra = "peft"
     libraries: tuple[str, ...] = ("peft",)
     title = "a PEFT adapter, a head beside it, and classify.py"
+    library = "peft"
 
     def refusal(self, trained: Trained) -> str | None:
         """PEFT puts prompts in front of texts, and prefixes in every layer, with positions that begin behind them."""

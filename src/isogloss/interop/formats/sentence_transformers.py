@@ -24,6 +24,7 @@ class SentenceTransformers:
     extra = "sentence-transformers"
     libraries: tuple[str, ...] = ("sentence_transformers",)
     title = "a chain of sentence-transformers'"
+    library = "sentence-transformers"
 
     def refusal(self, trained: Trained) -> str | None:
         """The chain gives a text a vector, and has no place for a prompt."""

@@ -30,6 +30,7 @@ class Transformers:
     extra = ""
     libraries: tuple[str, ...] = ()
     title = "a checkpoint of transformers'"
+    library = "transformers"
 
     def refusal(self, trained: Trained) -> str | None:
         """A checkpoint has no place for a prompt; a head has to be one that transformers has."""
