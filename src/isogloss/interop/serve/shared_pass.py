@@ -17,6 +17,7 @@ from torch import Tensor
 
 from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt
+from isogloss.errors import IsoglossError
 from isogloss.experiment.evaluate import Predicted
 from isogloss.experiment.predict import Model
 from isogloss.preprocessing.batching import budgets, passes
@@ -79,7 +80,13 @@ class SharedPass:
         )
 
     def fitted(self, model: int, features: Features) -> Features:
-        """Texts of one of the models, cut to the room that its prompt leaves."""
+        """Texts of one of the models, cut to the room that its prompt leaves.
+
+        Raises:
+            IsoglossError: the tokenizer leaves nothing of one, which would be read as its neighbour in the pass.
+        """
+        if len(nothing := np.flatnonzero(features.lengths == 0)):
+            raise IsoglossError(f"text {nothing[0] + 1} has no character in it that the model's tokenizer knows")
         run = self.stack.runs[model]
         return fit(features, self.stack.room(run), self.stack.backbone.tokenizer)
 

@@ -1,0 +1,63 @@
+"""A run directory of small random models, and a service of them."""
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("prometheus_client")
+
+from starlette.testclient import TestClient
+
+import isogloss
+from isogloss.interop.serve.access import Access
+from isogloss.interop.serve.app import application
+from isogloss.interop.serve.limits import Limits
+from isogloss.interop.serve.models import load
+from isogloss.interop.serve.service import Service
+from models import WORDS, checkpoint, sib200
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """Two run directories over one checkpoint, with labels of their own."""
+    folder = tmp_path_factory.mktemp("served")
+    common = {
+        "backbone": str(checkpoint(folder / "model")), "source": "en", "device": "cpu", "dtype": "float32",
+    }  # fmt: skip
+    soft = {"length": [2, 5], "epochs": 1, "lr": 0.5}
+    topics = {
+        **common, "name": "topics", "task": "sib200", "data": {"path": str(sib200(folder / "data"))}, "targets": ["de"],
+        "methods": {"linear-probe": {"epochs": 2}, "soft-prompt": soft}, "seeds": [0, 1],
+    }  # fmt: skip
+    isogloss.run(topics, folder / "topics")
+    rows = [
+        {"words": [WORDS[(i + j) % 21] for j in range(3 + i % 5)], "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5)}
+        for i in range(12)
+    ]
+    tags = {**common, "name": "tags", "task": "custom", "methods": {"soft-prompt": {"length": 3, "epochs": 1}}}
+    data = {"train": {"en": rows}, "dev": {"en": rows[:6]}, "test": {"en": rows[6:]}}
+    isogloss.run({**tags, "data": {"unseen": "keep"}}, folder / "tags", data=data)
+    return {"topics": folder / "topics", "tags": folder / "tags"}
+
+
+@pytest.fixture(scope="session")
+def models(folders):
+    """All cells of both."""
+    return load(folders, every=True)
+
+
+@pytest.fixture
+def served(models):
+    """Makes a service of the models, and a client of it."""
+    clients = []
+
+    def made(*, token=None, host="127.0.0.1", log=False, **limits):
+        service = Service(models, Limits(**{"wait": 1.0, **limits}), Access(host, token), log=log)
+        client = TestClient(application(service), base_url="http://127.0.0.1")
+        clients.append(client)
+        client.__enter__()
+        return service, client
+
+    yield made
+    for client in clients:
+        client.__exit__(None, None, None)
