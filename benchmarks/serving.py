@@ -158,8 +158,14 @@ def asked(port: int, some: Sequence[Question]) -> tuple[list[float], int]:
     return seconds, wrong
 
 
-def _same(found: dict[str, Any], alone: dict[str, Any]) -> bool:
-    return {**found, "score": 0} == {**alone, "score": 0} and abs(found["score"] - alone["score"]) <= NEAR
+def _same(found: Any, alone: Any) -> bool:
+    if isinstance(found, dict) and isinstance(alone, dict):
+        return found.keys() == alone.keys() and all(_same(found[key], alone[key]) for key in found)
+    if isinstance(found, list) and isinstance(alone, list):
+        return len(found) == len(alone) and all(map(_same, found, alone))
+    if isinstance(found, float) and isinstance(alone, float):
+        return abs(found - alone) <= NEAR
+    return bool(found == alone)
 
 
 def measured(port: int, every: Sequence[Question], clients: int) -> Outcome:

@@ -9,7 +9,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from isogloss.backbones.backbone import Backbone
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.evaluate import Predicted, predict
 from isogloss.experiment.restore import check_reading, load_backbone, restore, verbalizer_of
@@ -63,20 +62,6 @@ class Model:
         same = stored.known_spec().deterministic
         with deterministic(same):
             backbone = load_backbone(stored, [cell], words=record.facts.get("verbalizer") is not None)
-            return cls.of(stored, cell, backbone)
-
-    @classmethod
-    def of(cls, stored: Store, cell: StoredCell, backbone: Backbone) -> Model:
-        """A cell on its backbone, which other models may share.
-
-        Args:
-            stored: the run directory.
-            cell: of it, checked by `check_reading`.
-            backbone: checked to be the one it was trained on.
-        """
-        record = cell.record
-        same = stored.known_spec().deterministic
-        with deterministic(same):
             verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
             return cls(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
 
@@ -138,14 +123,22 @@ class Model:
         """An input's parts, checked."""
         return _parts(text, number, self.record.inputs)
 
+    def check(self, *, scores: bool, threshold: float | None) -> None:
+        """Whether answers can be given so."""
+
     def features(self, parts: Sequence[Sequence[str]], code: str | None) -> Features:
         """Tokenised, not cut yet."""
         return self._features(parts, code)
 
     def shown(
-        self, parts: Sequence[Sequence[str]], predicted: Predicted, code: str | None, *, scores: bool = False,
+        self,
+        parts: Sequence[Sequence[str]],
+        predicted: Predicted,
+        code: str | None,
+        *,
+        scores: bool = False,
         threshold: float | None = None,
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    ) -> list[dict[str, Any]]:
         """Answers for people."""
         answers = self._answers(parts, predicted, code)
         for answer in answers if threshold is not None else []:

@@ -61,3 +61,19 @@ def served(models):
     yield made
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def alike():
+    """Whether two answers say the same, in scores to what they are rounded to."""
+
+    def same(found, alone):
+        if isinstance(found, dict) and isinstance(alone, dict):
+            return found.keys() == alone.keys() and all(same(found[key], alone[key]) for key in found)
+        if isinstance(found, list) and isinstance(alone, list):
+            return len(found) == len(alone) and all(map(same, found, alone))
+        if isinstance(found, float) and isinstance(alone, float):
+            return abs(found - alone) < 2e-4
+        return found == alone
+
+    return same

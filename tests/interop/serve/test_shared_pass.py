@@ -101,7 +101,7 @@ CASES = {  # backbone, method, what is read, settings
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_shared_pass_gives_what_each_model_gives_alone(backbones, case):
+def test_a_shared_pass_gives_what_each_model_gives_alone(backbones, case, alike):
     name, method, kind, settings = CASES[case]
     of_case = [model(backbones[name], method, kind, number, **settings) for number in range(3)]
     assert len({SharedPass.kind(one) for one in of_case}) == 1
@@ -118,9 +118,7 @@ def test_a_shared_pass_gives_what_each_model_gives_alone(backbones, case):
                 (alone,) = predict(stack, stack.runs, of_case[number].features(parts, code))
                 torch.testing.assert_close(together.scores, alone.scores, rtol=1e-5, atol=1e-5)
                 assert together.features.cut == alone.features.cut
-                shown = [of_case[number].shown(parts, one, code) for one in (together, alone)]
-                assert [list(one) for one in shown[0]] == [list(one) for one in shown[1]]
-                assert [{**one, "score": 0} for one in shown[0]] == [{**one, "score": 0} for one in shown[1]]
+                assert alike(*(of_case[number].shown(parts, one, code) for one in (together, alone)))
 
 
 def test_only_models_that_are_alike_share_a_pass(backbones):

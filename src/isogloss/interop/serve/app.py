@@ -83,7 +83,7 @@ def application(service: Service) -> Front:
     async def metrics() -> Response:
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
-    async def docs() -> Response:
+    async def docs(_: Request) -> Response:
         text = page(api.openapi(), service.limits, token=service.access.token is not None)
         return HTMLResponse(text, headers=NOTHING_FROM_ELSEWHERE)
 
@@ -99,7 +99,7 @@ def application(service: Service) -> Front:
         "/health", health, response_model=HealthResponse, description="Whether the service works; it needs no token."
     )
     api.add_api_route("/metrics", metrics, response_class=Response, description="Figures, as Prometheus reads them.")
-    api.add_route("/docs", lambda _: docs(), include_in_schema=False)
+    api.add_route("/docs", docs, include_in_schema=False)
     return Front(api, service)
 
 

@@ -12,11 +12,19 @@ from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import fingerprint
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.predict import Model, choose
-from isogloss.experiment.restore import check_reading, load_backbone, recorded_dtype, refuse_other_reading
+from isogloss.experiment.restore import (
+    check_reading,
+    load_backbone,
+    recorded_dtype,
+    refuse_other_reading,
+    restore,
+    verbalizer_of,
+)
 from isogloss.interop.serve.messages import SHOWN, ServedModelCard
 from isogloss.interop.serve.refusal import RefusedError
 from isogloss.interop.serve.shared_pass import SharedPass, Texts
 from isogloss.runtime.console import activity
+from isogloss.runtime.determinism import deterministic
 from isogloss.store import Snapshot, Store, StoredCell
 
 
@@ -159,8 +167,16 @@ def _on_backbones(wanted: Mapping[str, tuple[Store, StoredCell]]) -> dict[str, M
                 words = _weights(cell) in worded
                 known = _LoadedBackbone(load_backbone(stored, [cell], words=words, dtype=dtype))
                 loaded.append(known)
-            models[name] = Model.of(stored, cell, known.backbone)
+            models[name] = _on(known.backbone, stored, cell)
     return models
+
+
+def _on(backbone: Backbone, stored: Store, cell: StoredCell) -> Model:
+    """A cell on a backbone that others share; what changes the weights takes a copy of them."""
+    record, same = cell.record, stored.known_spec().deterministic
+    with deterministic(same):
+        verbalizer = verbalizer_of(backbone, record.facts, record.inputs)
+        return Model(record, restore(backbone, record, cell.weights(), verbalizer), verbalizer, same)
 
 
 def _weights(cell: StoredCell) -> str:

@@ -93,6 +93,7 @@ class Service:
         """What a request asks for, checked."""
         served = self.models.find(asked.model)
         language = None if asked.language is None else str(Language.parse(asked.language))
+        served.model.check(scores=asked.scores, threshold=asked.threshold)
         self.limits.check_count(len(asked.texts))
         every = []
         for number, text in enumerate(asked.texts, start=1):
