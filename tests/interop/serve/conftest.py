@@ -27,16 +27,19 @@ def folders(tmp_path_factory):
     soft = {"length": [2, 5], "epochs": 1, "lr": 0.5}
     topics = {
         **common, "name": "topics", "task": "sib200", "data": {"path": str(sib200(folder / "data"))}, "targets": ["de"],
-        "methods": {"linear-probe": {"epochs": 2}, "soft-prompt": soft}, "seeds": [0, 1],
+        "methods": {
+            "linear-probe": {"epochs": 2}, "soft-prompt": soft, "fine-tuning": {"epochs": 1, "seeds": [0]},
+        },
+        "seeds": [0, 1],
     }  # fmt: skip
     isogloss.run(topics, folder / "topics")
     rows = [
         {"words": [WORDS[(i + j) % 21] for j in range(3 + i % 5)], "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5)}
-        for i in range(12)
+        for i in range(24)
     ]
     tags = {**common, "name": "tags", "task": "custom", "methods": {"soft-prompt": {"length": 3, "epochs": 1}}}
-    data = {"train": {"en": rows}, "dev": {"en": rows[:6]}, "test": {"en": rows[6:]}}
-    isogloss.run({**tags, "data": {"unseen": "keep"}}, folder / "tags", data=data)
+    data = {"train": {"en": rows[:12]}, "dev": {"en": rows[12:18]}, "test": {"en": rows[18:], "de": rows[18:]}}
+    isogloss.run(tags, folder / "tags", data=data)
     return {"topics": folder / "topics", "tags": folder / "tags"}
 
 

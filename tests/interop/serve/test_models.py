@@ -11,8 +11,11 @@ from isogloss.interop.serve.refusal import RefusedError
 
 
 def test_models_over_one_backbone_share_it_and_a_pass(models):
-    assert len(models.by_name) == 7
-    assert len({id(served.model.stack.backbone) for served in models.by_name.values()}) == 1
+    assert len(models.by_name) == 8
+    tuned = models.by_name.keys() & {"topics/fine-tuning/0"}
+    backbones = {name: served.model.stack.backbone for name, served in models.by_name.items()}
+    assert len({id(backbone) for name, backbone in backbones.items() if name not in tuned}) == 1
+    assert len({id(backbone) for backbone in backbones.values()}) == 2  # one that is changed is a copy
     cards = {card.name: card for card in models.cards()}
     soft = cards["topics/soft-prompt[length=2]/0"]
     assert soft.shares == [f"topics/soft-prompt[length={length}]/{seed}" for length, seed in ((2, 1), (5, 0), (5, 1))]
@@ -37,7 +40,7 @@ def test_a_model_is_found_by_its_name(models, folders):
     with pytest.raises(RefusedError, match="did you mean 'topics/linear-probe/1'") as caught:
         models.find("topics/linear-prob/1")
     assert caught.value.status == 404
-    with pytest.raises(RefusedError, match="model is missing; expected one of the 7 names") as caught:
+    with pytest.raises(RefusedError, match="model is missing; expected one of the 8 names") as caught:
         models.find(None)
     assert caught.value.status == 422
     alone = load({"one": folders["tags"]})

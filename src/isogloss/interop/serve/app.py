@@ -26,7 +26,7 @@ from isogloss.interop.serve.messages import (
 )
 from isogloss.interop.serve.metrics import OTHER
 from isogloss.interop.serve.page import page
-from isogloss.interop.serve.refusal import GONE, RefusedError
+from isogloss.interop.serve.refusal import FAULT, GONE, RefusedError
 from isogloss.interop.serve.service import Service
 from isogloss.runtime.console import err
 from isogloss.runtime.visible import json_line
@@ -36,7 +36,6 @@ METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"}
 # FastAPI's own would send paths, messages of exceptions and values wherever the environment says.
 NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
 NOTHING_FROM_ELSEWHERE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-FAULT = "this is a fault of the service; its log says where"
 REFUSALS = {
     400: "the body is not JSON", 401: "the token is missing or wrong", 404: "there is no model of that name",
     408: "the body did not come in time", 413: "the body is too large", 415: "the body is not said to be JSON",

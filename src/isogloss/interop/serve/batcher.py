@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from isogloss.errors import IsoglossError
 from isogloss.interop.serve.limits import Limits
 from isogloss.interop.serve.metrics import Metrics
 from isogloss.interop.serve.models import ServedModel
-from isogloss.interop.serve.refusal import busy
+from isogloss.interop.serve.refusal import FAULT, RefusedError, busy
 from isogloss.interop.serve.shared_pass import SharedPass, Texts
 
 TOGETHER = 512  # texts that are answered at one time, at most: those behind them wait no longer than for these
@@ -231,5 +232,6 @@ class Batcher:
         """These requests have no answer: a mistake of theirs, or a fault."""
         if not isinstance(error, IsoglossError):
             self.fault(error)
+            error = RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
         for pending in some:
             pending.failed(error)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from isogloss.errors import IsoglossError
 
 GONE = 499  # whoever asked has hung up; nobody reads this
+FAULT = "this is a fault of the service; its log says where"
 
 
 class RefusedError(IsoglossError):
