@@ -217,18 +217,15 @@ def test_a_body_in_pieces_is_one_body_and_no_more_is_read_than_it_may_have(model
     whole = json.dumps({"texts": ["the cat"], "model": "topics"}).encode()
 
     async def talk(app):
-        small = iter([{"type": "http.request", "body": bytes([byte]), "more_body": True} for byte in whole])
+        small = [*({"type": "http.request", "body": bytes([byte]), "more_body": True} for byte in whole), {"type": "http.request"}]
         large = iter([{"type": "http.request", "body": b"a" * 500, "more_body": True}] * 100)
 
         async def in_pieces(_):
-            return next(small, None) or (
-                {"type": "http.request"} if ended.append(1) or len(ended) == 1 else await asyncio.sleep(30)
-            )
+            return small.pop(0) if small else await asyncio.sleep(30)
 
         async def without_end(_):
             return next(large)
 
-        ended = []
         statuses = [await asked(app, in_pieces, whole), await asked(app, without_end, b"")]
         return statuses, len(list(large))
 

@@ -117,9 +117,9 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(place)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         sock.close()
-        raise IsoglossError(f"{where} cannot be had ({error.strerror}); choose another --port") from error
+        raise IsoglossError(f"{where} cannot be had ({error}); choose another --port") from error
     return sock
 
 

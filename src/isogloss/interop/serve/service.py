@@ -19,7 +19,7 @@ from isogloss.interop.serve.refusal import GONE, RefusedError, busy
 from isogloss.languages.language import Language
 
 MOST_DIGITS = 15  # of a body's length
-CLOSE = {"Connection": "close"}  # what is still to come of a body that nobody reads would be taken for a request
+CLOSE = {"Connection": "close"}  # a connection on which half a body has come is good for nothing more
 
 
 class Service:
