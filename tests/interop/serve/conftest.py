@@ -34,7 +34,7 @@ def folders(tmp_path_factory):
     }  # fmt: skip
     isogloss.run(topics, folder / "topics")
     rows = [
-        {"words": [WORDS[(i + j) % 21] for j in range(3 + i % 5)], "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5)}
+        {"words": [WORDS[(i + j) % 20] for j in range(3 + i % 5)], "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5)}
         for i in range(24)
     ]
     tags = {**common, "name": "tags", "task": "custom", "methods": {"soft-prompt": {"length": 3, "epochs": 1}}}

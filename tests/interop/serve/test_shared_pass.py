@@ -68,7 +68,7 @@ def model(backbone, method, kind, number, **settings):
 
 def request(kind, number):
     """Texts of unlike lengths, some longer than the models take."""
-    texts = [" ".join(WORDS[(number + i + j * j) % 21] for j in range(1 + 11 * (i + number) % 47)) for i in range(4)]
+    texts = [" ".join(WORDS[(number + i + j * j) % 20] for j in range(1 + 11 * (i + number) % 47)) for i in range(4)]
     return [[text] if len(KINDS[kind][1]) == 1 else [WORDS[number], text] for text in texts]
 
 
