@@ -34,12 +34,17 @@ def folders(tmp_path_factory):
     }  # fmt: skip
     isogloss.run(topics, folder / "topics")
     rows = [
-        {"words": [WORDS[(i + j) % 20] for j in range(3 + i % 5)], "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5)}
+        {
+            "words": [WORDS[(i + j * (1 + i // 20)) % 20] for j in range(3 + i % 5)],
+            "labels": ["A", "B", "C"][i % 3 :][:1] * (3 + i % 5),
+        }
         for i in range(24)
     ]
     tags = {**common, "name": "tags", "task": "custom", "methods": {"soft-prompt": {"length": 3, "epochs": 1}}}
     data = {"train": {"en": rows[:12]}, "dev": {"en": rows[12:18]}, "test": {"en": rows[18:], "de": rows[18:]}}
-    isogloss.run(tags, folder / "tags", data=data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISOGLOSS_CACHE", str(folder / "cache"))  # frames are kept there
+        isogloss.run(tags, folder / "tags", data=data)
     return {"topics": folder / "topics", "tags": folder / "tags"}
 
 

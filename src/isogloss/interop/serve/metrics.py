@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 # Seconds: from a short text on a GPU to the longest that anybody waits.
-TIMES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
-COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+TIMES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+COUNTS = tuple(float(1 << power) for power in range(11))
 OTHER = "other"  # every path that is none of the service's: a client may have put anything in it
 
 
