@@ -119,9 +119,7 @@ def serve(
     folders: Annotated[
         list[str], typer.Argument(metavar="DIR…", help="Run directories, whose names are the models'; or NAME=DIR.")
     ],
-    host: Annotated[
-        str, typer.Option(help="To listen on; one that other machines reach needs a token.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="To listen on; one that other machines reach needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0: any that is free.")] = 8000,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
@@ -130,7 +128,7 @@ def serve(
     ] = False,
     token_file: Annotated[
         Path | None,
-        typer.Option(parser=_path, help="Holds the token that requests bring; left out: $ISOGLOSS_TOKEN, where it is set."),
+        typer.Option(parser=_path, help="Holds the token that requests bring; left out: $ISOGLOSS_TOKEN, if set."),
     ] = None,
     limit: Annotated[
         list[str] | None,

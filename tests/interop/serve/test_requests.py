@@ -106,7 +106,7 @@ def test_a_wrong_body_is_refused_in_a_line(served, case):
     body, status, said = BODIES[case]
     service, client = served()
     if b"model" not in body:
-        body = body.replace(b'"texts"', b'"model": "topics", "texts"', 1) if case not in {"a list"} else body
+        body = body.replace(b'"texts"', b'"model": "topics", "texts"', 1) if case != "a list" else body
     answer = client.post("/predict", content=body, headers=JSON)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
     error = answer.json()["error"]
@@ -117,7 +117,18 @@ def test_a_wrong_body_is_refused_in_a_line(served, case):
 
 
 @pytest.mark.parametrize(
-    "text", ["a\0b", "\ufeffcat", "\u202ecat", "\U0001f600", "\u200d\ufe0f", "\ue000\ufffe", "x" * 20_000, "cat\tdog", "\x1b[2J"]
+    "text",
+    [
+        "a\0b",
+        "\ufeffcat",
+        "\u202ecat",
+        "\U0001f600",
+        "\u200d\ufe0f",
+        "\ue000\ufffe",
+        "x" * 20_000,
+        "cat\tdog",
+        "\x1b[2J",
+    ],
 )
 def test_odd_texts_are_texts(served, text):
     _, client = served()
@@ -169,7 +180,7 @@ def test_a_name_that_is_none_is_not_found(served):
 
 
 def test_a_token_is_asked_for(served):
-    token = "0123456789abcdef-token"
+    token = "0123456789abcdef-token"  # noqa: S105 - of this test
     _, client = served(token=token, host="0.0.0.0")  # noqa: S104
     for path in ("/health", "/docs", "/openapi.json"):
         assert client.get(path, headers={"Host": "service.example"}).status_code == 200

@@ -54,9 +54,7 @@ def model(backbone, method, kind, number, **settings):
         given = {"template": TEMPLATES[kind], "words": words, "loss": "vocabulary"}
         verbalizer = Verbalizer.of(backbone, labels, given, source="eng-Latn", inputs=("text",))
         settings["head"] = "verbalizer"
-    run = new_run(
-        method, backbone, method.settings(**settings), seed=number, classes=classes, verbalizer=verbalizer
-    )
+    run = new_run(method, backbone, method.settings(**settings), seed=number, classes=classes, verbalizer=verbalizer)
     if verbalizer is None:
         torch.nn.init.normal_(run.head.weight, generator=torch.Generator().manual_seed(number))
     facts = {"longest": None, "subword": "last" if backbone.causal else "first"}

@@ -34,7 +34,7 @@ from isogloss.runtime.visible import json_line
 PATHS = frozenset({"/predict", "/models", "/health", "/metrics", "/docs", "/openapi.json"})
 METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 # FastAPI's own would send paths, messages of exceptions and values wherever the environment says.
-NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 NOTHING_FROM_ELSEWHERE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 REFUSALS = {
     400: "the body is not JSON", 401: "the token is missing or wrong", 404: "there is no model of that name",
@@ -169,6 +169,6 @@ async def _no_route(_: Request, error: Exception) -> Response:
     return _json({"error": said}, error.status_code, dict(error.headers or {}))
 
 
-async def _fault(_: Request, error: Exception) -> Response:
+async def _fault(_: Request, _error: Exception) -> Response:
     """The server's own handler goes on to raise it, to `Front`."""
     return _json({"error": FAULT}, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -33,7 +33,7 @@ class Limits(Checked):
     @model_validator(mode="after")
     def _one_request_fits(self) -> Limits:
         if self.texts > self.queue:
-            raise ValueError(f"queue has room for {self.queue:,} texts; expected at least the {self.texts:,} of `texts`")
+            raise ValueError(f"queue has room for {self.queue:,} texts; expected at least {self.texts:,}, as `texts`")
         return self
 
     @classmethod

@@ -103,7 +103,7 @@ def predict_request(body: bytes) -> PredictRequest:
     try:
         fields = PredictRequest.model_fields
         if isinstance(raw, dict) and (strange := next((name for name in raw if name not in fields), None)) is not None:
-            raise unknown("key", strange[:SHOWN], fields)  # noqa: TRY301 - as all that is wrong with the body
+            raise unknown("key", strange[:SHOWN], fields)
         return check(PredictRequest, raw, where="body")
     except IsoglossError as error:
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None

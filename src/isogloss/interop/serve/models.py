@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -69,7 +69,7 @@ class ServedModels:
             some = ", ".join(sorted(self.by_name)[:5])
             raise RefusedError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"body: model is missing; expected one of the {len(self.by_name)} names that /models has, such as {some}",
+                f"body: model is missing; expected one of the {len(self.by_name)} names of /models, such as {some}",
             )
         served = self.by_name.get(self.also.get(name, name))
         if served is None:

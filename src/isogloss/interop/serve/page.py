@@ -1,4 +1,4 @@
-"""The documentation of a service as one page, made of its OpenAPI description; it runs no script and asks no network."""
+"""The documentation of a service as one page, made of its OpenAPI description, without script and network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`isogloss serve`: what can be wrong is found before a model is loaded; then models, and a server until it is told to end.
+"""`isogloss serve`: what can be wrong is found before a model is loaded; then a server, until it is told to end.
 
 This module itself is light: what is heavy is imported once all arguments are right.
 """
@@ -22,6 +22,7 @@ from isogloss.runtime.console import err, say
 from isogloss.runtime.interrupts import SIGNALS
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+MOST = 65_535  # of a port
 BACKLOG = 1024
 KEEP_ALIVE = 30  # seconds that a connection may be idle
 SPARE = 5  # seconds beyond the longest that a request may take, in which its answer is read
@@ -107,17 +108,19 @@ def listener(host: str, port: int) -> socket.socket:
         IsoglossError: there is no such place, or another program has it.
     """
     where = f"--host {host!r:.80} --port {port}"
+    if not 0 <= port <= MOST:
+        raise IsoglossError(f"{where}: there is no such port; expected 0 to {MOST:,}")
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise IsoglossError(f"{where}: there is no such place ({error}); expected such as 127.0.0.1 and 8000") from error
+    except (OSError, UnicodeError) as error:
+        raise IsoglossError(f"{where}: there is no such place ({error}); expected such as 127.0.0.1") from error
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(place)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
         raise IsoglossError(f"{where} cannot be had ({error}); choose another --port") from error
     return sock

@@ -138,9 +138,7 @@ class SharedPass:
                 passed(len(present), len(some), sum(int(part.lengths[rows].sum()) for part, rows in parts))
         return self._by_texts(texts, order, {number: part.cpu() for number, part in scores.items()})
 
-    def _score(
-        self, present: list[int], parts: list[tuple[Features, np.ndarray]], scores: dict[int, Tensor]
-    ) -> None:
+    def _score(self, present: list[int], parts: list[tuple[Features, np.ndarray]], scores: dict[int, Tensor]) -> None:
         """One pass, with the rows of each model that is present, and what the models' heads make of it."""
         stack = self.stack
         runs = [stack.runs[number] for number in present]
