@@ -35,7 +35,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-WORDS = ("the cat sat on a mat and moon rose over three red boats near our small town today while rain fell").split(" ")
+WORDS = "the cat sat on a mat and moon rose over three red boats near our small town today while rain fell"
 LABELS = [f"label {number}" for number in range(7)]
 LENGTHS = (4, 8, 16, 32)  # of prompts
 NEAR = 1e-3  # of scores, which are rounded
@@ -74,7 +74,7 @@ class Outcome:
 def texts(count: int, generator: np.random.Generator) -> list[str]:
     """Texts as long as headlines and as paragraphs."""
     lengths = np.clip(np.exp(generator.normal(3.0, 0.7, count)).astype(int), 2, 150)
-    return [" ".join(generator.choice(WORDS, length)) for length in lengths]
+    return [" ".join(generator.choice(WORDS.split(), length)) for length in lengths]
 
 
 def made(folder: Path, *, quick: bool, prompts: int) -> Path:
@@ -98,7 +98,7 @@ def small_encoder(folder: Path) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-    pieces = {piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *dict.fromkeys(WORDS)])}
+    pieces = {piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *dict.fromkeys(WORDS.split())])}
     tokenizer = Tokenizer(models.WordLevel(pieces, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -236,8 +236,9 @@ def main(given: Sequence[str] | None = None) -> int:
     table.add_row(f"{said.clients} clients at once", *at_once.row(answers))
     console.print(table)
     prompts = len(shared.models)
-    columns = ("one batch, ms", f"{prompts} batches, ms", "times faster")
-    table = Table("texts of each prompt", *columns, title=f"{prompts} prompts")
+    table = Table(
+        "texts of each prompt", "one batch, ms", f"{prompts} batches, ms", "times faster", title=f"{prompts} prompts"
+    )
     for each, (together, apart) in times.items():
         table.add_row(str(each), f"{together:,.1f}", f"{apart:,.1f}", f"{apart / together:.2f}")
     console.print(table)

@@ -87,7 +87,9 @@ def application(service: Service) -> Front:
         return HTMLResponse(text, headers=NOTHING_FROM_ELSEWHERE)
 
     schema = PredictRequest.model_json_schema()
-    refusals = {status: {"model": ErrorResponse, "description": said} for status, said in REFUSALS.items()}
+    refusals: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorResponse, "description": said} for status, said in REFUSALS.items()
+    }
     api.add_api_route(
         "/predict", predict, methods=["POST"], response_model=PredictResponse, responses=refusals,
         description="Label texts. Requests for models over one backbone share a forward pass.",

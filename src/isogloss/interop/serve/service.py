@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -106,10 +107,9 @@ class Service:
         self.batcher.put(pending)
         answer = asyncio.wrap_future(pending.future)
         gone = asyncio.ensure_future(_hung_up(request))
+        either: set[asyncio.Future[Any]] = {answer, gone}
         try:
-            await asyncio.wait(
-                {answer, gone}, timeout=pending.until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(either, timeout=pending.until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if gone.done():
