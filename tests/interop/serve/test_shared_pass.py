@@ -15,6 +15,7 @@ from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
 from models import LABELS, WORDS, bert_tokenizer
+from stacks import lay_end_to_end
 from synthetic import RECORD
 
 KINDS = {
@@ -117,6 +118,13 @@ def test_a_shared_pass_gives_what_each_model_gives_alone(backbones, case, alike)
                 torch.testing.assert_close(together.scores, alone.scores, rtol=1e-5, atol=1e-5)
                 assert together.features.cut == alone.features.cut
                 assert alike(*(of_case[number].shown(parts, one, code) for one in (together, alone)))
+
+
+@pytest.mark.parametrize("case", ["probe, mean", "soft", "deep, upper, unshifted", "decoder, soft", "masked, template"])
+def test_so_it_does_where_rows_lie_end_to_end(backbones, case, alike, monkeypatch):
+    """As on a GPU in half precision."""
+    lay_end_to_end(monkeypatch, list(backbones.values()))
+    test_a_shared_pass_gives_what_each_model_gives_alone(backbones, case, alike)
 
 
 def test_only_models_that_are_alike_share_a_pass(backbones):
