@@ -64,6 +64,27 @@ def test_what_waits_together_goes_through_one_pass(models):
     assert waiting.metrics.waiting._value.get() == 0
 
 
+def test_the_first_need_not_wait_for_the_last(models, monkeypatch):
+    """Each pass's answers are given when it is over."""
+    waiting = batcher(Limits(wait=0))
+    requests = [pending(models, "topics/linear-probe/0", ["the cat sat"] * 4) for _ in range(3)]
+    monkeypatch.setattr(requests[0].served.shared, "budget", 2 * 4 * 5)  # of two requests
+    done = []
+    predicted = SharedPass.predicted
+
+    def noted(self, *arguments, **options):
+        done.append([one.future.done() for one in requests])
+        return predicted(self, *arguments, **options)
+
+    monkeypatch.setattr(SharedPass, "predicted", noted)
+    for one in requests:
+        waiting.put(one)
+    waiting.start()
+    assert all(len(one.future.result(20).answers) == 4 for one in requests)
+    waiting.close()
+    assert done == [[False, False, False], [True, True, False]]
+
+
 def test_a_request_waits_for_others_but_not_for_long(models):
     waiting = batcher(Limits(wait=300))
     waiting.start()

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from isogloss.interop.serve.models import ServedModel
 from isogloss.interop.serve.refusal import FAULT, RefusedError, busy
 from isogloss.interop.serve.shared_pass import SharedPass, Texts
 
-TOGETHER = 512  # texts that are answered at one time, at most: those behind them wait no longer than for these
+TOGETHER = 512  # texts that are taken from the queue at one time, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,19 +191,34 @@ class Batcher:
                 ready.append((pending, Texts(number, features, pending.wanted)))
             except BaseException as error:  # noqa: BLE001 - as above
                 self._fail([pending], error)
-        if not ready:
-            return
-        try:
-            self._predict(shared, ready)
-        except BaseException as error:  # noqa: BLE001 - as above
-            if len(ready) == 1:
-                self._fail([ready[0][0]], error)
-                return
-            for one in ready:
-                try:
-                    self._predict(shared, [one])
-                except BaseException as of_one:  # noqa: BLE001 - as above
-                    self._fail([one[0]], of_one)
+        for portion in self._portions(shared, ready):
+            try:
+                self._predict(shared, portion)
+            except BaseException as error:  # noqa: BLE001 - as above
+                if len(portion) == 1:
+                    self._fail([portion[0][0]], error)
+                    continue
+                for one in portion:
+                    try:
+                        self._predict(shared, [one])
+                    except BaseException as of_one:  # noqa: BLE001 - as above
+                        self._fail([one[0]], of_one)
+
+    def _portions(
+        self, shared: SharedPass, ready: Sequence[tuple[Pending, Texts]]
+    ) -> Iterator[list[tuple[Pending, Texts]]]:
+        """Requests in the order in which they came, as many as make a pass: the first need not wait for the last."""
+        portion: list[tuple[Pending, Texts]] = []
+        tokens = 0
+        for pending, texts in ready:
+            more = shared.tokens(texts)
+            if portion and tokens + more > shared.budget:
+                yield portion
+                portion, tokens = [], 0
+            portion.append((pending, texts))
+            tokens += more
+        if portion:
+            yield portion
 
     def _begun(self, pending: Pending) -> bool:
         """Whether somebody waits for a request, which is then under way."""

@@ -57,6 +57,7 @@ class SharedPass:
         self.deterministic = models[0].deterministic
         with torch.no_grad(), deterministic(self.deterministic):
             self._prompt = self.stack.prompt(self.stack.runs)  # of all, made ready once
+        self.budget = budgets(alone.backbone.device)[1]  # tokens of a pass
 
     @staticmethod
     def kind(model: Model) -> Hashable:
@@ -90,6 +91,14 @@ class SharedPass:
         run = self.stack.runs[model]
         return fit(features, self.stack.room(run), self.stack.backbone.tokenizer)
 
+    def tokens(self, texts: Texts) -> int:
+        """What goes through the backbone of some texts, their model's prompt in front of each included."""
+        return int((texts.features.lengths + self._positions(texts.model)).sum())
+
+    def _positions(self, model: int) -> int:
+        """Those that the prompt of one of the models takes."""
+        return self.stack.method.positions(self.stack.runs[model].settings)
+
     @torch.no_grad()
     def predicted(
         self,
@@ -118,7 +127,7 @@ class SharedPass:
         model = np.repeat([texts[number].model for number in order], counts).astype(np.int64)
         row = np.concatenate([np.arange(len(features)) for features in of_model.values()])
         lengths = np.concatenate([
-            features.lengths + stack.method.positions(stack.runs[number].settings)
+            features.lengths + self._positions(number)
             for number, features in of_model.items()
         ])  # fmt: skip
         device = stack.backbone.device
@@ -127,7 +136,7 @@ class SharedPass:
             for number, features in of_model.items()
         }
         with deterministic(self.deterministic):
-            for whole in passes(lengths, budget=budget or budgets(device)[1]):
+            for whole in passes(lengths, budget=budget or self.budget):
                 wanted = np.asarray([one.wanted() for one in texts])
                 some = whole[wanted[owner[whole]]]
                 if len(some) == 0:
