@@ -18,7 +18,6 @@ SOURCE = ROOT / "src" / "isogloss"
 WIDE, HIGH, BETWEEN, LAYER = 190, 44, 26, 78
 NOTES = {
     "api": "what Python imports", "cli": "the command line", "reports": "one page", "executors": "where jobs run",
-    "interop": "export, import, serve",
     "analysis": "where the gap comes from", "experiment": "from spec to directory", "charts": "tables in, charts out",
     "training": "K runs at once", "methods": "one file a method", "stats": "tables in, numbers out",
     "optim": "weights by place", "tasks": "kinds, heads, metrics", "store": "the run directory",
