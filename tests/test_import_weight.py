@@ -18,6 +18,7 @@ HEAVY = "torch transformers datasets polars numpy scipy sklearn pandas altair ma
         "isogloss.data.cards",
         "isogloss.data.kinds.registry",
         "isogloss.data.card_draft",
+        "isogloss.interop.serve.server",
         "isogloss.languages.language",
         "isogloss.languages.groups",
         "isogloss.languages.cc100",

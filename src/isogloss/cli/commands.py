@@ -150,6 +150,42 @@ def export(
 
 
 @app.command()
+def serve(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="DIR…", help="Run directories, whose names are the models'; or NAME=DIR.")
+    ],
+    host: Annotated[str, typer.Option(help="To listen on; one that other machines reach needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0: any that is free.")] = 8000,
+    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every method and seed, as NAME/METHOD/SEED, not the best alone.")
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(parser=_path, help="Holds the token that requests bring; left out: $ISOGLOSS_TOKEN, if set."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="NAME=NUMBER",
+            help="Another limit: of body, texts, characters, queue, requests, seconds or wait.",
+        ),
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Write a line a request, without what it says.")] = False,
+    _traceback: Traceback = False,
+) -> None:
+    """Answer requests over HTTP with stored runs, until it is told to end."""
+    from isogloss.interop.serve.server import serve as serve_models
+
+    serve_models(
+        folders, host=host, port=port, method=method, seed=seed, every=every, token_file=token_file,
+        limits=limit or [], log=log,
+    )  # fmt: skip
+
+
+@app.command()
 def analyze(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
     names: Annotated[
