@@ -24,14 +24,16 @@ class ModelFolder:
     """A transformers checkpoint on disk.
 
     Args:
-        name: of the backbone, as the user says it; errors begin with it.
+        name: as the user says it; errors begin with it.
         path: where it lies.
         commit: the hub's, where it comes from there.
+        what: the folder is one of; errors begin with it.
     """
 
     name: str
     path: Path
     commit: str | None = None
+    what: str = "backbone"
 
     def refuse(self, what: str) -> NoReturn:
         """Say what is wrong with it.
@@ -43,7 +45,7 @@ class ModelFolder:
 
     def refusal(self, what: str) -> IsoglossError:
         """The error that says what is wrong with it."""
-        return IsoglossError(f"backbone {self.name}: {what}")
+        return IsoglossError(f"{self.what} {self.name}: {what}")
 
     def has(self, name: str) -> bool:
         """Whether something of that name lies there that is a file.
