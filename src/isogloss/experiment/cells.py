@@ -119,6 +119,12 @@ def _agree(spec: Spec, name: str, settings: Settings) -> None:
         raise IsoglossError(f"methods.{name}: `place: template` needs {{prompt}} in {spec.verbalizer.template!r}")
 
 
+def own_backbone(cell: Cell) -> bool:
+    """Whether a cell was trained elsewhere on a backbone of its own, which it brings."""
+    found = getattr(cell.settings, "found", None)
+    return found is not None and found.backbone is not None
+
+
 def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
     """The spec's methods with every default filled in; lists that make variants stay lists."""
     out = {}

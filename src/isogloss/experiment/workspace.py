@@ -188,7 +188,10 @@ def _imported(cell: Cell, spec: Spec, data: ExperimentData, backbone: Backbone) 
         one = cell.method.read(
             backbone, cell.settings, labels=data.labels, kind=head, base=spec.backbone, subword=data.subword
         )
-    for line in one.said:
+    said = [*one.said]
+    if len(spec.seeds) > 1:
+        said.append("it is trained already, so it is one cell, seed 0, and not one for each seed")
+    for line in said:
         err.print(f"{cell.label}: {line}", markup=False, soft_wrap=True)
     return one
 
