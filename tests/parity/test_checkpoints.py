@@ -5,14 +5,22 @@ import warnings
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig
-from peft import get_peft_model
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
     AutoModelForTokenClassification,
 )
 
@@ -42,8 +50,8 @@ HEADS = {
     "questions": ("QUESTION_ANS", AutoModelForQuestionAnswering),
 }
 ADAPTERS = ["ia3", "lora", "p-tuning", "prefix", "prompt"]
-# PEFT's prefixes go through a cache that DistilBERT has not.
-NOT_IN_PEFT = {("prefix", "distilbert")}
+# PEFT's prefixes go through a cache that DistilBERT and encoders of T5 have not.
+NOT_IN_PEFT = {("prefix", "distilbert"), ("prefix", "mt5")}
 
 
 def base(folder, family):
@@ -107,12 +115,12 @@ def adapter_config(adapter, kind, model, *, task=None):
         return IA3Config(
             task_type=task, target_modules=inside, feedforward_modules=feed_forward, modules_to_save=saved
         )
+    # PEFT looks for XGLM's sizes by other names.
+    sizes = {"num_attention_heads": 4, "num_layers": 3, "token_dim": 24} if model.config.model_type == "xglm" else {}
     prompted = {
-        "prompt": PromptTuningConfig(task_type=task, num_virtual_tokens=4),
-        "p-tuning": PromptEncoderConfig(task_type=task, num_virtual_tokens=4, encoder_hidden_size=24),
-        "prefix": PrefixTuningConfig(task_type=task, num_virtual_tokens=4),
+        "prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig, "prefix": PrefixTuningConfig
     }
-    return prompted[adapter]
+    return prompted[adapter](task_type=task, num_virtual_tokens=4, **sizes)
 
 
 def trained(folder, base_folder, kind, adapter):
@@ -216,20 +224,17 @@ def test_adapters_with_a_head_for_words_and_spans(family, adapter, kind, bases, 
 @pytest.mark.parametrize("adapter", ["ia3", "lora", "prefix", "prompt"])
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta", "xglm", "mt5"])
 def test_adapters_with_a_head_beside_them(family, adapter, pooling, bases, tmp_path):
-    if family == "mt5":
-        pytest.skip("its encoder alone has no class that PEFT saves by the base's name")
-    model = AutoModel.from_pretrained(bases(family))
-    if adapter == "prefix" and family == "xglm":
-        pytest.skip("PEFT does not know its heads")
-    if adapter == "prompt" and family == "xglm":
-        pytest.skip("PEFT does not know its heads")
+    if (adapter, family) in NOT_IN_PEFT:
+        pytest.skip("PEFT does not compute it")
+    auto = AutoModelForTextEncoding if family == "mt5" else AutoModel
+    model = auto.from_pretrained(bases(family))
     peft = drawn(get_peft_model(model, adapter_config(adapter, "classification", model, task="FEATURE_EXTRACTION")))
     peft.save_pretrained(tmp_path)
     weight, bias = torch.randn(24, 3), torch.randn(3)
     save_file({"weight": weight, "bias": bias}, tmp_path / "head.safetensors")
     about = {"labels": LABELS, "pooling": pooling, "kind": "classification"}
     (tmp_path / "labels.json").write_text(json.dumps(about))
-    reference = PeftModel.from_pretrained(AutoModel.from_pretrained(bases(family)), tmp_path).eval()
+    reference = PeftModel.from_pretrained(auto.from_pretrained(bases(family)), tmp_path).eval()
     stack, _ = read(tmp_path, bases(family), "classification")
     rows = features("classification", stack.backbone.tokenizer)
     found = []
