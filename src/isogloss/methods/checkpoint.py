@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
@@ -77,11 +78,17 @@ class CheckpointSettings(Settings):
     )
     found: FoundCheckpoint | None = Field(None, description="what it turned out to be; filled in by the run")
 
-    @model_validator(mode="after")
-    def _path_is_one(self) -> CheckpointSettings:
-        if "\0" in self.path or "\n" in self.path:
-            raise ValueError("path: expected a folder or a hub id")
-        return self
+    @field_validator("path")
+    @classmethod
+    def _whole_path(cls, path: str) -> str:
+        """Of a folder that is there, so that it is the same one wherever the spec is run from."""
+        if not path.isprintable():
+            raise ValueError("expected a folder or a hub id")
+        try:
+            folder = Path(path).expanduser()
+            return str(folder.resolve()) if folder.is_dir() else path
+        except (OSError, RuntimeError, ValueError):  # a path that there cannot be
+            return path
 
 
 class CheckpointPart(nn.Module):
