@@ -53,10 +53,18 @@ def caveats(run_group: RunGroup) -> list[str]:
             named = f" ({remarks.most(record.cut)})" if record.cut else ""
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
     facts = {method: record.facts for method, record in run_group.records.items()}
+    elsewhere = {method: found for method, fact in facts.items() if (found := fact["settings"].get("found"))}
+    if elsewhere:
+        sentences.append(f"Trained elsewhere, on what and for how long is not known here: {', '.join(elsewhere)}.")
+    backbones = {
+        method: elsewhere.get(method, {}).get("backbone") or fact["backbone"]["weights"]
+        for method, fact in facts.items()
+    }
+    facts = {method: fact for method, fact in facts.items() if method not in elsewhere}
     unlike = {
         key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in facts.items()} for key in SETTINGS
     }
-    unlike["backbone"] = {method: fact["backbone"]["weights"][:8] for method, fact in facts.items()}
+    unlike["backbone"] = {method: weights[:8] for method, weights in backbones.items()}
     unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in facts.items()}
     for what, values in unlike.items():
         if said := differing(values):

@@ -62,7 +62,9 @@ def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> T
     head = read_head(folder, layout, weights, width=width, names=names_in_config(folder, config))
     for file in KEPT:
         if folder.has(file):
-            tensors[f"{_FILE}{file}"] = torch.frombuffer(bytearray(folder.read(file)), dtype=torch.uint8)
+            content = bytearray(folder.read(file))
+            empty = torch.empty(0, dtype=torch.uint8)
+            tensors[f"{_FILE}{file}"] = torch.frombuffer(content, dtype=torch.uint8) if content else empty
     subword = "first" if kind == "tagging" else None  # as transformers' own scripts tag
     return TrainedElsewhere("model", tensors, head, subword=subword, backbone=backbone)
 
