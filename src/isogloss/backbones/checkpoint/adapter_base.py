@@ -19,8 +19,8 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def check_base(folder: ModelFolder, config: dict[str, Any], backbone: str, identity: Identity) -> list[str]:
     """Hold the base that an adapter names against the backbone.
 
-    Its name decides where it is the backbone's; else the weights do, where the hub's cache has them. A path that the
-    adapter names is compared, and nothing is read from there.
+    Its name decides where it is the backbone's; else the weights do, where they lie in the adapter's own folder or in
+    the hub's cache. A path to elsewhere is compared, and nothing is read from there.
 
     Args:
         folder: of the adapter.
@@ -42,12 +42,15 @@ def check_base(folder: ModelFolder, config: dict[str, Any], backbone: str, ident
         folder.refuse(f"base_model_name_or_path is {base!r:.60}; expected the name of its backbone")
     if base.partition("@")[0] == own or _same_folder(base, own):
         return []
-    if (weights := _cached_hash(base, config.get("revision"))) is not None:
-        if weights == identity.weights:
-            return []
+    beside = _beside(folder, base)
+    found = _hash(beside) if beside is not None else _cached_hash(base, config.get("revision"))
+    if found == identity.weights:
+        return []
+    if found is not None:
+        named = base if beside is None else beside.path
         folder.refuse(
             f"it was trained on {base:.200}, whose weights are others than those of the spec's backbone {own}; set "
-            f"`backbone: {base:.200}`"
+            f"`backbone: {named}`, or `same_base: true` to take them for the same"
         )
     last = [re.split(r"[/\\]", name.rstrip("/\\"))[-1].casefold() for name in (base, own)]
     if last[0] == last[1]:
@@ -68,12 +71,26 @@ def _same_folder(base: str, own: str) -> bool:
         return False
 
 
+def _beside(folder: ModelFolder, base: str) -> ModelFolder | None:
+    """A base that lies in the adapter's own folder, as isogloss exports one that is on no hub."""
+    path = folder.path / base
+    inside = len(PurePath(base).parts) == 1 and base not in {".", ".."} and "\\" not in base and "\0" not in base
+    return ModelFolder(str(path), path) if inside and not path.is_symlink() and (path / CONFIG).is_file() else None
+
+
+def _hash(model: ModelFolder) -> str | None:
+    try:
+        return weights_hash(model)
+    except IsoglossError:  # it is not whole, so it cannot be compared
+        return None
+
+
 def _cached_hash(base: str, revision: object) -> str | None:
     """The hash of the weights of a model of the hub, if they are in the hub's cache; nothing is fetched."""
     if not HUB_ID.fullmatch(base) or not (revision is None or (isinstance(revision, str) and ".." not in revision)):
         return None
     try:
         config = try_to_load_from_cache(base, CONFIG, revision=revision or None)
-        return weights_hash(ModelFolder(base, Path(config).parent)) if isinstance(config, str) else None
-    except (IsoglossError, OSError, ValueError):  # it is not whole, so it cannot be compared
+    except (OSError, ValueError):
         return None
+    return _hash(ModelFolder(base, Path(config).parent)) if isinstance(config, str) else None

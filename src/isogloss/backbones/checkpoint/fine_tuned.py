@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.checkpoint.adapter_head import names_in_config
+from isogloss.backbones.checkpoint.adapter_head import HEAD, LABELS, exported_head, names_in_config, said_subword
 from isogloss.backbones.checkpoint.folder import CONFIG, WEIGHTS, ModelFolder
-from isogloss.backbones.checkpoint.heads import HeadKind, layout_of, read_head
+from isogloss.backbones.checkpoint.heads import HeadKind, HeadLayout, layout_of, read_head
 from isogloss.backbones.checkpoint.tokenizer import FILES
 from isogloss.backbones.checkpoint.trained import TrainedElsewhere
 from isogloss.backbones.checkpoint.weights import opened
@@ -33,6 +33,8 @@ _MODEL, _FILE = "model.", "file."  # in front of the names of weights, and of th
 def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> TrainedElsewhere:
     """What a folder with a fine-tuned model holds: `model.NAME` for each weight, `file.NAME` for the bytes of each file.
 
+    Its head is the one of transformers' class, or lies beside it, as isogloss exports a head that no class has.
+
     Args:
         folder: with `config.json`.
         like: a backbone that says where to compute, and in what.
@@ -41,32 +43,37 @@ def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> T
     Raises:
         IsoglossError: it has another head or none, is of a family that is not known, or damaged.
     """
-    config = folder.json(CONFIG)
-    _check_kind(folder, config, kind)
+    config, exported = folder.json(CONFIG), folder.has(HEAD) and folder.has(LABELS)
+    if not exported:
+        _check_kind(folder, config, kind)
     if not (files := folder.weights()):
         folder.refuse_pickle()
-    layout = layout_of(folder, str(config.get("model_type")), kind)
+    layout = None if exported else layout_of(folder, str(config.get("model_type")), kind)
     backbone = load(str(folder.path), device=_device(like), dtype=str(like.dtype).removeprefix("torch."))
     backbone.identity = replace(backbone.identity, name=folder.name.partition("@")[0], revision=folder.commit)
     with opened(folder, files) as held:
         tensors = {f"{_MODEL}{name}": part[...] for name, part in held.items()}
-    prefixes = ("", f"{getattr(backbone.model, 'base_model_prefix', '')}.")
-    names = [f"{layer}.{part}" for layer in layout.layers for part in ("weight", "bias")]
-    weights = {
-        name: tensors[held_as]
-        for name in names
-        for prefix in prefixes
-        if (held_as := f"{_MODEL}{prefix}{name}") in tensors
-    }
     width = backbone.shape.width
-    head = read_head(folder, layout, weights, width=width, names=names_in_config(folder, config))
+    if layout is None:
+        head = exported_head(folder, kind, width).head
+    else:
+        weights = _of_head(tensors, layout, f"{getattr(backbone.model, 'base_model_prefix', '')}.")
+        head = read_head(folder, layout, weights, width=width, names=names_in_config(folder, config))
     for file in KEPT:
         if folder.has(file):
             content = bytearray(folder.read(file))
             empty = torch.empty(0, dtype=torch.uint8)
             tensors[f"{_FILE}{file}"] = torch.frombuffer(content, dtype=torch.uint8) if content else empty
-    subword = "first" if kind == "tagging" else None  # as transformers' own scripts tag
+    # transformers' own scripts tag the first.
+    subword = (said_subword(folder) or "first") if kind == "tagging" else None
     return TrainedElsewhere("model", tensors, head, subword=subword, backbone=backbone)
+
+
+def _of_head(tensors: Mapping[str, Tensor], layout: HeadLayout, prefix: str) -> dict[str, Tensor]:
+    """The weights of a head among a model's, by their names in its layout."""
+    names = [f"{layer}.{part}" for layer in layout.layers for part in ("weight", "bias")]
+    held = {name: (f"{_MODEL}{name}", f"{_MODEL}{prefix}{name}") for name in names}
+    return {name: tensors[at] for name, places in held.items() for at in places if at in tensors}
 
 
 def rebuilt(tensors: Mapping[str, Tensor], name: str, like: Backbone) -> Backbone:
