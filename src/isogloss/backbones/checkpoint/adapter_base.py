@@ -14,6 +14,7 @@ from isogloss.backbones.loading import weights_hash
 from isogloss.errors import IsoglossError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+LONGEST = 200  # letters of a folder's name
 
 
 def check_base(folder: ModelFolder, config: dict[str, Any], backbone: str, identity: Identity) -> list[str]:
@@ -73,9 +74,10 @@ def _same_folder(base: str, own: str) -> bool:
 
 def _beside(folder: ModelFolder, base: str) -> ModelFolder | None:
     """A base that lies in the adapter's own folder, as isogloss exports one that is on no hub."""
+    if len(base) > LONGEST or len(PurePath(base).parts) != 1 or base in {".", ".."} or {"\\", "\0"} & set(base):
+        return None
     path = folder.path / base
-    inside = len(PurePath(base).parts) == 1 and base not in {".", ".."} and "\\" not in base and "\0" not in base
-    return ModelFolder(str(path), path) if inside and not path.is_symlink() and (path / CONFIG).is_file() else None
+    return ModelFolder(str(path), path) if not path.is_symlink() and (path / CONFIG).is_file() else None
 
 
 def _hash(model: ModelFolder) -> str | None:
