@@ -39,9 +39,10 @@ def backbone(base):
 def adapter(folder, base, *, tensors=None, labels=None, **config):
     """An adapter as isogloss exports one, but for what is given otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
+    of_lora = {"r": 2, "lora_alpha": 4, "target_modules": ["query"], "init_lora_weights": True}
     whole = {
-        "peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": str(base), "r": 2,
-        "lora_alpha": 4, "target_modules": ["query"], "init_lora_weights": True, **config,
+        "peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": str(base),
+        **({} if "num_virtual_tokens" in config else of_lora), **config,
     }  # fmt: skip
     (folder / CONFIG).write_text(json.dumps(whole))
     usual = {f"{QUERY}.lora_A.weight": torch.randn(2, 24), f"{QUERY}.lora_B.weight": torch.randn(24, 2)}

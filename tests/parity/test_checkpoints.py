@@ -115,8 +115,9 @@ def adapter_config(adapter, kind, model, *, task=None):
         return IA3Config(
             task_type=task, target_modules=inside, feedforward_modules=feed_forward, modules_to_save=saved
         )
-    # PEFT looks for XGLM's sizes by other names.
-    sizes = {"num_attention_heads": 4, "num_layers": 3, "token_dim": 24} if model.config.model_type == "xglm" else {}
+    # PEFT looks for these models' sizes by other names.
+    other = model.config.model_type in {"distilbert", "xglm"}
+    sizes = {"num_attention_heads": 4, "num_layers": 3, "token_dim": 24} if other else {}
     prompted = {
         "prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig, "prefix": PrefixTuningConfig
     }

@@ -44,6 +44,7 @@ class FoundCheckpoint(Checked):
     backbone: str | None = Field(None, description="the hash of its own backbone's weights, where it is one")
     length: NonNegativeInt = Field(0, le=100_000, description="positions of its prompt")
     pools_prompt: bool = Field(False, description="whether its head reads the state of the prompt's first position")
+    segments: bool = Field(True, description="whether its backbone is told which of two texts a token is of")
     activation: Activation | None = Field(None, description="between the two layers of its head")
     subword: Literal["first", "last"] | None = Field(None, description="which sub-word of a word it tags")
     labels: dict[str, str] = Field(description="the labels of the data by what its classes are called")
@@ -108,6 +109,7 @@ class CheckpointPart(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.ahead = found.length if found.pools_prompt else 0
+        self.segments = found.segments
         self.activation = found.activation
         self.tensors = [dict(tensors)]  # in a list: as they came, wherever this goes
         self.trained = sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point())
@@ -171,7 +173,7 @@ class Checkpoint:
         found = FoundCheckpoint(
             sha256=_sha256(tensors), form=trained.form, length=trained.length, pools_prompt=trained.pools_prompt,
             backbone=None if trained.backbone is None else trained.backbone.identity.weights,
-            activation=trained.head.activation, subword=None if subword else trained.subword,
+            segments=trained.segments, activation=trained.head.activation, subword=None if subword else trained.subword,
             labels={trained.head.names[row]: label for row, label in zip(match.rows, labels, strict=True)},
         )  # fmt: skip
         filled = settings.model_copy(update={"found": found, "pooling": trained.head.pooling})
@@ -232,7 +234,7 @@ def _head_tensors(head: TrainedHead, rows: Sequence[int]) -> dict[str, Tensor]:
     if head.dense is not None:
         for name, tensor in zip(("weight", "bias"), head.dense, strict=True):
             if tensor is not None:
-                tensors[f"part.{_DENSE}{name}"] = tensor
+                tensors[f"part.{_DENSE}{name}"] = tensor.clone()  # one file holds no tensor twice
     return tensors
 
 

@@ -127,6 +127,8 @@ class ImportedPart(Protocol):
     trained: int  # how many numbers it brings
     ahead: int  # how far in front of a unit's own state the one stands that is read
 
+    segments: bool  # whether the backbone is told which of two texts a token is of
+
     def read(self, states: Tensor) -> Tensor:
         """What the head is given of the states (K, U, H)."""
         ...

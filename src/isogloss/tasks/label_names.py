@@ -102,7 +102,8 @@ def _plain(name: str) -> str:
 
 
 def _missing(names: Sequence[str], labels: Sequence[str], lacking: Sequence[str]) -> IsoglossError:
-    example = f"labels: {{{next(iter(names), 'ITS_NAME')}: {lacking[0]}, …}}"
+    name, label = (one_line(one)[:40] for one in (next(iter(names), "ITS_NAME"), lacking[0]))
+    example = f"labels: {{{name}: {label}, …}}"
     if names and all(NAMELESS.fullmatch(name) for name in names):
         return IsoglossError(
             f"its {len(names)} classes are called {_some(names)}, which does not say which is which of {_some(labels)}; "

@@ -85,7 +85,8 @@ class Stack:
     def head_inputs(self, batch: Batch, prompt: Prompt | None) -> Float[Tensor, "K U H"]:
         """What the heads score, by one forward pass."""
         assert batch.packing is not None
-        states = self.backbone.states(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
+        types = batch.types if self.imported is None or self.imported.segments else None
+        states = self.backbone.states(batch.tokens, batch.packing, types=types, prompt=prompt)
         given = heads.inputs(states, batch.at, text=batch.packing.text, lengths=batch.lengths, there=batch.there)
         return given if self.imported is None else self.imported.read(given)
 

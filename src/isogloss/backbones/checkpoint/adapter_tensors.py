@@ -78,7 +78,9 @@ class AdapterTensors:
             self.vectors = tensor
             return
         plain = name.removeprefix("base_model.") if prompt else name.removeprefix("base_model.model.")
-        plain = plain.replace(".base_layer.", ".")
+        plain = plain.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+        if ".original_module." in plain:  # what a module that was trained anew has taken the place of
+            return
         if (update := _UPDATE.fullmatch(plain)) is not None:
             self._add_update(name, update["module"], update["what"], tensor)
             return

@@ -91,9 +91,11 @@ def read_adapter(
         vectors = _vectors(folder, config, form, parts.vectors, backbone)
         tensors, length = {"vectors": vectors}, vectors.shape[0 if form == "prompt" else 2]
     pools_prompt = form == "prompt" and layout is not None and layout.pooling == "first"
+    segments = task != "questions"  # PEFT's class for these hands none on, in training as in use
     return TrainedElsewhere(
-        form, tensors, head, length=length, pools_prompt=pools_prompt, subword=_subword(kind, exported), said=said
-    )
+        form, tensors, head, length=length, pools_prompt=pools_prompt, segments=segments,
+        subword=_subword(kind, exported), said=said,
+    )  # fmt: skip
 
 
 def model_type(backbone: Backbone) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import read_bytes
+from isogloss.runtime.visible import one_line
 
 CONFIG = "config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -45,7 +46,7 @@ class ModelFolder:
 
     def refusal(self, what: str) -> IsoglossError:
         """The error that says what is wrong with it."""
-        return IsoglossError(f"{self.what} {self.name}: {what}")
+        return IsoglossError(one_line(f"{self.what} {self.name}: {what}"))
 
     def has(self, name: str) -> bool:
         """Whether something of that name lies there that is a file.

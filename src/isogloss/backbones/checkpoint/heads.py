@@ -19,7 +19,7 @@ from isogloss.backbones.families.bert import FIRST_POSITION_AFTER_PAD
 
 HeadKind = Literal["classification", "tagging", "questions"]
 Activation = Literal["tanh", "relu"]
-Linear = tuple[Float[Tensor, "out in"], Float[Tensor, "out"] | None]  # weight and bias
+Linear = tuple[Float[Tensor, "_ _"], Float[Tensor, "_"] | None]  # weight (out, in) and bias (out)
 SPAN = ("start", "end")  # what the two scores of a token are, where answers are looked for
 
 

@@ -26,6 +26,7 @@ class TrainedElsewhere:
         head: what scores the states.
         length: positions P of a prompt or a prefix.
         pools_prompt: whether the first state that it reads is a prompt's, which stands in front of the text.
+        segments: whether it is told which of two texts a token is of, where its backbone could be.
         subword: which sub-word of a word it was trained to tag; None: as the data are read otherwise.
         backbone: its own; None: it goes with the one that it was checked against.
         said: what a user has to know of it, a line each.
@@ -36,6 +37,7 @@ class TrainedElsewhere:
     head: TrainedHead
     length: int = 0
     pools_prompt: bool = False
+    segments: bool = True
     subword: Literal["first", "last"] | None = None
     backbone: Backbone | None = None
     said: Sequence[str] = field(default_factory=list)
