@@ -154,7 +154,8 @@ def test_languages_are_added_to_it(home, tmp_path):
         ({"path": "x", "epochs": 3}, "unknown key 'epochs'"), ({"path": "x", "seeds": [1]}, "trained already"),
         ({"path": "x", "pooling": "mean"}, "unknown key 'pooling'"),
         ({"path": "x", "found": {"sha256": "x"}}, "unknown key 'found'"),
-        ({"path": "x", "labels": ["a"]}, "labels"), ({"path": "x"}, "methods.checkpoint: checkpoint 'x' does not exist"),
+        ({"path": "x", "labels": ["a"]}, "labels"),
+        ({"path": "x"}, "methods.checkpoint: checkpoint 'x' does not exist"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(settings, told, home, tmp_path):
@@ -224,7 +225,8 @@ def test_a_tagger_tags_first_subwords_whatever_the_backbone_reads(tmp_path):
     words = "the cat sat on the mat log sun".split()
     for split, order in {"train": words[::-1], "dev": words * 2, "test": words}.items():
         sentences = [
-            "\n".join(f"{word}\t{tags[(at + shift) % 3]}" for at, word in enumerate(order[shift:])) for shift in range(4)
+            "\n".join(f"{word}\t{tags[(at + shift) % 3]}" for at, word in enumerate(order[shift:]))
+            for shift in range(4)
         ]
         (data / f"en-{split}.tsv").write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
     card = {

@@ -1,4 +1,4 @@
-"""Directories of strangers, each answered in one line: what is missing, of another shape, no number, or of another base."""
+"""Directories of strangers, each answered in one line: missing files, other shapes, no numbers, another base."""
 
 import json
 import os
@@ -82,8 +82,8 @@ def refused(folder, base, backbone, *told, **settings):
 
 def prompt(rows, width=24, **config):
     return {
-        "peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3, "tensors": {"prompt_embeddings": torch.randn(rows, width)},
-        **config,
+        "peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3,
+        "tensors": {"prompt_embeddings": torch.randn(rows, width)}, **config,
     }  # fmt: skip
 
 
@@ -285,7 +285,10 @@ def test_a_pooler_that_was_never_saved_is_missed(base, backbone, tmp_path):
     BertModel(BertConfig(**SIZES), add_pooling_layer=False).save_pretrained(poor)
     tokenizer().save_pretrained(poor)
     assert any("pooler" in name for name in tensors)
-    head = {"base_model.model.classifier.weight": torch.zeros(2, 24), "base_model.model.classifier.bias": torch.zeros(2)}
+    head = {
+        "base_model.model.classifier.weight": torch.zeros(2, 24),
+        "base_model.model.classifier.bias": torch.zeros(2),
+    }
     of_bert = {key.replace("model.encoder", "model.bert.encoder"): value for key, value in LORA.items()}
     folder = adapter(tmp_path / "it", poor, task_type="SEQ_CLS", tensors=of_bert | head)
     own = load(str(poor), dtype="float32", device="cpu")

@@ -112,15 +112,11 @@ def adapter_config(adapter, kind, model, *, task=None):
             alpha_pattern={inside[0]: 11}, rank_pattern={inside[1]: 2},
         )  # fmt: skip
     if adapter == "ia3":
-        return IA3Config(
-            task_type=task, target_modules=inside, feedforward_modules=feed_forward, modules_to_save=saved
-        )
+        return IA3Config(task_type=task, target_modules=inside, feedforward_modules=feed_forward, modules_to_save=saved)
     # PEFT looks for these models' sizes by other names.
     other = model.config.model_type in {"distilbert", "xglm"}
     sizes = {"num_attention_heads": 4, "num_layers": 3, "token_dim": 24} if other else {}
-    prompted = {
-        "prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig, "prefix": PrefixTuningConfig
-    }
+    prompted = {"prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig, "prefix": PrefixTuningConfig}
     return prompted[adapter](task_type=task, num_virtual_tokens=4, **sizes)
 
 

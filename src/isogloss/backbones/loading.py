@@ -27,7 +27,17 @@ from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.threads import say_if_spinning
 
-__all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "outline", "unused_weight", "weights_hash", "where"]
+__all__ = [
+    "EMBEDDED",
+    "fingerprint",
+    "inspect",
+    "load",
+    "native_dtype",
+    "outline",
+    "unused_weight",
+    "weights_hash",
+    "where",
+]
 
 EMBEDDED = {module.NAME: module for module in (e5, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
@@ -261,9 +271,9 @@ def _opened(folder: ModelFolder, *, words: bool | None, pickle: bool) -> Iterato
     with opened(folder, folder.weights() or [pickled.weights(folder, allowed=pickle)]) as tensors:
         config = read_config(folder, len(tensors))
         words = config.headed if words is None else words
-        tensors = under_base_prefix(config, tensors)
-        rows = check_shapes(folder, config, tensors, words=words)
-        yield _Opened(config, load_tokenizer(folder, config, rows), tensors, words)
+        by_name = under_base_prefix(config, tensors)
+        rows = check_shapes(folder, config, by_name, words=words)
+        yield _Opened(config, load_tokenizer(folder, config, rows), by_name, words)
 
 
 def _loaded(folder: ModelFolder, *, words: bool | None, pickle: bool) -> tuple[Any, _Opened, str]:

@@ -7,7 +7,7 @@ is no label is never predicted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -32,7 +32,7 @@ from isogloss.methods.settings import Settings
 from isogloss.runtime.checked import Checked
 from isogloss.tasks.label_names import match_labels
 
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, None: lambda inputs: inputs}
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 _HEAD, _DENSE, _BACKBONE = "head.", "dense.", "backbone."
 
 
@@ -61,12 +61,12 @@ class CheckpointSettings(Settings):
     epochs: ClassVar[int] = 0  # type: ignore[misc]
     batch_size: ClassVar[int] = 32  # type: ignore[misc]
     warmup: ClassVar[float] = 0.0  # type: ignore[misc]
-    decay: ClassVar[str] = "constant"  # type: ignore[misc,assignment]
+    decay: ClassVar[str] = "constant"  # type: ignore[misc]
     weight_decay: ClassVar[float] = 0.0  # type: ignore[misc]
     clip: ClassVar[float] = 1.0  # type: ignore[misc]
     dropout: ClassVar[float] = 0.0  # type: ignore[misc]
-    head: ClassVar[str] = "linear"  # type: ignore[misc,assignment]
-    select: ClassVar[str] = "last"  # type: ignore[misc,assignment]
+    head: ClassVar[str] = "linear"  # type: ignore[misc]
+    select: ClassVar[str] = "last"  # type: ignore[misc]
 
     path: str = Field(
         min_length=1, description="a folder with a PEFT adapter or a fine-tuned model, or a hub id (org/name@revision)"
@@ -127,8 +127,8 @@ class CheckpointPart(nn.Module):
         """What the classifier reads of the states."""
         if self.weight is None:
             return states
-        made: Tensor = ACTIVATIONS[self.activation](nn.functional.linear(states, self.weight, self.bias))
-        return made
+        made = nn.functional.linear(states, self.weight, self.bias)
+        return made if self.activation is None else ACTIVATIONS[self.activation](made)
 
 
 def _float(tensor: Tensor | None) -> Tensor | None:
@@ -247,7 +247,7 @@ def _sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _check_last_token(path: str, head: TrainedHead, backbone: Backbone, *, reads_vectors: bool) -> None:
-    """transformers takes the last token that is no padding, whatever it is; where vectors come in, the last one."""
+    """Transformers takes the last token that is no padding, whatever it is; where vectors come in, the last one."""
     padding = getattr(backbone.model.config, "pad_token_id", None)
     if head.pooling != "last" or head.dense is not None or reads_vectors or padding is None:
         return

@@ -42,13 +42,7 @@ def match_labels(names: Sequence[str], labels: Sequence[str], given: Mapping[str
     Raises:
         IsoglossError: a label has no class, or two; or a name is none.
     """
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise IsoglossError(f"two of its classes are called {twice[0]!r:.80}; expected names of their own")
-    for name, label in given.items():
-        if name not in names:
-            raise unknown("class in labels", name, names)
-        if label not in labels:
-            raise unknown(f"label in labels.{name:.40}", label, labels)
+    _check(names, labels, given)
     found: dict[str, int] = {}
     for number, name in enumerate(names):
         if name in given:
@@ -70,6 +64,16 @@ def match_labels(names: Sequence[str], labels: Sequence[str], given: Mapping[str
             f"data and never predicted: {_some(extra)}"
         )
     return LabelMatch([found[label] for label in labels], said)
+
+
+def _check(names: Sequence[str], labels: Sequence[str], given: Mapping[str, str]) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise IsoglossError(f"two of its classes are called {twice[0]!r:.80}; expected names of their own")
+    for name, label in given.items():
+        if name not in names:
+            raise unknown("class in labels", name, names)
+        if label not in labels:
+            raise unknown(f"label in labels.{name:.40}", label, labels)
 
 
 def _take(found: dict[str, int], label: str, number: int, names: Sequence[str]) -> None:
@@ -106,7 +110,7 @@ def _missing(names: Sequence[str], labels: Sequence[str], lacking: Sequence[str]
     example = f"labels: {{{name}: {label}, …}}"
     if names and all(NAMELESS.fullmatch(name) for name in names):
         return IsoglossError(
-            f"its {len(names)} classes are called {_some(names)}, which does not say which is which of {_some(labels)}; "
+            f"its {len(names)} classes are called {_some(names)}, which says nothing of {_some(labels)}; "
             f"say it in the method's settings, as they were numbered in training, such as `{example}`"
         )
     return IsoglossError(

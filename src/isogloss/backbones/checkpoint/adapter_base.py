@@ -56,7 +56,7 @@ def check_base(folder: ModelFolder, config: dict[str, Any], backbone: str, ident
     last = [re.split(r"[/\\]", name.rstrip("/\\"))[-1].casefold() for name in (base, own)]
     if last[0] == last[1]:
         return [f"it was trained on {base:.200}, which is not here to be compared; taken for {own}"]
-    folder.refuse(
+    raise folder.refusal(
         f"it was trained on {base:.200}, but the spec's backbone is {own}; expected the same one, or `same_base: true` "
         "where it is the same under another name"
     )

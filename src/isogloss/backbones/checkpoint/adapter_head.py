@@ -75,9 +75,10 @@ def said_subword(folder: ModelFolder) -> Literal["first", "last"] | None:
 
 def _subword(folder: ModelFolder, about: Mapping[str, Any]) -> Literal["first", "last"] | None:
     subword = about.get("subword")
-    if subword is None or subword == "first" or subword == "last":
-        return subword
-    folder.refuse(f"{LABELS} says subword: {subword!r:.40}; expected first or last")
+    if subword is None or subword in ("first", "last"):  # a tuple: it may be anything
+        said: Literal["first", "last"] | None = subword
+        return said
+    raise folder.refusal(f"{LABELS} says subword: {subword!r:.40}; expected first or last")
 
 
 def class_names(folder: ModelFolder) -> list[str] | None:
@@ -99,7 +100,9 @@ def names_in_config(folder: ModelFolder, config: Mapping[str, Any]) -> list[str]
     if not isinstance(by_number, Mapping):
         folder.refuse(f"{CONFIG} says id2label: {by_number!r:.60}; expected names by number")
     if set(by_number) != {str(number) for number in range(len(by_number))}:
-        folder.refuse(f"{CONFIG} says id2label with the keys {', '.join(by_number)[:60]}; expected 0, 1, … without gaps")
+        folder.refuse(
+            f"{CONFIG} says id2label with the keys {', '.join(by_number)[:60]}; expected 0, 1, … without gaps"
+        )
     return [_name(folder, by_number[str(number)], CONFIG) for number in range(len(by_number))]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.backbones.checkpoint.heads import HeadLayout, TrainedHead, read_head
 from isogloss.backbones.checkpoint.updates import changed
 from isogloss.backbones.checkpoint.weights import FLOATS, opened
+from isogloss.errors import IsoglossError
 
 ADAPTER, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 VECTORS = "prompt_embeddings"
@@ -89,7 +90,7 @@ class AdapterTensors:
         if changes is self._of_backbone:
             held = getattr(self._modules[target], parameter, None)
             if not isinstance(held, nn.Parameter):
-                self._refuse_unknown(name)
+                raise self._unknown(name)
             self._check(name, tensor, tuple(held.shape))
             if torch.equal(held.detach().cpu().float(), tensor):  # saved though it never learnt
                 return
@@ -102,16 +103,12 @@ class AdapterTensors:
             return
         if tensor.ndim != 2 or not tensor.numel():  # noqa: PLR2004 - a matrix
             self._check(name, tensor, ("rows", "columns"))
-        if what == "ia3_l":
-            key, tensor = f"scale.{target}", tensor
-        elif what == "lora_A.weight":
-            key, tensor = f"lora_a.{target}", tensor
-        elif what == "lora_B.weight":
-            key, tensor = f"lora_b.{target}", tensor * self._scale(module, rank=tensor.shape[1])
-        elif what == "lora_embedding_A":  # (r, V): the rows of the table are words
-            key, tensor = f"lora_b.{target}", tensor.T.contiguous() * self._scale(module, rank=tensor.shape[0])
-        else:
-            key, tensor = f"lora_a.{target}", tensor.T.contiguous()
+        if what.startswith("lora_embedding"):  # (r, V) and (H, r): the rows of the table are words
+            tensor = tensor.T.contiguous()
+        kinds = {"ia3_l": "scale", "lora_A.weight": "lora_a", "lora_embedding_B": "lora_a"}
+        key = f"{kinds.get(what, 'lora_b')}.{target}"
+        if what not in kinds:
+            tensor = tensor * self._scale(module, rank=tensor.shape[1])
         if changes is self._of_backbone:
             self._check_fits(name, key, tensor, self._modules[target])
         changes[key] = tensor
@@ -192,10 +189,12 @@ class AdapterTensors:
                 return plain, self._of_backbone
             if plain.partition(".")[0] == "pooler":  # of a model of which other states are read
                 return plain, None
-        self._refuse_unknown(name)
+        raise self._unknown(name)
 
-    def _refuse_unknown(self, name: str) -> NoReturn:
-        self.folder.refuse(f"{TENSORS} holds {name!r:.140}, for which {self.backbone.identity.name} has no place")
+    def _unknown(self, name: str) -> IsoglossError:
+        return self.folder.refusal(
+            f"{TENSORS} holds {name!r:.140}, for which {self.backbone.identity.name} has no place"
+        )
 
     def _check(self, name: str, tensor: Tensor, shape: tuple[object, ...]) -> None:
         if tuple(tensor.shape) != shape:

@@ -104,7 +104,7 @@ def model_type(backbone: Backbone) -> str:
 
 
 def _subword(kind: HeadKind, exported: ExportedHead | None) -> Literal["first", "last"] | None:
-    """transformers' scripts tag the first sub-word of a word; an export of isogloss's says which."""
+    """Transformers' scripts tag the first sub-word of a word; an export of isogloss's says which."""
     if kind != "tagging":
         return None
     return "first" if exported is None else exported.subword
@@ -149,7 +149,7 @@ def _tensors(folder: ModelFolder) -> dict[str, Tensor]:
             f"its weights are a pickle ({PICKLE}), which can run code; expected {TENSORS}. If you trust whoever made "
             f"it, convert it with PEFT: {SAVE}"
         )
-    folder.refuse(f"there is no {TENSORS} in {folder.path}; expected it beside {ADAPTER}")
+    raise folder.refusal(f"there is no {TENSORS} in {folder.path}; expected it beside {ADAPTER}")
 
 
 def _vectors(

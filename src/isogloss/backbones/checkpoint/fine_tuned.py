@@ -31,7 +31,7 @@ _MODEL, _FILE = "model.", "file."  # in front of the names of weights, and of th
 
 
 def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> TrainedElsewhere:
-    """What a folder with a fine-tuned model holds: `model.NAME` for each weight, `file.NAME` for the bytes of each file.
+    """What a folder with a fine-tuned model holds: `model.NAME` for each weight, `file.NAME` for each file's bytes.
 
     Its head is the one of transformers' class, or lies beside it, as isogloss exports a head that no class has.
 

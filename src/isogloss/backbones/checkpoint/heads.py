@@ -77,10 +77,10 @@ _DISTILBERT = HeadLayout("classifier", "pre_classifier", "relu", "first")
 LAYOUTS: dict[str, dict[HeadKind, HeadLayout]] = {
     "bert": {"classification": _BERT, **_ENCODER},
     "distilbert": {"classification": _DISTILBERT, **_ENCODER},
-    **dict.fromkeys(sorted(FIRST_POSITION_AFTER_PAD), {"classification": _ROBERTA, **_ENCODER}),
+    **{name: {"classification": _ROBERTA, **_ENCODER} for name in sorted(FIRST_POSITION_AFTER_PAD)},
     **dict.fromkeys(("gemma", "gemma3_text", "llama", "mistral", "qwen2", "qwen3"), _GENERIC),
     **dict.fromkeys(("bloom", "gpt_neox"), _OLD),
-    **dict.fromkeys(("mt5", "t5", "umt5"), {"tagging": _CLASSIFIER}),
+    **{name: {"tagging": _CLASSIFIER} for name in ("mt5", "t5", "umt5")},
 }
 
 

@@ -28,7 +28,9 @@ def checkpoint_folder(path: str) -> ModelFolder:
         local = Path(path).expanduser()
         is_folder, is_there = local.is_dir(), local.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise IsoglossError(f"{WHAT} {path!r:.200} cannot be looked at ({reason(error, most=100)}); {expected}") from error
+        raise IsoglossError(
+            f"{WHAT} {path!r:.200} cannot be looked at ({reason(error, most=100)}); {expected}"
+        ) from error
     if is_folder:
         folder = ModelFolder(path, local, what=WHAT)
         if not folder.has(ADAPTER) and not folder.has(CONFIG):
