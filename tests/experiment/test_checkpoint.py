@@ -111,11 +111,17 @@ def test_it_predicts_without_the_folder_it_came_from(run, home, tmp_path):
         (home / name).rename(home / f"{name}-away")
     try:
         assert {method: isogloss.load(copied, method).predict(texts) for method in before} == before
-        isogloss.report(copied)
         isogloss.analyze(copied, "gap", "significance")
     finally:
         for name in ("prompt", "tuned"):
             (home / f"{name}-away").rename(home / name)
+
+
+@pytest.mark.slow
+def test_a_report_says_what_was_trained_elsewhere(run, home, tmp_path):
+    page = isogloss.report(shutil.copytree(run.path, tmp_path / "run")).read_text(encoding="utf-8")
+    assert "Trained elsewhere, on what and for how long is not known here: theirs, tuned." in page
+    assert "The methods differ in backbone" in page
 
 
 def test_analyses_of_states_leave_out_what_has_a_backbone_of_its_own(run, tmp_path):
