@@ -39,7 +39,7 @@ CONFIGS = {
     "mt5": T5, "t5": T5, "umt5": T5,
 }  # fmt: skip
 ENCODERS = {"mt5", "t5", "umt5"}
-MASKED = {"bert", "camembert", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+MASKED = {"bert", "camembert", "distilbert", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 
 
 def whole(folder: Path, family: str) -> Path:
@@ -48,6 +48,8 @@ def whole(folder: Path, family: str) -> Path:
     if family in MASKED:
         sizes = {**COMMON, **SIZES, "max_position_embeddings": 40, "initializer_range": 0.3}
         sizes["type_vocab_size"] = 2 if family == "bert" else 1
+        if family == "distilbert":
+            sizes["hidden_dim"] = sizes.pop("intermediate_size")
         model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, **sizes))
         torch.nn.init.normal_(model.get_output_embeddings().bias)
     else:

@@ -265,6 +265,8 @@ def entries(
         required: what is said of fields without a default.
     """
     for name, field in model.model_fields.items():
+        if name in getattr(model, "FILLED_IN", ()):  # nobody writes it
+            continue
         if but is not None and name in but.model_fields and same(field, but.model_fields[name]):
             continue
         shown = f"[keys of its own](#{anchor}{name})" if models(field.annotation) else takes(field)

@@ -6,7 +6,7 @@ from torch import nn
 
 from decoders import CONFIGS, MASKED, backbone
 from isogloss.backbones import attention
-from isogloss.backbones.families import bert, bloom, xglm
+from isogloss.backbones.families import bert, bloom, distilbert, xglm
 from isogloss.backbones.families.registry import families
 from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
@@ -30,7 +30,7 @@ def shares(monkeypatch):
         given["hidden"] |= {p} if training else set()
         return dropout(states, p, training, inplace)
 
-    for module in (attention, bert, bloom, xglm):
+    for module in (attention, bert, bloom, distilbert, xglm):
         monkeypatch.setattr(module, "attend_packed", attend)
     monkeypatch.setattr(nn.functional, "dropout", of_states)
     return given

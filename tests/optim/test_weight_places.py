@@ -34,10 +34,18 @@ BERT_REST = {
     "embeddings.LayerNorm"
 }  # fmt: skip
 LLAMA_REST = {"embeddings": "embed_tokens", "norms": "norm"}
+DISTILBERT_LAYER = {
+    "query-key": "attention.q_lin attention.k_lin", "value-output": "attention.v_lin attention.out_lin",
+    "feed-forward": "ffn.lin1 ffn.lin2", "norms": "sa_layer_norm output_layer_norm",
+}  # fmt: skip
+DISTILBERT_REST = {
+    "embeddings": "embeddings.word_embeddings embeddings.position_embeddings embeddings.LayerNorm"
+}  # fmt: skip
 T5_REST = {"embeddings": "embed_tokens", "norms": "final_layer_norm"}
 # Of each family, the modules whose weights and biases are of a kind: in the second layer, and outside the layers.
 EXPECTED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     **dict.fromkeys(["bert", "roberta", "xlm-roberta", "camembert"], (BERT_LAYER, BERT_REST)),
+    "distilbert": (DISTILBERT_LAYER, DISTILBERT_REST),
     "xlm-roberta-xl": (
         BERT_LAYER | {"norms": "attention.self_attn_layer_norm LayerNorm"},
         {"embeddings": BERT_REST["embeddings"].removesuffix(" embeddings.LayerNorm"), "norms": "encoder.LayerNorm"},
@@ -75,7 +83,8 @@ EXPECTED: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 
 def tiny(family: str) -> PreTrainedModel:
     """A model of a family, as its file loads it, on no device."""
-    config = AutoConfig.for_model(family, **SIZES, **(SMALL if family in BERTS else CONFIGS[family]))
+    sizes = SMALL | {"hidden_dim": 48} if family == "distilbert" else SMALL if family in BERTS else CONFIGS[family]
+    config = AutoConfig.for_model(family, **SIZES, **sizes)
     with torch.device("meta"):
         if family in ENCODERS:
             return AutoModelForTextEncoding.from_config(config).encoder

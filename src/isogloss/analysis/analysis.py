@@ -14,7 +14,7 @@ from isogloss.data.cards import CUSTOM, find
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.data.parallel_text import Parallel, read_parallel
 from isogloss.errors import IsoglossError
-from isogloss.experiment.cells import Cell
+from isogloss.experiment.cells import Cell, own_backbone
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.stats.aggregate import by_language
 from isogloss.stats.answers import Answers
@@ -156,6 +156,19 @@ class Analysis:
 def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
     """The cells of the methods that are analysed."""
     return [(cell, stored) for cell, stored in opened_run.cells if not options.methods or cell.label in options.methods]
+
+
+def model_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
+    """Those of them that compute with the run's backbone, so that their states can be held against its own.
+
+    Raises:
+        IsoglossError: there are none.
+    """
+    every = cells(opened_run, options)
+    chosen = [(cell, stored) for cell, stored in every if not own_backbone(cell)]
+    if every and not chosen:
+        raise IsoglossError("every method asked for was trained elsewhere on a backbone of its own; nothing to compare")
+    return chosen
 
 
 def wanted(table: pl.DataFrame, options: AnalysisOptions) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from isogloss.analysis.analysis import (
     AnalysisResult,
     Results,
     Section,
-    cells,
+    model_cells,
     parallel_sentences,
     titled,
 )
@@ -94,7 +94,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 
 def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     parallel = parallel_sentences(opened_run, options)
-    rows, chosen = [], cells(opened_run, options)
+    rows, chosen = [], model_cells(opened_run, options)
     with activity("representation: before training") as say:
         memory = parallel_states(parallel, opened_run.backbone)
         before = list(measures(memory.before, memory.languages))

@@ -77,10 +77,12 @@ def lm_head_of(whole: Any, model: nn.Module) -> LMHead | None:
 
 
 def _transform(whole: Any) -> nn.Module | None:
-    """BERT's and RoBERTa's dense layer, activation and norm."""
+    """BERT's, RoBERTa's and DistilBERT's dense layer, activation and norm."""
     if hasattr(whole, "cls"):
         transform: nn.Module = whole.cls.predictions.transform
         return transform
+    if hasattr(whole, "vocab_transform"):  # DistilBERT
+        return nn.Sequential(whole.vocab_transform, whole.activation, whole.vocab_layer_norm)
     if hasattr(whole, "lm_head") and hasattr(whole.lm_head, "dense"):
         head = whole.lm_head
         return nn.Sequential(head.dense, nn.GELU(), head.layer_norm)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from tokenizers import processors
+from torch import Tensor
 from transformers.utils import logging
 
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
@@ -17,7 +18,7 @@ from isogloss.backbones.checkpoint.config import ModelConfig, read_config, reaso
 from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
 from isogloss.backbones.checkpoint.hub import fetched
 from isogloss.backbones.checkpoint.tokenizer import PROBES, FolderTokenizer, load_tokenizer
-from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened
+from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened, under_base_prefix
 from isogloss.backbones.device import device_of, native_dtype
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.lm_head import lm_head_of
@@ -26,7 +27,17 @@ from isogloss.backbones.transformer import Transformer, compute_in
 from isogloss.errors import IsoglossError, unknown
 from isogloss.runtime.threads import say_if_spinning
 
-__all__ = ["EMBEDDED", "fingerprint", "inspect", "load", "native_dtype", "outline", "where"]
+__all__ = [
+    "EMBEDDED",
+    "fingerprint",
+    "inspect",
+    "load",
+    "native_dtype",
+    "outline",
+    "unused_weight",
+    "weights_hash",
+    "where",
+]
 
 EMBEDDED = {module.NAME: module for module in (e5, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
@@ -137,6 +148,31 @@ def inspect(name: str, *, device: str = "auto", words: bool | None = False, pick
     return None
 
 
+def weights_hash(folder: ModelFolder) -> str:
+    """The hash of the weights of a checkpoint, as `Identity` has it.
+
+    Raises:
+        IsoglossError: it is none, or not whole.
+    """
+    return _loaded(folder, words=False, pickle=False)[2]
+
+
+def unused_weight(name: str, weight: str) -> Tensor | None:
+    """A weight of a checkpoint that a backbone has no use for, such as a pooler's; None where there is none.
+
+    Args:
+        name: of the backbone, as in `load`.
+        weight: its name, without that of the base model in front.
+    """
+    folder = _folder(name, pickle=False)
+    if not (files := folder.weights()):
+        return None
+    with opened(folder, files) as tensors:
+        found = [held for held in tensors if held == weight or (held.partition(".")[2] == weight)]
+        tensor: Tensor | None = tensors[found[0]][...].float() if found else None
+    return tensor
+
+
 def outline(
     name: str, *, device: str, dtype: str, words: bool | None = False, checkpointing: bool = False
 ) -> Backbone | None:
@@ -235,8 +271,9 @@ def _opened(folder: ModelFolder, *, words: bool | None, pickle: bool) -> Iterato
     with opened(folder, folder.weights() or [pickled.weights(folder, allowed=pickle)]) as tensors:
         config = read_config(folder, len(tensors))
         words = config.headed if words is None else words
-        rows = check_shapes(folder, config, tensors, words=words)
-        yield _Opened(config, load_tokenizer(folder, config, rows), tensors, words)
+        by_name = under_base_prefix(config, tensors)
+        rows = check_shapes(folder, config, by_name, words=words)
+        yield _Opened(config, load_tokenizer(folder, config, rows), by_name, words)
 
 
 def _loaded(folder: ModelFolder, *, words: bool | None, pickle: bool) -> tuple[Any, _Opened, str]:

@@ -86,7 +86,7 @@ def _method_settings() -> dict[str, list[list[str]]]:
         listed[name] = [
             row(key, field)
             for key, field in method.settings.model_fields.items()
-            if key not in common or field.default != common[key].default
+            if key not in method.settings.FILLED_IN and (key not in common or field.default != common[key].default)
         ]
     return listed
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-from isogloss.errors import IsoglossError, named
+from isogloss.errors import IsoglossError, named, unknown
 from isogloss.methods.method import Method
 from isogloss.methods.registry import find
 from isogloss.methods.settings import Settings
@@ -18,6 +18,7 @@ from isogloss.store import RunRecord, label_of
 
 MOST = 100_000  # cells of an experiment
 TRAINING = 3  # part of every fingerprint: raise it when the same spec would train to another result
+UNTRAINED = [0]  # seeds of what is not trained here, and so depends on none
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Cell:
     def facts(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """All that decides the result, given what the whole experiment has in common."""
         settings = self.settings.model_dump(mode="json")
+        if (found := getattr(self.settings, "found", None)) is not None and found.subword is not None:
+            common = {**common, "subword": found.subword}  # it was trained so, whatever the others are
         if self.settings.head == "linear":  # what other cells' classes are called is not its business
             common = {name: fact for name, fact in common.items() if name != "verbalizer"}
         return {"training": TRAINING, **common, "method": self.method_name, "settings": settings, "seed": self.seed}
@@ -88,7 +91,13 @@ def cells(spec: Spec) -> list[Cell]:
             raise IsoglossError(f"{where}: {twice} comes twice; expected each seed once")
         for variant, method, settings in _variants(name, raw):
             _agree(spec, name, settings)
-            variants = [Cell(name, variant, method, settings, seed) for seed in seeds]
+            if not settings.epochs and (raw.get("seeds") or UNTRAINED) != UNTRAINED:
+                raise IsoglossError(
+                    f"methods.{name}.seeds is {raw['seeds']!r:.60}, but a {method} is trained already; expected none, "
+                    "or [0]"
+                )
+            own_seeds = seeds if settings.epochs else UNTRAINED
+            variants = [Cell(name, variant, method, settings, seed) for seed in own_seeds]
             if variants[0].label in labels:
                 raise IsoglossError(f"methods.{name}: the variant {variants[0].label} comes twice")
             labels.add(variants[0].label)
@@ -110,6 +119,12 @@ def _agree(spec: Spec, name: str, settings: Settings) -> None:
         raise IsoglossError(f"methods.{name}: `place: template` needs {{prompt}} in {spec.verbalizer.template!r}")
 
 
+def own_backbone(cell: Cell) -> bool:
+    """Whether a cell was trained elsewhere on a backbone of its own, which it brings."""
+    found = getattr(cell.settings, "found", None)
+    return found is not None and found.backbone is not None
+
+
 def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
     """The spec's methods with every default filled in; lists that make variants stay lists."""
     out = {}
@@ -120,7 +135,10 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
         }
         settings = variants[0][2]
         stood_for = {field for key in given for field in settings.SHORTHANDS.get(key, ())}
+        stood_for |= settings.FILLED_IN
         filled = settings.model_dump(mode="json", exclude=stood_for)
+        if not settings.epochs:
+            given = {**given, "seeds": UNTRAINED}
         out[name] = {"method": raw.get("method", name), **filled, **given}
     return out
 
@@ -133,6 +151,9 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
         raise IsoglossError(f"{where}: method is {chosen!r:.60}; expected the name of one method")
     with named(where):
         method = find(chosen)
+    if filled_in := sorted(method.settings.FILLED_IN & given.keys()):
+        known = method.settings.model_fields.keys() - method.settings.FILLED_IN
+        raise IsoglossError(f"{where}: {unknown('key', filled_in[0], known)}")
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):

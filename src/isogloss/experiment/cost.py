@@ -41,6 +41,8 @@ def training(workspace: Workspace, cell: Cell) -> float:
     """Tokens of all forward passes that a training is worth."""
     train_dev = workspace.encoded(cell).train_dev(cell.seed)
     epochs, passes = cell.settings.epochs, cell.method.passes
+    if not epochs:  # it was trained elsewhere
+        return one_pass(train_dev.dev, cell)
     if passes == 0:  # states are computed once
         return one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell)
     return epochs * (passes * one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell))

@@ -43,13 +43,18 @@ class EncodedData:
         task: its kind.
         backbone: whose tokenizer encodes it.
         verbalizer: whose template is filled in; none for a linear head.
+        given: which sub-word stands for a word; None: as the data are read.
     """
 
-    def __init__(self, data: ExperimentData, task: Task, backbone: Backbone, verbalizer: Verbalizer | None) -> None:
+    def __init__(
+        self, data: ExperimentData, task: Task, backbone: Backbone, verbalizer: Verbalizer | None,
+        given: str | None = None,
+    ) -> None:  # fmt: skip
         self.data = data
         self.task = task
         self.backbone = backbone
         self.verbalizer = verbalizer
+        self.subword = given or subword(data, backbone)  # that stands for a word
         self._train_dev: dict[int | None, TrainDev] = {}
         self._fewer: dict[int, TestSet] = {}
         self._languages: dict[tuple[str, ...], TestSet] = {}
@@ -129,7 +134,7 @@ class EncodedData:
             "longest": data.longest,
         }
         if verbalizer is None:
-            return {**facts, "subword": subword(data, self.backbone)}
+            return {**facts, "subword": self.subword}
         wording = verbalizer.wording(str(part.language))
         return {**facts, "template": repr(verbalizer.template), "wording": wording, "causal": self.backbone.causal}
 
@@ -137,7 +142,7 @@ class EncodedData:
         data, tokenizer = self.data, self.backbone.tokenizer
         if self.verbalizer is None:
             return self.task.features(
-                part.table, data.labels, tokenizer, last=subword(data, self.backbone) == "last",
+                part.table, data.labels, tokenizer, last=self.subword == "last",
                 longest=data.longest,
             )  # fmt: skip
         assert isinstance(self.task, Classification)

@@ -64,7 +64,7 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str) -> MemoryPlan:
     """
     budget, eval_budget = budgets(workspace.backbone.device)
     limit = allowed(workspace)
-    if limit is None or PLENTY * _bound(workspace, cells) <= limit:
+    if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells) <= limit:
         return MemoryPlan(budget, eval_budget)
     job = _Job(workspace, cells)
     if (taken := job.bytes(budget, eval_budget)) is None:

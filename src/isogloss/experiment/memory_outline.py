@@ -29,7 +29,7 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     Raises:
         IsoglossError: there is no such backbone or device.
     """
-    plain = [cell for cell in cells if cell.settings.head == "linear"]
+    plain = [cell for cell in cells if cell.settings.head == "linear" and cell.settings.epochs]
     backbone = outline(
         spec.backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
     )  # fmt: skip

@@ -111,6 +111,8 @@ def refuse_changes(
         else:
             # What words stand for classes matters to those alone whose classes are words.
             shared = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}
+            if (facts["settings"].get("found") or {}).get("subword"):  # it was trained so, whatever the others are
+                shared.pop("subword", None)
             changes = difference({name: facts.get(name) for name in shared}, shared)
         scored = stored.record.test_data
         changes += [
@@ -136,8 +138,10 @@ def refuse_changed_settings(out: Path, finished: Sequence[StoredCell], wanted: S
         if (cell := by_label.get(stored.record.method)) is None:
             continue
         facts = with_defaults(stored.checked().record.facts)
-        now = {"method": cell.method_name, "settings": cell.settings.model_dump(mode="json")}
-        if changes := difference({name: facts[name] for name in now}, now):
+        found_out = cell.settings.FILLED_IN  # which only data and backbone tell
+        now = {"method": cell.method_name, "settings": cell.settings.model_dump(mode="json", exclude=set(found_out))}
+        settings = {name: value for name, value in facts["settings"].items() if name not in found_out}
+        if changes := difference({"method": facts["method"], "settings": settings}, now):
             raise _made_differently(out, stored, changes)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import EMBEDDED, fingerprint, load
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
+from isogloss.methods.method import ImportedPart
 from isogloss.store import DamagedError, RunRecord, Store, StoredCell
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.verbalizer import Verbalizer
@@ -186,13 +187,8 @@ def restore(
     """
     cell = Cell.of(record)
     trained = backbone if cell.method.frozen else backbone.copy()
-    head = new_head(
-        trained, cell.settings, classes=len(record.labels), verbalizer=verbalizer, generator=torch.Generator()
-    )
     try:
-        part, head_state = _under("part.", tensors), _under("head.", tensors)
-        head.load_state_dict(head_state)
-        restored = cell.method.restore(trained, cell.settings, part).to(trained.device).eval()
+        return stack_of(cell, trained, tensors, classes=len(record.labels), verbalizer=verbalizer)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -201,8 +197,28 @@ def restore(
             f"the stored weights of {record.method} seed {record.seed} do not fit what its run.json says ({why}); "
             "delete its folder and run again to train it anew"
         ) from error
-    return Stack(trained, cell.method, [Run(cell.settings, cell.seed, restored, head.to(trained.device))])
+
+
+def stack_of(
+    cell: Cell, backbone: Backbone, tensors: Mapping[str, Tensor], *, classes: int, verbalizer: Verbalizer | None = None
+) -> Stack:
+    """A stack of one cell with these weights.
+
+    Args:
+        cell: which.
+        backbone: its own, where its method is not frozen.
+        tensors: its weights, as `weights` gave them.
+        classes: what its head tells apart.
+        verbalizer: the one it was trained with, if any.
+    """
+    part: nn.Module = cell.method.restore(backbone, cell.settings, _under("part.", tensors)).eval()
+    if isinstance(part, ImportedPart):
+        backbone = part.backbone
+    head = new_head(backbone, cell.settings, classes=classes, verbalizer=verbalizer, generator=torch.Generator())
+    head.load_state_dict(_under("head.", tensors))
+    run = Run(cell.settings, cell.seed, part.to(backbone.device), head.to(backbone.device))
+    return Stack(backbone, cell.method, [run])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}

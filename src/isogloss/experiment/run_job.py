@@ -72,16 +72,21 @@ class _Training:
         first = job.cells[0]
         self.method, self.encoded = first.method, workspace.encoded(first)
         self.plan = memory.plan(workspace, job.cells, job.title)  # before anything is copied
+        self.stack = workspace.imported_stack(first) if first.key in workspace.imported else self._new_stack()
+        self.backbone, self.runs = self.stack.backbone, self.stack.runs
+
+    def _new_stack(self) -> Stack:
+        workspace, cells = self.workspace, self.job.cells
         shared = workspace.backbone
-        self.backbone = shared if self.method.frozen else shared.copy(workspace.seen(first))
-        self.runs = [
+        backbone = shared if self.method.frozen else shared.copy(workspace.seen(cells[0]))
+        runs = [
             new_run(
-                self.method, self.backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
+                self.method, backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
                 verbalizer=workspace.verbalizer,
             )
-            for cell in job.cells
+            for cell in cells
         ]  # fmt: skip
-        self.stack = Stack(self.backbone, self.method, self.runs)
+        return Stack(backbone, self.method, runs)
 
     def finished(self) -> Iterator[FinishedCell]:
         """Train all cells, then score one after the other."""
@@ -122,8 +127,9 @@ class _Training:
         prints = [fingerprint(facts) for facts in job.facts]
         checkpoints = Checkpoints(job.checkpoints, prints, minutes=job.spec.checkpoint_minutes)
         checkpoints.load(states)
-        observer.phase(f"{job.title}: training")
-        a_update = sum(cost.training(workspace, cell) for cell in job.cells) / sum(state.total for state in states)
+        updates = sum(state.total for state in states)
+        observer.phase(f"{job.title}: {'training' if updates else 'scoring the development data'}")
+        a_update = sum(cost.training(workspace, cell) for cell in job.cells) / max(1, updates)
         observer.advance(0, a_update * sum(state.step for state in states))
 
         def after_update(tokens: int, updates: int) -> None:
@@ -157,12 +163,12 @@ class _Training:
 
         state = TrainState(run, workspace.fitted(cell, split.train), dev, metric, score)
         state.sample = self._monitor_sample(cell)
-        if (parallel := workspace.parallel_states) is not None:
+        if cell.settings.epochs and (parallel := workspace.parallel_states) is not None:
             state.parallel = replace(parallel, features=workspace.fitted(cell, parallel.features))
         return state
 
     def _monitor_sample(self, cell: Cell) -> MonitorSample | None:
-        if (plan := self.job.monitor) is None:
+        if (plan := self.job.monitor) is None or not cell.settings.epochs:
             return None
         workspace = self.workspace
         sample = self.encoded.fewer(plan.examples)
@@ -207,7 +213,7 @@ class _Training:
             inputs=list(workspace.inputs),
             labels=data.labels,
             trainable_parameters=state.run.trainable(),
-            backbone_parameters=sum(weight.numel() for weight in workspace.backbone.weights().values()),
+            backbone_parameters=sum(weight.numel() for weight in workspace.backbone_of(cell).weights().values()),
             selected_epoch=state.best_epoch,
             updates=state.step,
             skipped_updates=state.skipped,
@@ -269,7 +275,7 @@ def _tables(
 
 def _columns(workspace: Workspace, cell: Cell) -> dict[str, Any]:
     return {
-        "backbone": workspace.backbone.identity.name, "task": workspace.card.name, "method": cell.label,
+        "backbone": workspace.backbone_of(cell).identity.name, "task": workspace.card.name, "method": cell.label,
         "seed": cell.seed, "source": str(workspace.data.source),
     }  # fmt: skip
 

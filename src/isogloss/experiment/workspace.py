@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,23 +12,29 @@ import torch
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.checkpoint.heads import HeadKind
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
 from isogloss.backbones.meta_copy import meta_copy
 from isogloss.data.cards import Card
-from isogloss.errors import IsoglossError
+from isogloss.data.kinds.registry import data_kinds
+from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.provenance import common_facts, surroundings, verbalizer_facts
-from isogloss.experiment.restore import verbalizer_of
+from isogloss.experiment.restore import stack_of, verbalizer_of
+from isogloss.methods.method import Imported, Importer
 from isogloss.preprocessing.features import Features
-from isogloss.runtime.console import activity
+from isogloss.runtime.console import activity, err
 from isogloss.spec import Spec
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.task import Task
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.monitor import ParallelStates, parallel_states
+from isogloss.training.stack import Stack
+
+HEADS: dict[str, HeadKind] = {"classification": "classification", "tagging": "tagging", "qa": "questions"}  # by family
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +48,7 @@ class Workspace:
         backbone: frozen; methods that change it get a copy.
         facts: what decides the result of every cell alike.
         verbalizer: the words that are the classes, where a cell asks for some.
+        imported: what was trained elsewhere, by the key of its cell.
         said: lines on the data that were printed; each is of all jobs alike.
     """
 
@@ -51,6 +58,7 @@ class Workspace:
     backbone: Backbone
     facts: dict[str, Any]
     verbalizer: Verbalizer | None
+    imported: Mapping[tuple[str, int], Imported] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
 
     @classmethod
@@ -74,14 +82,19 @@ class Workspace:
             )  # fmt: skip
         for cell in wanted:
             cell.method.check(backbone, cell.settings)
+        imported = {cell.key: _imported(cell, spec, data, backbone) for cell in wanted if not cell.settings.epochs}
+        wanted = [
+            replace(cell, settings=imported[cell.key].settings) if cell.key in imported else cell for cell in wanted
+        ]
         facts = common_facts(data, backbone)
         if words:
             facts["verbalizer"] = verbalizer_facts(spec, backbone)
         card = data.dataset.card
         inputs = TASKS[card.kind].inputs(card.columns.second is not None)
         for cell in wanted:
-            _refuse_without_room(cell, backbone, parts=len(inputs))
-        return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs))
+            own = imported[cell.key].backbone if cell.key in imported else None
+            _refuse_without_room(cell, own or backbone, parts=len(inputs))
+        return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs), imported)
 
     @property
     def card(self) -> Card:
@@ -128,17 +141,59 @@ class Workspace:
             for head, verbalizer in verbalizers.items()
         }
 
+    @cached_property
+    def _encoded_for(self) -> dict[tuple[str, int], EncodedData]:
+        """The data as those read them that were trained elsewhere; most of them as all others do."""
+        linear, encoded = self._encoded["linear"], {}
+        for cell in self.cells:
+            if cell.key not in self.imported:
+                continue
+            subword = cell.facts(self.facts)["subword"]
+            own = self.imported[cell.key].backbone
+            if own is not None or subword != linear.subword:
+                encoded[cell.key] = EncodedData(self.data, self.task, own or self.backbone, None, subword)
+        return encoded
+
     def encoded(self, cell: Cell) -> EncodedData:
         """The data as a cell's head reads them."""
-        return self._encoded[cell.settings.head]
+        return self._encoded_for.get(cell.key) or self._encoded[cell.settings.head]
+
+    def backbone_of(self, cell: Cell) -> Backbone:
+        """The backbone that a cell begins with: that of the spec, unless it brings its own."""
+        own = self.imported[cell.key].backbone if cell.key in self.imported else None
+        return own or self.backbone
+
+    def imported_stack(self, cell: Cell) -> Stack:
+        """What was trained elsewhere, ready to predict: a stack of one."""
+        one = self.imported[cell.key]
+        own = self.backbone.copy() if one.backbone is None else one.backbone
+        return stack_of(cell, own, one.tensors, classes=len(self.data.labels))
 
     def room(self, cell: Cell) -> int:
         """Tokens of text that fit beside a cell's prompt."""
-        return self.backbone.room(cell.method.positions(cell.settings))
+        return self.backbone_of(cell).room(cell.method.positions(cell.settings))
 
     def fitted(self, cell: Cell, features: Features) -> Features:
         """Features cut to the room that a cell leaves."""
         return self.encoded(cell).fit(features, self.room(cell))
+
+
+def _imported(cell: Cell, spec: Spec, data: ExperimentData, backbone: Backbone) -> Imported:
+    """What a cell that trains nothing is of; what is to be known of it is said."""
+    assert isinstance(cell.method, Importer)
+    card = data.dataset.card
+    with named(f"methods.{cell.name}"):
+        if (head := HEADS.get(data_kinds()[card.kind].family)) is None:
+            raise IsoglossError(f"nothing that was trained elsewhere can be scored on data of the kind {card.kind}")
+        one = cell.method.read(
+            backbone, cell.settings, labels=data.labels, kind=head, base=spec.backbone, subword=data.subword
+        )
+    said = [*one.said]
+    if len(spec.seeds) > 1:
+        said.append("it is trained already, so it is one cell, seed 0, and not one for each seed")
+    for line in said:
+        err.print(f"{cell.label}: {line}", markup=False, soft_wrap=True)
+    return one
 
 
 def _refuse_without_room(cell: Cell, backbone: Backbone, *, parts: int) -> None:

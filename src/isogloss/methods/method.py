@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
+from isogloss.backbones.checkpoint.heads import HeadKind
 from isogloss.backbones.prompts import PromptForm
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup
@@ -70,4 +72,63 @@ class Method(Protocol[S_contra, P]):
 
     def restore(self, backbone: Backbone, settings: S_contra, tensors: Mapping[str, Tensor]) -> P:
         """The part that `stored` gave these tensors for, ready to predict."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What was trained elsewhere, ready to be scored.
+
+    Args:
+        settings: of its cell, with what was found out.
+        tensors: what is to be stored of it: `part.NAME`, as its method restores them, and the head's `head.NAME`.
+        backbone: its own; None: that of the spec.
+        said: what a user has to know of it, a line each.
+    """
+
+    settings: Settings
+    tensors: Mapping[str, Tensor]
+    backbone: Backbone | None
+    said: Sequence[str]
+
+
+@runtime_checkable
+class Importer(Protocol):
+    """A method that trains nothing (its settings have no epochs): what it scores was trained elsewhere.
+
+    Its parts are `ImportedPart`s, and `Method.build` is never called.
+    """
+
+    def read(
+        self, backbone: Backbone, settings: Any, *, labels: Sequence[str], kind: HeadKind, base: str,
+        subword: str | None,
+    ) -> Imported:  # fmt: skip
+        """What the settings name.
+
+        Args:
+            backbone: of the spec.
+            settings: of the cell.
+            labels: of the data, in the order of the head's classes.
+            kind: of task.
+            base: the backbone as the user says it.
+            subword: which sub-word of a word is tagged, where the user says it.
+
+        Raises:
+            IsoglossError: it cannot be scored on these data, or on this backbone.
+        """
+        ...
+
+
+@runtime_checkable
+class ImportedPart(Protocol):
+    """A part that was trained elsewhere."""
+
+    backbone: Backbone  # what computes: the spec's with changes, or one of its own
+    trained: int  # how many numbers it brings
+    ahead: int  # how far in front of a unit's own state the one stands that is read
+
+    segments: bool  # whether the backbone is told which of two texts a token is of
+
+    def read(self, states: Tensor) -> Tensor:
+        """What the head is given of the states (K, U, H)."""
         ...

@@ -20,6 +20,7 @@ class Settings(Checked):
     MOST_OF: ClassVar[dict[str, int]] = {"epochs": 10**6, "length": 10**5, "rank": 10**5}
     # One key of a spec that sets several of these fields alike; stored are the fields.
     SHORTHANDS: ClassVar[dict[str, tuple[str, ...]]] = {}
+    FILLED_IN: ClassVar[frozenset[str]] = frozenset()  # fields that are found out by the run and chosen by nobody
 
     lr: Rate = Field(description="peak learning rate of what the method trains besides the head")
     head_lr: Rate = Field(1e-3, description="peak learning rate of the head, which starts from nothing and needs more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -52,18 +53,29 @@ def caveats(run_group: RunGroup) -> list[str]:
         if cut := record.truncated["test"]:
             named = f" ({remarks.most(record.cut)})" if record.cut else ""
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
-    facts = {method: record.facts for method, record in run_group.records.items()}
-    unlike = {
-        key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in facts.items()} for key in SETTINGS
-    }
-    unlike["backbone"] = {method: fact["backbone"]["weights"][:8] for method, fact in facts.items()}
-    unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in facts.items()}
-    for what, values in unlike.items():
-        if said := differing(values):
-            sentences.append(f"The methods differ in {what}: {said}.")
+    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()})
     if run_group.stale:
         sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
     return sentences
+
+
+def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """In what the methods of a comparison are not alike."""
+    elsewhere = {method: found for method, fact in facts.items() if (found := fact["settings"].get("found"))}
+    if elsewhere:
+        yield f"Trained elsewhere, on what and for how long is not known here: {', '.join(elsewhere)}."
+    here = {method: fact for method, fact in facts.items() if method not in elsewhere}
+    unlike = {
+        key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in here.items()} for key in SETTINGS
+    }
+    weights = {
+        name: elsewhere.get(name, {}).get("backbone") or fact["backbone"]["weights"] for name, fact in facts.items()
+    }
+    unlike["backbone"] = {method: own[:8] for method, own in weights.items()}
+    unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
+    for what, values in unlike.items():
+        if said := differing(values):
+            yield f"The methods differ in {what}: {said}."
 
 
 def _of_data(run_group: RunGroup) -> Iterator[str]:

@@ -67,7 +67,7 @@ def collate(
     form: PromptForm | None,
     *,
     pooling: Pooling,
-    ahead: bool = False,
+    ahead: int = 0,
     counted: Sequence[int] | None = None,
     shape: Shape | None = None,
 ) -> Batch:
@@ -78,7 +78,7 @@ def collate(
         packing: a backbone's; None where rows themselves are not wanted.
         form: of the prompts of these runs.
         pooling: how a row becomes one unit, where rows are units.
-        ahead: whether a unit's state is the one in front of its token, from which a causal model predicts it.
+        ahead: how far in front of its token the state of a unit stands, as a causal model predicts from the one before.
         counted: what the loss of each run's update is the mean over; left out: its units.
         shape: to be filled up to.
     """

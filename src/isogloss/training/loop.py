@@ -71,6 +71,8 @@ def train(
     for train_state in train_states:
         if train_state.parallel is not None and train_state.step == 0:
             record_parallel(train_state, train_state.parallel, train_state.parallel.before)
+    for train_state in (one for one in train_states if not one.total):  # it was trained elsewhere
+        evaluate(train_state, scorer, source)
     engine = None
     while active := [train_state for train_state in train_states if train_state.step < train_state.total]:
         if engine is not None and engine.train_states != active:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.methods.method import Method, Rated
+from isogloss.methods.method import ImportedPart, Method, Rated
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup
 from isogloss.runtime.seeding import derive
@@ -43,8 +43,9 @@ class Run:
         return [RateGroup(list(self.part.parameters()), self.settings.lr), head]
 
     def trainable(self) -> int:
-        """How many numbers train."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """How many numbers train, or were trained elsewhere."""
+        elsewhere = self.part.trained if isinstance(self.part, ImportedPart) else 0
+        return elsewhere + sum(parameter.numel() for parameter in self.parameters())
 
     def state(self) -> dict[str, Tensor]:
         """Copies of all that trains, by name."""

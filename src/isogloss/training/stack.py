@@ -15,7 +15,7 @@ from torch import Tensor
 from isogloss.backbones.backbone import Backbone, Pooling
 from isogloss.backbones.layout import to_device
 from isogloss.backbones.prompts import Prompt, PromptForm, stack_padded
-from isogloss.methods.method import Method
+from isogloss.methods.method import ImportedPart, Method
 from isogloss.preprocessing.batching import passes
 from isogloss.preprocessing.features import Features
 from isogloss.tasks import heads
@@ -41,6 +41,8 @@ class Stack:
         self.method = method
         self.runs = list(runs)
         self.pooling: Pooling = runs[0].settings.pooling or backbone.pooling
+        part = runs[0].part
+        self.imported = part if isinstance(part, ImportedPart) else None  # then it is the only run
         self.updates: Counter[str] = Counter()  # how they were carried out: plainly, or as a captured graph
 
     @property
@@ -49,9 +51,11 @@ class Stack:
         return isinstance(self.runs[0].head, VerbalizerHead)
 
     @property
-    def ahead(self) -> bool:
-        """Whether a unit is predicted from the state in front of it."""
-        return self.verbalized and self.backbone.causal
+    def ahead(self) -> int:
+        """How far in front of a unit's own state the one stands that it is predicted from."""
+        if self.imported is not None:
+            return self.imported.ahead
+        return int(self.verbalized and self.backbone.causal)
 
     @property
     def head_only(self) -> bool:
@@ -81,8 +85,10 @@ class Stack:
     def head_inputs(self, batch: Batch, prompt: Prompt | None) -> Float[Tensor, "K U H"]:
         """What the heads score, by one forward pass."""
         assert batch.packing is not None
-        states = self.backbone.states(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
-        return heads.inputs(states, batch.at, text=batch.packing.text, lengths=batch.lengths, there=batch.there)
+        types = batch.types if self.imported is None or self.imported.segments else None
+        states = self.backbone.states(batch.tokens, batch.packing, types=types, prompt=prompt)
+        given = heads.inputs(states, batch.at, text=batch.packing.text, lengths=batch.lengths, there=batch.there)
+        return given if self.imported is None else self.imported.read(given)
 
     @torch.no_grad()
     def stream(

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
+from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, model_cells, titled
 from isogloss.analysis.boundary.classifiers import SCHEMA, HeadStates
 from isogloss.analysis.boundary.plane import Projection
 from isogloss.charts import boundary as drawn
@@ -27,7 +27,7 @@ def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[
         IsoglossError: there are none.
     """
     kind = opened_run.data.dataset.card.kind
-    linear = [(cell, stored) for cell, stored in cells(opened_run, options) if cell.settings.head == "linear"]
+    linear = [(cell, stored) for cell, stored in model_cells(opened_run, options) if cell.settings.head == "linear"]
     if kind != "classification" or not linear:
         came = f"this is {kind}" if kind != "classification" else "all heads here are verbalizers"
         raise IsoglossError(f"a decision boundary is looked at in classification with a linear head; {came}")

@@ -22,7 +22,7 @@ from isogloss.analysis.analysis import (
     AnalysisResult,
     Results,
     Section,
-    cells,
+    model_cells,
     parallel_sentences,
     titled,
     wanted,
@@ -180,7 +180,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     parallel = parallel_sentences(opened_run, options)
     parts = []
-    chosen = cells(opened_run, options)
+    chosen = model_cells(opened_run, options)
     with activity("forgetting: before training") as say:
         reference = PretrainedReference(opened_run, parallel)
         for number, (cell, stored) in enumerate(chosen, start=1):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import read_bytes
+from isogloss.runtime.visible import one_line
 
 CONFIG = "config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -24,14 +25,16 @@ class ModelFolder:
     """A transformers checkpoint on disk.
 
     Args:
-        name: of the backbone, as the user says it; errors begin with it.
+        name: as the user says it; errors begin with it.
         path: where it lies.
         commit: the hub's, where it comes from there.
+        what: the folder is one of; errors begin with it.
     """
 
     name: str
     path: Path
     commit: str | None = None
+    what: str = "backbone"
 
     def refuse(self, what: str) -> NoReturn:
         """Say what is wrong with it.
@@ -43,7 +46,7 @@ class ModelFolder:
 
     def refusal(self, what: str) -> IsoglossError:
         """The error that says what is wrong with it."""
-        return IsoglossError(f"backbone {self.name}: {what}")
+        return IsoglossError(one_line(f"{self.what} {self.name}: {what}"))
 
     def has(self, name: str) -> bool:
         """Whether something of that name lies there that is a file.

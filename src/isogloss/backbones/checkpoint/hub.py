@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
@@ -43,6 +43,36 @@ def fetched(name: str, instead: str, *, pickle: bool) -> ModelFolder:
         ) from error
     folder = _download(name, repository, about, pickle=pickle)
     return ModelFolder(name, folder, commit=about.sha)
+
+
+def fetched_files(name: str, first: str, others: Sequence[str], *, what: str) -> ModelFolder | None:
+    """A repository of the hub as a folder with these files, as many as it has; None if it has not the first of them.
+
+    Args:
+        name: `org/name`, or `org/name@revision`.
+        first: a file that tells what it is.
+        others: wanted besides.
+        what: it is one of, for errors.
+
+    Raises:
+        IsoglossError: there is no such repository, or it cannot be had.
+    """
+    repository, _, revision = name.partition("@")
+    try:
+        about = HfApi().model_info(repository, revision=revision or None, files_metadata=True)
+    except Exception:  # noqa: BLE001 - as above; where it is not cached either, whoever looks for a model will say so
+        try:
+            cached = try_to_load_from_cache(repository, first, revision=revision or None)
+        except (ValueError, OSError):
+            cached = None
+        folder = Path(cached).parent if isinstance(cached, str) else None
+        return None if folder is None else ModelFolder(name, folder, commit=folder.name, what=what)
+    sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
+    if first not in sizes:
+        return None
+    _fetch(repository, about.sha, {file: sizes[file] for file in (first, *others) if file in sizes})
+    path = Path(hf_hub_download(repository, first, revision=about.sha)).parent
+    return ModelFolder(name, path, commit=about.sha, what=what)
 
 
 def _download(name: str, repository: str, about: ModelInfo, *, pickle: bool) -> Path:

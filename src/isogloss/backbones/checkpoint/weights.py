@@ -19,6 +19,8 @@ from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.errors import IsoglossError
 
 FLOATS = {"F64", "F32", "F16", "BF16"}  # as safetensors calls what is read as it is
+# Families of which a class for questions or tags calls the model below its head `transformer`, whatever its own name is.
+CALLED_TRANSFORMER = {"llama", "mistral", "mt5", "qwen2", "qwen3", "t5", "umt5"}
 RENAMED = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))  # by TensorFlow
 
 
@@ -45,6 +47,13 @@ def opened(folder: ModelFolder, files: Sequence[Path]) -> Iterator[dict[str, Any
         if not tensors:
             folder.refuse("its safetensors files hold no weights; fetch them again")
         yield tensors
+
+
+def under_base_prefix(config: ModelConfig, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors by the names that the base model has for them, where a class with a head calls it `transformer`."""
+    if config.values.model_type not in CALLED_TRANSFORMER:
+        return dict(tensors)
+    return {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
 
 
 def check_shapes(folder: ModelFolder, config: ModelConfig, tensors: Mapping[str, Any], *, words: bool) -> int:
