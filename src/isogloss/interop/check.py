@@ -47,10 +47,8 @@ class Check:
 
     def __str__(self) -> str:
         """In a line."""
-        return (
-            f"{self.same} of {self.texts} texts get the same labels; scores of up to {self.largest:.3g} differ by at "
-            f"most {self.difference:.1g}"
-        )
+        by = f"differ by at most {self.difference:.1g}" if self.difference else "are the same bits"
+        return f"{self.same} of {self.texts} texts get the same labels; scores of up to {self.largest:.3g} {by}"
 
 
 def inputs_for(trained: Trained) -> list[list[str]]:
