@@ -257,7 +257,8 @@ class CutTexts:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.counted, self.longest = 0, None
+        self.counted = 0
+        self.longest: int | None = None
 
     def count(self, features: Features) -> None:
         """More texts, cut to fit."""
