@@ -476,7 +476,7 @@ def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 sys.stdout = open("/dev/null", "w")
-label(Path({run!r}), Request(Path("warm.{form}"), output=Path("warm.{out}")))
+label(Path({run!r}), Request(Path("warm.{form}"), output=Path("out.{out}")))
 few = None
 for rows in (5000, 20000):
     label(Path({run!r}), Request(Path(f"{{rows}}.{form}"), output=Path(f"out.{out}")))
