@@ -118,7 +118,7 @@ def test_it_predicts_without_the_folder_it_came_from(run, home, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_report_says_what_was_trained_elsewhere(run, home, tmp_path):
+def test_a_report_says_what_was_trained_elsewhere(run, tmp_path):
     page = isogloss.report(shutil.copytree(run.path, tmp_path / "run")).read_text(encoding="utf-8")
     assert "Trained elsewhere, on what and for how long is not known here: theirs, tuned." in page
     assert "The methods differ in backbone" in page
