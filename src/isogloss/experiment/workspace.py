@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.checkpoint.heads import HeadKind
+from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
 from isogloss.backbones.meta_copy import meta_copy

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,19 +18,17 @@ from pydantic import Field, NonNegativeInt, field_validator
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.checkpoint.adapters import read_adapter
-from isogloss.backbones.checkpoint.fine_tuned import read_fine_tuned, rebuilt
-from isogloss.backbones.checkpoint.heads import Activation, HeadKind, TrainedHead
-from isogloss.backbones.checkpoint.source import checkpoint_folder, is_adapter
-from isogloss.backbones.checkpoint.trained import Form
+from isogloss.backbones.checkpoint.kinds import Activation, Form, HeadKind
 from isogloss.backbones.checkpoint.updates import apply_updates
-from isogloss.backbones.loading import unused_weight
 from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods.method import Imported
 from isogloss.methods.settings import Settings
 from isogloss.runtime.checked import Checked
 from isogloss.tasks.label_names import match_labels
+
+if TYPE_CHECKING:
+    from isogloss.backbones.checkpoint.heads import TrainedHead
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 _HEAD, _DENSE, _BACKBONE = "head.", "dense.", "backbone."
@@ -152,6 +150,11 @@ class Checkpoint:
         subword: str | None,
     ) -> Imported:  # fmt: skip
         """See `Importer`."""
+        from isogloss.backbones.checkpoint.adapters import read_adapter
+        from isogloss.backbones.checkpoint.fine_tuned import read_fine_tuned
+        from isogloss.backbones.checkpoint.source import checkpoint_folder, is_adapter
+        from isogloss.backbones.loading import unused_weight
+
         folder = checkpoint_folder(settings.path)
         try:
             if is_adapter(folder):
@@ -214,6 +217,8 @@ class Checkpoint:
         if found.form == "updates":
             apply_updates(backbone.model, held)
         elif found.form == "model" and backbone.identity.weights != found.backbone:
+            from isogloss.backbones.checkpoint.fine_tuned import rebuilt
+
             backbone = rebuilt(held, settings.path, backbone)
             if backbone.identity.weights != found.backbone:
                 raise ValueError("its weights are not those that were found")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.checkpoint.heads import HeadKind
+from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.prompts import PromptForm
 from isogloss.methods.settings import Settings
 from isogloss.optim.param_groups import RateGroup

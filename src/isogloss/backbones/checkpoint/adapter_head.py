@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
-from isogloss.backbones.checkpoint.heads import HeadKind, TrainedHead
+from isogloss.backbones.checkpoint.heads import TrainedHead
+from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.checkpoint.weights import FLOATS, opened
 
 HEAD, LABELS = "head.safetensors", "labels.json"

@@ -16,8 +16,9 @@ from isogloss.backbones.checkpoint.adapter_base import check_base
 from isogloss.backbones.checkpoint.adapter_head import ExportedHead, exported_head
 from isogloss.backbones.checkpoint.adapter_tensors import ADAPTER, TENSORS, VECTORS, AdapterTensors, read_tensors
 from isogloss.backbones.checkpoint.folder import ModelFolder
-from isogloss.backbones.checkpoint.heads import HeadKind, layout_of
-from isogloss.backbones.checkpoint.trained import Form, TrainedElsewhere
+from isogloss.backbones.checkpoint.heads import layout_of
+from isogloss.backbones.checkpoint.kinds import Form, HeadKind
+from isogloss.backbones.checkpoint.trained import TrainedElsewhere
 
 PICKLE = "adapter_model.bin"
 SAVE = "PeftModel.from_pretrained(model, folder).save_pretrained(folder)"

@@ -15,7 +15,8 @@ from torch import Tensor
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.checkpoint.adapter_head import HEAD, LABELS, exported_head, names_in_config, said_subword
 from isogloss.backbones.checkpoint.folder import CONFIG, WEIGHTS, ModelFolder
-from isogloss.backbones.checkpoint.heads import HeadKind, HeadLayout, layout_of, read_head
+from isogloss.backbones.checkpoint.heads import HeadLayout, layout_of, read_head
+from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.checkpoint.tokenizer import FILES
 from isogloss.backbones.checkpoint.trained import TrainedElsewhere
 from isogloss.backbones.checkpoint.weights import opened

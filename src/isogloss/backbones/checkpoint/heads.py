@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
 from isogloss.backbones.backbone import Pooling
 from isogloss.backbones.checkpoint.folder import ModelFolder
+from isogloss.backbones.checkpoint.kinds import Activation, HeadKind
 from isogloss.backbones.families.bert import FIRST_POSITION_AFTER_PAD
 
-HeadKind = Literal["classification", "tagging", "questions"]
-Activation = Literal["tanh", "relu"]
 Linear = tuple[Float[Tensor, "_ _"], Float[Tensor, "_"] | None]  # weight (out, in) and bias (out)
 SPAN = ("start", "end")  # what the two scores of a token are, where answers are looked for
 

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.checkpoint.heads import TrainedHead
-
-# Vectors in front of the text, keys and values in front of the text's, changes of weights, or all weights of a model.
-Form = Literal["prompt", "prefix", "updates", "model"]
+from isogloss.backbones.checkpoint.kinds import Form
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.errors import IsoglossError
 
 FLOATS = {"F64", "F32", "F16", "BF16"}  # as safetensors calls what is read as it is
-# Families of which a class for questions or tags calls the model below its head `transformer`, whatever its name is.
+# Families of which a class for questions or tags calls the model below its head `transformer`, whatever its own name.
 CALLED_TRANSFORMER = {"llama", "mistral", "mt5", "qwen2", "qwen3", "t5", "umt5"}
 RENAMED = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))  # by TensorFlow
 
