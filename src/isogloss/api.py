@@ -20,7 +20,7 @@ from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
-from isogloss.interop.hub import run_directory
+from isogloss.interop.hub import local_run_directory
 from isogloss.reports.score_table import ScoreTable
 from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
@@ -154,7 +154,7 @@ def load(
     """
     _check_cell(method, seed)
     where, named = _path(folder), None if backbone is None else str(_path(backbone, "backbone"))
-    directory = run_directory(where, fspath(folder))
+    directory = local_run_directory(where, fspath(folder))
     return Model.load(directory, method=method, seed=None if seed is None else int(seed), backbone=named)
 
 

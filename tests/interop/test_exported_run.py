@@ -10,6 +10,9 @@ from polars.testing import assert_frame_equal
 import isogloss
 from isogloss.errors import IsoglossError
 from isogloss.interop.exported_run import exported_run
+from isogloss.interop.model_card import model_card
+from isogloss.interop.results.registry import results_formats
+from isogloss.run_directory.record import write_record
 from isogloss.runtime import yaml
 from isogloss.store import Store
 from models import checkpoint, sib200
@@ -129,6 +132,30 @@ def test_secrets_and_paths_of_a_spec_stay_behind(tmp_path):
     exported_run(store, store.finished()[0], tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
     assert Store(tmp_path / "out").known_spec().backbone == "local:model"
+
+
+def test_a_path_among_settings_is_published_as_a_name(tmp_path):
+    gold = {"eng-Latn": ["a", "b"] * 4}
+    named = "m[path=/secret/place/adapter]"
+    store = one_cell(
+        tmp_path / "run", gold, gold, name=named, spec={"methods": {"m": {"method": "linear-probe"}}}
+    )  # fmt: skip
+    (cell,) = store.finished()
+    place = {"path": "/secret/place/adapter"}
+    settings = {**cell.record.facts["settings"], **place, "more": ["/secret/x", "~/secret/y", 3]}
+    changes = {"name": "m", "variant": place, "facts": {**cell.record.facts, "settings": settings}}
+    write_record(cell.folder / "run.json", cell.record.model_copy(update=changes))
+    store = Store(store.path)
+    exported_run(store, store.finished()[0], tmp_path / "out")
+    for one in results_formats().values():
+        one.write(store, tmp_path / "out" / one.name)
+    (tmp_path / "out" / "README.md").write_text(model_card(store, store.finished()[0], loading="x", title="t"))
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"secret" in path.read_bytes() or "secret" in str(path.relative_to(tmp_path))]
+    (again,) = Store(tmp_path / "out").finished()
+    assert again.record.method == "m[path=adapter]"
+    assert again.record.facts["settings"]["more"] == ["x", "y", 3]
+    assert Store(tmp_path / "out").table("scores")["method"].unique().to_list() == ["m[path=adapter]"]
 
 
 def test_a_damaged_cell_is_not_exported_and_nothing_is_half_written(made, tmp_path):

@@ -13,7 +13,7 @@ from fake_hub import FakeHub
 from isogloss.cli import commands
 from isogloss.errors import IsoglossError
 from isogloss.interop.exported_run import exported_run
-from isogloss.interop.hub import LARGEST, pulled, push, run_directory, wanted
+from isogloss.interop.hub import LARGEST, local_run_directory, pulled, push, wanted
 from isogloss.store import Store
 from models import checkpoint, sib200
 
@@ -91,8 +91,8 @@ def test_a_local_folder_wins_and_a_mistyped_one_is_not_looked_for_on_the_hub(mad
         with pytest.raises(IsoglossError, match="does not exist|no path"):
             isogloss.load(name)
     assert hub.asked == []
-    assert run_directory(made / "run", str(made / "run")) == made / "run"
-    assert run_directory(export(made, tmp_path / "out"), "out") == tmp_path / "out" / "isogloss"
+    assert local_run_directory(made / "run", str(made / "run")) == made / "run"
+    assert local_run_directory(export(made, tmp_path / "out"), "out") == tmp_path / "out" / "isogloss"
 
 
 def test_what_is_not_there_is_said_in_a_line(hub):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,17 +58,19 @@ def run_job(
         for cell, facts in zip(job.cells, job.facts, strict=True):
             if changes := difference(facts, cell.facts(workspace.facts)):
                 raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
-        if job.trained is None:
-            yield from _Training(job, workspace, observer).finished()
-        else:
-            yield _scored(job, workspace, observer, *job.trained)
+        with feed_of(job, workspace) as feed:
+            if job.trained is None:
+                for number, finished in enumerate(_Training(job, workspace, observer, feed).finished()):
+                    yield told(finished, feed, number)
+            else:
+                yield told(_scored(job, workspace, observer, *job.trained), feed, 0)
 
 
 class _Training:
     """A stack of cells in training."""
 
-    def __init__(self, job: Job, workspace: Workspace, observer: JobObserver) -> None:
-        self.job, self.workspace, self.observer = job, workspace, observer
+    def __init__(self, job: Job, workspace: Workspace, observer: JobObserver, feed: Feed) -> None:
+        self.job, self.workspace, self.observer, self.feed = job, workspace, observer, feed
         first = job.cells[0]
         self.method, self.encoded = first.method, workspace.encoded(first)
         self.plan = memory.plan(workspace, job.cells, job.title)  # before anything is copied
@@ -103,25 +105,22 @@ class _Training:
         if self.plan.peak is not None:
             said = f"{job.title}: at most about {in_words(self.plan.peak)} of memory beside the backbone"
             err.print(said, soft_wrap=True, markup=False)
-        with feed_of(job, self.workspace) as feed:
-            states = self._train(feed)
-            fitted = temperatures(self.stack, self.encoded, budget=self.plan.eval_budget, advance=self._look_up)
-            self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
-            advance = _advancer(test.features, job.cells[0], self.observer)
-            scored = predict(
-                self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
-                advance=advance,
-            )  # fmt: skip
-            ended = zip(job.cells, states, fitted, scored, strict=True)
-            for number, (cell, state, temperature, predicted) in enumerate(ended):
-                yield told(self._finished(cell, state, temperature, predicted), feed, number)
+        states = self._train()
+        fitted = temperatures(self.stack, self.encoded, budget=self.plan.eval_budget, advance=self._look_up)
+        self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
+        advance = _advancer(test.features, job.cells[0], self.observer)
+        scored = predict(
+            self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget, advance=advance
+        )
+        for cell, state, temperature, predicted in zip(job.cells, states, fitted, scored, strict=True):
+            yield self._finished(cell, state, temperature, predicted)
 
     def _look_up(self, _tokens: int) -> None:
         """Whether to stop, between two passes that count for no progress."""
         if self.observer.stopping():
             raise KeyboardInterrupt
 
-    def _train(self, feed: Feed) -> list[TrainState]:
+    def _train(self) -> list[TrainState]:
         job, observer, workspace = self.job, self.observer, self.workspace
         states = [self._train_state(cell, run) for cell, run in zip(job.cells, self.runs, strict=True)]
         prints = [fingerprint(facts) for facts in job.facts]
@@ -134,8 +133,7 @@ class _Training:
 
         def after_update(tokens: int, updates: int) -> None:
             observer.advance(tokens, a_update * updates)
-            for number, state in enumerate(states):
-                feed.history(number, state.history)
+            self._tell(states)
             if observer.stopping():  # only here, between two updates, is every state whole
                 checkpoints.save(states)
                 raise KeyboardInterrupt
@@ -145,11 +143,15 @@ class _Training:
             self.stack, states, budget=self.plan.budget, eval_budget=self.plan.eval_budget,
             source=str(workspace.data.source), after_update=after_update,
         )  # fmt: skip
-        for number, state in enumerate(states):
-            feed.history(number, state.history)
+        self._tell(states)
         if checkpoints.overdue:
             checkpoints.save(states)  # scoring many languages may take long as well
         return states
+
+    def _tell(self, states: Sequence[TrainState]) -> None:
+        """Tell trackers what has been fetched."""
+        for number, state in enumerate(states):
+            self.feed.history(number, state.history)
 
     def _train_state(self, cell: Cell, run: Run) -> TrainState:
         workspace = self.workspace
@@ -255,9 +257,7 @@ def _scored(
         "cut": _cut_by_language(workspace, cell, test),
         **said,
     }
-    finished = FinishedCell(record.model_copy(update=changes), None, tables)
-    with feed_of(job, workspace) as feed:
-        return told(finished, feed, 0)
+    return FinishedCell(record.model_copy(update=changes), None, tables)
 
 
 def _tables(

@@ -19,6 +19,7 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment.provenance import with_defaults
 from isogloss.experiment.restore import LOCAL
 from isogloss.interop.backbone_origin import BackboneOrigin, origin
+from isogloss.interop.places import label, without_places
 from isogloss.methods.registry import find as find_method
 from isogloss.run_directory.cell import file_sha256
 from isogloss.run_directory.record import write_record
@@ -63,8 +64,8 @@ def _write(file: Path, text: str) -> None:
 
 
 def _write_cell(cell: StoredCell, backbone: BackboneOrigin, out: Path) -> None:
-    record = cell.record
-    folder = out / "weights" / safe_name(record.method) / str(record.seed)
+    record, method = cell.record, label(cell.record)
+    folder = out / "weights" / safe_name(method) / str(record.seed)
     folder.mkdir(parents=True)
     if not (cell.folder / WEIGHTS).is_file():
         raise DamagedError(cell.folder / WEIGHTS, "there is no such file")
@@ -74,10 +75,14 @@ def _write_cell(cell: StoredCell, backbone: BackboneOrigin, out: Path) -> None:
         raise DamagedError(cell.folder / WEIGHTS, "it is not the file that was written when the cell was finished")
     written = {}
     for name in KEPT:
-        table = cell.table(name).with_columns(pl.lit(backbone.name).alias("backbone"))
+        named = {"backbone": backbone.name, "method": method}
+        table = cell.table(name).with_columns(pl.lit(value).alias(column) for column, value in named.items())
         table.write_parquet(folder / f"{name}.parquet")
         written[name] = [file_sha256(folder / f"{name}.parquet")]
     changes = {
+        "method": method,
+        "variant": without_places(record.variant),
+        "facts": {**record.facts, "settings": without_places(record.facts["settings"])},
         "environment": _environment(record.environment, backbone),
         "weights_sha256": sha256,
         "tables_sha256": written,
@@ -119,10 +124,10 @@ def _lies_here(named: str, backbone: BackboneOrigin) -> bool:
 
 def _method(record: RunRecord) -> dict[str, Any]:
     """What a spec says of a method, so that its only cell has the label that it had."""
-    settings = dict(with_defaults(record.facts)["settings"])
+    settings = dict(without_places(with_defaults(record.facts)["settings"]))
     shorthands = find_method(record.facts["method"]).settings.SHORTHANDS
     for key, value in record.variant.items():
         for field in shorthands.get(key, ()):
             settings.pop(field, None)
-        settings[key] = [value]
+        settings[key] = [without_places(value)]
     return {"method": record.facts["method"], **settings}

@@ -28,7 +28,7 @@ _NAME = re.compile(rf"{_PART}/{_PART}(@[A-Za-z0-9_][A-Za-z0-9._/-]*)?")
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
 
 
-def run_directory(given: Path, text: str) -> Path:
+def local_run_directory(given: Path, text: str) -> Path:
     """Where a run directory lies that somebody named: a folder, an export, or an export on the hub.
 
     A folder of that name wins, and a name in a folder that is there is never looked for on the hub: it was mistyped.

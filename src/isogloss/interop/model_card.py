@@ -22,6 +22,7 @@ from isogloss.interop.backbone_origin import BackboneOrigin
 from isogloss.interop.card_metadata import metadata, task_words
 from isogloss.interop.cell_scores import CellScores, LanguageScore, card_of, method_scores
 from isogloss.interop.markdown import Written, escaped, fenced, joined, setting
+from isogloss.interop.places import label, without_places
 from isogloss.languages.language import Language
 from isogloss.methods.registry import find as find_method
 from isogloss.spec import ResolvedSpec
@@ -105,7 +106,7 @@ def _parts(card: _Card) -> dict[str, Any]:
     count = len(scores.of(first)) - (scores.of_source is not None)
     verdicts = {name: _named(scores, name) for name in ("served", "in between", "failed")}
     return {
-        "kind": task_words(record.kind).people, "method": record.method,
+        "kind": task_words(record.kind).people, "method": label(record),
         "backbone": {"name": card.backbone.name, "licence": backbone_origin.licence(card.backbone) or "not known"},
         "source": Language.parse(scores.source).name,
         "data": {
@@ -165,8 +166,7 @@ def _training(record: RunRecord) -> str:
     size, epochs = settings.get("batch_size"), settings.get("epochs")
     if not (isinstance(size, int) and isinstance(epochs, int) and epochs > 0) or record.updates % epochs:
         return "not kept"
-    updates = record.updates // epochs
-    passes = "pass" if epochs == 1 else "passes"
+    updates, passes = record.updates // epochs, "pass" if epochs == 1 else "passes"
     return f"{_between((updates - 1) * size + 1, updates * size)} examples, {epochs} {passes} over them"
 
 
@@ -242,7 +242,7 @@ def _method_text(record: RunRecord) -> str:
 
 
 def _settings(record: RunRecord) -> Mapping[str, Any]:
-    stored: Mapping[str, Any] = with_defaults(record.facts)["settings"]
+    stored: Mapping[str, Any] = without_places(with_defaults(record.facts)["settings"])
     return {name: value for name, value in stored.items() if value is not None}
 
 

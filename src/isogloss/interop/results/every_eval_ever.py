@@ -71,7 +71,7 @@ def _details(model: PublishedModel) -> dict[str, Any]:
         "backbone": model.backbone.hub or model.backbone.name, "backbone_revision": model.backbone.revision,
         "backbone_parameters": record.backbone_parameters, "trainable_parameters": record.trainable_parameters,
         "weights_sha256": record.weights_sha256, "dtype": record.facts["backbone"]["dtype"],
-        "method": record.method, "seed": record.seed, "trained_in": model.scores.source, "settings": model.settings,
+        "method": model.method, "seed": record.seed, "trained_in": model.scores.source, "settings": model.settings,
     }  # fmt: skip
 
 

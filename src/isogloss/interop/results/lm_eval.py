@@ -122,7 +122,7 @@ def _samples(scores: list[LanguageScore]) -> dict[str, int]:
 def _arguments(model: PublishedModel) -> dict[str, Any]:
     """What made the model; the harness's `pretrained` names the backbone."""
     return {
-        "pretrained": model.backbone.hub or model.backbone.name, "method": model.record.method,
+        "pretrained": model.backbone.hub or model.backbone.name, "method": model.method,
         "seed": model.record.seed, "source": model.scores.source, **model.settings,
     }  # fmt: skip
 

@@ -20,6 +20,8 @@ from isogloss.experiment.provenance import with_defaults
 from isogloss.interop import backbone_origin
 from isogloss.interop.backbone_origin import BackboneOrigin
 from isogloss.interop.cell_scores import CellScores, card_of, method_scores
+from isogloss.interop.places import label as label_elsewhere
+from isogloss.interop.places import without_places
 from isogloss.languages.language import Language
 from isogloss.runtime.files import atomic_file
 from isogloss.spec import ResolvedSpec
@@ -77,7 +79,12 @@ class PublishedModel:
     @property
     def settings(self) -> dict[str, Any]:
         """Of the method, all of them."""
-        return dict(with_defaults(self.record.facts)["settings"])
+        return dict(without_places(with_defaults(self.record.facts)["settings"]))
+
+    @property
+    def method(self) -> str:
+        """The label of its method, without a path of this machine."""
+        return label_elsewhere(self.record)
 
     @property
     def hub_data(self) -> str | None:
@@ -115,8 +122,8 @@ def published(store: Store) -> list[PublishedModel]:
         raise IsoglossError(f"{store.path} holds no finished run; `isogloss run` makes one")
     spec = store.known_spec()
     card = card_of(spec)
-    labels = store.labels()
-    short = {label: _plain(label) for label in labels}
+    labels, records = store.labels(), {cell.record.method: cell.record for cell in cells}
+    short = {label: _plain(label_elsewhere(records[label])) for label in labels}
     counted = Counter(short.values())
     for label, name in short.items():
         if counted[name] > 1:  # unlike labels have unlike names
