@@ -76,6 +76,28 @@ def run(home):
     return isogloss.run(spec(home, methods, seeds=[0, 1]), out=home / "run")
 
 
+def test_it_is_served_beside_the_others(run):
+    pytest.importorskip("fastapi")
+    from isogloss.interop.serve.models import load
+    from isogloss.interop.serve.shared_pass import Texts
+
+    served = load({"run": run.path}, every=True)
+    assert {card.name: card.shares for card in served.cards()} == {
+        "run/linear-probe/0": ["run/linear-probe/1"], "run/linear-probe/1": ["run/linear-probe/0"],
+        "run/theirs/0": [], "run/tuned/0": [],
+    }  # fmt: skip
+    texts = ["the cat sat on a mat", "a dog ran", "sun"]
+    for name, one in served.by_name.items():
+        _, method, seed = name.split("/")
+        parts = [one.model.parts(text, 1) for text in texts]
+        features = one.shared.fitted(one.number, one.model.features(parts, None))
+        (predicted,) = one.shared.predicted([Texts(one.number, features)])
+        answers = one.model.shown(parts, predicted, None)
+        alone = run.load(method, int(seed)).predict(texts)
+        assert [one["label"] for one in answers] == [one["label"] for one in alone]
+        assert [one["score"] for one in answers] == pytest.approx([one["score"] for one in alone], abs=2e-4)
+
+
 def test_it_stands_among_the_others(run, home):
     scores = run.scores
     assert set(scores["method"]) == {"linear-probe", "theirs", "tuned"}

@@ -152,7 +152,8 @@ def export(
 @app.command()
 def serve(
     folders: Annotated[
-        list[str], typer.Argument(metavar="DIR…", help="Run directories, whose names are the models'; or NAME=DIR.")
+        list[str],
+        typer.Argument(metavar="DIR…", help="Run directories or exports, whose names are the models'; or NAME=DIR."),
     ],
     host: Annotated[str, typer.Option(help="To listen on; one that other machines reach needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0: any that is free.")] = 8000,

@@ -58,11 +58,23 @@ def test_the_same_weights_read_otherwise_are_another_backbone(folders, tmp_path)
     assert both.by_name["a"].shared is not both.by_name["b"].shared
 
 
+def test_an_export_on_the_hub_is_called_as_there(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr("isogloss.interop.hub.pulled", lambda name: asked.append(name) or tmp_path)
+    assert list(named_folders(["org/one", "org/two@v1.0", "x=org/three"])) == ["one", "two", "x"]
+    assert asked == ["org/one", "org/two@v1.0", "org/three"]
+
+
 def test_names_are_those_of_folders_or_given(tmp_path):
     for name in ("one", "two", "a=b"):
         (tmp_path / name).mkdir()
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     assert list(named_folders([one, two + "/", f"x.y={one}", str(tmp_path / "a=b")])) == ["one", "two", "x.y", "a=b"]
+    (tmp_path / "export" / "isogloss").mkdir(parents=True)
+    (tmp_path / "export" / "isogloss" / "spec.yaml").touch()
+    export = str(tmp_path / "export")
+    assert named_folders([export, f"x={export}"]) == dict.fromkeys(["export", "x"], tmp_path / "export" / "isogloss")
     for given, said in {
         (one, one): "would both be called 'one'; name one of them: other=",
         (f"x={one}", f"x={two}"): "would both be called 'x'",

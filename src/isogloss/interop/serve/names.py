@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isogloss.errors import IsoglossError
+from isogloss.interop.hub import run_directory
 from isogloss.runtime.files import given_path
 
 NAMED = re.compile(r"([A-Za-z0-9][\w.-]{0,99})=(.+)", re.ASCII | re.DOTALL)
@@ -16,7 +17,8 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
     """Run directories by the names of their models.
 
     Args:
-        given: each a directory, whose last part is then the name, or `NAME=DIR`.
+        given: each a run directory, an export, or the name of an export on the hub, whose last part is then the
+            model's name; or `NAME=` and one of these.
 
     Raises:
         IsoglossError: one does not exist, or two have one name.
@@ -25,7 +27,8 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
     for text in given:
         if not text.strip() or "\0" in text:
             raise IsoglossError(f"{text!r:.80} is no path; expected a run directory, or NAME=DIR")
-        name, folder = _named(text)
+        name, written = _named(text)
+        folder = run_directory(given_path(written), written)
         if not folder.is_dir():
             raise IsoglossError(f"{folder} does not exist; expected a run directory, or NAME=DIR")
         if name in folders:
@@ -36,10 +39,10 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-def _named(text: str) -> tuple[str, Path]:
-    """A name and a directory; one that is there as it is written has no name before it."""
-    whole = given_path(text)
-    named = NAMED.fullmatch(text)
-    if named is None or whole.exists():
-        return whole.absolute().resolve().name or "model", whole
-    return named[1], given_path(named[2])
+def _named(text: str) -> tuple[str, str]:
+    """A model's name and where it lies; what is there as it is written has no name before it."""
+    whole, named = given_path(text), NAMED.fullmatch(text)
+    if named is not None and not whole.exists():
+        return named[1], named[2]
+    name = whole.resolve().name
+    return (name if whole.exists() else name.partition("@")[0]) or "model", text

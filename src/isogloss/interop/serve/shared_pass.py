@@ -78,6 +78,7 @@ class SharedPass:
             None if probe.filled is None else probe.filled.prompt is None,
             probe.types is None,
             model.deterministic,
+            None if stack.method.frozen else id(model),
         )
 
     def fitted(self, model: int, features: Features) -> Features:
