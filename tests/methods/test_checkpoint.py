@@ -3,12 +3,14 @@
 import json
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+from isogloss.backbones.checkpoint import adapter_base, hub
 from isogloss.backbones.loading import load
 from isogloss.errors import IsoglossError
 from isogloss.methods.registry import find
@@ -255,6 +257,56 @@ def test_a_model_in_a_pickle(base, backbone, tmp_path):
 )  # fmt: skip
 def test_paths_that_lead_nowhere(path, told, base, backbone):
     refused(path, base, backbone, told)
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """The hub's cache without network: `hub_cache("org/name", folder)` puts a folder into it."""
+    snapshots = tmp_path / "cache"
+
+    def cached(repository, file, revision=None, **_):
+        path = snapshots / repository / file
+        return str(path) if path.is_file() and revision in {None, "main", "v1"} else None
+
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(hub.HfApi, "model_info", fail)
+    monkeypatch.setattr(hub, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(adapter_base, "try_to_load_from_cache", cached)
+    return lambda repository, folder: shutil.copytree(folder, snapshots / repository)
+
+
+@pytest.mark.parametrize("revision", ["", "@v1"])
+def test_what_the_cache_of_the_hub_has_is_found_without_network(revision, base, backbone, tmp_path, hub_cache):
+    hub_cache("org/adapter", adapter(tmp_path / "it", base))
+    hub_cache("org/tuned", fine_tuned(tmp_path / "tuned"))
+    assert read(f"org/adapter{revision}", base, backbone).settings.found.form == "updates"
+    one = read(f"org/tuned{revision}", base, backbone)
+    assert one.settings.found.form == "model"
+    assert one.backbone.identity.name == "org/tuned"
+    refused("org/adapter@v2", base, backbone, "could not be loaded")
+
+
+def test_the_weights_decide_where_the_base_is_in_the_cache(base, backbone, tmp_path, hub_cache):
+    hub_cache("somebody/same", base)
+    hub_cache("somebody/other", fine_tuned(tmp_path / "other"))
+    folder = adapter(tmp_path / "it", base, base_model_name_or_path="somebody/same")
+    assert not read(folder, base, backbone).said
+    adapter(folder, base, base_model_name_or_path="somebody/other")
+    refused(folder, base, backbone, "somebody/other", "whose weights are others")
+
+
+def test_a_base_that_lies_in_the_adapters_own_folder_is_compared(base, backbone, tmp_path):
+    folder = adapter(tmp_path / "it", base, base_model_name_or_path="backbone")
+    refused(folder, base, backbone, "trained on backbone")
+    shutil.copytree(base, folder / "backbone")
+    assert not read(folder, base, backbone).said
+    shutil.rmtree(folder / "backbone")
+    fine_tuned(folder / "backbone")
+    refused(folder, base, backbone, "whose weights are others")
+    adapter(folder, base, base_model_name_or_path="../it/backbone")
+    refused(folder, base, backbone, "same_base")
 
 
 def test_a_file_and_an_empty_folder_are_none(base, backbone, tmp_path):
