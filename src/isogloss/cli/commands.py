@@ -116,13 +116,13 @@ def predict(
 ) -> None:
     """Label new text with a stored run: a line of JSON for each text, or a table with answers beside its columns."""
     from isogloss.cli.predict.labelling import Request, label
-    from isogloss.interop.hub import run_directory
+    from isogloss.interop.hub import local_run_directory
 
     request = Request(
         file, method=method, seed=seed, language=language, columns=(text_column, second_column), scores=scores,
         threshold=threshold, output=output,
     )  # fmt: skip
-    label(run_directory(folder, str(folder)), request)
+    label(local_run_directory(folder, str(folder)), request)
 
 
 @app.command()

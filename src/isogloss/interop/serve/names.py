@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isogloss.errors import IsoglossError
-from isogloss.interop.hub import run_directory
+from isogloss.interop.hub import local_run_directory
 from isogloss.runtime.files import given_path
 
 NAMED = re.compile(r"([A-Za-z0-9][\w.-]{0,99})=(.+)", re.ASCII | re.DOTALL)
@@ -28,7 +28,7 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
         if not text.strip() or "\0" in text:
             raise IsoglossError(f"{text!r:.80} is no path; expected a run directory, or NAME=DIR")
         name, written = _named(text)
-        folder = run_directory(given_path(written), written)
+        folder = local_run_directory(given_path(written), written)
         if not folder.is_dir():
             raise IsoglossError(f"{folder} does not exist; expected a run directory, or NAME=DIR")
         if name in folders:
