@@ -1,6 +1,6 @@
 """What following source and targets costs a training in time.
 
-    python benchmarks/looking_on.py
+    python -m benchmarks.looking_on
 
 Fine-tuning and a deep prompt on voice-intents, with `dynamics: {}` and without, in turn; the ratio of their times from
 the first update to the last.

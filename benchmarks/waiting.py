@@ -1,6 +1,6 @@
 """Milliseconds of a chain of small operators by how threads wait: what `runtime/threads.py` rests on.
 
-    python benchmarks/waiting.py --busy 8
+    python -m benchmarks.waiting --busy 8
 
 OpenMP reads how to wait once, when torch loads it, so every policy has a process of its own. They take turns, alone on
 the machine and beside busy processes, and the median of the rounds is shown. The chain is of the operators between the

@@ -13,7 +13,9 @@ from isogloss.training.batch import Part, Shape
 from isogloss.training.train_state import TrainState
 
 LEAST = 128  # tokens that batches differ by
-FINENESS = 16  # tokens are filled up by at most about one in so many
+FINENESS = 16  # tokens are filled up by at most about one in so many, where batches are not too unlike for it
+STEPS = 6  # of tokens, which nearly all batches lie within: so that not many shapes are to be captured
+NEARLY_ALL = 8.0  # standard deviations of a batch's tokens, from the least to the most of them
 UNITS = 64  # words and tokens that are scored are filled up to a multiple of it
 ROUNDED = 32  # where rows are padded, the longest of a batch is rounded up to a multiple of it
 
@@ -29,9 +31,12 @@ class FixedShapes:
 
     def __init__(self, train_states: Sequence[TrainState], form: PromptForm | None, backbone: Backbone) -> None:
         sizes = [min(state.run.settings.batch_size, len(state.train.of_example)) for state in train_states]
-        a_row = [float(state.train.lengths.mean()) for state in train_states]
-        expected = sum(size * length for size, length in zip(sizes, a_row, strict=True))
-        self.step = max(LEAST, 2 ** int(np.log2(max(1.0, expected / FINENESS))))
+        mean, variance = (
+            sum(size * float(of(state.train.lengths)) for size, state in zip(sizes, train_states, strict=True))
+            for of in (np.mean, np.var)
+        )
+        spread = NEARLY_ALL * variance**0.5 / STEPS
+        self.step = max(LEAST, 2 ** int(np.log2(max(1.0, mean / FINENESS))), -(-int(spread) // LEAST) * LEAST)
         self.rows = max(sizes)
         longest = max(int(state.train.lengths.max()) for state in train_states)
         self.inside = form.lengths if form is not None and form.kind == "input" else (0,) * len(train_states)
