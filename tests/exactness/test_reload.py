@@ -6,10 +6,12 @@ import torch
 
 from isogloss.api import run
 from isogloss.experiment.predict import Model
+from isogloss.methods.method import Importer
 from isogloss.methods.registry import methods
 from isogloss.spec import Spec
 from models import checkpoint, sib200
 
+TRAINED = [name for name, method in methods().items() if not isinstance(method, Importer)]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # What is read anew lies in other batches, for which a GPU has other kernels, that add in another order: in bf16, of
 # eight significant bits, a score near 1 is then off by a step of the last bit or less. On a CPU, and in float32, what
@@ -21,7 +23,7 @@ TOLERANCE = {("bfloat16", "cuda"): 2**-8}
 def test_a_reloaded_run_predicts_the_same(tmp_path, dtype):
     spec = Spec(
         name="small", backbone=str(checkpoint(tmp_path / "model")), task="sib200",
-        data={"path": sib200(tmp_path / "data")}, methods={name: {"epochs": 2} for name in methods()}, seeds=[0],
+        data={"path": sib200(tmp_path / "data")}, methods={name: {"epochs": 2} for name in TRAINED}, seeds=[0],
         dtype=dtype, device=DEVICE,
     )  # fmt: skip
     stored = run(spec, tmp_path / "run").store
