@@ -13,6 +13,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 ROUNDS = 3
@@ -71,7 +72,10 @@ def compared(model: Any, texts: list[str]) -> dict[str, float]:
     run.part.eval()
     taken: dict[str, list[float]] = {"bare": [], "predict": []}
     processor: dict[str, list[float]] = {"bare": [], "predict": []}  # which other programs hardly change
-    works = {"bare": lambda: stack.logits(features, [run], budget=budget), "predict": lambda: model.predict(texts)}
+    works: dict[str, Callable[[], Any]] = {
+        "bare": lambda: stack.logits(features, [run], budget=budget),
+        "predict": lambda: model.predict(texts),
+    }
     for _ in range(ROUNDS):
         for name, work in works.items():
             began, used = time.perf_counter(), time.process_time()
