@@ -42,7 +42,7 @@ def test_a_stack_that_does_not_fit_is_narrower_and_gives_the_same(home, tmp_path
     narrow = run(spec(home, memory=bound), tmp_path / "narrow")
     said = capsys.readouterr().err
     assert re.search(
-        r"deep-prompt: [2-5] stacks of at most [1-3]: 5 runs together would take [0-9]+ MB, `memory` allows 1 MB", said
+        r"deep-prompt: [2-5] stacks of at most [1-3]: 5 runs together would take [2-9] MB, `memory` allows 1 MB", said
     )
     assert "of memory beside the backbone" in said
     columns = ["method", "seed", "language", "example"]

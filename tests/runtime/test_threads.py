@@ -3,6 +3,7 @@
 Each case is a Python of its own: OpenMP reads its variables once, when torch loads it.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from isogloss.runtime.threads import DECIDED_BY, WAITING
 SHOW = f"import json, os; print(json.dumps({{name: os.environ.get(name) for name in {DECIDED_BY!r}}}))"
 LINE = "import isogloss before torch, or set OMP_WAIT_POLICY=PASSIVE"
 TORCH = "import sys; sys.modules['torch'] = sys"  # all that counts is whether it is there
+needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="tried without torch: .ci/next-python")
 NOTHING = dict.fromkeys(DECIDED_BY)
 SAY = "from isogloss.runtime.threads import say_if_spinning; say_if_spinning({}); say_if_spinning({})"
 
@@ -30,6 +32,7 @@ def test_they_wait_asleep_where_isogloss_comes_first(first):
     assert json.loads(python("-c", f"{first}; {SHOW}").stdout) == NOTHING | WAITING
 
 
+@needs_torch
 def test_openmp_is_told():
     shown = python("-c", "import isogloss, torch", OMP_DISPLAY_ENV="VERBOSE").stderr
     if "GOMP_SPINCOUNT" not in shown:
@@ -56,6 +59,7 @@ def test_where_torch_comes_first_a_line_says_how_but_only_when_something_is_comp
     assert python("-c", f"{TORCH}; import isogloss; {SAY.format(1, 1)}").stderr == ""
 
 
+@needs_torch
 def test_a_backbone_that_is_loaded_says_it(tmp_path):
     load = (
         "import torch; torch.set_num_threads(2); from isogloss.backbones.loading import load\n"

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.utils import checkpoint as checkpointing
@@ -14,10 +15,12 @@ from decoders import backbone
 from isogloss.backbones.dropout import attention_dropout, drops, set_attention_dropout, set_dropout
 from isogloss.backbones.families.bloom import Alibi
 from isogloss.backbones.packing import SPARE_ROW
+from isogloss.preprocessing.tokenize import tokenise
 from isogloss.tasks import verbalizer as verbalizer_module
 from isogloss.training.engine import Engine
 from isogloss.training.fixed_shapes import FixedShapes
-from isogloss.training.graphs import CudaRecorder, Graphs, never_waiting
+from isogloss.training.graphs import MOST, CudaRecorder, Graphs, never_waiting
+from models import train_state
 from stacks import made, updated
 
 
@@ -96,6 +99,24 @@ def test_spare_rows_do_not_decide_how_long_the_longest_is(model, monkeypatch):
     states = made(model, "deep")[1]
     monkeypatch.setattr(type(model), "end_to_end", lambda *_: True)
     assert FixedShapes(states, None, model).rounded >= SPARE_ROW
+
+
+@pytest.mark.parametrize("lengths", [(9, 15), (5, 500), (300, 384)])
+def test_batches_of_unlike_lengths_have_few_shapes(model, lengths):
+    counts = np.random.default_rng(1).integers(*lengths, 2000)
+    texts = [" ".join(["cat"] * count) for count in counts]
+    train = tokenise((texts,), [0] * len(texts), model.tokenizer)
+    run = made(model, "deep")[0].runs[0]
+    run.settings = run.settings.model_copy(update={"batch_size": 32})
+    shapes = FixedShapes([train_state(run, train)], None, model)
+    generator = np.random.default_rng(2)
+    epochs = [generator.permutation(len(train))[:1984].reshape(-1, 32) for _ in range(10)]
+    order = np.concatenate(epochs)
+    found = [next(iter(shapes.cut([(train, own)], 10**9)))[1] for own in order]
+    assert len({shape.tokens for shape in found}) <= MOST
+    tokens = train.lengths[order].sum(axis=1)
+    assert all(shape.tokens > own for shape, own in zip(found, tokens, strict=True))
+    assert sum(shape.tokens for shape in found) < 1.25 * tokens.sum() + 128 * len(found)
 
 
 @contextmanager
