@@ -38,6 +38,7 @@ def write_labels(trained: Trained, out: Path, *, backbone: str, revision: str | 
         "subword": facts["subword"],
         "spaced": joins_words(trained.tokenizer),
         "longest": trained.longest,
+        "temperature": trained.model.temperature,
         "backbone": backbone,
         "revision": revision,
         "encoder_half": trained.encoder_half,

@@ -43,5 +43,6 @@ def scores(texts, tokenizer, model):
 
 
 if __name__ == "__main__":
-    for text, row in zip(sys.argv[1:], scores(sys.argv[1:], *load()).softmax(dim=1), strict=True):
+    shares = (scores(sys.argv[1:], *load()) / ABOUT["temperature"]).softmax(dim=1)  # calibrated on the source
+    for text, row in zip(sys.argv[1:], shares, strict=True):
         print(json.dumps({"text": text, "label": ABOUT["labels"][row.argmax()], "score": round(row.max().item(), 4)}))
