@@ -1,5 +1,8 @@
 """Shapes are checked in every test: jaxtyping's annotations with beartype, before anything of isogloss is imported.
 
+Only where a module has such annotations: a check costs thirty times what a short function does, and readers call one
+a line. mypy sees to all the other types.
+
 Threads wait passively, here and in every process that a test starts: where another program has a core, threads that
 spin at a barrier take twenty to sixty times as long. OpenMP reads the variable once, when torch loads it.
 """
@@ -13,6 +16,8 @@ import gc
 import sys
 from functools import partial
 from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -37,7 +42,10 @@ def get_code(self, name):
 # compiled from source too: sympy, pandas and half of torch, eight seconds of processor time at every start.
 _import_hook._JaxtypingLoader.get_code = get_code
 _import_hook._JaxtypingLoader.exec_module = SourceFileLoader.exec_module
-install_import_hook("isogloss", "beartype.beartype")
+SOURCES = Path(find_spec("isogloss").origin).parent
+SHAPED = [file.relative_to(SOURCES.parent) for file in SOURCES.rglob("*.py") if "jaxtyping" in file.read_text("utf-8")]
+assert SHAPED, "no module has annotations of shapes"
+install_import_hook([".".join(file.with_suffix("").parts) for file in SHAPED], "beartype.beartype")
 
 
 def pytest_collection_finish():
