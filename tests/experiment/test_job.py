@@ -31,8 +31,8 @@ METHODS = {
 WORKER = """
 import pickle, sys
 from isogloss.experiment.run_job import run_job
-job = pickle.load(sys.stdin.buffer)
-pickle.dump(list(run_job(job)), sys.stdout.buffer)
+jobs = [pickle.loads(one) for one in pickle.load(sys.stdin.buffer)]
+pickle.dump([pickle.dumps(list(run_job(job))) for job in jobs], sys.stdout.buffer)
 """
 
 
@@ -45,12 +45,14 @@ class Elsewhere:
         self.sent = []
 
     def carry_out(self, jobs, workspace):
-        for job in jobs:
-            self.sent.append(job)
-            done = subprocess.run(
-                [sys.executable, "-c", WORKER], input=pickle.dumps(job), capture_output=True, check=True, env=os.environ
-            )
-            yield from pickle.loads(done.stdout)  # noqa: S301 - our own
+        jobs = list(jobs)
+        self.sent += jobs
+        done = subprocess.run(
+            [sys.executable, "-c", WORKER], input=pickle.dumps([pickle.dumps(job) for job in jobs]),
+            capture_output=True, check=True, env=os.environ,
+        )  # fmt: skip
+        for finished in pickle.loads(done.stdout):  # noqa: S301 - our own
+            yield from pickle.loads(finished)  # noqa: S301
 
 
 @pytest.fixture(scope="module")
