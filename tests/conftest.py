@@ -13,6 +13,7 @@ os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gc
+import signal
 import sys
 from functools import partial
 from importlib.machinery import SourceFileLoader
@@ -25,6 +26,10 @@ from hypothesis import settings
 from jaxtyping import _import_hook, install_import_hook
 
 assert "torch" not in sys.modules, "torch was imported before tests/conftest.py: its threads spin"
+
+# What a script starts in the background ignores Ctrl-C, and hands that on: what tests ask to stop would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more of the machine's other programs than of the code.
 settings.register_profile("unhurried", deadline=None)

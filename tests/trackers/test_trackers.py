@@ -175,7 +175,7 @@ def test_a_training_that_is_stopped_goes_on_in_the_same_run_and_tells_nothing_tw
         whole(train_state, *rest)
         calls.append(train_state.step)
         if len(calls) == 2 * 7:  # both runs, in the second epoch
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(loop, "look", look)
     with pytest.raises(KeyboardInterrupt):

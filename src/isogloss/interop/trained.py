@@ -10,19 +10,17 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import AutoModel, AutoModelForTextEncoding
 
 from isogloss.backbones.backbone import Pooling
+from isogloss.backbones.plain import config_of, is_encoder_half, plain_model
 from isogloss.backbones.prompts import PromptForm
 from isogloss.experiment.choice import choose, run_directory
 from isogloss.experiment.predict import Model
 from isogloss.methods.settings import Settings
-from isogloss.optim.sparse_embedding import SparseEmbedding
 from isogloss.preprocessing.truncate import text_room
 from isogloss.store import Store, StoredCell
 from isogloss.tasks.heads import ClassificationHead
 
-LORA = "lora_"  # in the names of its factors, inside a model that PEFT has put them into
 FULL = 384  # tokens of a passage's window where nobody said, as in isogloss itself
 
 
@@ -130,38 +128,16 @@ class Trained:
     @property
     def config(self) -> Any:
         """Transformers' configuration of the backbone."""
-        backbone: Any = self.model.stack.backbone
-        return backbone.model.config
+        return config_of(self.model.stack.backbone)
 
     @property
     def encoder_half(self) -> bool:
         """Whether the backbone is the encoder of an encoder-decoder."""
-        model = self.model.stack.backbone.model
-        return not isinstance(model, AutoModel._model_mapping[type(self.config)])  # noqa: SLF001 - what it loads
+        return is_encoder_half(self.model.stack.backbone)
 
     def plain(self) -> Any:
         """The backbone as transformers has it, with the weights that training has left in it, but without LoRA's."""
-        backbone: Any = self.model.stack.backbone
-        config = type(self.config).from_dict(self.config.to_dict())
-        encoder = self.encoder_half
-        kind: Any = AutoModelForTextEncoding if encoder else AutoModel
-        plain = kind.from_config(config, dtype=torch.float32).eval()
-        state = {
-            name.replace(".base_layer.", "."): tensor
-            for name, tensor in backbone.model.state_dict().items()
-            if LORA not in name
-        }
-        words = backbone.word_embedding
-        if isinstance(words, SparseEmbedding):
-            place = next(name for name, module in backbone.model.named_modules() if module is words)
-            state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{place}.")}
-            state[f"{place}.weight"] = words.weight
-        inner = plain.encoder if encoder else plain
-        report = inner.load_state_dict({name: tensor.float().cpu() for name, tensor in state.items()}, strict=False)
-        lacking = [name for name in report.missing_keys if not name.startswith("pooler.")]
-        assert not lacking, lacking
-        assert not report.unexpected_keys, report.unexpected_keys
-        return plain.requires_grad_(False)
+        return plain_model(self.model.stack.backbone)
 
 
 def load(folder: Path, *, method: str | None, seed: int | None) -> Trained:

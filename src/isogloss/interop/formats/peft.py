@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isogloss.backbones.plain import LORA
 from isogloss.interop import bundle
-from isogloss.interop.trained import LORA, Trained
+from isogloss.interop.trained import Trained
 
 TASK = "FEATURE_EXTRACTION"  # PEFT's name for a model without a head of its own
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
