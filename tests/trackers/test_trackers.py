@@ -72,7 +72,10 @@ def notebook(monkeypatch):
     known = dict(registry.trackers())
     monkeypatch.setattr(registry, "trackers", lambda: {**known, "notebook": made})
     monkeypatch.setattr(registry, "find_spec", lambda name: name)
-    return made
+    yield made
+    for thread in threading.enumerate():  # one that nobody waited for would begin a run in the next test's notebook
+        if thread.name == "isogloss-trackers":
+            thread.join(60)
 
 
 @pytest.fixture(scope="module")
