@@ -218,9 +218,8 @@ def _labelled(
     cut, blank = CutTexts(model), dict.fromkeys(_answer_columns(model, request, code))
     if code is not None:
         blank["language"] = code
-    for some in _batches(rows):
-        if lines:
-            some = [row._replace(values=model.task.given(row.parts)) for row in some]
+    for read in _batches(rows):
+        some = [row._replace(values=model.task.given(row.parts)) for row in read] if lines else read
         parts = [row.parts for row in some if not row.blank]
         answers: Iterator[dict[str, Any]] = iter(())
         if parts:
