@@ -47,3 +47,10 @@ def test_a_run_directory_is_looked_at_without_torch(module):
     code = f"import {module}, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(HEAVY) - {"polars", "numpy"} & set(run.stdout.split())
+
+
+def test_a_model_is_loaded_without_what_draws_charts():
+    code = "from isogloss import load; import sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "isogloss.experiment.predict" in run.stdout.split()
+    assert not {"altair", "pandas", "matplotlib", "sklearn", "datasets", "peft"} & set(run.stdout.split())

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from isogloss.analysis.analysis import AnalysisOptions, AnalysisResult
-from isogloss.analysis.run import AnalysisOutcome
-from isogloss.analysis.run import analyze as carry_out_analyses
 from isogloss.errors import IsoglossError
 from isogloss.executors.registry import find as find_executor
 from isogloss.experiment.frames import Frames, stored_frames
@@ -26,7 +23,9 @@ from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # analyses come with what draws charts, which a model is loaded without
+    from isogloss.analysis.analysis import AnalysisResult
+    from isogloss.analysis.run import AnalysisOutcome
     from isogloss.interop.export import Export
 
 AnyPath = str | PathLike[str]
@@ -241,6 +240,9 @@ def analyze(
     Raises:
         IsoglossError: the directory lacks what an analysis that was asked for needs.
     """
+    from isogloss.analysis.analysis import AnalysisOptions
+    from isogloss.analysis.run import analyze as carry_out_analyses
+
     of_methods = [methods] if isinstance(methods, str) else methods
     for what, several in {"names": names, "methods": of_methods}.items():
         if not isinstance(several, Sequence) or not all(isinstance(one, str) for one in several):

@@ -46,7 +46,18 @@ def _options(
     pass
 
 
+def _backbone(text: str) -> str:
+    return str(_path(text))
+
+
+STANDARD_INPUT = Path("-")
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        parser=_backbone, metavar="DIR", help="Where the backbone lies now, or its hub id; left out: as the run says."
+    ),
+]
 
 
 @app.command()
@@ -90,7 +101,7 @@ def predict(
         Path | None,
         typer.Argument(
             parser=_path,
-            help="Texts, one a line; or a table in .csv, .tsv, .jsonl or .parquet; left out: lines of standard input.",
+            help="Texts, one a line; or a table in .csv, .tsv, .jsonl or .parquet; left out, or -: standard input.",
         ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
@@ -112,6 +123,7 @@ def predict(
             parser=_path, help="A file of answers: .jsonl, .csv, .tsv or .parquet; left out: JSON lines, to be read on."
         ),
     ] = None,
+    backbone: Backbone = None,
     _traceback: Traceback = False,
 ) -> None:
     """Label new text with a stored run: a line of JSON for each text, or a table with answers beside its columns."""
@@ -119,8 +131,8 @@ def predict(
     from isogloss.interop.hub import local_run_directory
 
     request = Request(
-        file, method=method, seed=seed, language=language, columns=(text_column, second_column), scores=scores,
-        threshold=threshold, output=output,
+        None if file == STANDARD_INPUT else file, method=method, seed=seed, language=language,
+        columns=(text_column, second_column), scores=scores, threshold=threshold, output=output, backbone=backbone,
     )  # fmt: skip
     label(local_run_directory(folder, str(folder)), request)
 
@@ -175,6 +187,7 @@ def serve(
         ),
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Write a line a request, without what it says.")] = False,
+    backbone: Backbone = None,
     _traceback: Traceback = False,
 ) -> None:
     """Answer requests over HTTP with stored runs, until it is told to end."""
@@ -182,7 +195,7 @@ def serve(
 
     serve_models(
         folders, host=host, port=port, method=method, seed=seed, every=every, token_file=token_file,
-        limits=limit or [], log=log,
+        limits=limit or [], log=log, backbone=backbone,
     )  # fmt: skip
 
 

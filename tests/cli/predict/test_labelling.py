@@ -311,6 +311,41 @@ def test_a_text_of_a_table_may_hold_tabs(predict, tmp_path):
     assert predict("in.jsonl", run="pairs").lines[0]["label"] in LABELS
 
 
+def test_ends_of_lines_within_values_stay_in_csv(predict, tmp_path):
+    odd = ["the\rcat", "a\ndog\r", "\r\nran", 'a "b", c', " d "]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text, "id": "007\r"}) + "\n" for text in odd))
+    predict("in.jsonl", "--output", "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, strict=True))
+    assert [(row["text"], row["id"]) for row in rows] == [(text, "007\r") for text in odd]
+    assert pl.read_csv(tmp_path / "out.csv", infer_schema=False)["text"].to_list() == odd
+    assert [line["text"] for line in predict("out.csv").lines] == odd
+
+
+def test_long_rows_are_labelled_in_smaller_batches(predict, monkeypatch):
+    from isogloss.cli.predict import labelling
+    from isogloss.experiment.predict import Model
+
+    sizes, scored = [], Model.scored
+    monkeypatch.setattr(labelling, "CHARACTERS", 100)
+    monkeypatch.setattr(Model, "scored", lambda *given: sizes.append(len(given[1])) or scored(*given))
+    texts = ["the cat", "cat " * 50, "a dog", *["the red sun"] * 20]
+    lines = predict("-", stdin="\n".join(texts).encode()).lines
+    assert [line["text"] for line in lines] == texts
+    assert sizes == [2, 10, 10, 1]
+
+
+def test_a_backbone_that_was_moved_is_named(home, predict, tmp_path):
+    import shutil
+
+    shutil.copytree(home / "run", tmp_path / "away")
+    spec = tmp_path / "away" / "spec.yaml"
+    spec.write_text(spec.read_text().replace(str(home / "model"), str(home / "gone")))
+    assert "gone" in predict(run=tmp_path / "away", stdin=b"the cat\n", code=2).err
+    moved = predict("--backbone", home / "model", run=tmp_path / "away", stdin=b"the cat\n").lines
+    assert moved == predict(stdin=b"the cat\n").lines
+
+
 # What cannot be, found before torch is loaded
 
 BAD = {
@@ -322,6 +357,7 @@ BAD = {
     "a long row": ("in.tsv", b"id\ttext\n1\ta\tb\n", [], "in.tsv line 2 has 3 values; expected 2"),
     "open quotes": ("in.csv", b'id,text\n1,"a\n', [], "in.csv line 2 is not readable as a table"),
     "an empty table": ("in.csv", b"", [], "in.csv is empty"),
+    "a blank head": ("in.csv", b"\ntext\na\n", [], "in.csv line 1 is empty; expected a line with the names"),
     "Latin 1": ("in.csv", b"id,text\n1,caf\xe9\n", [], "in.csv line 2 is not UTF-8"),
     "late": ("in.csv", b"id,text\n" + b"1,a\n" * 5000 + b"1\n", [], "in.csv line 5002 has 1 values"),
     "no JSON": ("in.jsonl", b'{"text": "a"}\n{"text": \n', [], "in.jsonl line 2 is not JSON"),
@@ -335,6 +371,7 @@ BAD = {
     "infinite": ("in.jsonl", b'{"text": "a", "x": -Infinity}\n', [], "too large for a number"),
     "many digits": ("in.jsonl", b'{"text": "a", "x": ' + b"9" * 5000 + b"}\n", [], "line 1 is not JSON that can be"),
     "deep": ("in.jsonl", b'{"text": "a", "x": ' + b"[" * 100000 + b"\n", [], "nested too deeply"),
+    "too deep": ("in.jsonl", b'{"text": "a", "x": ' + b"[" * 201 + b"]" * 201 + b"}", [], "line 1 is nested more than"),
     "half a pair": ("in.jsonl", b'{"text": "a", "x": "\\ud800"}\n', [], "half of a character"),
     "no Parquet": ("in.parquet", b"PAR1 and more of it PAR2", [], "in.parquet is not Parquet"),
     "cut off": ("in.parquet", b"PAR1" + bytes(100) + b"PAR1", [], "in.parquet is not Parquet, or is damaged"),

@@ -25,6 +25,7 @@ SUFFIXES = {
     ".parquet": "Parquet",
 }  # fmt: skip
 DELIMITERS = (",", ";", "\t", "|")  # of CSV, as spreadsheets of different languages write it
+DEEPEST = 200  # lists and objects within one another: what is written can be read again, and by other programs too
 PIECE = 1024  # rows of a frame that are Python's own at one time
 
 
@@ -152,6 +153,8 @@ class Delimited:
             header = next(_records(file, delimiter, quoting=quoting), None)
             if header is None:
                 raise IsoglossError(f"{file} is empty; expected a line with the names of its columns")
+            if not header[1]:
+                raise IsoglossError(f"{file} line 1 is empty; expected a line with the names of its columns")
             found.append((delimiter, header[1]))
         # Under the delimiter that is not the file's, its first line is a single name.
         delimiter, names = next((one for one in found if set(texts.names) <= set(one[1])), found[0])
@@ -259,9 +262,22 @@ def _object(line: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         came = type(value).__name__
         raise IsoglossError(f'{where} holds {came}; expected an object such as {{"text": …}}, one a line')
+    if line.count("[") + line.count("{") > DEEPEST and _deeper(value, DEEPEST):
+        raise IsoglossError(f"{where} is nested more than {DEEPEST} deep; make it flatter")
     if "\\u" in line and not writable(json.dumps(value, ensure_ascii=False)):
         raise IsoglossError(f"{where} holds half of a character (a lone surrogate); it was cut or escaped wrongly")
     return value
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects lie within one another more than so often."""
+    level = [value]
+    for _ in range(most):
+        within = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        if not within:
+            return False
+        level = [item for items in within for item in items]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 else:
     Model = Any  # torch comes with it
 
-BATCH = 256  # rows that are labelled at one time
+BATCH = 256  # rows that are labelled at one time, and fewer where they are long
+CHARACTERS = 1 << 22  # of the texts of such rows
 AHEAD = 1000  # rows of a pipe that are looked at before a model is loaded
 
 
@@ -55,6 +56,7 @@ class Request:
         scores: whether the probability of every class is wanted.
         threshold: the least score of an answer that is not withheld.
         output: a file of answers; None: JSON lines on standard output.
+        backbone: a folder or a hub id that the backbone is taken from; None: as the run directory says.
     """
 
     file: Path | None = None
@@ -65,6 +67,7 @@ class Request:
     scores: bool = False
     threshold: float | None = None
     output: Path | None = None
+    backbone: str | None = None
 
 
 def label(folder: Path, request: Request) -> None:
@@ -91,7 +94,7 @@ def label(folder: Path, request: Request) -> None:
     survey, rows, total = _looked_at(texts, tsv=to_tsv)
     with ExitStack() as files:  # in which the file of answers takes its place at the end
         temporary = None if request.output is None else files.enter_context(atomic_file(request.output))
-        model = _loaded(stored, choice)
+        model = _loaded(stored, choice, request.backbone)
         if isinstance(texts, TextLines):
             survey = Survey(list(model.task.given([""] * len(record.inputs))))
         columns = _answer_columns(model, request, code)
@@ -121,12 +124,12 @@ def _looked_at(texts: InputFile, *, tsv: bool) -> tuple[Survey, Iterator[Row], i
     return (survey, texts.rows(), survey.rows) if texts.again else (survey, chain(first, rows), None)
 
 
-def _loaded(stored: Store, choice: Choice) -> Model:
+def _loaded(stored: Store, choice: Choice, backbone: str | None) -> Model:
     """The model; said, because nobody may have named it."""
     err.print(str(choice), markup=False, soft_wrap=True)
     from isogloss.experiment.predict import Model
 
-    model = Model.of(stored, choice.cell)
+    model = Model.of(stored, choice.cell, backbone=backbone)
     if model.task.classes and model.record.temperature is None:
         err.print(
             f"{stored.path} keeps no temperature of it, which was trained by an older version: its scores are as the "
@@ -185,6 +188,19 @@ def _watched(request: Request) -> bool:
     return err.is_terminal and (request.output is not None or not sys.stdout.isatty())
 
 
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    some: list[Row] = []
+    characters = 0
+    for row in rows:
+        some.append(row)
+        characters += sum(map(len, row.parts))
+        if len(some) == BATCH or characters >= CHARACTERS:
+            yield some
+            some, characters = [], 0
+    if some:
+        yield some
+
+
 def _labelled(
     model: Model, rows: Iterator[Row], request: Request, code: str | None, *, lines: bool
 ) -> Iterator[tuple[Sequence[Row], list[dict[str, Any]]]]:
@@ -202,9 +218,8 @@ def _labelled(
     cut, blank = CutTexts(model), dict.fromkeys(_answer_columns(model, request, code))
     if code is not None:
         blank["language"] = code
-    while some := list(islice(rows, BATCH)):
-        if lines:
-            some = [row._replace(values=model.task.given(row.parts)) for row in some]
+    for read in _batches(rows):
+        some = [row._replace(values=model.task.given(row.parts)) for row in read] if lines else read
         parts = [row.parts for row in some if not row.blank]
         answers: Iterator[dict[str, Any]] = iter(())
         if parts:

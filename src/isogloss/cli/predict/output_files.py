@@ -16,6 +16,7 @@ from isogloss.runtime.visible import json_line
 SUFFIXES = {
     ".jsonl": "JSON lines", ".ndjson": "JSON lines", ".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet"
 }  # fmt: skip
+_END = "\r\n"
 
 
 @runtime_checkable
@@ -89,6 +90,16 @@ class JsonOutput:
         self.stream.flush()
 
 
+class _LineFeeds:
+    """Lines of a table as they are written, each ended by a line feed alone."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        self.stream.write(line.removesuffix(_END) + "\n")
+
+
 class DelimitedOutput:
     """CSV with quotes as RFC 4180 has them, or TSV without any; what is nested stands as JSON.
 
@@ -102,7 +113,8 @@ class DelimitedOutput:
     def __init__(self, stream: Any, survey: Survey, answers: Sequence[str], *, quoting: bool) -> None:
         self.survey, self.answers, self.quoting = survey, list(answers), quoting
         self.stream = stream
-        self.writer = csv.writer(stream, lineterminator="\n") if quoting else None
+        # Before Python 3.13, what ends a line is quoted only where it is part of the writer's own end of a line.
+        self.writer = csv.writer(_LineFeeds(stream), lineterminator=_END) if quoting else None
         names = survey.named(self.answers)
         self._row("a column's name", [*survey.columns, *(names[name] for name in self.answers)])
 

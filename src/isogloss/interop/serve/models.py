@@ -113,7 +113,12 @@ class ServedModels:
 
 
 def load(
-    folders: Mapping[str, Path], *, method: str | None = None, seed: int | None = None, every: bool = False
+    folders: Mapping[str, Path],
+    *,
+    method: str | None = None,
+    seed: int | None = None,
+    every: bool = False,
+    backbone: str | None = None,
 ) -> ServedModels:
     """The models of run directories.
 
@@ -122,6 +127,7 @@ def load(
         method: a label of their methods; None: any.
         seed: of their seeds; None: any.
         every: every cell of that method and seed, `NAME/METHOD/SEED`, and not the best one alone, which is `NAME`.
+        backbone: a folder or a hub id that the backbone of them all is taken from; None: as each directory says.
 
     Raises:
         IsoglossError: nothing such is stored, or a backbone is not the one that a cell was trained on.
@@ -140,7 +146,7 @@ def load(
                 wanted[_long_name(name, cell)] = stored, cell
     for _, cell in wanted.values():
         check_reading(cell)
-    models = _on_backbones(wanted)
+    models = _on_backbones(wanted, backbone)
     kinds: dict[Hashable, list[str]] = {}
     for name, model in models.items():
         kinds.setdefault(SharedPass.kind(model), []).append(name)
@@ -155,7 +161,7 @@ def _long_name(name: str, cell: StoredCell) -> str:
     return f"{name}/{cell.record.method}/{cell.record.seed}"
 
 
-def _on_backbones(wanted: Mapping[str, tuple[Store, StoredCell]]) -> dict[str, Model]:
+def _on_backbones(wanted: Mapping[str, tuple[Store, StoredCell]], backbone: str | None) -> dict[str, Model]:
     """Each cell on its backbone, which is loaded once for all that stand on it."""
     # Whether the head over the vocabulary is wanted is known before the first cell of a backbone is looked at.
     worded = {_weights(cell) for _, cell in wanted.values() if cell.record.facts.get("verbalizer") is not None}
@@ -168,7 +174,7 @@ def _on_backbones(wanted: Mapping[str, tuple[Store, StoredCell]]) -> dict[str, M
             known = next((one for one in loaded if one.fits(stored, cell, dtype)), None)
             if known is None:
                 words = _weights(cell) in worded
-                known = _LoadedBackbone(load_backbone(stored, [cell], words=words, dtype=dtype))
+                known = _LoadedBackbone(load_backbone(stored, [cell], words=words, dtype=dtype, name=backbone))
                 loaded.append(known)
             models[name] = _on(known.backbone, stored, cell)
     return models

@@ -32,7 +32,7 @@ CONNECTIONS = 4  # open connections for each request that may be under way: clie
 def serve(
     folders: Sequence[str], *, host: str = "127.0.0.1", port: int = 8000, method: str | None = None,
     seed: int | None = None, every: bool = False, token_file: Path | None = None, limits: Sequence[str] = (),
-    log: bool = False,
+    log: bool = False, backbone: str | None = None,
 ) -> None:  # fmt: skip
     """Serve the models of run directories until SIGTERM or Ctrl-C; what is under way then is answered first.
 
@@ -46,6 +46,7 @@ def serve(
         token_file: holds the token that requests have to bring; None: the environment's, if there is one.
         limits: each `NAME=NUMBER`.
         log: whether to write a line a request.
+        backbone: a folder or a hub id that the backbone of them all is taken from; None: as each directory says.
 
     Raises:
         IsoglossError: something of it is wrong.
@@ -56,7 +57,7 @@ def serve(
     with listener(host, port) as sock:
         from isogloss.interop.serve.models import load
 
-        models = load(named, method=method, seed=seed, every=every)
+        models = load(named, method=method, seed=seed, every=every, backbone=backbone)
         models.warm_up()
         import uvicorn
 
