@@ -205,7 +205,8 @@ def worded(folder, request):
     backbone = decoders.whole(folder / f"words-{request.param}", request.param)
     methods = {name: {**settings, "head": "verbalizer"} for name, settings in WORDED.items()}
     words = {
-        language: dict(zip(models.LABELS, models.WORDS[first:], strict=False)) for language, first in (("en", 0), ("de", 7))
+        language: dict(zip(models.LABELS, models.WORDS[first:], strict=False))
+        for language, first in (("en", 0), ("de", 7))
     }
     asked = {"template": "one: {text} two{prompt} {answer}", "words": words}
     run(spec(folder, backbone, methods=methods, verbalizer=asked), folder / f"worded-{request.param}")
@@ -247,7 +248,7 @@ def test_what_was_trained_elsewhere_is_not_exported(done, to, tmp_path, monkeypa
     _, stored = done
     elsewhere = find("checkpoint")
     monkeypatch.setattr("isogloss.interop.export.find_method", lambda _: elsewhere)
-    with pytest.raises(IsoglossError, match=r"^lora \(method lora, seed 0\) was trained elsewhere .* lies at .* already"):
+    with pytest.raises(IsoglossError, match=r"^lora \(method lora, seed 0\) was trained elsewhere .* lies at"):
         export(stored, tmp_path / "out", to=to, method="lora")
     assert not (tmp_path / "out").exists()
 
