@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from isogloss.interop.label_words import label_words
 from isogloss.interop.trained import Trained
 from isogloss.preprocessing.tokenize import joins_words
 
@@ -30,6 +31,7 @@ def write_labels(trained: Trained, out: Path, *, backbone: str, revision: str | 
         revision: of a hub id.
     """
     facts = trained.model.record.facts
+    words = label_words(trained).about if trained.verbalized else None
     about = {
         "kind": trained.kind,
         "labels": trained.labels,
@@ -42,6 +44,7 @@ def write_labels(trained: Trained, out: Path, *, backbone: str, revision: str | 
         "backbone": backbone,
         "revision": revision,
         "encoder_half": trained.encoder_half,
+        **({} if words is None else {"verbalizer": words}),
     }
     (out / LABELS).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -53,7 +56,11 @@ def read_labels(out: Path) -> dict[str, Any]:
 
 
 def write_head(trained: Trained, out: Path) -> None:
-    """`head.safetensors`: `weight` (H, C) and `bias` (C)."""
+    """`head.safetensors`: `weight` (H, C) and `bias` (C); of a verbalizer what `label_words` says."""
+    if trained.verbalized:
+        tensors = label_words(trained).tensors
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, out / HEAD)
+        return
     weight, bias = trained.head
     save_file({"weight": weight.contiguous(), "bias": bias.contiguous()}, out / HEAD)
 
@@ -69,6 +76,13 @@ def write_tokenizer(trained: Trained, out: Path) -> None:
         tokenizer.save_pretrained(out)
     finally:
         tokenizer.padding_side = side
+
+
+def script_of(trained: Trained) -> str:
+    """The script that labels what a model labels."""
+    if trained.verbalized:
+        return "fill"
+    return "tag" if trained.kind == "tagging" else "classify"
 
 
 def write_script(name: str, out: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import isogloss
 from isogloss.errors import IsoglossError, unknown
-from isogloss.experiment.choice import run_directory
+from isogloss.experiment.choice import choose, run_directory
 from isogloss.interop.check import Check, check
 from isogloss.interop.exported_run import exported_run
 from isogloss.interop.formats.format import Format
@@ -23,7 +23,10 @@ from isogloss.interop.model_card import model_card
 from isogloss.interop.results.registry import results_formats
 from isogloss.interop.results.results_format import ResultsFormat
 from isogloss.interop.trained import Trained, load
+from isogloss.methods.method import Importer
+from isogloss.methods.registry import find as find_method
 from isogloss.runtime.files import atomic_folder
+from isogloss.store import RunRecord
 
 RECORD = "export.json"
 
@@ -73,12 +76,16 @@ def export(
     form = find(to)
     refuse_used(out)
     refuse_lacking(form)
-    trained = load(folder, method=method, seed=seed)
+    stored = run_directory(folder)
+    cell = choose(stored, method, seed)
+    refuse_trained_elsewhere(cell.record)
+    trained = load(stored, cell)
     record = trained.model.record
     if (why := form.refusal(trained)) is not None:
         others = [name for name, other in formats().items() if name != to and other.refusal(trained) is None]
         where = f"{' and '.join(others)} {'have' if len(others) > 1 else 'has'} one" if others else "no format has one"
-        raise IsoglossError(f"{record.method} has no exact form in {to}: {why}; {where}")
+        head = " with head: verbalizer" if trained.verbalized else ""
+        raise IsoglossError(f"{record.method}{head} has no exact form in {to}: {why}; {where}")
     say(f"{record.method}, seed {record.seed}: writing {form.title}")
     if out.is_dir():
         out.rmdir()  # it is empty; another one takes its place at once
@@ -131,6 +138,21 @@ def refuse_used(out: Path) -> None:
         raise IsoglossError(f"{out} is there already, and no folder; choose another one to write to")
     if out.is_dir() and any(out.iterdir()):
         raise IsoglossError(f"{out} is not empty; choose a new folder to write to")
+
+
+def refuse_trained_elsewhere(record: RunRecord) -> None:
+    """Refuse a cell that was trained elsewhere, and only scored here.
+
+    Raises:
+        IsoglossError: it is one.
+    """
+    name = record.facts["method"]
+    if isinstance(find_method(name), Importer):
+        path = record.facts["settings"].get("path")
+        raise IsoglossError(
+            f"{record.method} (method {name}, seed {record.seed}) was trained elsewhere and only scored here, so there "
+            f"is nothing to export: what you would get lies at {path} already; choose another one by --method"
+        )
 
 
 def refuse_lacking(form: Format) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from isogloss.backbones.backbone import Pooling
 from isogloss.backbones.plain import config_of, is_encoder_half, plain_model
 from isogloss.backbones.prompts import PromptForm
-from isogloss.experiment.choice import choose, run_directory
 from isogloss.experiment.predict import Model
 from isogloss.methods.settings import Settings
 from isogloss.preprocessing.truncate import text_room
@@ -140,12 +138,10 @@ class Trained:
         return plain_model(self.model.stack.backbone)
 
 
-def load(folder: Path, *, method: str | None, seed: int | None) -> Trained:
+def load(stored: Store, cell: StoredCell) -> Trained:
     """A cell of a run directory, to be exported.
 
     Raises:
-        IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
+        IsoglossError: the backbone is not the one it was trained on.
     """
-    stored = run_directory(folder)
-    cell = choose(stored, method, seed)
     return Trained(Model.of(stored, cell, dtype="float32"), stored, cell)

@@ -185,7 +185,8 @@ def _collections() -> frozenset[str]:
 def _no_language(code: str) -> IsoglossError:
     """An unknown code, with the language of that name if it is one."""
     try:
-        near = str(Language.parse(str(langcodes.find(code)))) if len(code) <= LONGEST else ""
+        known = len(code) <= LONGEST and code.isprintable()  # what cannot be printed is no name
+        near = str(Language.parse(str(langcodes.find(code)))) if known else ""
     except (LookupError, IsoglossError):
         near = ""
     if not near:

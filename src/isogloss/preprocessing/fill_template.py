@@ -56,10 +56,8 @@ def tokenise_filled(
         wording: which of the verbalizer's wordings names the classes.
         longest: most tokens of a row.
     """
-    front, back = _around(tokenizer)
-    slot = tokenizer.mask_token_id
-    if causal:
-        back, slot = [], tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    front, back = around(tokenizer, causal=causal)
+    slot = answer_token(tokenizer, causal=causal)
     encode, filled = Encoder(tokenizer, places=True, special=False), _FilledRows(template)
     for _, lists in batches(texts):
         columns, rows = dict(zip(template.texts, lists, strict=True)), _Assembly(len(lists[0]))
@@ -137,12 +135,20 @@ class _Assembly:
         return out
 
 
-def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that stand in front of a text and behind it."""
+def answer_token(tokenizer: Any, *, causal: bool) -> int:
+    """What stands where the answer is to be filled in; arguments as of `tokenise_filled`."""
+    token: int = tokenizer.mask_token_id
+    if causal:
+        token = tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    return token
+
+
+def around(tokenizer: Any, *, causal: bool) -> tuple[list[int], list[int]]:
+    """The special tokens that stand in front of a filled-in template and behind it; as of `tokenise_filled`."""
     encoded = tokenizer("a")
     inside = [index for index, text in enumerate(encoded.sequence_ids(0)) if text is not None]
     ids = encoded["input_ids"]
-    return ids[: inside[0]], ids[inside[-1] + 1 :]
+    return ids[: inside[0]], [] if causal else ids[inside[-1] + 1 :]
 
 
 def _filled(

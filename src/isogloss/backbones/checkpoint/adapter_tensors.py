@@ -25,6 +25,9 @@ ADAPTER, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 VECTORS = "prompt_embeddings"
 _UPDATE = re.compile(r"(?P<module>.+)\.(?P<what>lora_[AB]\.weight|lora_embedding_[AB]|ia3_l)")
 
+# What PEFT wraps a module in. Biases that were trained keep the adapter's name, beside those saved without it.
+_WRAPPED = re.compile(r"\.(?:base_layer|modules_to_save(?:\.default)?)(?=\.)")
+
 
 def read_tensors(folder: ModelFolder, file: str) -> dict[str, Tensor]:
     """All tensors of a file, in float32.
@@ -79,7 +82,7 @@ class AdapterTensors:
             self.vectors = tensor
             return
         plain = name.removeprefix("base_model.") if prompt else name.removeprefix("base_model.model.")
-        plain = plain.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+        plain = _WRAPPED.sub("", plain)
         if ".original_module." in plain:  # what a module that was trained anew has taken the place of
             return
         if (update := _UPDATE.fullmatch(plain)) is not None:
@@ -94,8 +97,11 @@ class AdapterTensors:
             self._check(name, tensor, tuple(held.shape))
             if torch.equal(held.detach().cpu().float(), tensor):  # saved though it never learnt
                 return
-        if changes is not None:
-            changes[f"weight.{target}.{parameter}"] = tensor
+        if changes is None:
+            return
+        twice = changes.setdefault(f"weight.{target}.{parameter}", tensor)
+        if not torch.equal(twice, tensor):
+            self.folder.refuse(f"{TENSORS} has {target:.100}.{parameter} twice, and not the same; save it again")
 
     def _add_update(self, name: str, module: str, what: str, tensor: Tensor) -> None:
         target, changes = self._target(name, module)

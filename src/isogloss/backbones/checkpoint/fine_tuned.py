@@ -48,7 +48,7 @@ def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> T
     if not exported:
         _check_kind(folder, config, kind)
     if not (files := folder.weights()):
-        folder.refuse_pickle()
+        folder.refuse_pickle(next(suffix for suffix, of_kind in KINDS.items() if of_kind == kind))
     layout = None if exported else layout_of(folder, str(config.get("model_type")), kind)
     backbone = load(str(folder.path), device=_device(like), dtype=str(like.dtype).removeprefix("torch."))
     backbone.identity = replace(backbone.identity, name=folder.name.partition("@")[0], revision=folder.commit)

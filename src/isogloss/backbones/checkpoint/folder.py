@@ -17,7 +17,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 LARGEST_JSON = 256 << 20  # bytes; the largest tokenizers take some 30 million
 LFS = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched yet
-CONVERT = "AutoModel.from_pretrained(folder).save_pretrained(folder)"
+CONVERT = "AutoModel{}.from_pretrained(folder).save_pretrained(folder)"
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,19 @@ class ModelFolder:
         """The files of weights that are pickles, in a folder that has no others."""
         return [self.part(name) for name in ([PICKLES] if self.has(PICKLES) else self.shards(PICKLE_INDEX))]
 
-    def refuse_pickle(self) -> NoReturn:
+    def refuse_pickle(self, head: str | None = None) -> NoReturn:
         """Say that its weights are pickles, and how they may be had all the same.
+
+        Args:
+            head: how the class of transformers ends that has its head too; None: there is a setting beside.
 
         Raises:
             IsoglossError: always.
         """
+        setting = "run it with `weights: pickle` in a spec of yours, or " if head is None else ""
         self.refuse(
             f"its weights are pickles ({PICKLES}), which can run code; expected {WEIGHTS}. If you trust whoever made "
-            f"it, run it with `weights: pickle` in a spec of yours, or convert it with transformers: {CONVERT}"
+            f"it, {setting}convert it with transformers: {CONVERT.format(head or '')}"
         )
 
     def shards(self, index: str) -> list[str]:

@@ -118,6 +118,8 @@ def read_head(
         if count != len(SPAN):
             folder.refuse(f"{layout.classifier} has {count} scores of a token; expected two, for start and end")
         names = SPAN
+    if count == 1 and layout.pooling is not None:
+        folder.refuse(f"{layout.classifier} gives a text one number, as for a regression; expected a score a class")
     if len(names) != count:
         folder.refuse(f"it names {len(names)} classes, but {layout.classifier}.weight has rows for {count}")
     return TrainedHead(classifier, names, dense, layout.activation, layout.pooling)

@@ -109,7 +109,10 @@ class Onnx:
         place = form.place if form is not None and form.kind == "input" else None
         prefix = form if form is not None and form.kind == "prefix" else None
         reasons = [
-            (trained.verbalized, "its classes are words of the backbone's own head, which the graph has not"),
+            (
+                trained.verbalized,
+                "its classes are words that fill a gap in a template, and the graph takes plain texts",
+            ),
             (place not in {None, "before", "after-first"}, f"its prompt stands {place}, where rows are padded"),
             (
                 prefix is not None and trained.encoder_half,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isogloss.backbones.plain import LORA
-from isogloss.interop import bundle
+from isogloss.interop import bundle, label_words
 from isogloss.interop.trained import Trained
 
 TASK = "FEATURE_EXTRACTION"  # PEFT's name for a model without a head of its own
@@ -34,11 +34,11 @@ class Peft:
         prefix = form if form is not None and form.kind == "prefix" else None
         reasons = [
             (trained.method not in {"soft-prompt", "deep-prompt", "lora"}, "it trains no adapter that PEFT knows"),
-            (trained.verbalized, "its classes are words of the backbone's own head, which an adapter does not read"),
+            ((unread := label_words.refusal(trained)) is not None, unread or ""),
             (trained.questions, "PEFT has no windows over long passages"),
             (
                 place not in {None, "before"},
-                f"its prompt stands {place}, and PEFT's in front of the text (place: before)",
+                f"its prompt stands elsewhere (place: {place}), and PEFT's in front of the text (place: before)",
             ),
             (
                 prefix is not None and trained.encoder_half,
@@ -53,7 +53,7 @@ class Peft:
                 "its texts keep their positions, and PEFT's begin behind the prefix (shift_positions: true)",
             ),
             (
-                form is not None and trained.typed and trained.pairs,
+                form is not None and trained.typed and trained.pairs and not trained.verbalized,
                 "PEFT's prompts take no segment ids, by which this backbone tells the texts of a pair apart",
             ),
         ]
@@ -76,7 +76,7 @@ class Peft:
         bundle.write_labels(trained, out, backbone=name or bundle.BACKBONE, revision=revision)
         bundle.write_head(trained, out)
         bundle.write_tokenizer(trained, out)
-        bundle.write_script("tag" if trained.kind == "tagging" else "classify", out)
+        bundle.write_script(bundle.script_of(trained), out)
 
     def scores(self, out: Path, inputs: Sequence[Sequence[str]]) -> list[Tensor]:
         """By `classify.py`."""

@@ -31,7 +31,7 @@ class SentenceTransformers:
         if trained.kind != "classification":
             return "it labels more than whole texts"
         if trained.verbalized:
-            return "its classes are words of the backbone's own head, and a chain has none"
+            return "its classes are words that fill a gap in a template, and a chain pools plain texts"
         if trained.form is not None:
             return "a chain has no place for a prompt"
         return None

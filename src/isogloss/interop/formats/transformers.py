@@ -16,7 +16,7 @@ from transformers import (
     logging,
 )
 
-from isogloss.interop import bundle
+from isogloss.interop import bundle, label_words
 from isogloss.interop.formats.peft import merged
 from isogloss.interop.trained import Trained
 
@@ -34,10 +34,10 @@ class Transformers:
 
     def refusal(self, trained: Trained) -> str | None:
         """A checkpoint has no place for a prompt; a head has to be one that transformers has."""
-        if trained.verbalized:
-            return "its classes are words of the backbone's own head, and no class of transformers' chooses among words"
         if trained.form is not None:
             return "a checkpoint has no place for a prompt"
+        if trained.verbalized:
+            return label_words.refusal(trained)
         if trained.kind == "classification":
             return None  # transformers' classes put a layer between the pooled state and the classifier
         kind = HEADED["qa" if trained.questions else trained.kind]
@@ -56,7 +56,7 @@ class Transformers:
         if trained.kind == "classification":
             plain.save_pretrained(out)
             bundle.write_head(trained, out)
-            bundle.write_script("classify", out)
+            bundle.write_script(bundle.script_of(trained), out)
             return
         headed = HEADED["qa" if trained.questions else trained.kind].from_config(_config(trained), dtype=torch.float32)
         base = getattr(headed, headed.base_model_prefix)
