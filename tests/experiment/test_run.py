@@ -149,7 +149,7 @@ def test_predict_labels_any_text(done, command):
 
 def test_predict_says_what_it_cuts(done, command):
     shown = command("predict", done, "--method", "soft-prompt", stdin=b"the " + b"cat " * 90 + b"\na\n")
-    assert "1 texts are longer than 37 tokens and are cut" in shown.err
+    assert "1 text is longer than 37 tokens and is cut" in shown.err
     assert len(shown.out.splitlines()) == 2
 
 
@@ -234,8 +234,8 @@ def test_long_texts_are_cut_counted_and_reported(home, tmp_path, command):
         "methods={soft-prompt: {epochs: 1, length: 5}, linear-probe: {epochs: 1}}",
     ]
     shown = command("run", home / "spec.yaml", "--out", tmp_path / "run", *spec)
-    assert "1 texts are longer than 35 tokens and are cut" in shown.err
-    assert "1 texts are longer than 40 tokens and are cut" in shown.err
+    assert "1 text is longer than 35 tokens and is cut" in shown.err
+    assert "1 text is longer than 40 tokens and is cut" in shown.err
     record = json.loads((tmp_path / "run/weights/soft-prompt/0/run.json").read_text())
     assert record["truncated"] == {"train": 0, "dev": 0, "test": 1}
     predictions = pl.read_parquet(tmp_path / "run/predictions.parquet")

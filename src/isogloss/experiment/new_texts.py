@@ -33,7 +33,7 @@ def parts_of(text: Any, where: str, inputs: Sequence[str]) -> list[str]:
             raise IsoglossError(f"{where} is no text that can be written as UTF-8: {part[:SHOWN]!a}")
     parts = [str(part) for part in parts]  # NumPy's texts are of a type of their own
     if parts and not any(part.strip() for part in parts):
-        raise IsoglossError(f"{where} is empty; every line holds one text")
+        raise IsoglossError(f"{where} is empty; expected a text")
     if len(parts) != len(inputs) or not all(part.strip() for part in parts):
         between = " with a tab between" if len(inputs) > 1 else ""
         raise IsoglossError(f"{where} is not a {' and a '.join(inputs)}{between}: {str(text)[:SHOWN]!r}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.errors import IsoglossError
+from isogloss.experiment import remarks
 from isogloss.experiment.choice import choose, run_directory
 from isogloss.experiment.evaluate import Predicted, predict
 from isogloss.experiment.new_texts import check_threshold, no_classes, parts_of
@@ -282,4 +283,4 @@ class CutTexts:
         if self.counted:
             stack = self.model.stack
             most = text_room(stack.room(stack.runs[0]), self.longest)
-            err.print(f"{self.counted:,} texts are longer than {most} tokens and are cut", soft_wrap=True)
+            err.print(remarks.cut_line(self.counted, most), soft_wrap=True)

@@ -146,6 +146,12 @@ def tokenless_lines(tokenless: Mapping[str, int]) -> Iterator[str]:
         yield f"texts of which the tokenizer leaves no token: {most(tokenless)}"
 
 
+def cut_line(count: int, longest: int) -> str:
+    """That texts are cut, in words."""
+    texts, are = ("text is", "is") if count == 1 else ("texts are", "are")
+    return f"{count:,} {texts} longer than {longest:,} tokens and {are} cut"
+
+
 def most(counts: Mapping[str, int]) -> str:
     """Languages with their counts, the largest first."""
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])

@@ -287,7 +287,7 @@ def _report_cut(job: Job, workspace: Workspace, cell: Cell, test: TestSet, *spli
         by_language = _cut_by_language(workspace, cell, test)
         named = f" (of test: {remarks.most(by_language)})" if by_language else ""
         longest = text_room(workspace.room(cell), test.features.longest)
-        err.print(f"{job.title}: {cut:,} texts are longer than {longest} tokens and are cut{named}", soft_wrap=True)
+        err.print(f"{job.title}: {remarks.cut_line(cut, longest)}{named}", soft_wrap=True)
     return cut
 
 

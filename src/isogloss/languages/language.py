@@ -47,6 +47,7 @@ WIKIPEDIAS = {
 # What codes mean where they are Wikipedias', though elsewhere they mean another language or a group of them.
 AMONG_WIKIPEDIAS = {"als": "gsw-Latn", "be-x-old": "bel-Cyrl-tarask", "bh": "bho-Deva", "zh-min-nan": "nan-Latn"}
 LONGEST = 60  # characters of a code; what is longer is none
+KEPT = 4096  # codes that are remembered, whoever asks for how many
 
 
 @dataclass(frozen=True, order=True)
@@ -148,8 +149,11 @@ def places() -> dict[str, tuple[float, float]]:
     return {code: (float(latitude), float(longitude)) for code, latitude, longitude in rows}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT)
 def _parse(code: str) -> Language:
+    for remembered in (langcodes.Language._INSTANCES, langcodes.Language._PARSE_CACHE):
+        if len(remembered) > KEPT:  # all that langcodes was ever asked for, and a service is asked by strangers
+            remembered.clear()
     text = code.strip().replace("_", "-")
     text = WIKIPEDIAS.get(text.lower(), text)
     if len(text) > LONGEST or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", text):

@@ -13,6 +13,21 @@ from isogloss.runtime.files import PIECE, read_pieces
 
 LONGEST = 16 << 20  # bytes of a line
 
+# How files begin that are no text but often lie where one is expected.
+BEGINNINGS = {
+    b"\x1f\x8b": "compressed (gzip); unpack it first", b"PK\x03\x04": "a zip archive; unpack it first",
+    b"BZh91AY&SY": "compressed (bzip2); unpack it first", b"\xfd7zXZ\x00": "compressed (xz); unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd); unpack it first", b"PAR1": "Parquet; end its name in .parquet",
+    b"\xff\xfe\x00\x00": "UTF-32; convert it to UTF-8 first", b"\x00\x00\xfe\xff": "UTF-32; convert it to UTF-8 first",
+    b"\xff\xfe": "UTF-16; convert it to UTF-8 first", b"\xfe\xff": "UTF-16; convert it to UTF-8 first",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself (git lfs pull)",
+}  # fmt: skip
+
+
+def not_text(data: bytes) -> str | None:
+    """What a file is by its first bytes, and how to mend it; None: it may be a text."""
+    return next((what for begin, what in BEGINNINGS.items() if data.startswith(begin)), None)
+
 
 def text_lines(file: Path | None, *, ends: bool = False) -> Iterator[str]:
     """Each line without its end, as soon as it is there.
@@ -70,6 +85,8 @@ def _text(line: bytes | bytearray, where: str, number: int, *, ends: bool) -> st
     if not ends:
         data = data.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1:
+        if (what := not_text(data)) is not None:
+            raise IsoglossError(f"{where} is {what}")
         data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()

@@ -6,16 +6,7 @@ from pathlib import Path
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import read_bytes
-
-# How files begin that are no text but often lie where one is expected.
-BEGINNINGS = {
-    b"\x1f\x8b": "compressed (gzip); unpack it first", b"PK\x03\x04": "a zip archive; unpack it first",
-    b"BZh91AY&SY": "compressed (bzip2); unpack it first", b"\xfd7zXZ\x00": "compressed (xz); unpack it first",
-    b"\x28\xb5\x2f\xfd": "compressed (zstd); unpack it first", b"PAR1": "Parquet; its format in the card is parquet",
-    b"\xff\xfe\x00\x00": "UTF-32; convert it to UTF-8 first", b"\x00\x00\xfe\xff": "UTF-32; convert it to UTF-8 first",
-    b"\xff\xfe": "UTF-16; convert it to UTF-8 first", b"\xfe\xff": "UTF-16; convert it to UTF-8 first",
-    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself (git lfs pull)",
-}  # fmt: skip
+from isogloss.runtime.text_lines import not_text
 
 
 def read_text(path: Path) -> str:
@@ -33,7 +24,7 @@ def decode_text(data: bytes, where: str) -> str:
     Raises:
         IsoglossError: they are not UTF-8 (`where` and line named).
     """
-    if (what := next((what for begin, what in BEGINNINGS.items() if data.startswith(begin)), None)) is not None:
+    if (what := not_text(data)) is not None:
         raise IsoglossError(f"{where} is {what}")
     # Without a byte order mark, Western letters in UTF-16 are valid UTF-8 with a null beside each.
     if data[:1024].count(b"\x00") * 3 > len(data[:1024]):

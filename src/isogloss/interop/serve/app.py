@@ -99,6 +99,7 @@ def application(service: Service) -> Front:
     api.add_api_route(
         "/health", health, response_model=HealthResponse, description="Whether the service works; it needs no token."
     )
+    api.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)  # as load balancers ask
     api.add_api_route("/metrics", metrics, response_class=Response, description="Figures, as Prometheus reads them.")
     api.add_route("/docs", docs, include_in_schema=False)
     return Front(api, service)
