@@ -151,7 +151,7 @@ INPUTS = {
 }  # fmt: skip
 KINDS = {
     "tagging": ("peft", "transformers", "onnx"), "questions": ("transformers", "onnx"),
-    "pairs": ("peft", "transformers", "sentence-transformers"),
+    "pairs": ("peft", "transformers", "sentence-transformers", "onnx"),
 }  # fmt: skip
 
 
@@ -176,13 +176,12 @@ def labelled(folder, request):
 def test_other_kinds_of_task_too(labelled, method, to, tmp_path):
     needs(to)
     kind, stored = labelled
-    exact = to in KINDS[kind] and (to in {"peft", "onnx"}) == (method == "deep-prompt")
+    exact = to in KINDS[kind] and (to == "onnx" or (to == "peft") == (method == "deep-prompt"))
     row = f"`{method}` of {kind}"
     if not exact:
-        if to != "onnx":
-            with pytest.raises(IsoglossError, match="has no exact form in") as refused:
-                export(stored, tmp_path / "out", to=to, method=method)
-            export_table.holds(row, to, refused.value)
+        with pytest.raises(IsoglossError, match="has no exact form in") as refused:
+            export(stored, tmp_path / "out", to=to, method=method)
+        export_table.holds(row, to, refused.value)
         return
     made = export(stored, tmp_path / "out", to=to, method=method)
     with warnings.catch_warnings():
@@ -261,7 +260,9 @@ def test_the_table_has_no_row_that_nobody_tries():
 
 
 def test_a_script_needs_no_isogloss(done, tmp_path):
-    _, stored = done
+    family, stored = done
+    if family not in {"xlm-roberta", "llama"}:
+        pytest.skip("a process takes seconds; others of this kind are tried")
     made = export(stored, tmp_path / "out", to="peft", method="soft-prompt")
     blocked = tmp_path / "blocked"
     blocked.mkdir()

@@ -1,3 +1,4 @@
+import langcodes
 import pytest
 from langcodes.registry_parser import parse_registry
 
@@ -119,3 +120,16 @@ def test_a_region_matters_only_where_both_sides_name_one():
     for code in ("pt", "es-ES", "fr"):
         with pytest.raises(IsoglossError, match="unknown language of sib200"):
             card.language(code)
+
+
+@pytest.mark.parametrize("code", ["\0", "en\0", "\n", "\u202e", "\ud800", " "])
+def test_what_cannot_be_printed_is_no_language(code):
+    with pytest.raises(IsoglossError, match="unknown language"):
+        Language.parse(code)
+
+
+def test_no_more_codes_are_remembered_than_that(monkeypatch):
+    monkeypatch.setattr("isogloss.languages.language.KEPT", 20)
+    for number in range(100):
+        Language.parse(f"de-Latn-x-kept{number}")
+    assert len(langcodes.Language._PARSE_CACHE) < 40

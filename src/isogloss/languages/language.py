@@ -151,7 +151,8 @@ def places() -> dict[str, tuple[float, float]]:
 
 @lru_cache(maxsize=KEPT)
 def _parse(code: str) -> Language:
-    for remembered in (langcodes.Language._INSTANCES, langcodes.Language._PARSE_CACHE):
+    for name in ("_INSTANCES", "_PARSE_CACHE"):
+        remembered = getattr(langcodes.Language, name, {})
         if len(remembered) > KEPT:  # all that langcodes was ever asked for, and a service is asked by strangers
             remembered.clear()
     text = code.strip().replace("_", "-")
