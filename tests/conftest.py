@@ -1,7 +1,7 @@
 """Shapes are checked in every test: jaxtyping's annotations with beartype, before anything of isogloss is imported.
 
-Only where a module has such annotations: a check costs thirty times what a short function does, and readers call one
-a line. mypy sees to all the other types.
+Only where a module has such annotations: a check costs far more than a short function does, and readers call one a
+line. mypy sees to all the other types.
 
 Threads wait passively, here and in every process that a test starts: where another program has a core, threads that
 spin at a barrier take twenty to sixty times as long. OpenMP reads the variable once, when torch loads it.
