@@ -57,7 +57,7 @@ def home(tmp_path_factory):
     peft = get_peft_model(model, PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3))
     peft.save_pretrained(folder / "prompt")
     config = DistilBertConfig(
-        vocab_size=400, dim=36, n_layers=2, n_heads=4, hidden_dim=48, pad_token_id=1, max_position_embeddings=256,
+        vocab_size=1000, dim=36, n_layers=2, n_heads=4, hidden_dim=48, pad_token_id=1, max_position_embeddings=256,
         id2label={number: name.title() for number, name in NAMES.items()},
     )  # fmt: skip
     DistilBertForSequenceClassification(config).save_pretrained(folder / "tuned")
@@ -125,14 +125,16 @@ def test_the_scores_are_the_models_own(run, home):
         assert [name.casefold() for name in ours] == said
 
 
-def test_it_predicts_without_the_folder_it_came_from(run, home, tmp_path):
+def test_it_predicts_without_the_folder_it_came_from(run, home, tmp_path, capsys):
     texts = ["the cat sat", "a dog ran fast", "sun"]
     copied = shutil.copytree(run.path, tmp_path / "run")
     before = {method: isogloss.load(run.path, method).predict(texts) for method in ("theirs", "tuned")}
     for name in ("prompt", "tuned"):
         (home / name).rename(home / f"{name}-away")
     try:
+        capsys.readouterr()
         assert {method: isogloss.load(copied, method).predict(texts) for method in before} == before
+        assert capsys.readouterr().err.startswith(f"{home / 'tuned'}: the embedding has 1,000 rows")
         isogloss.analyze(copied, "gap", "significance")
     finally:
         for name in ("prompt", "tuned"):

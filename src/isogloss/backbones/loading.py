@@ -56,7 +56,7 @@ class _Opened:
 
 
 def load(
-    name: str,
+    name: str | ModelFolder,
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -69,7 +69,7 @@ def load(
 
     Args:
         name: `embedded/…`, a folder with a transformers checkpoint, a GGUF file, or a hub id (`org/model` or
-            `org/model@revision`).
+            `org/model@revision`); or a folder that goes by another name.
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `mps`.
         dtype: `auto` (bf16 where the machine computes in it, else float32), `float32`, `bfloat16`.
         words: whether its head over the vocabulary is wanted; None: where the checkpoint has one.
@@ -89,13 +89,15 @@ def load(
     if target.type == "cpu":
         say_if_spinning(torch.get_num_threads())
     computing = _computing(dtype, target)
-    folder = _folder(name, pickle=pickle)
+    folder = name if isinstance(name, ModelFolder) else _folder(name, pickle=pickle)
+    converted = isinstance(name, str) and _is_converted(name)
+    name = folder.name
     try:
         loaded, opened_, weights = _loaded(folder, words=words, pickle=pickle)
-        damaged = conversion.expected(folder.path) not in {None, weights} if _is_converted(name) else False
+        damaged = conversion.expected(folder.path) not in {None, weights} if converted else False
     except IsoglossError:
         # Conversions of before there was a record of what they hold show damages only here.
-        if words or not _is_converted(name) or conversion.recorded(folder.path):
+        if words or not converted or conversion.recorded(folder.path):
             raise
         damaged = True
     if damaged:

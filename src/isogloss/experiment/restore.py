@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
-from isogloss.backbones.loading import EMBEDDED, fingerprint, load
+from isogloss.backbones.loading import EMBEDDED, fingerprint, load, where
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.methods.method import ImportedPart
@@ -98,8 +98,15 @@ def load_backbone(
     spec = stored.known_spec()
     name = name or _named(stored, spec.backbone, cells)
     dtype = dtype or recorded_dtype(spec.dtype, cells)
+    back = (
+        "put back what was there, or say where a copy of it lies: --backbone of predict and serve, or `backbone` in "
+        f"{stored.path / 'spec.yaml'}"
+    )
+    try:
+        where(name)
+    except IsoglossError as error:
+        raise IsoglossError(f"{error}; {back}") from error
     backbone = load(name, dtype=dtype, words=words)  # never by unpickling: this spec may be anybody's
-    back = f"put back what was there, or name a copy of it as `backbone` in {stored.path / 'spec.yaml'}"
     for cell in cells:
         facts = cell.record.facts
         if backbone.identity.weights != facts["backbone"]["weights"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from isogloss.backbones.checkpoint.adapter_head import HEAD, LABELS, exported_he
 from isogloss.backbones.checkpoint.folder import CONFIG, WEIGHTS, ModelFolder
 from isogloss.backbones.checkpoint.heads import HeadLayout, layout_of, read_head
 from isogloss.backbones.checkpoint.kinds import HeadKind
+from isogloss.backbones.checkpoint.source import WHAT
 from isogloss.backbones.checkpoint.tokenizer import FILES
 from isogloss.backbones.checkpoint.trained import TrainedElsewhere
 from isogloss.backbones.checkpoint.weights import opened
@@ -50,8 +50,7 @@ def read_fine_tuned(folder: ModelFolder, like: Backbone, *, kind: HeadKind) -> T
     if not (files := folder.weights()):
         folder.refuse_pickle(next(suffix for suffix, of_kind in KINDS.items() if of_kind == kind))
     layout = None if exported else layout_of(folder, str(config.get("model_type")), kind)
-    backbone = load(str(folder.path), device=_device(like), dtype=str(like.dtype).removeprefix("torch."))
-    backbone.identity = replace(backbone.identity, name=folder.name.partition("@")[0], revision=folder.commit)
+    backbone = load(folder, device=_device(like), dtype=str(like.dtype).removeprefix("torch."))
     with opened(folder, files) as held:
         tensors = {f"{_MODEL}{name}": part[...] for name, part in held.items()}
     width = backbone.shape.width
@@ -96,11 +95,10 @@ def rebuilt(tensors: Mapping[str, Tensor], name: str, like: Backbone) -> Backbon
         weights = {key.removeprefix(_MODEL): tensors[key] for key in tensors if key.startswith(_MODEL)}
         save_file({key: tensor.cpu().contiguous() for key, tensor in weights.items()}, path / WEIGHTS)
         try:
-            backbone = load(temporary, device=_device(like), dtype=str(like.dtype).removeprefix("torch."))
+            dtype = str(like.dtype).removeprefix("torch.")
+            return load(ModelFolder(name, path, what=WHAT), device=_device(like), dtype=dtype)
         except IsoglossError as error:
             raise IsoglossError(str(error).replace(temporary, name)) from error
-    backbone.identity = replace(backbone.identity, name=name)
-    return backbone
 
 
 def _check_kind(folder: ModelFolder, config: Mapping[str, Any], kind: HeadKind) -> None:
