@@ -342,7 +342,8 @@ def test_a_backbone_that_was_moved_is_named(home, predict, tmp_path):
     spec = tmp_path / "away" / "spec.yaml"
     spec.write_text(spec.read_text().replace(str(home / "model"), str(home / "gone")))
     told = predict(run=tmp_path / "away", stdin=b"the cat\n", code=2).err
-    assert f"{home / 'gone'} does not exist" in told and "--backbone of predict and serve" in told
+    assert f"{home / 'gone'} does not exist" in told
+    assert "--backbone of predict and serve" in told
     moved = predict("--backbone", home / "model", run=tmp_path / "away", stdin=b"the cat\n").lines
     assert moved == predict(stdin=b"the cat\n").lines
 
