@@ -51,6 +51,8 @@ def test_it_predicts_the_same(exported, made):
     there = isogloss.load(made / "run", cell.record.method, 0).predict(TEXTS, "de")
     assert isogloss.load(folder, backbone=made / "my model").predict(TEXTS, "de") == there
     assert isogloss.load(folder.parent, cell.record.method, 0, backbone=made / "my model").predict(TEXTS, "de") == there
+    shutil.copytree(made / "my model", folder.parent / "backbone")  # as beside an adapter
+    assert isogloss.load(folder.parent).predict(TEXTS, "de") == there
 
 
 def test_it_is_a_run_directory_with_its_scores(exported):
@@ -84,7 +86,7 @@ def test_nothing_of_the_machine_and_no_answer_is_in_it(exported, made):
 
 def test_what_it_lacks_is_said_in_a_line(exported):
     _, folder = exported
-    with pytest.raises(IsoglossError, match="lay in a folder called 'my model'; give it as `backbone`"):
+    with pytest.raises(IsoglossError, match="lay in a folder called 'my model'; give a folder or a hub id"):
         isogloss.load(folder)
     asked = [lambda: isogloss.report(folder), lambda: isogloss.analyze(folder, "gap")]
     opened = isogloss.open_run(folder)

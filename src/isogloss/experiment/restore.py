@@ -21,7 +21,8 @@ from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.run import Run, new_head
 from isogloss.training.stack import Stack
 
-LOCAL = "local:"  # how an exported run names a backbone that lay in a folder, and did not come along
+LOCAL = "local:"  # how an exported run names a backbone that lay in a folder
+COPY = "backbone"  # where a copy of it lies beside the exported run, if the format needs one
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -161,9 +162,13 @@ def _named(stored: Store, name: str, cells: Sequence[StoredCell]) -> str:
     if name in EMBEDDED or (Path(name).is_absolute() and ".." not in Path(name).parts):
         return name
     if name.startswith(LOCAL):
+        copy = stored.path.absolute().parent / COPY
+        if copy.is_dir() and not copy.is_symlink():
+            return str(copy)
         raise IsoglossError(
             f"{stored.path} was exported without its backbone, which lay in a folder called "
-            f"{name[len(LOCAL) :]!r:.120}; give it as `backbone`: a folder or a hub id with the same weights"
+            f"{name[len(LOCAL) :]!r:.120}; give a folder or a hub id with the same weights, as --backbone or in Python "
+            "as `backbone`"
         )
     if not HUB_ID.fullmatch(name) or ".." in name:
         raise IsoglossError(
