@@ -48,6 +48,22 @@ def training(workspace: Workspace, cell: Cell) -> float:
     return epochs * (passes * one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell))
 
 
+def part(workspace: Workspace, cell: Cell, begin: float, until: float) -> float:
+    """Tokens of all forward passes that a part of a training is worth, the look at the pause included.
+
+    Args:
+        workspace: of the experiment.
+        cell: in training.
+        begin: the share of its updates that are done before; 0: none.
+        until: the share at which it pauses, see `Job.until`.
+    """
+    train_dev = workspace.encoded(cell).train_dev(cell.seed)
+    if cell.method.passes == 0:  # states are computed once a part
+        return training(workspace, cell)
+    look = one_pass(train_dev.dev, cell) if until < 1 else 0.0  # at the end it is looked at as in any training
+    return (until - begin) * training(workspace, cell) + look
+
+
 def scoring(workspace: Workspace, cell: Cell) -> float:
     """Tokens of one forward pass over all test splits."""
     return one_pass(workspace.encoded(cell).test.features, cell)

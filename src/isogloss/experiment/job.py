@@ -32,6 +32,9 @@ class Job:
         checkpoints: a file for each cell where a long training may keep how far it is; none: nowhere.
         trained: the record and weights of the one cell, where it is stored and only lacks languages.
         languages: those that it lacks.
+        until: the share of each training's updates, above 0 and at most 1, at which it pauses: its checkpoint is
+            written, and it is handed back as a `PausedCell`; nothing of a test split is encoded. A later job goes on
+            from the checkpoint, in whatever company. None: each training goes to its end and is scored.
     """
 
     spec: Spec
@@ -42,6 +45,7 @@ class Job:
     checkpoints: tuple[Path, ...] = ()
     trained: tuple[RunRecord, Mapping[str, Tensor]] | None = None
     languages: tuple[str, ...] = ()
+    until: float | None = None
 
     @property
     def title(self) -> str:
@@ -51,6 +55,28 @@ class Job:
         few = 2  # labels that a line has room for
         name = ", ".join(labels) if len(labels) <= few else f"{next(iter(labels))} and {len(labels) - 1} more"
         return f"{name} · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+@dataclass(frozen=True)
+class PausedCell:
+    """A cell whose training pauses, and how good it is so far; its checkpoint is written.
+
+    Args:
+        cell: which.
+        step: updates done.
+        score: the first metric on the source's development data: of the weights as they are, or once the training has
+            ended of those that it keeps. To look at it has no part in the training.
+        answers: what is said of each development example, in the order of `EncodedData.train_dev`.
+        history: of the training so far, in rows without method and seed.
+        tokens: of text, learnt from so far.
+    """
+
+    cell: Cell
+    step: int
+    score: float
+    answers: list[str]
+    history: list[dict[str, Any]]
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +90,9 @@ class FailedJob:
 
     job: Job
     error: Exception
+
+
+Outcome = FinishedCell | PausedCell | FailedJob
 
 
 class JobQueue:
@@ -91,8 +120,8 @@ class Executor(Protocol):
 
     name: str
 
-    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
-        """Every cell as soon as it is finished, in any order, and every job that failed.
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
+        """Every cell as soon as it is finished or pauses, in any order, and every job that failed.
 
         It is closed where the run ends before the jobs do: what must be given back stands in a `with` or `finally`.
 

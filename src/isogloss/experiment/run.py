@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
-from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
+from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell
 from isogloss.experiment.leases import CellLeases, Key
 from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
@@ -147,6 +147,8 @@ class _Work:
                 if isinstance(outcome, FailedJob):
                     failed.append(outcome)
                     self.leases.give_back(cell.key for cell in outcome.job.cells)
+                    continue
+                if isinstance(outcome, PausedCell):  # its checkpoint is written, from which another job goes on
                     continue
                 self.store.put(outcome)
                 self.leases.give_back([(outcome.record.method, outcome.record.seed)])
