@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from isogloss.experiment.cells import Cell
+from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.workspace import Workspace
 from isogloss.spec import Spec
@@ -25,7 +25,7 @@ class Job:
 
     Args:
         spec: of the experiment, resolved.
-        cells: alike enough to train in one stack.
+        cells: alike enough to train in one stack; or one that is the mean of several trainings.
         facts: what has to decide each cell's result where the job is carried out, in the order of the cells.
         cost: in tokens of a forward pass.
         monitor: how much is looked at in training; None: nothing.
@@ -50,11 +50,41 @@ class Job:
     @property
     def title(self) -> str:
         """The job in words."""
-        labels = dict.fromkeys(cell.label for cell in self.cells)
-        seeds = dict.fromkeys(cell.seed for cell in self.cells)
+        labels = dict.fromkeys(cell.whole[0] for cell in self.cells)
+        seeds = dict.fromkeys(cell.whole[1] for cell in self.cells)
         few = 2  # labels that a line has room for
         name = ", ".join(labels) if len(labels) <= few else f"{next(iter(labels))} and {len(labels) - 1} more"
-        return f"{name} · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        title = f"{name} · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        if (first := self.cells[0]).member is None:
+            return title
+        return f"{title}, {first.member_title if len(self.cells) == 1 else f'{len(self.cells)} members'}"
+
+    @property
+    def members(self) -> tuple[Job, ...]:
+        """Of a job of one cell that is the mean of several trainings, a job for these, to the end of each.
+
+        Whoever likes carries them out before, anywhere; what is not done by then, this job does itself.
+        """
+        (cell, *others), facts = self.cells, self.facts[0]
+        if others or cell.average == 1:
+            return ()
+        jobs = []
+        for stack in stacks(cell.trainings, ""):
+            own = tuple({**facts, "settings": one.settings.facts(), "seed": one.seed} for one in stack)
+            files = tuple(member_checkpoint(file, one) for file in self.checkpoints for one in stack)
+            jobs.append(Job(self.spec, tuple(stack), own, 0.0, self.monitor, files, until=1.0))
+        return tuple(jobs)
+
+
+def member_checkpoint(file: Path, member: Cell) -> Path:
+    """Where one of the trainings of an averaged cell keeps how far it is: below the cell's own folder.
+
+    Args:
+        file: the checkpoint of the cell.
+        member: the training.
+    """
+    assert member.member is not None
+    return file.parent / f"member-{member.member[0]}" / file.name
 
 
 @dataclass(frozen=True)

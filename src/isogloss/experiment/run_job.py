@@ -12,6 +12,7 @@ from isogloss import store
 from isogloss.data.missing_labels import label_kinds
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost, remarks
+from isogloss.experiment.averaging import Averaging, training_of
 from isogloss.experiment.calibration import confidence_table, temperatures
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
@@ -27,7 +28,7 @@ from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.device_memory import in_words, peak_memory
 from isogloss.store import FinishedCell, RunRecord
-from isogloss.training.train_state import TrainState
+from isogloss.training.trained import Trained
 
 
 def run_job(
@@ -55,7 +56,7 @@ def run_job(
             if job.trained is not None:
                 yield told(_scored(job, workspace, observer, *job.trained), feed, 0)
                 return
-            training = JobTraining(job, workspace, observer, feed)
+            training = training_of(job, workspace, observer, feed)
             if job.until is not None:
                 for number, paused in enumerate(training.paused(job.until)):
                     feed.end(number, "stopped")
@@ -72,15 +73,16 @@ class _Finishing:
         training: of the cells.
     """
 
-    def __init__(self, training: JobTraining) -> None:
-        self.training, self.workspace = training, training.workspace
-        self.encoded, self.stack, self.plan = training.encoded, training.stack, training.plan
+    def __init__(self, training: JobTraining | Averaging) -> None:
+        self.training, self.workspace, self.plan = training, training.workspace, training.plan
+        self.encoded = self.workspace.encoded(training.job.cells[0])
 
     def finished(self) -> Iterator[FinishedCell]:
         """Train all cells, then score one after the other."""
         job, test, observer = self.training.job, self.encoded.test, self.training.observer
         for cell in {self.workspace.room(cell): cell for cell in job.cells}.values():
-            read = {id(part): part for part in map(self.encoded.train_dev, dict.fromkeys(c.seed for c in job.cells))}
+            seeds = dict.fromkeys(one.seed for cell in job.cells for one in cell.trainings)
+            read = {id(part): part for part in map(self.encoded.train_dev, seeds)}
             splits = [split for part in read.values() for split in (part.train, part.dev)]
             _report_cut(job, self.workspace, cell, test, *splits)
         self.remarks = {
@@ -91,32 +93,34 @@ class _Finishing:
         if self.plan.peak is not None:
             said = f"{job.title}: at most about {in_words(self.plan.peak)} of memory beside the backbone"
             err.print(said, soft_wrap=True, markup=False)
-        states = self.training.trained()
-        fitted = temperatures(self.stack, self.encoded, budget=self.plan.eval_budget, advance=self.training.look_up)
+        trained = self.training.trained()
+        self.stack = stack = self.training.stack
+        fitted = temperatures(stack, self.encoded, budget=self.plan.eval_budget, advance=self.training.look_up)
         observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
         advance = _advancer(test.features, job.cells[0], observer)
         scored = predict(
-            self.stack, self.stack.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
+            stack, stack.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
             advance=advance,
         )  # fmt: skip
-        for cell, state, temperature, predicted in zip(job.cells, states, fitted, scored, strict=True):
-            yield self._finished(cell, state, temperature, predicted)
+        for number, (temperature, predicted) in enumerate(zip(fitted, scored, strict=True)):
+            yield self._finished(number, trained[number], temperature, predicted)
 
     def _engine(self) -> dict[str, Any]:
         """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
         return {"attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
 
-    def _finished(self, cell: Cell, state: TrainState, temperature: float | None, predicted: Predicted) -> FinishedCell:
+    def _finished(self, number: int, trained: Trained, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
+        cell, run = self.training.job.cells[number], self.stack.runs[number]
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
         dev = {
-            **columns, "language": str(data.source), "split": "dev", "metric": state.metric, "value": state.best[0],
+            **columns, "language": str(data.source), "split": "dev", "metric": trained.metric, "value": trained.score,
             "n": workspace.task.count(self.encoded.train_dev(cell.seed).gold),
         }  # fmt: skip
         tables = _tables(workspace, cell, self.encoded.test, predicted, temperature)
         tables |= {
             "scores": pl.concat([store.rows(store.SCORES, [dev]), tables["scores"]]),
-            "history": store.rows(store.HISTORY, [{**named, **row} for row in state.history]),
+            "history": store.rows(store.HISTORY, [{**named, **row} for row in trained.history]),
         }
         record = RunRecord(
             **named,
@@ -127,20 +131,20 @@ class _Finishing:
             kind=workspace.card.kind,
             inputs=list(workspace.inputs),
             labels=data.labels,
-            trainable_parameters=state.run.trainable(),
+            trainable_parameters=run.trainable(),
             backbone_parameters=sum(weight.numel() for weight in workspace.backbone_of(cell).weights().values()),
-            selected_epoch=state.best_epoch,
-            updates=state.step,
-            skipped_updates=state.skipped,
-            source_learnt=state.onset,
+            selected_epoch=trained.selected_epoch,
+            updates=trained.step,
+            skipped_updates=trained.skipped,
+            source_learnt=trained.onset,
             temperature=temperature,
-            observed=None if state.sample is None else state.sample.counts,
-            truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
+            observed=None if trained.observed is None else dict(trained.observed),
+            truncated={**trained.cut, "test": predicted.features.cut},
             environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.encoded.test),
         )
-        return FinishedCell(record, weights(cell, state.run), tables)
+        return FinishedCell(record, weights(cell, run), tables)
 
     def _memory(self) -> dict[str, int | None]:
         """Bytes beside the backbone that were expected, and those that the process has taken in all so far."""

@@ -86,6 +86,19 @@ class Checkpoints:
         self.last = time.monotonic()
 
 
+def updates_done(file: Path, fingerprint: str) -> int:
+    """How many updates of a run a checkpoint holds, as it says itself; 0 where there is none, or none of this run."""
+    if not file.is_file():
+        return 0
+    try:
+        with safe_open(file, framework="pt") as stored:
+            facts = json.loads((stored.metadata() or {})[KEY])
+        fits = (facts["version"], facts["fingerprint"]) == (VERSION, fingerprint)
+        return int(facts["step"]) if fits else 0
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError):
+        return 0
+
+
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": train_state.step, "tokens": train_state.tokens,

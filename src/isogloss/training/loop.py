@@ -128,6 +128,13 @@ def look(train_state: TrainState, engine: Engine, scorer: Scorer, source: str) -
 
 def evaluate(train_state: TrainState, scorer: Scorer, source: str) -> None:
     """Score a run on the source's development data, and keep its weights if they are the best so far."""
+    value, loss = development(train_state, scorer)
+    train_state.log(loss=loss, metric=train_state.metric, value=value, language=source)
+    train_state.keep(value, loss)
+
+
+def development(train_state: TrainState, scorer: Scorer) -> tuple[float, float]:
+    """A run's score and loss on the source's development data."""
     dev = train_state.dev
     scores = scorer.logits(dev, train_state.run).cpu()
     gold = torch.from_numpy(dev.labels)[None].long()
@@ -137,9 +144,7 @@ def evaluate(train_state: TrainState, scorer: Scorer, source: str) -> None:
     else:
         losses = heads.losses(scores[None], gold)
     loss = float(losses.sum()) / (len(dev) if dev.passages else gold.numel())
-    value = train_state.score(scores[:, : train_state.run.head.classes])
-    train_state.log(loss=loss, metric=train_state.metric, value=value, language=source)
-    train_state.keep(value, loss)
+    return train_state.score(scores[:, : train_state.run.head.classes]), loss
 
 
 def record_sample(train_state: TrainState, sample: MonitorSample, scorer: Scorer) -> None:
