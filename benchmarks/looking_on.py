@@ -17,7 +17,7 @@ from unittest import mock
 from isogloss.executors.serial import EXECUTOR
 from isogloss.experiment.run import run
 from isogloss.spec import Spec, check
-from isogloss.training.loop import train
+from isogloss.training.loop import Scorer, train
 
 ROUNDS = 3
 METHODS = {"fine-tuning": {"epochs": 3}, "deep-prompt": {"epochs": 4, "length": 8}}
@@ -26,10 +26,11 @@ METHODS = {"fine-tuning": {"epochs": 3}, "deep-prompt": {"epochs": 4, "length": 
 def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
     taken = []
 
-    def clocked(*given: Any, **named: Any) -> None:
+    def clocked(*given: Any, **named: Any) -> Scorer:
         begin = time.perf_counter()
-        train(*given, **named)
+        scorer = train(*given, **named)
         taken.append(time.perf_counter() - begin)
+        return scorer
 
     spec = {
         "name": "x",
@@ -38,7 +39,7 @@ def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
         "methods": {method: METHODS[method]},
         "dynamics": dynamics,
     }
-    with mock.patch("isogloss.experiment.run_job.train", clocked):
+    with mock.patch("isogloss.experiment.job_training.train", clocked):
         run(check(Spec, spec, where="looking_on"), folder, EXECUTOR)
     return taken[0]
 

@@ -58,7 +58,7 @@ def test_a_run_says_whether_it_was_and_goes_on_either_way(home, tmp_path, monkey
         seen.append(torch.are_deterministic_algorithms_enabled())
         return loop.train(*arguments, **options)
 
-    monkeypatch.setattr("isogloss.experiment.run_job.train", train)
+    monkeypatch.setattr("isogloss.experiment.job_training.train", train)
     for number, asked in enumerate([False, True, False]):
         api.run(spec(home, **one, deterministic=asked, seeds=list(range(number + 1))), tmp_path)
         record = json.loads((tmp_path / "weights" / "linear-probe" / str(number) / "run.json").read_text())

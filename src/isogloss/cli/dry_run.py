@@ -79,7 +79,9 @@ def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell]) -> None:
         left = sum(cell.label in labels for cell in missing)
         seeds = len({cell.seed for cell in cells_of_name})
         variants = f"{len(labels)} variants, " if len(labels) > 1 else ""
-        say(f"  {name}: {variants}{seeds} seeds, {left} runs still to train")
+        trainings = sum(cell.average for cell in missing if cell.label in labels)
+        averaged = f", each the mean of several: {trainings} trainings" if trainings > left else ""
+        say(f"  {name}: {variants}{seeds} seeds, {left} runs still to train{averaged}")
         if variants:
             say("    " + ", ".join(label.removeprefix(name) for label in labels))
         every = [cell.settings.model_dump() for cell in cells_of_name]

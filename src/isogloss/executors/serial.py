@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Generator
 
-from isogloss.experiment.job import FailedJob, JobObserver, JobQueue
+from isogloss.experiment.job import FailedJob, JobObserver, JobQueue, Outcome
 from isogloss.experiment.run_job import run_job
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
-from isogloss.store import FinishedCell
 
 OF_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what fails of one job fails of all
 
@@ -20,7 +19,7 @@ class Serial:
 
     name = "serial"
 
-    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[FinishedCell | FailedJob, None, None]:
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
         """Each job to its end before the next begins; what fails lets the others go on, be it a mistake or a fault.
 
         Raises:

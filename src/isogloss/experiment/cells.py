@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
 
 from isogloss.errors import IsoglossError, named, unknown
 from isogloss.methods.method import Method
-from isogloss.methods.registry import find
+from isogloss.methods.registry import find, methods
 from isogloss.methods.settings import Settings
 from isogloss.preprocessing.templates import Template
 from isogloss.spec import OwnSeeds, Spec, check
@@ -31,6 +31,7 @@ class Cell:
         method_name: which method it is, as `isogloss list methods` has it.
         settings: of the method.
         seed: decides all that is drawn.
+        member: which of how many trainings whose mean is a cell of the experiment, if it is such a training.
     """
 
     name: str
@@ -38,11 +39,42 @@ class Cell:
     method_name: str
     settings: Settings
     seed: int
+    member: tuple[int, int] | None = None
 
     @property
     def label(self) -> str:
         """What tables call it: the name, with the variant's settings behind it."""
-        return label_of(self.name, self.variant)
+        label = label_of(self.name, self.variant)
+        return label if self.member is None else f"{label}, {self.member_title}"
+
+    @property
+    def member_title(self) -> str:
+        """Which of several trainings it is, for people; empty where it is none such."""
+        return "" if self.member is None else f"member {self.member[0] + 1} of {self.member[1]}"
+
+    @property
+    def whole(self) -> tuple[str, int]:
+        """Label and seed of the cell of the experiment that it is, or is a part of."""
+        return label_of(self.name, self.variant), self.seed if self.member is None else self.seed // self.member[1]
+
+    @property
+    def average(self) -> int:
+        """How many trainings its weights are the mean of."""
+        return int(getattr(self.settings, "average", 1))
+
+    @property
+    def trainings(self) -> list[Cell]:
+        """The trainings that it takes: itself, or each whose weights are averaged, as if it were a cell of its own.
+
+        Member m of seed s has the seed s · K + m, so that no two cells of a method have a training in common.
+        """
+        if (count := self.average) == 1:
+            return [self]
+        settings = self.settings.model_copy(update={"average": 1})
+        return [
+            replace(self, settings=settings, seed=self.seed * count + number, member=(number, count))
+            for number in range(count)
+        ]
 
     @property
     def key(self) -> tuple[str, int]:
@@ -67,7 +99,7 @@ class Cell:
 
     def facts(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """All that decides the result, given what the whole experiment has in common."""
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.facts()
         if (found := getattr(self.settings, "found", None)) is not None and found.subword is not None:
             common = {**common, "subword": found.subword}  # it was trained so, whatever the others are
         if self.settings.head == "linear":  # what other cells' classes are called is not its business
@@ -83,6 +115,7 @@ def cells(spec: Spec) -> list[Cell]:
     """
     every: list[Cell] = []
     labels: set[str] = set()
+    trainings = 0
     for name, raw in spec.methods.items():
         seeds = check(OwnSeeds, raw, where=f"methods.{name}").seeds or spec.seeds
         if len(set(seeds)) < len(seeds):
@@ -102,7 +135,8 @@ def cells(spec: Spec) -> list[Cell]:
                 raise IsoglossError(f"methods.{name}: the variant {variants[0].label} comes twice")
             labels.add(variants[0].label)
             every += variants
-            if len(every) > MOST:
+            trainings += sum(cell.average for cell in variants)
+            if trainings > MOST:
                 raise IsoglossError(f"methods.{name}: variants and seeds make more than {MOST:,} trainings")
     return every
 
@@ -154,6 +188,12 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
     if filled_in := sorted(method.settings.FILLED_IN & given.keys()):
         known = method.settings.model_fields.keys() - method.settings.FILLED_IN
         raise IsoglossError(f"{where}: {unknown('key', filled_in[0], known)}")
+    if "average" in given and "average" not in method.settings.model_fields:
+        known = [name for name, one in methods().items() if "average" in one.settings.model_fields]
+        raise IsoglossError(
+            f"{where}: there is no `average` for {method.name}: {method.settings.NO_MEAN}; leave it out, or take "
+            f"{' or '.join(known)}"
+        )
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):
@@ -187,6 +227,8 @@ def _field(settings: type[Settings] | Settings, key: str) -> str:
 def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
     """Cells that can train together: one method, a frozen backbone, and alike in what has to be.
 
+    Members of averaged cells do not train with cells that are whole.
+
     Args:
         todo: cells to train.
         pooling: the backbone's own, for cells that leave it open.
@@ -199,6 +241,7 @@ def stacks(todo: Sequence[Cell], pooling: str) -> list[list[Cell]]:
             cell.settings.head,
             cell.settings.pooling or pooling,
             alike,
+            cell.member is None,
             None if cell.method.frozen else position,
         )
         groups.setdefault(key, []).append(cell)

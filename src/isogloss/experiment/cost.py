@@ -27,7 +27,8 @@ class MonitorPlan:
 
 
 def updates(workspace: Workspace, cell: Cell) -> int:
-    """Updates of a training."""
+    """Updates of a training; of an averaged cell, of each of its trainings."""
+    cell = cell.trainings[0]
     train = workspace.encoded(cell).train_dev(cell.seed).train
     return cell.settings.epochs * updates_an_epoch(train, cell.settings.batch_size)
 
@@ -38,7 +39,9 @@ def one_pass(features: Features, cell: Cell) -> float:
 
 
 def training(workspace: Workspace, cell: Cell) -> float:
-    """Tokens of all forward passes that a training is worth."""
+    """Tokens of all forward passes that a training is worth; of an averaged cell all of its trainings."""
+    if len(cell.trainings) > 1:
+        return sum(training(workspace, member) for member in cell.trainings)
     train_dev = workspace.encoded(cell).train_dev(cell.seed)
     epochs, passes = cell.settings.epochs, cell.method.passes
     if not epochs:  # it was trained elsewhere
@@ -46,6 +49,26 @@ def training(workspace: Workspace, cell: Cell) -> float:
     if passes == 0:  # states are computed once
         return one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell)
     return epochs * (passes * one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell))
+
+
+def part(workspace: Workspace, cell: Cell, begin: float, until: float) -> float:
+    """Tokens of all forward passes that a part of a training is worth, the look at the pause included.
+
+    Args:
+        workspace: of the experiment.
+        cell: in training.
+        begin: the share of its updates that are done before; 0: none.
+        until: the share at which it pauses, see `Job.until`.
+    """
+    if cell.method.passes == 0:  # states are computed once a part
+        return training(workspace, cell)
+    at_pause = look(workspace, cell) if until < 1 else 0.0  # at the end it is looked at as in any training
+    return (until - begin) * training(workspace, cell) + at_pause
+
+
+def look(workspace: Workspace, cell: Cell) -> float:
+    """Tokens of one forward pass over the source's development data."""
+    return one_pass(workspace.encoded(cell).train_dev(cell.seed).dev, cell) if cell.method.passes else 0.0
 
 
 def scoring(workspace: Workspace, cell: Cell) -> float:
@@ -58,10 +81,11 @@ def monitor_plan(workspace: Workspace) -> MonitorPlan | None:
     data = workspace.data
     if not data.watched:
         return None
-    every = {cell.key: _every(workspace, cell) for cell in workspace.cells}
+    trainings = [one for cell in workspace.cells for one in cell.trainings]
+    every = {one.key: _every(workspace, one) for one in trainings}
     wanted = max(len(part) for part in data.watched[1:] or data.watched)
     affordable = [wanted]
-    for cell in workspace.cells:
+    for cell in trainings:
         if data.cost is not None and cell.method.passes:
             looks = updates(workspace, cell) // every[cell.key] + cell.settings.epochs
             whole = looks * one_pass(workspace.encoded(cell).watched.features, cell)  # of all that may be looked at

@@ -54,19 +54,25 @@ def allowed(workspace: Workspace) -> int | None:
     return None if free is None else int(SHARE * free)
 
 
-def plan(workspace: Workspace, cells: Sequence[Cell], title: str) -> MemoryPlan:
+def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool = True) -> MemoryPlan:
     """How a job's cells fit, trained together.
 
     Passes are as large as pays, and smaller only where they would not fit.
+
+    Args:
+        workspace: of the experiment.
+        cells: of the job.
+        title: of the job.
+        tests: whether the test splits are scored too, or nothing of them is read.
 
     Raises:
         IsoglossError: they do not, even row by row.
     """
     budget, eval_budget = budgets(workspace.backbone.device)
     limit = allowed(workspace)
-    if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells) <= limit:
+    if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)
-    job = _Job(workspace, cells)
+    job = _Job(workspace, cells, tests=tests)
     if (taken := job.bytes(budget, eval_budget)) is None:
         return MemoryPlan(budget, eval_budget)
     if taken.peak <= limit:
@@ -85,16 +91,22 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str) -> MemoryPlan:
     return MemoryPlan(job.longest, job.longest, least.peak)
 
 
-def narrower(workspace: Workspace, cells: Sequence[Cell]) -> tuple[list[list[Cell]], str]:
-    """The stacks that cells train in which could all train together, and a line if they are several."""
+def narrower(workspace: Workspace, cells: Sequence[Cell], *, tests: bool = True) -> tuple[list[list[Cell]], str]:
+    """The stacks that cells train in which could all train together, and a line if they are several.
+
+    Args:
+        workspace: of the experiment.
+        cells: alike enough for one stack.
+        tests: whether the test splits are scored too, or nothing of them is read.
+    """
     whole, limit, count = list(cells), allowed(workspace), len(cells)
-    if count == 1 or limit is None or PLENTY * _bound(workspace, cells) <= limit:
+    if count == 1 or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return [whole], ""
     budget, eval_budget = (part // PASSES for part in budgets(workspace.backbone.device))
-    together = _Job(workspace, whole).bytes(budget, eval_budget)
+    together = _Job(workspace, whole, tests=tests).bytes(budget, eval_budget)
     if together is None or together.peak <= limit:
         return [whole], ""
-    alone = _Job(workspace, whole[:1]).bytes(budget, eval_budget)
+    alone = _Job(workspace, whole[:1], tests=tests).bytes(budget, eval_budget)
     if alone is None or alone.peak >= together.peak:
         return [whole], ""
     a_run = (together.peak - alone.peak) / (count - 1)
@@ -110,11 +122,11 @@ def narrower(workspace: Workspace, cells: Sequence[Cell]) -> tuple[list[list[Cel
 class _Job:
     """Cells that train together, and all that they read."""
 
-    def __init__(self, workspace: Workspace, cells: Sequence[Cell]) -> None:
+    def __init__(self, workspace: Workspace, cells: Sequence[Cell], *, tests: bool) -> None:
         self.workspace, self.cells = workspace, cells
         encoded = workspace.encoded(cells[0])
         self.train = [workspace.fitted(cell, encoded.train_dev(cell.seed).train) for cell in cells]
-        self.read = _read(workspace, cells[0])
+        self.read = _read(workspace, cells[0], tests=tests)
         positions = max(cell.method.positions(cell.settings) for cell in cells)
         self.longest = positions + max(int(one.lengths.max()) for one in [*self.train, *self.read] if len(one))
         self.an_update = sum(  # tokens, at most
@@ -155,13 +167,14 @@ def not_reckoned(error: Exception) -> str:
     return f"what it takes of memory is not reckoned, as it cannot be estimated ({why:.200})"
 
 
-def _read(workspace: Workspace, cell: Cell) -> list[Features]:
+def _read(workspace: Workspace, cell: Cell, *, tests: bool) -> list[Features]:
     """All that is scored of a cell."""
     encoded = workspace.encoded(cell)
-    return [workspace.fitted(cell, part) for part in (encoded.train_dev(cell.seed).dev, encoded.test.features)]
+    parts = [encoded.train_dev(cell.seed).dev, *([encoded.test.features] if tests else [])]
+    return [workspace.fitted(cell, part) for part in parts]
 
 
-def _bound(workspace: Workspace, cells: Sequence[Cell]) -> int:
+def _bound(workspace: Workspace, cells: Sequence[Cell], *, tests: bool) -> int:
     """More than any job of these cells takes."""
     backbone, first = workspace.backbone, cells[0]
     shape = backbone.shape
@@ -176,7 +189,9 @@ def _bound(workspace: Workspace, cells: Sequence[Cell]) -> int:
     weights = sum(weight.numel() for weight in backbone.weights().values()) if not first.method.frozen else 0
     prompts = sum(cell.method.positions(cell.settings) for cell in cells) * shape.width * shape.layers * 2
     classes = len(workspace.data.labels)
-    scores = sum(len(one.labels) for one in _read(workspace, first)) * (shape.width + classes * len(cells)) * 4
+    scores = (
+        sum(len(one.labels) for one in _read(workspace, first, tests=tests)) * (shape.width + classes * len(cells)) * 4
+    )
     return A_NUMBER * tokens * shape.width + A_WEIGHT * (weights + prompts) + scores
 
 

@@ -29,7 +29,8 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     Raises:
         IsoglossError: there is no such backbone or device.
     """
-    plain = [cell for cell in cells if cell.settings.head == "linear" and cell.settings.epochs]
+    trainings = [one for cell in cells for one in cell.trainings]
+    plain = [cell for cell in trainings if cell.settings.head == "linear" and cell.settings.epochs]
     backbone = outline(
         spec.backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
     )  # fmt: skip

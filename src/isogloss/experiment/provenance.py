@@ -105,9 +105,9 @@ def refuse_changes(
         label, _ = stored.key
         facts = {"limits": NO_LIMITS, **with_defaults(stored.checked().record.facts)}
         if (now := by_key.get(stored.key)) is not None:
-            changes = difference(facts, now.facts(common))
+            changes = difference(facts, with_defaults(now.facts(common)))
         elif (now := by_label.get(label)) is not None:  # another seed of the same method
-            changes = difference({**facts, "seed": None}, {**now.facts(common), "seed": None})
+            changes = difference({**facts, "seed": None}, {**with_defaults(now.facts(common)), "seed": None})
         else:
             # What words stand for classes matters to those alone whose classes are words.
             shared = {name: fact for name, fact in common.items() if name in facts or name != "verbalizer"}

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
-from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue
-from isogloss.experiment.leases import CellLeases, Key
+from isogloss.experiment.cost import MonitorPlan
+from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell, member_checkpoint
+from isogloss.experiment.leases import CellLeases, Key, Worker
 from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
@@ -20,8 +21,9 @@ from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.spec import ResolvedSpec, Spec
-from isogloss.store import Store, StoredCell
+from isogloss.store import Store, StoredCell, fingerprint
 from isogloss.trackers.registry import refuse_lacking
+from isogloss.training.checkpoint import updates_done
 
 GATHERING = 0.05  # share of the time that may go into putting tables together
 LOOK_EVERY = 1.0  # seconds, at what other processes do
@@ -106,6 +108,7 @@ class _Work:
         self.spec, self.workspace, self.store, self.leases = spec, workspace, store, leases
         self.handed_out = 0  # jobs
         self._begun: set[Key] = set()  # cells of these
+        self._ended: set[Key] = set()  # trainings that are to be averaged, and need not be begun any more
 
     def carry_out(self, executor: Executor) -> tuple[list[FailedJob], int]:
         """Do what is free, wait for what others do, and do what they leave.
@@ -137,6 +140,7 @@ class _Work:
     def _round(self, lacking: Mapping[Key, StoredCell | None], executor: Executor) -> list[FailedJob]:
         """Everything that no other process is at, once."""
         failed, gathered, gathering = [], time.monotonic(), 0.0
+        self._ended |= self._begun  # whatever has become of them: the job that averages does the rest
         missing = [cell for cell in self.workspace.cells if cell.key in lacking and lacking[cell.key] is None]
         incomplete = [(cell, stored) for cell in self.workspace.cells if (stored := lacking.get(cell.key))]
         work = sum(map(self._training, missing)) + sum(self._scoring(cell, stored) for cell, stored in incomplete)
@@ -148,6 +152,10 @@ class _Work:
                     failed.append(outcome)
                     self.leases.give_back(cell.key for cell in outcome.job.cells)
                     continue
+                if isinstance(outcome, PausedCell):
+                    self._ended.add(outcome.cell.key)
+                    self.leases.give_back([outcome.cell.key])
+                    continue
                 self.store.put(outcome)
                 self.leases.give_back([(outcome.record.method, outcome.record.seed)])
                 if gathering <= GATHERING * (time.monotonic() - gathered):
@@ -158,7 +166,21 @@ class _Work:
         return failed
 
     def _training(self, cell: Cell) -> float:
-        return cost.training(self.workspace, cell) + cost.scoring(self.workspace, cell)
+        left = [one for one in cell.trainings if not self._has_ended(one)]
+        scoring = cost.scoring(self.workspace, cell) if cell.member is None else 0.0
+        return sum(cost.training(self.workspace, one) for one in left) + scoring
+
+    def _has_ended(self, cell: Cell) -> bool:
+        """Whether this is a training that is to be averaged, and is done, here or by another process."""
+        if cell.member is not None and cell.key not in self._ended:
+            done = updates_done(self._checkpoint(cell), fingerprint(cell.facts(self.workspace.facts)))
+            if done and done >= cost.updates(self.workspace, cell):
+                self._ended.add(cell.key)
+        return cell.member is not None and cell.key in self._ended
+
+    def _checkpoint(self, cell: Cell) -> Path:
+        file = self.store.checkpoint(*cell.whole)
+        return file if cell.member is None else member_checkpoint(file, cell)
 
     def _scoring(self, cell: Cell, stored: StoredCell) -> float:
         languages = self._languages(stored)
@@ -167,16 +189,13 @@ class _Work:
     def _jobs(self, missing: Sequence[Cell], incomplete: Sequence[Cell]) -> Iterator[Job]:
         """Cells to train, in stacks, and cells that lack languages: each made when it is asked for."""
         monitor = cost.monitor_plan(self.workspace) if missing else None
-        for stack in self._fitting(stacks(missing, self.workspace.backbone.pooling)):
-            if not (cells := self._taken(stack)):
-                continue
-            if done := [cell.key for cell in cells if self.store.has(*cell.key)]:  # by another process meanwhile
-                self.leases.give_back(done)
-                cells = [cell for cell in cells if cell.key not in done]
-            if cells:
-                checkpoints = tuple(self.store.checkpoint(*cell.key) for cell in cells)
-                work = sum(map(self._training, cells))
-                yield self._job(*cells, work=work, monitor=monitor, checkpoints=checkpoints)
+        todo = [one for cell in missing for one in cell.trainings if not self._has_ended(one)]
+        yield from self._means(missing, monitor)
+        for stack in self._fitting(stacks(todo, self.workspace.backbone.pooling)):
+            if cells := self._missing(stack):
+                until = None if cells[0].member is None else 1.0
+                yield self._trained(cells, monitor, until=until)
+            yield from self._means(missing, monitor)
         for cell in incomplete:
             if not self._taken([cell]):
                 continue
@@ -187,10 +206,28 @@ class _Work:
             trained = (stored.record, stored.weights())
             yield self._job(cell, work=self._scoring(cell, stored), trained=trained, languages=languages)
 
+    def _means(self, missing: Sequence[Cell], monitor: MonitorPlan | None) -> Iterator[Job]:
+        """Averaged cells of which all trainings are done: what is left is their mean, and its scores."""
+        for cell in missing:
+            ready = cell.average > 1 and cell.key not in self._begun and all(map(self._has_ended, cell.trainings))
+            if ready and (cells := self._missing([cell])):
+                yield self._trained(cells, monitor)
+
+    def _missing(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Those that no other process has in training, and this one now has, nor has finished meanwhile."""
+        taken = self._taken(cells)
+        if done := [cell.key for cell in taken if self._has_ended(cell) or self.store.has(*cell.whole)]:
+            self.leases.give_back(done)
+        return [cell for cell in taken if cell.key not in done]
+
+    def _trained(self, cells: Sequence[Cell], monitor: MonitorPlan | None, until: float | None = None) -> Job:
+        work, checkpoints = sum(map(self._training, cells)), tuple(map(self._checkpoint, cells))
+        return self._job(*cells, work=work, monitor=monitor, checkpoints=checkpoints, until=until)
+
     def _fitting(self, wanted: Sequence[list[Cell]]) -> Iterator[list[Cell]]:
         """The stacks, made narrower where they would not fit into memory; each when it is asked for."""
         for stack in wanted:
-            parts, line = narrower(self.workspace, stack)
+            parts, line = narrower(self.workspace, stack, tests=stack[0].member is None)
             if line:
                 err.print(line, markup=False, soft_wrap=True)
             yield from parts
@@ -207,12 +244,20 @@ class _Work:
 
     def _wait(self, lacking: Mapping[Key, StoredCell | None]) -> None:
         """Until another process has finished a cell, or is at one no more."""
-        held = self.leases.elsewhere(lacking)
+        held = self._held(lacking)
         if set(held) != set(lacking):
             return
         (label, seed), worker = next(iter(held.items()))
         more = f" and {len(held) - 1} more" if len(held) > 1 else ""
         what = f"waiting for {label} seed {seed}{more}, in training elsewhere: {worker} is at work on it"
         err.print(what, markup=False, soft_wrap=True)
-        while set(self.leases.elsewhere(lacking)) == set(lacking) == set(self._lacking()):
+        while set(self._held(lacking)) == set(lacking) == set(self._lacking()):
             time.sleep(LOOK_EVERY)
+
+    def _held(self, lacking: Mapping[Key, StoredCell | None]) -> dict[Key, Worker]:
+        """Cells that other processes have in training; of an averaged one, all that is left of its trainings."""
+        cells = [cell for cell in self.workspace.cells if cell.key in lacking]
+        left = {cell.key: [one.key for one in cell.trainings if not self._has_ended(one)] for cell in cells}
+        held = self.leases.elsewhere({key for whole, parts in left.items() for key in (whole, *parts)})
+        of_parts = {whole: held[parts[0]] for whole, parts in left.items() if parts and set(parts) <= set(held)}
+        return {**of_parts, **{key: worker for key, worker in held.items() if key in left}}

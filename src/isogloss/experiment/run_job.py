@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -11,13 +10,14 @@ from torch import Tensor
 
 from isogloss import store
 from isogloss.data.missing_labels import label_kinds
-from isogloss.data.subsample import split_by_language
 from isogloss.errors import IsoglossError
-from isogloss.experiment import cost, memory, remarks
+from isogloss.experiment import cost, remarks
+from isogloss.experiment.averaging import Averaging, training_of
 from isogloss.experiment.calibration import confidence_table, temperatures
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
-from isogloss.experiment.job import Job, JobObserver
+from isogloss.experiment.job import Job, JobObserver, PausedCell
+from isogloss.experiment.job_training import JobTraining
 from isogloss.experiment.provenance import difference
 from isogloss.experiment.restore import restore, weights
 from isogloss.experiment.tracking import feed_of, told
@@ -27,20 +27,14 @@ from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.device_memory import in_words, peak_memory
-from isogloss.store import FinishedCell, RunRecord, fingerprint
-from isogloss.trackers.feed import Feed
-from isogloss.training.checkpoint import Checkpoints
-from isogloss.training.loop import train
-from isogloss.training.monitor import MonitorSample
-from isogloss.training.run import Run, new_run
-from isogloss.training.stack import Stack
-from isogloss.training.train_state import TrainState
+from isogloss.store import FinishedCell, RunRecord
+from isogloss.training.trained import Trained
 
 
 def run_job(
     job: Job, workspace: Workspace | None = None, observer: JobObserver | None = None
-) -> Iterator[FinishedCell]:
-    """Carry out a job: every cell as soon as it is finished.
+) -> Iterator[FinishedCell | PausedCell]:
+    """Carry out a job: every cell as soon as it is finished, or pauses where the job says so.
 
     Args:
         job: it needs nothing else.
@@ -59,42 +53,36 @@ def run_job(
             if changes := difference(facts, cell.facts(workspace.facts)):
                 raise IsoglossError(f"{job.title} would be made differently here: {'; '.join(changes)}")
         with feed_of(job, workspace) as feed:
-            if job.trained is None:
-                for number, finished in enumerate(_Training(job, workspace, observer, feed).finished()):
-                    yield told(finished, feed, number)
-            else:
+            if job.trained is not None:
                 yield told(_scored(job, workspace, observer, *job.trained), feed, 0)
+                return
+            training = training_of(job, workspace, observer, feed)
+            if job.until is not None:
+                for number, paused in enumerate(training.paused(job.until)):
+                    feed.end(number, "stopped")
+                    yield paused
+                return
+            for number, finished in enumerate(_Finishing(training).finished()):
+                yield told(finished, feed, number)
 
 
-class _Training:
-    """A stack of cells in training."""
+class _Finishing:
+    """A stack of cells, trained and then scored.
 
-    def __init__(self, job: Job, workspace: Workspace, observer: JobObserver, feed: Feed) -> None:
-        self.job, self.workspace, self.observer, self.feed = job, workspace, observer, feed
-        first = job.cells[0]
-        self.method, self.encoded = first.method, workspace.encoded(first)
-        self.plan = memory.plan(workspace, job.cells, job.title)  # before anything is copied
-        self.stack = workspace.imported_stack(first) if first.key in workspace.imported else self._new_stack()
-        self.backbone, self.runs = self.stack.backbone, self.stack.runs
+    Args:
+        training: of the cells.
+    """
 
-    def _new_stack(self) -> Stack:
-        workspace, cells = self.workspace, self.job.cells
-        shared = workspace.backbone
-        backbone = shared if self.method.frozen else shared.copy(workspace.seen(cells[0]))
-        runs = [
-            new_run(
-                self.method, backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
-                verbalizer=workspace.verbalizer,
-            )
-            for cell in cells
-        ]  # fmt: skip
-        return Stack(backbone, self.method, runs)
+    def __init__(self, training: JobTraining | Averaging) -> None:
+        self.training, self.workspace, self.plan = training, training.workspace, training.plan
+        self.encoded = self.workspace.encoded(training.job.cells[0])
 
     def finished(self) -> Iterator[FinishedCell]:
         """Train all cells, then score one after the other."""
-        job, test = self.job, self.encoded.test
+        job, test, observer = self.training.job, self.encoded.test, self.training.observer
         for cell in {self.workspace.room(cell): cell for cell in job.cells}.values():
-            read = {id(part): part for part in map(self.encoded.train_dev, dict.fromkeys(c.seed for c in job.cells))}
+            seeds = dict.fromkeys(one.seed for cell in job.cells for one in cell.trainings)
+            read = {id(part): part for part in map(self.encoded.train_dev, seeds)}
             splits = [split for part in read.values() for split in (part.train, part.dev)]
             _report_cut(job, self.workspace, cell, test, *splits)
         self.remarks = {
@@ -105,105 +93,34 @@ class _Training:
         if self.plan.peak is not None:
             said = f"{job.title}: at most about {in_words(self.plan.peak)} of memory beside the backbone"
             err.print(said, soft_wrap=True, markup=False)
-        states = self._train()
-        fitted = temperatures(self.stack, self.encoded, budget=self.plan.eval_budget, advance=self._look_up)
-        self.observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
-        advance = _advancer(test.features, job.cells[0], self.observer)
+        trained = self.training.trained()
+        self.stack = stack = self.training.stack
+        fitted = temperatures(stack, self.encoded, budget=self.plan.eval_budget, advance=self.training.look_up)
+        observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
+        advance = _advancer(test.features, job.cells[0], observer)
         scored = predict(
-            self.stack, self.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget, advance=advance
-        )
-        for cell, state, temperature, predicted in zip(job.cells, states, fitted, scored, strict=True):
-            yield self._finished(cell, state, temperature, predicted)
-
-    def _look_up(self, _tokens: int) -> None:
-        """Whether to stop, between two passes that count for no progress."""
-        if self.observer.stopping():
-            raise KeyboardInterrupt
-
-    def _train(self) -> list[TrainState]:
-        job, observer, workspace = self.job, self.observer, self.workspace
-        states = [self._train_state(cell, run) for cell, run in zip(job.cells, self.runs, strict=True)]
-        prints = [fingerprint(facts) for facts in job.facts]
-        checkpoints = Checkpoints(job.checkpoints, prints, minutes=job.spec.checkpoint_minutes)
-        checkpoints.load(states)
-        updates = sum(state.total for state in states)
-        observer.phase(f"{job.title}: {'training' if updates else 'scoring the development data'}")
-        a_update = sum(cost.training(workspace, cell) for cell in job.cells) / max(1, updates)
-        observer.advance(0, a_update * sum(state.step for state in states))
-
-        def after_update(tokens: int, updates: int) -> None:
-            observer.advance(tokens, a_update * updates)
-            self._tell(states)
-            if observer.stopping():  # only here, between two updates, is every state whole
-                checkpoints.save(states)
-                raise KeyboardInterrupt
-            checkpoints.maybe_save(states)
-
-        train(
-            self.stack, states, budget=self.plan.budget, eval_budget=self.plan.eval_budget,
-            source=str(workspace.data.source), after_update=after_update,
+            stack, stack.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
+            advance=advance,
         )  # fmt: skip
-        self._tell(states)
-        if checkpoints.overdue:
-            checkpoints.save(states)  # scoring many languages may take long as well
-        return states
-
-    def _tell(self, states: Sequence[TrainState]) -> None:
-        """Tell trackers what has been fetched."""
-        for number, state in enumerate(states):
-            self.feed.history(number, state.history)
-
-    def _train_state(self, cell: Cell, run: Run) -> TrainState:
-        workspace = self.workspace
-        data, task, metric = workspace.data, workspace.task, workspace.card.metrics[0]
-        split = self.encoded.train_dev(run.seed)
-        dev, gold = workspace.fitted(cell, split.dev), split.gold
-
-        def score(scores: Tensor) -> float:
-            answers, _ = task.predicted(dev, scores.cpu(), data.labels)
-            return task.metrics[metric](gold, answers, str(data.source))
-
-        state = TrainState(run, workspace.fitted(cell, split.train), dev, metric, score)
-        state.sample = self._monitor_sample(cell)
-        if cell.settings.epochs and (parallel := workspace.parallel_states) is not None:
-            state.parallel = replace(parallel, features=workspace.fitted(cell, parallel.features))
-        return state
-
-    def _monitor_sample(self, cell: Cell) -> MonitorSample | None:
-        if (plan := self.job.monitor) is None or not cell.settings.epochs:
-            return None
-        workspace = self.workspace
-        sample = self.encoded.fewer(plan.examples)
-        parts, features = sample.examples, workspace.fitted(cell, sample.features)
-        gold = [answer for part in parts for answer in workspace.task.gold(part.table)]
-        metric = workspace.task.metrics[workspace.card.metrics[0]]
-
-        def score(scores: Tensor) -> dict[str, float]:
-            answers, _ = workspace.task.predicted(features, scores.cpu(), workspace.data.labels)
-            right = split_by_language(parts, gold)
-            return {
-                language: metric(right[language], predicted, language)
-                for language, predicted in split_by_language(parts, answers).items()
-            }
-
-        counts = {str(part.language): len(part) for part in parts}
-        return MonitorSample(features, score, plan.every[cell.key], counts)
+        for number, (temperature, predicted) in enumerate(zip(fitted, scored, strict=True)):
+            yield self._finished(number, trained[number], temperature, predicted)
 
     def _engine(self) -> dict[str, Any]:
         """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
-        return {"attention": sorted(self.backbone.kernels), "passes": dict(self.stack.updates)}
+        return {"attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
 
-    def _finished(self, cell: Cell, state: TrainState, temperature: float | None, predicted: Predicted) -> FinishedCell:
+    def _finished(self, number: int, trained: Trained, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
+        cell, run = self.training.job.cells[number], self.stack.runs[number]
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
         dev = {
-            **columns, "language": str(data.source), "split": "dev", "metric": state.metric, "value": state.best[0],
+            **columns, "language": str(data.source), "split": "dev", "metric": trained.metric, "value": trained.score,
             "n": workspace.task.count(self.encoded.train_dev(cell.seed).gold),
         }  # fmt: skip
         tables = _tables(workspace, cell, self.encoded.test, predicted, temperature)
         tables |= {
             "scores": pl.concat([store.rows(store.SCORES, [dev]), tables["scores"]]),
-            "history": store.rows(store.HISTORY, [{**named, **row} for row in state.history]),
+            "history": store.rows(store.HISTORY, [{**named, **row} for row in trained.history]),
         }
         record = RunRecord(
             **named,
@@ -214,24 +131,24 @@ class _Training:
             kind=workspace.card.kind,
             inputs=list(workspace.inputs),
             labels=data.labels,
-            trainable_parameters=state.run.trainable(),
+            trainable_parameters=run.trainable(),
             backbone_parameters=sum(weight.numel() for weight in workspace.backbone_of(cell).weights().values()),
-            selected_epoch=state.best_epoch,
-            updates=state.step,
-            skipped_updates=state.skipped,
-            source_learnt=state.onset,
+            selected_epoch=trained.selected_epoch,
+            updates=trained.step,
+            skipped_updates=trained.skipped,
+            source_learnt=trained.onset,
             temperature=temperature,
-            observed=None if state.sample is None else state.sample.counts,
-            truncated={"train": state.train.cut, "dev": state.dev.cut, "test": predicted.features.cut},
+            observed=None if trained.observed is None else dict(trained.observed),
+            truncated={**trained.cut, "test": predicted.features.cut},
             environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.encoded.test),
         )
-        return FinishedCell(record, weights(cell, state.run), tables)
+        return FinishedCell(record, weights(cell, run), tables)
 
     def _memory(self) -> dict[str, int | None]:
         """Bytes beside the backbone that were expected, and those that the process has taken in all so far."""
-        return {"expected": self.plan.peak, "process_peak": peak_memory(self.backbone.device)}
+        return {"expected": self.plan.peak, "process_peak": peak_memory(self.stack.backbone.device)}
 
 
 def _scored(

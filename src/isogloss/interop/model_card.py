@@ -167,7 +167,15 @@ def _training(record: RunRecord) -> str:
     if not (isinstance(size, int) and isinstance(epochs, int) and epochs > 0) or record.updates % epochs:
         return "not kept"
     updates, passes = record.updates // epochs, "pass" if epochs == 1 else "passes"
-    return f"{_between((updates - 1) * size + 1, updates * size)} examples, {epochs} {passes} over them"
+    examples = _between((updates - 1) * size + 1, updates * size)
+    return f"{examples} examples, {epochs} {passes} over them{_averaged(record)}"
+
+
+def _averaged(record: RunRecord) -> str:
+    """That the weights are a mean, where they are one."""
+    count = record.facts["settings"].get("average", 1)
+    each = "each with its own draw of them, " if record.facts.get("shots") is not None else ""
+    return f", in each of {count} trainings, {each}whose weights are averaged" if count != 1 else ""
 
 
 def _between(low: int, high: int) -> str:
@@ -249,7 +257,9 @@ def _settings(record: RunRecord) -> Mapping[str, Any]:
 def _chosen(card: _Card) -> str:
     development = card.scores.cell.table("scores").filter(split="dev")
     value, metric = development["value"][0], development["metric"][0]
-    return f" (epoch {card.record.selected_epoch}, {metric} {value:.3f} there)"
+    count = card.record.facts["settings"].get("average", 1)
+    chosen = f"epoch {card.record.selected_epoch}," if count == 1 else f"in each of {count} trainings; their mean has"
+    return f" ({chosen} {metric} {value:.3f} there)"
 
 
 def _caveats(card: _Card) -> list[Any]:

@@ -52,6 +52,7 @@ class CheckpointSettings(Settings):
     """Settings of a checkpoint: where it lies, and what its names mean."""
 
     FILLED_IN: ClassVar[frozenset[str]] = frozenset({"found", "pooling"})
+    NO_MEAN: ClassVar[str] = "it is trained already"
 
     # Nothing is trained, so none of these is a choice.
     lr: ClassVar[float] = 1.0  # type: ignore[misc]

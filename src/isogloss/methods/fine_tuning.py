@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
+from isogloss.methods.averaged import AveragedSettings
 from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
@@ -29,7 +30,7 @@ from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, p
 SEEN = "words"  # the stored ids of words whose rows learnt
 
 
-class FineTuningSettings(BackboneDropoutSettings):
+class FineTuningSettings(AveragedSettings, BackboneDropoutSettings):
     """Settings of fine-tuning."""
 
     lr: Rate = Field(3e-5, description="peak learning rate of the backbone")
@@ -202,6 +203,17 @@ class FineTuning:
     def stored(self, part: FineTuningPart) -> dict[str, Tensor]:
         """Every tuned weight, in float32, by its name in the model; of a word embedding the rows that learnt."""
         return part.masters.named() if part.seen is None else {**part.masters.named(), SEEN: part.seen}
+
+    def widened(self, backbone: Backbone, tensors: Mapping[str, Tensor], words: Tensor) -> dict[str, Tensor]:
+        """Nothing, unless some rows of the word embedding learnt."""
+        if SEEN not in tensors:
+            return dict(tensors)
+        table = backbone.model.get_input_embeddings()
+        (name,) = (name for name, module in backbone.model.named_modules() if module is table)
+        rows = table.weight.detach()[words.to(table.weight.device)].float().cpu()
+        at = {word: row for row, word in enumerate(words.tolist())}
+        rows[[at[word] for word in tensors[SEEN].tolist()]] = tensors[f"{name}.rows.weight"].cpu()
+        return {**tensors, SEEN: words, f"{name}.rows.weight": rows}
 
     def restore(
         self, backbone: Backbone, settings: FineTuningSettings, tensors: Mapping[str, Tensor]

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.prompts import PromptForm
+from isogloss.methods.averaged import AveragedSettings
 from isogloss.methods.settings import Rate, Settings
 
 
-class LinearProbeSettings(Settings):
+class LinearProbeSettings(AveragedSettings):
     """Only the head's rate counts."""
 
     lr: Rate = Field(1e-2, description="has no effect: the probe trains nothing but the head")

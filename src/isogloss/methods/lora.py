@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -20,6 +20,8 @@ from isogloss.optim.weight_places import place, places
 
 class LoraSettings(BackboneDropoutSettings):
     """Settings of LoRA."""
+
+    NO_MEAN: ClassVar[str] = "the mean of its factors is not the mean of the updates that they make"
 
     lr: Rate = Field(1e-3, description="peak learning rate of the updates")
     head_lr: Rate = Field(1e-2, description="peak learning rate of the head")

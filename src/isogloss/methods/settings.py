@@ -21,6 +21,8 @@ class Settings(Checked):
     # One key of a spec that sets several of these fields alike; stored are the fields.
     SHORTHANDS: ClassVar[dict[str, tuple[str, ...]]] = {}
     FILLED_IN: ClassVar[frozenset[str]] = frozenset()  # fields that are found out by the run and chosen by nobody
+    LATER: ClassVar[frozenset[str]] = frozenset()  # fields that facts leave out at their default, as those of before do
+    NO_MEAN: ClassVar[str] = "its trainings begin apart, and the mean of what they end at was never trained"
 
     lr: Rate = Field(description="peak learning rate of what the method trains besides the head")
     head_lr: Rate = Field(1e-3, description="peak learning rate of the head, which starts from nothing and needs more")
@@ -72,6 +74,12 @@ class Settings(Checked):
                 raise ValueError(f"`{shorthand}` sets {' and '.join(fields)}; expected it alone, or no {twice[0]}")
             spelled |= dict.fromkeys(fields, spelled.pop(shorthand))
         return spelled
+
+    def facts(self) -> dict[str, Any]:
+        """What of them decides a result."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if name in self.LATER}
+        dumped = self.model_dump(mode="json")
+        return {name: value for name, value in dumped.items() if name not in defaults or value != defaults[name]}
 
     @property
     def averaged(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,15 @@ class Checkpoints:
     """One file a run, written every so often.
 
     Args:
-        files: a path for each run; it is that run's alone, so that a run goes on in whatever company.
+        files: a path for each run; it is that run's alone, so that a run goes on in whatever company. None: nothing is
+            kept.
         fingerprints: what each run is; a file of another run is not taken.
         minutes: between two checkpoints.
     """
 
     def __init__(self, files: Sequence[Path], fingerprints: Sequence[str], *, minutes: float) -> None:
         self.files = list(files)
-        self.fingerprints = list(fingerprints)
+        self.fingerprints = list(fingerprints) if self.files else []
         self.seconds = minutes * 60
         self.began = self.last = time.monotonic()
 
@@ -50,7 +51,7 @@ class Checkpoints:
 
     def load(self, train_states: Sequence[TrainState]) -> None:
         """Put each run where its checkpoint left it, if there is one. One that is damaged is as good as none."""
-        for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
+        for train_state, file, fingerprint in self._each(train_states):
             try:
                 read = _read(file)
             except FileNotFoundError:
@@ -63,6 +64,9 @@ class Checkpoints:
             if read[0]["fingerprint"] == fingerprint:
                 _load(train_state, *read)
 
+    def _each(self, train_states: Sequence[TrainState]) -> Iterable[tuple[TrainState, Path, str]]:
+        return zip(train_states if self.files else (), self.files, self.fingerprints, strict=True)
+
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
         """Write all checkpoints if it is time."""
         if time.monotonic() - self.last >= self.seconds:
@@ -73,13 +77,26 @@ class Checkpoints:
 
         Where another process has finished a run meanwhile and clears its folder up, nothing need be kept of it here.
         """
-        for train_state, file, fingerprint in zip(train_states, self.files, self.fingerprints, strict=True):
+        for train_state, file, fingerprint in self._each(train_states):
             train_state.fetch()
             tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
             metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
                 save_file(tensors, temporary, metadata=metadata)
         self.last = time.monotonic()
+
+
+def updates_done(file: Path, fingerprint: str) -> int:
+    """How many updates of a run a checkpoint holds, as it says itself; 0 where there is none, or none of this run."""
+    if not file.is_file():
+        return 0
+    try:
+        with safe_open(file, framework="pt") as stored:
+            facts = json.loads((stored.metadata() or {})[KEY])
+        fits = (facts["version"], facts["fingerprint"]) == (VERSION, fingerprint)
+        return int(facts["step"]) if fits else 0
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError):
+        return 0
 
 
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:

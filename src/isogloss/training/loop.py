@@ -18,7 +18,7 @@ from isogloss.training.engine import Engine
 from isogloss.training.monitor import MonitorSample, ParallelStates
 from isogloss.training.run import Run
 from isogloss.training.stack import Stack, room_for_states
-from isogloss.training.train_state import TrainState
+from isogloss.training.train_state import TrainState, updates_until
 
 
 class Scorer:
@@ -55,7 +55,8 @@ def train(
     eval_budget: int,
     source: str,
     after_update: Callable[[int, int], None] = lambda _tokens, _updates: None,
-) -> None:
+    until: float = 1.0,
+) -> Scorer:
     """Train every run to its end, and leave each run with the weights that it selects.
 
     Args:
@@ -66,15 +67,17 @@ def train(
         source: the source language, for the history.
         after_update: called after each round of updates with the tokens learnt from and the updates done;
             may write a checkpoint.
+        until: the share of each run's updates after which it pauses; a run that has not ended keeps its weights as they
+            are.
+
+    Returns:
+        What scores a split by one of the runs.
     """
     scorer = Scorer(stack, train_states, eval_budget)
-    for train_state in train_states:
-        if train_state.parallel is not None and train_state.step == 0:
-            record_parallel(train_state, train_state.parallel, train_state.parallel.before)
-    for train_state in (one for one in train_states if not one.total):  # it was trained elsewhere
-        evaluate(train_state, scorer, source)
+    begin(train_states, scorer, source)
+    goals = {train_state: updates_until(train_state.total, until) for train_state in train_states}
     engine = None
-    while active := [train_state for train_state in train_states if train_state.step < train_state.total]:
+    while active := [train_state for train_state in train_states if train_state.step < goals[train_state]]:
         if engine is not None and engine.train_states != active:
             engine.close()
             engine = None  # its tables go before the next one's come
@@ -87,8 +90,19 @@ def train(
     if engine is not None:
         engine.close()
     for train_state in train_states:
-        train_state.run.load_state(train_state.best_state)
+        if train_state.step >= train_state.total:
+            train_state.run.load_state(train_state.best_state)
         train_state.run.part.eval()
+    return scorer
+
+
+def begin(train_states: Sequence[TrainState], scorer: Scorer, source: str) -> None:
+    """What is looked at before the first update; of what was trained elsewhere, all there is to look at."""
+    for train_state in train_states:
+        if train_state.parallel is not None and train_state.step == 0:
+            record_parallel(train_state, train_state.parallel, train_state.parallel.before)
+        if not train_state.total:
+            evaluate(train_state, scorer, source)
 
 
 def look(train_state: TrainState, engine: Engine, scorer: Scorer, source: str) -> None:
@@ -114,6 +128,13 @@ def look(train_state: TrainState, engine: Engine, scorer: Scorer, source: str) -
 
 def evaluate(train_state: TrainState, scorer: Scorer, source: str) -> None:
     """Score a run on the source's development data, and keep its weights if they are the best so far."""
+    value, loss = development(train_state, scorer)
+    train_state.log(loss=loss, metric=train_state.metric, value=value, language=source)
+    train_state.keep(value, loss)
+
+
+def development(train_state: TrainState, scorer: Scorer) -> tuple[float, float]:
+    """A run's score and loss on the source's development data."""
     dev = train_state.dev
     scores = scorer.logits(dev, train_state.run).cpu()
     gold = torch.from_numpy(dev.labels)[None].long()
@@ -123,9 +144,7 @@ def evaluate(train_state: TrainState, scorer: Scorer, source: str) -> None:
     else:
         losses = heads.losses(scores[None], gold)
     loss = float(losses.sum()) / (len(dev) if dev.passages else gold.numel())
-    value = train_state.score(scores[:, : train_state.run.head.classes])
-    train_state.log(loss=loss, metric=train_state.metric, value=value, language=source)
-    train_state.keep(value, loss)
+    return train_state.score(scores[:, : train_state.run.head.classes]), loss
 
 
 def record_sample(train_state: TrainState, sample: MonitorSample, scorer: Scorer) -> None:

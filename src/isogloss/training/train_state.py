@@ -23,6 +23,11 @@ def updates_an_epoch(train: Features, batch_size: int) -> int:
     return math.ceil(len(train.of_example) / batch_size)
 
 
+def updates_until(total: int, share: float) -> int:
+    """How many of a training's updates a share of them is: at least one, where there are any."""
+    return min(total, max(1, round(share * total)))
+
+
 @dataclass(eq=False)
 class TrainState:
     """One run's own way through training.
