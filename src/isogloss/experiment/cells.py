@@ -204,9 +204,8 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
     for values in itertools.product(*varied.values()):
         choice = dict(zip(varied, values, strict=True))
         settings = check(method.settings, {**given, **choice}, where=where)
-        variants.append(
-            (tuple((key, getattr(settings, _field(settings, key))) for key in choice), method.name, settings)
-        )
+        plain = settings.model_dump(mode="json")  # as the record keeps it
+        variants.append((tuple((key, plain[_field(settings, key)]) for key in choice), method.name, settings))
     return variants
 
 

@@ -13,11 +13,13 @@ constants, are ours. Any subset may be on; none of them is plain fine-tuning.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from isogloss.methods import fine_tuning
 from isogloss.methods.fine_tuning import FineTuning, FineTuningSettings, PlaceRates
-from isogloss.methods.settings import Fraction, Rate
+from isogloss.methods.settings import Fraction, MeanOfUpdates, Rate
 from isogloss.optim.param_groups import Factor, Progress, RateTable
 from isogloss.optim.weight_places import HEAD, WeightPlace
 
@@ -46,9 +48,9 @@ class SlowFastSettings(FineTuningSettings):
     head_alone: Fraction = Field(0.1, description="fast in time: share of the updates in which the head learns alone")
 
     @property
-    def averaged(self) -> float:
-        """Slow in time keeps the mean, whatever `select` says."""
-        return self.tail if self.slow_time else super().averaged
+    def kept(self) -> Literal["best", "last", "mean"] | MeanOfUpdates:
+        """Slow in time keeps a mean, whatever `select` says."""
+        return MeanOfUpdates(mean=self.tail) if self.slow_time else super().kept
 
 
 def policies(settings: SlowFastSettings, layers: int) -> RateTable:
