@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
@@ -33,6 +33,17 @@ class MeanOfUpdates(Checked):
         if step <= total - span or (total - step) % self.every:
             return 0
         return (span - 1) // self.every + 1 - (total - step) // self.every
+
+
+class Drift(NamedTuple):
+    """A penalty on how far hidden states move from those of the pre-trained backbone."""
+
+    strength: float
+    layer: int | None  # behind so many layers; None: behind half of them
+
+    def depth(self, layers: int) -> int:
+        """Behind how many of a model's layers."""
+        return max(1, layers // 2) if self.layer is None else self.layer
 
 
 def _selection(value: Any) -> Any:
@@ -126,3 +137,8 @@ class Settings(Checked):
     def kept(self) -> Literal["best", "last", "mean"] | MeanOfUpdates:
         """Which weights a training keeps."""
         return self.select
+
+    @property
+    def holds(self) -> Drift | None:
+        """What keeps the backbone's states near those that it was pre-trained to, if anything does."""
+        return None
