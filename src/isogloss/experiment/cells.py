@@ -94,7 +94,8 @@ class Cell:
             IsoglossError: its method or one of its settings is none any more.
         """
         method = find(record.facts["method"])
-        settings = check(method.settings, record.facts["settings"], where=f"{record.method} seed {record.seed}")
+        stored = method.settings.stored(record.facts["settings"])
+        settings = check(method.settings, stored, where=f"{record.method} seed {record.seed}")
         return cls(record.name, tuple(record.variant.items()), method.name, settings, record.seed)
 
     def facts(self, common: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from isogloss.methods.averaged import AveragedSettings
 from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.settings import Drift, Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
-from isogloss.optim.param_groups import Factor, Progress, RateGroup, RateTable
+from isogloss.optim.param_groups import Factor, RateGroup, RateTable
 from isogloss.optim.sparse_embedding import SparseEmbedding, let_learn
 from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, places
 
@@ -105,8 +105,8 @@ def place_rates(settings: FineTuningSettings, layers: int) -> PlaceRates:
         constant = settings.layer_decay**depth
         begins = settings.unfreeze * depth / layers
 
-        def factor(progress: Progress) -> float:
-            return constant * tabled(progress) * (progress.share >= begins)
+        def factor(share: float) -> float:
+            return constant * tabled(share) * (share >= begins)
 
         return factor
 

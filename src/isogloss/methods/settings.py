@@ -70,6 +70,7 @@ class Settings(Checked):
     MOST_OF: ClassVar[dict[str, int]] = {"epochs": 10**6, "length": 10**5, "rank": 10**5}
     # One key of a spec that sets several of these fields alike; stored are the fields.
     SHORTHANDS: ClassVar[dict[str, tuple[str, ...]]] = {}
+    GONE: ClassVar[frozenset[str]] = frozenset()  # fields of before, which stored cells have and no spec may
     FILLED_IN: ClassVar[frozenset[str]] = frozenset()  # fields that are found out by the run and chosen by nobody
     LATER: ClassVar[frozenset[str]] = frozenset()  # fields that facts leave out at their default, as those of before do
     NO_MEAN: ClassVar[str] = "its trainings begin apart, and the mean of what they end at was never trained"
@@ -132,6 +133,11 @@ class Settings(Checked):
         defaults = {name: field.default for name, field in type(self).model_fields.items() if name in self.LATER}
         dumped = self.model_dump(mode="json")
         return {name: value for name, value in dumped.items() if name not in defaults or value != defaults[name]}
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A stored cell's settings as far as they are settings still: enough to restore it, but not to train it."""
+        return {name: value for name, value in values.items() if name not in cls.GONE}
 
     @property
     def kept(self) -> Literal["best", "last", "mean"] | MeanOfUpdates:

@@ -199,10 +199,9 @@ class Engine:
 
     def finish(self, step: Step) -> None:
         """Step all optimisers on the gradients that are there, and write the update down."""
-        rates = step.rates[0]
+        rates = step.rates
         if self.trend is not None:
             self.trend.see(self.loss, step.before, step.counts > 0)
-            rates = torch.where(self.trend.onset.isinf()[:, None], rates, step.rates[1])
         self.optimizer.step(rates)
         for masters in self.masters:
             masters.publish()
@@ -214,13 +213,13 @@ class Engine:
         states, method = self.train_states, self.stack.method
         parts = [(state.train, state.batch()) for state in states]
         counted = [len(rows) if features.passages else len(features.units(rows)) for features, rows in parts]
-        rates = np.asarray([state.rates() for state in states], dtype=np.float32).swapaxes(0, 1)
+        rates = np.asarray([state.rates() for state in states], dtype=np.float32)
         backbone = np.asarray([kind == "backbone" for kind in self.kinds])
         slot = states[0].step % FETCH_EVERY
         step = Step(
-            rates=torch.from_numpy(np.ascontiguousarray(rates)),
+            rates=torch.from_numpy(rates),
             before=torch.tensor([float(state.step) for state in states]),
-            counts=torch.from_numpy((rates[0][:, backbone] > 0).any(axis=1).astype(np.float32)),
+            counts=torch.from_numpy((rates[:, backbone] > 0).any(axis=1).astype(np.float32)),
             seeds=torch.tensor(
                 [derive("dropout", state.run.seed, state.step) % 2**31 for state in states], dtype=torch.int32
             ),

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from isogloss.methods.settings import MeanOfUpdates
-from isogloss.optim.param_groups import Progress
 from isogloss.preprocessing.batching import order
 from isogloss.preprocessing.features import Features
 from isogloss.training.monitor import MonitorSample, ParallelStates
@@ -131,14 +130,10 @@ class TrainState:
         rest = (self.step - warm) / max(1, self.total - warm)
         return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
 
-    def rates(self) -> tuple[list[float], list[float]]:
-        """The next update's rates by group: while the source is not learnt, and once it is."""
+    def rates(self) -> list[float]:
+        """The next update's rates by group."""
         share, factor = self.step / self.total, self.factor()
-        before, after = (
-            [group.peak * factor * group.factor(Progress(share, onset)) for group in self.groups]
-            for onset in (None, share)
-        )
-        return before, after
+        return [group.peak * factor * group.factor(share) for group in self.groups]
 
     def keep(self, score: float, loss: float) -> None:
         """Keep this epoch's weights if the run selects them, or their mean with those of epochs before.
