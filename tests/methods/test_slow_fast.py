@@ -124,5 +124,7 @@ def test_a_run_of_before_opens_predicts_and_exports(tmp_path):
     api.export(out, tmp_path / "there", to="transformers")
     with pytest.raises(IsoglossError, match="settings.fast_time"):
         api.run(spec, out)
+    more = spec.model_copy(update={"methods": {"linear-probe": {"epochs": 1}}})
+    assert set(api.run(more, out).scores["method"]) == {"slow-fast", "linear-probe"}
     assert json.loads((folder / "run.json").read_text()) == record
     assert file_sha256(folder / "weights.safetensors") == record["weights_sha256"]
