@@ -85,7 +85,10 @@ class Store:
                 )
             return
         # A file browser or a network file system may have left a dot file in a new folder.
-        strange = path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
+        # And a search comes before the run begins.
+        strange = path.is_dir() and any(
+            not entry.name.startswith(".") and entry.name != "search" for entry in path.iterdir()
+        )
         if strange and not ((path / "spec.yaml").is_file() and (path / "weights").is_dir()):
             raise IsoglossError(
                 f"{path} holds files that isogloss did not write; expected a run directory or a new name"

@@ -166,7 +166,7 @@ def resolved_methods(spec: Spec) -> dict[str, dict[str, Any]]:
     for name, raw in spec.methods.items():
         variants = _variants(name, raw)
         given = {
-            key: value for key, value in raw.items() if key == "seeds" or _makes_variants(variants[0][2], key, value)
+            key: value for key, value in raw.items() if key == "seeds" or makes_variants(variants[0][2], key, value)
         }
         settings = variants[0][2]
         stood_for = {field for key in given for field in settings.SHORTHANDS.get(key, ())}
@@ -196,7 +196,7 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
             f"{' or '.join(others)}"
         )
     # By name, so that a spec with its keys in another order means the same cells.
-    varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}
+    varied = {key: value for key, value in sorted(given.items()) if makes_variants(method.settings, key, value)}
     if any(len(values) == 0 for values in varied.values()):
         raise IsoglossError(f"{where}: an empty list makes no variant")
     if (count := math.prod(map(len, varied.values()))) > MOST:
@@ -210,7 +210,7 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
     return variants
 
 
-def _makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
+def makes_variants(settings: type[Settings] | Settings, key: str, value: Any) -> bool:
     """Whether a list was given where one value is expected."""
     fields = type(settings).model_fields if isinstance(settings, Settings) else settings.model_fields
     if not isinstance(value, list) or (field := _field(settings, key)) not in fields:

@@ -7,6 +7,7 @@ in Tu et al. 2022 (arXiv 2210.12360, section 2), whose code shifts the text's po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -20,6 +21,12 @@ from isogloss.methods.settings import Rate, Settings
 
 class DeepPromptSettings(Settings):
     """Settings of a deep prompt."""
+
+    SEARCHED: ClassVar[dict[str, Any]] = {
+        "lr": {"from": 1e-3, "to": 1e-1},
+        "head_lr": {"from": 3e-3, "to": 1e-1},
+        "length": [4, 16, 64],
+    }
 
     lr: Rate = Field(3e-2, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
     head_lr: Rate = Field(3e-2, description="peak learning rate of the head")

@@ -33,6 +33,12 @@ SEEN = "words"  # the stored ids of words whose rows learnt
 class FineTuningSettings(AveragedSettings, BackboneDropoutSettings):
     """Settings of fine-tuning."""
 
+    SEARCHED: ClassVar[dict[str, Any]] = {
+        "lr": {"from": 1e-5, "to": 1e-3},
+        "head_lr": {"from": 1e-3, "to": 3e-2},
+        "epochs": [3, 6, 12],
+    }
+
     LATER: ClassVar[frozenset[str]] = AveragedSettings.LATER | {"drift", "drift_layer"}
 
     lr: Rate = Field(3e-5, description="peak learning rate of the backbone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -16,6 +17,8 @@ from isogloss.methods.settings import Rate, Settings
 
 class LinearProbeSettings(AveragedSettings):
     """Only the head's rate counts."""
+
+    SEARCHED: ClassVar[dict[str, Any]] = {"head_lr": {"from": 1e-3, "to": 1e-1}}
 
     lr: Rate = Field(1e-2, description="has no effect: the probe trains nothing but the head")
     head_lr: Rate = Field(1e-2, description="peak learning rate of the head")

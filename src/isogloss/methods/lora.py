@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -20,6 +20,12 @@ from isogloss.optim.weight_places import place, places
 
 class LoraSettings(BackboneDropoutSettings):
     """Settings of LoRA."""
+
+    SEARCHED: ClassVar[dict[str, Any]] = {
+        "lr": {"from": 1e-4, "to": 1e-2},
+        "head_lr": {"from": 1e-3, "to": 3e-2},
+        "rank": [4, 8, 32],
+    }
 
     NO_MEAN: ClassVar[str] = "the mean of its factors is not the mean of the updates that they make"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -21,6 +22,8 @@ from isogloss.optim.param_groups import RateGroup
 
 class PromptedFineTuningSettings(SoftPromptSettings, BackboneDropoutSettings):
     """Those of a soft prompt, and the backbone's."""
+
+    SEARCHED: ClassVar[dict[str, Any]] = {"lr": {"from": 1e-3, "to": 1e-1}, "backbone_lr": {"from": 1e-5, "to": 3e-4}}
 
     lr: Rate = Field(5e-3, description="peak learning rate of the prompt")
     backbone_lr: Rate = Field(3e-5, description="peak learning rate of the backbone")

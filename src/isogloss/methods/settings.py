@@ -73,6 +73,9 @@ class Settings(Checked):
     GONE: ClassVar[frozenset[str]] = frozenset()  # fields of before, which stored cells have and no spec may
     FILLED_IN: ClassVar[frozenset[str]] = frozenset()  # fields that are found out by the run and chosen by nobody
     LATER: ClassVar[frozenset[str]] = frozenset()  # fields that facts leave out at their default, as those of before do
+    # What `search: auto` tries: lists of values, or intervals on the log scale; and forms of the method, by name.
+    SEARCHED: ClassVar[dict[str, Any]] = {}
+    FORMS: ClassVar[dict[str, dict[str, Any]]] = {}
     NO_MEAN: ClassVar[str] = "its trainings begin apart, and the mean of what they end at was never trained"
 
     lr: Rate = Field(description="peak learning rate of what the method trains besides the head")

@@ -43,6 +43,8 @@ class SlowFastSettings(FineTuningSettings):
     """Fine-tuning's, and those of the four policies; `average` is the switch of the one across runs."""
 
     GONE: ClassVar[frozenset[str]] = frozenset({"fast_time", "head_alone", "late", "tail"})
+    SEARCHED: ClassVar[dict[str, Any]] = {"lr": {"from": 3e-5, "to": 3e-4}, "epochs": [3, 6, 12]}
+    FORMS: ClassVar[dict[str, dict[str, Any]]] = FORMS
 
     lr: Rate = Field(1e-4, description="peak learning rate of the backbone, before any policy")
     slow_time: bool = Field(

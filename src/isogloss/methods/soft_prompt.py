@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -24,6 +24,12 @@ MLP_WIDTH = 200  # of the reparameterisation, as in Philippy et al.'s released c
 
 class SoftPromptSettings(Settings):
     """Settings of a soft prompt."""
+
+    SEARCHED: ClassVar[dict[str, Any]] = {
+        "lr": {"from": 1e-2, "to": 0.5},
+        "head_lr": {"from": 3e-3, "to": 1e-1},
+        "length": [4, 16, 64],
+    }
 
     lr: Rate = Field(1e-1, description="peak learning rate of the prompt; far above fine-tuning's, or nothing moves")
     head_lr: Rate = Field(3e-2, description="peak learning rate of the head")

@@ -1,0 +1,272 @@
+"""A search for settings by the source's development data: many candidates begin, few train to their end.
+
+It is made of trainings that pause (`Job.until`), so candidates over a frozen backbone train in one stack, which goes on
+narrower, and any executor carries them out. What is trained with the chosen settings afterwards is what it would be had
+the spec named them: the search's own seed is none of its seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from isogloss.errors import IsoglossError, named
+from isogloss.experiment import cost
+from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell
+from isogloss.experiment.leases import CellLeases
+from isogloss.experiment.memory import narrower
+from isogloss.experiment.provenance import difference, resolved_spec
+from isogloss.experiment.restore import recorded_dtype
+from isogloss.experiment.search import record as records
+from isogloss.experiment.search.candidates import candidates
+from isogloss.experiment.search.halving import Rung, rungs
+from isogloss.experiment.search.record import Pause, SearchRecord
+from isogloss.experiment.search.space import POLICIES, SEARCH, Space, asks, space_of
+from isogloss.experiment.search.tie import within_one_error
+from isogloss.experiment.workspace import Workspace
+from isogloss.runtime.console import err
+from isogloss.spec import Spec
+from isogloss.store import Store
+
+SEED = 10**9  # of candidates; nobody's own
+LOOK_EVERY = 1.0  # seconds, at what another process does
+CHECKPOINT = "lane.safetensors"
+
+
+def spaces(spec: Spec) -> dict[str, Space]:
+    """What is to be searched, by method of the spec.
+
+    Raises:
+        IsoglossError: something cannot be searched so.
+    """
+    return {name: space_of(name, raw) for name, raw in spec.methods.items() if asks(raw)}
+
+
+def with_settings(spec: Spec, chosen: Mapping[str, Mapping[str, Any]]) -> Spec:
+    """The spec with settings in the place of searches."""
+    methods = {
+        name: raw if name not in chosen else
+        {**{key: value for key, value in raw.items() if key not in {SEARCH, POLICIES}}, **chosen[name]}
+        for name, raw in spec.methods.items()
+    }  # fmt: skip
+    return spec.model_copy(update={"methods": methods})
+
+
+def searched(spec: Spec, out: Path, executor: Executor) -> Spec:
+    """The spec with what its searches choose; what is missing of these is carried out.
+
+    Args:
+        spec: of the experiment.
+        out: its run directory.
+        executor: carries out the candidates' trainings.
+
+    Raises:
+        IsoglossError: a search cannot be carried out, or another one of that name is kept in the directory.
+    """
+    if not (wanted := spaces(spec)):
+        return spec
+    every = {name: candidates(space) for name, space in wanted.items()}  # mistakes in one before another is trained
+    return with_settings(
+        spec, {name: Search(spec, space, every[name], out, executor).chosen() for name, space in wanted.items()}
+    )
+
+
+class Search:
+    """The search of one method.
+
+    Args:
+        spec: of the experiment.
+        space: what is tried.
+        made: the candidates' settings besides those that are fixed.
+        out: the run directory.
+        executor: carries out trainings.
+    """
+
+    def __init__(self, spec: Spec, space: Space, made: Sequence[dict[str, Any]], out: Path, executor: Executor) -> None:
+        self.space, self.made, self.out, self.executor = space, made, out, executor
+        self.folder = records.folder(out, space.name)
+        dtype = recorded_dtype(spec.dtype, Store(out).finished())
+        # A single training tells candidates apart as well as a mean of several, at a fraction of the price.
+        fixed = {key: value for key, value in space.fixed.items() if key != "average" or space.forms is not None}
+        methods = {
+            f"{space.name}-{number + 1}": {"method": space.method.name, **fixed, **one, "seeds": [SEED]}
+            for number, one in enumerate(made)
+        }
+        self.spec = spec.model_copy(update={"methods": methods, "dtype": dtype, "dynamics": None, "track": {}})
+
+    def chosen(self) -> dict[str, Any]:
+        """The settings of the best candidate.
+
+        Raises:
+            IsoglossError: another search is kept under that name, or a candidate cannot be trained.
+        """
+        record = self._kept()
+        if record is None or record.chosen is None:
+            with Store(self.out).lock:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            record = self._carried_out()
+        assert record.chosen is not None
+        err.print(f"{self.space.name}: {record.sentence()}", markup=False, soft_wrap=True)
+        return record.candidates[record.chosen]
+
+    def _kept(self) -> SearchRecord | None:
+        record = records.read(self.out, self.space.name)
+        if record is not None and (changes := difference(record.asked, self.space.asked())):
+            raise IsoglossError(
+                f"{self.folder} holds another search ({'; '.join(changes)}); choose another --out or another name for "
+                "the method, or delete that folder to search anew"
+            )
+        return record
+
+    def _carried_out(self) -> SearchRecord:
+        """The whole search, by this process or, while it lives, by another one that has begun it."""
+        leases = CellLeases(Store(self.out), {}, {})
+        key, waiting = (f"{self.space.name} (search)", 0), False
+        with leases:
+            while not leases.take([key]):
+                if (record := self._kept()) is not None and record.chosen is not None:
+                    return record
+                if not waiting:
+                    worker = leases.elsewhere([key]).get(key)
+                    what = f"waiting for the search of {self.space.name}: {worker} is at work on it"
+                    err.print(what, markup=False, soft_wrap=True)
+                    waiting = True
+                time.sleep(LOOK_EVERY)
+            if (record := self._kept()) is not None and record.chosen is not None:
+                return record
+            return self._train(record)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Of the candidates."""
+        with named(f"methods.{self.space.name}.search"):
+            return Workspace.open(self.spec)
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """The candidates, in order."""
+        return self.workspace.cells
+
+    def _train(self, record: SearchRecord | None) -> SearchRecord:
+        workspace, name = self.workspace, self.space.name
+        facts = {**self.cells[0].facts(workspace.facts), "seed": None}
+        if record is None:
+            record = self._planned(facts)
+        elif changes := difference(record.facts, facts):
+            raise IsoglossError(
+                f"{self.folder} holds a search that was made differently ({'; '.join(changes)}); choose another --out, "
+                "or delete that folder to search anew"
+            )
+        resolved = resolved_spec(self.spec, workspace.data)
+        self.carried_out = resolved.model_copy(update={"dtype": workspace.facts["backbone"]["dtype"]})
+        alive, done = list(range(len(self.made))), 0.0
+        for number, (count, share) in enumerate(record.rungs):
+            if number:
+                alive = self._going_on(record, number, count, done, share)
+            record = self._climb(record, number, alive, done, share)
+            done = share
+        record = self._choice(record, len(record.rungs) - 1)
+        records.write(self.out, name, record)
+        rmtree(self.folder / records.CHECKPOINTS, ignore_errors=True)
+        return record
+
+    def _planned(self, facts: dict[str, Any]) -> SearchRecord:
+        workspace, count = self.workspace, len(self.cells)
+        unit = sum(cost.training(workspace, cell) for cell in self.cells) / count
+        look = sum(cost.look(workspace, cell) for cell in self.cells) / count / unit
+        with named(f"methods.{self.space.name}.search"):
+            climbed = [Rung(count, 1.0)] if self.space.forms is not None else rungs(count, self.space.budget, look)
+        record = SearchRecord(
+            asked=self.space.asked(), facts=facts, candidates=list(self.made), metric=workspace.card.metrics[0],
+            unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
+        )  # fmt: skip
+        records.write(self.out, self.space.name, record)
+        return record
+
+    def _going_on(self, record: SearchRecord, number: int, count: int, done: float, share: float) -> list[int]:
+        """The best of a rung that go on; fewer where these cost more than the mean and the budget would not do."""
+        seen = record.of_rung(number - 1)
+        ranked = sorted(seen, key=lambda candidate: (-seen[candidate].score, candidate))[:count]
+        last = number == len(record.rungs) - 1
+        spent = sum(pause.cost for pause in record.pauses if pause.rung < number)
+        left = self.space.budget * record.unit - spent
+        while last and len(ranked) > 1 and sum(self._price(one, done, share) for one in ranked) > left:
+            ranked.pop()
+        return ranked
+
+    def _price(self, candidate: int, done: float, share: float) -> float:
+        return cost.part(self.workspace, self.cells[candidate], done, share)
+
+    def _climb(
+        self, record: SearchRecord, number: int, alive: Sequence[int], done: float, share: float
+    ) -> SearchRecord:
+        """Train those that are left as far as a rung, and look at each."""
+        todo = [candidate for candidate in alive if candidate not in record.of_rung(number)]
+        for candidate in set(range(len(self.made))) - set(alive):  # which nobody goes on with
+            rmtree(self._checkpoint(self.cells[candidate]).parent, ignore_errors=True)
+        place = {self.cells[candidate].key: candidate for candidate in todo}
+        every = list(self._jobs(todo, done, share))
+        with closing(
+            self.executor.carry_out(JobQueue(iter(every), sum(job.cost for job in every)), self.workspace)
+        ) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, FailedJob):
+                    raise outcome.error
+                assert isinstance(outcome, PausedCell)
+                candidate = place[outcome.cell.key]
+                pause = Pause(
+                    candidate=candidate, rung=number, share=share, step=outcome.step, score=outcome.score,
+                    cost=self._price(candidate, done, share), curve=_curve(outcome, record.metric),
+                    answers=outcome.answers if share == 1 else None,
+                )  # fmt: skip
+                record = record.model_copy(update={"pauses": [*record.pauses, pause]})
+                records.write(self.out, self.space.name, record)
+        return record
+
+    def _jobs(self, todo: Sequence[int], done: float, share: float) -> list[Job]:
+        cells, workspace = [self.cells[candidate] for candidate in todo], self.workspace
+        jobs = []
+        for wanted in stacks(cells, workspace.backbone.pooling):
+            parts, line = narrower(workspace, wanted, tests=False)
+            if line:
+                err.print(line, markup=False, soft_wrap=True)
+            for part in parts:
+                work = sum(cost.part(workspace, cell, done, share) for cell in part)
+                facts = tuple(cell.facts(workspace.facts) for cell in part)
+                files = tuple(map(self._checkpoint, part))
+                jobs.append(Job(self.carried_out, tuple(part), facts, work, checkpoints=files, until=share))
+        return jobs
+
+    def _checkpoint(self, cell: Cell) -> Path:
+        return self.folder / records.CHECKPOINTS / cell.name / CHECKPOINT
+
+    def _choice(self, record: SearchRecord, number: int) -> SearchRecord:
+        """The best at its end; of those within one standard error the cheaper one, or of forms the slowest."""
+        workspace, ended = self.workspace, record.of_rung(number)
+        finalists = sorted(ended)
+        best = max(finalists, key=lambda candidate: (ended[candidate].score, -candidate))
+        gold = workspace.encoded(self.cells[best]).train_dev(SEED).gold
+        near = within_one_error(
+            [ended[candidate].answers or [] for candidate in finalists], gold, kind=workspace.card.kind,
+            metric=record.metric, language=str(workspace.data.source),
+        )  # fmt: skip
+        tied = [candidate for candidate, one in zip(finalists, near, strict=True) if one or candidate == best]
+        if self.space.forms is not None:
+            chosen = tied[0]
+        else:
+            price = {candidate: cost.training(workspace, self.cells[candidate]) for candidate in tied}
+            chosen = min(tied, key=lambda candidate: (price[candidate], -ended[candidate].score, candidate))
+        return record.model_copy(update={"chosen": chosen, "tied": tied})
+
+
+def _curve(outcome: PausedCell, metric: str) -> list[tuple[float, float]]:
+    return [
+        (float(row["epoch"]), float(row["value"])) for row in outcome.history
+        if row["metric"] == metric and row["value"] is not None
+    ]  # fmt: skip
