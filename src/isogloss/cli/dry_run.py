@@ -14,6 +14,7 @@ from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import languages, open_spec
 from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
+from isogloss.experiment.search.plan import planned, with_settings
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -27,6 +28,8 @@ def describe(spec: Spec, folder: Path) -> None:
         IsoglossError: the spec could not be carried out.
     """
     say = partial(out.print, markup=False, soft_wrap=True)
+    plans = planned(spec, folder)
+    spec = with_settings(spec, {plan.space.name: plan.settings for plan in plans})
     wanted = cells(spec)
     refuse_lacking(spec.track)
     data = open_spec(spec)
@@ -63,6 +66,8 @@ def describe(spec: Spec, folder: Path) -> None:
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
+    for plan in plans:
+        say(f"  search      {plan}")
     _describe_methods(wanted, missing)
     for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
         say(f"  {'' if number else 'memory':<12}{line}")

@@ -8,7 +8,7 @@ the spec named them: the search's own seed is none of its seeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,9 @@ from isogloss.experiment.restore import recorded_dtype
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import Rung, rungs
+from isogloss.experiment.search.plan import kept, spaces, with_settings
 from isogloss.experiment.search.record import Pause, SearchRecord
-from isogloss.experiment.search.space import POLICIES, SEARCH, Space, asks, space_of
+from isogloss.experiment.search.space import Space
 from isogloss.experiment.search.tie import within_one_error
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
@@ -37,25 +38,6 @@ from isogloss.store import Store
 SEED = 10**9  # of candidates; nobody's own
 LOOK_EVERY = 1.0  # seconds, at what another process does
 CHECKPOINT = "lane.safetensors"
-
-
-def spaces(spec: Spec) -> dict[str, Space]:
-    """What is to be searched, by method of the spec.
-
-    Raises:
-        IsoglossError: something cannot be searched so.
-    """
-    return {name: space_of(name, raw) for name, raw in spec.methods.items() if asks(raw)}
-
-
-def with_settings(spec: Spec, chosen: Mapping[str, Mapping[str, Any]]) -> Spec:
-    """The spec with settings in the place of searches."""
-    methods = {
-        name: raw if name not in chosen else
-        {**{key: value for key, value in raw.items() if key not in {SEARCH, POLICIES}}, **chosen[name]}
-        for name, raw in spec.methods.items()
-    }  # fmt: skip
-    return spec.model_copy(update={"methods": methods})
 
 
 def searched(spec: Spec, out: Path, executor: Executor) -> Spec:
@@ -106,7 +88,7 @@ class Search:
         Raises:
             IsoglossError: another search is kept under that name, or a candidate cannot be trained.
         """
-        record = self._kept()
+        record = kept(self.space, self.out)
         if record is None or record.chosen is None:
             with Store(self.out).lock:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,22 +97,13 @@ class Search:
         err.print(f"{self.space.name}: {record.sentence()}", markup=False, soft_wrap=True)
         return record.candidates[record.chosen]
 
-    def _kept(self) -> SearchRecord | None:
-        record = records.read(self.out, self.space.name)
-        if record is not None and (changes := difference(record.asked, self.space.asked())):
-            raise IsoglossError(
-                f"{self.folder} holds another search ({'; '.join(changes)}); choose another --out or another name for "
-                "the method, or delete that folder to search anew"
-            )
-        return record
-
     def _carried_out(self) -> SearchRecord:
         """The whole search, by this process or, while it lives, by another one that has begun it."""
         leases = CellLeases(Store(self.out), {}, {})
         key, waiting = (f"{self.space.name} (search)", 0), False
         with leases:
             while not leases.take([key]):
-                if (record := self._kept()) is not None and record.chosen is not None:
+                if (record := kept(self.space, self.out)) is not None and record.chosen is not None:
                     return record
                 if not waiting:
                     worker = leases.elsewhere([key]).get(key)
@@ -138,7 +111,7 @@ class Search:
                     err.print(what, markup=False, soft_wrap=True)
                     waiting = True
                 time.sleep(LOOK_EVERY)
-            if (record := self._kept()) is not None and record.chosen is not None:
+            if (record := kept(self.space, self.out)) is not None and record.chosen is not None:
                 return record
             return self._train(record)
 

@@ -17,6 +17,7 @@ from isogloss.runtime.checked import Checked, check
 
 SEARCH, POLICIES = "search", "policies"
 BUDGET = 4.0  # trainings
+INTERVAL = "{from: 1e-3, to: 1e-1}"
 MOST = 256  # candidates: each of them is looked at
 
 
@@ -144,6 +145,8 @@ def _values(
     if _is_fixed(method, key, fixed):
         raise IsoglossError(f"{where}.{key} is given beside `search` as well; expected it once")
     if isinstance(values, Mapping):
+        if values.keys() != {"from", "to"}:
+            raise IsoglossError(f"{where}.{key} is {dict(values)!r:.60}; expected an interval such as {INTERVAL}")
         interval = check(Interval, dict(values), where=f"{where}.{key}")
         if interval.least >= interval.greatest:
             raise IsoglossError(
@@ -154,8 +157,7 @@ def _values(
         return interval
     if not isinstance(values, list) or not values:
         raise IsoglossError(
-            f"{where}.{key} is {values!r:.60}; expected a list of values, or an interval such as "
-            "{from: 1e-3, to: 1e-1}"
+            f"{where}.{key} is {values!r:.60}; expected a list of values, or an interval such as {INTERVAL}"
         )
     if len({repr(value) for value in values}) < len(values):
         raise IsoglossError(f"{where}.{key} names a value twice; expected each once")

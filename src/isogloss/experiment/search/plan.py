@@ -1,0 +1,93 @@
+"""The searches that a spec asks for, before they are carried out: what is tried, and what is kept of them already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isogloss.errors import IsoglossError
+from isogloss.experiment.provenance import difference
+from isogloss.experiment.search import record as records
+from isogloss.experiment.search.candidates import candidates
+from isogloss.experiment.search.record import SearchRecord
+from isogloss.experiment.search.space import POLICIES, SEARCH, Space, asks, space_of
+from isogloss.spec import Spec
+
+
+def spaces(spec: Spec) -> dict[str, Space]:
+    """What is to be searched, by method of the spec.
+
+    Raises:
+        IsoglossError: something cannot be searched so.
+    """
+    return {name: space_of(name, raw) for name, raw in spec.methods.items() if asks(raw)}
+
+
+@dataclass(frozen=True)
+class PlannedSearch:
+    """A search that may be done, or is still to be made.
+
+    Args:
+        space: what is tried.
+        count: of candidates.
+        record: what is kept of it; None: nothing.
+        settings: that it has chosen; of the first candidate where it has not yet.
+    """
+
+    space: Space
+    count: int
+    record: SearchRecord | None
+    settings: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        """In a line, for people."""
+        name, space = self.space.name, self.space
+        if self.record is not None and self.record.chosen is not None:
+            return f"{name}: {self.record.sentence()}"
+        what = ", ".join(space.forms or space.tried)
+        return (
+            f"{name}: {self.count} candidates in {what}, for the price of at most {min(space.budget, self.count):g} trainings; below "
+            "stands the first"
+        )
+
+
+def planned(spec: Spec, out: Path) -> list[PlannedSearch]:
+    """The searches of a spec, none of which is carried out.
+
+    Raises:
+        IsoglossError: something cannot be searched so, or another search is kept in the directory.
+    """
+    plans = []
+    for space in spaces(spec).values():
+        made, record = candidates(space), kept(space, out)
+        chosen = 0 if record is None or record.chosen is None else record.chosen
+        plans.append(PlannedSearch(space, len(made), record, (made if record is None else record.candidates)[chosen]))
+    return plans
+
+
+def kept(space: Space, out: Path) -> SearchRecord | None:
+    """What a run directory holds of a search.
+
+    Raises:
+        IsoglossError: it is another search, or damaged.
+    """
+    record = records.read(out, space.name)
+    if record is not None and (changes := difference(record.asked, space.asked())):
+        where = records.folder(out, space.name)
+        raise IsoglossError(
+            f"{where} holds another search ({'; '.join(changes)}); choose another --out or another name for the "
+            "method, or delete that folder to search anew"
+        )
+    return record
+
+
+def with_settings(spec: Spec, chosen: Mapping[str, Mapping[str, Any]]) -> Spec:
+    """The spec with settings in the place of searches."""
+    methods = {
+        name: raw if name not in chosen else
+        {**{key: value for key, value in raw.items() if key not in {SEARCH, POLICIES}}, **chosen[name]}
+        for name, raw in spec.methods.items()
+    }  # fmt: skip
+    return spec.model_copy(update={"methods": methods})
