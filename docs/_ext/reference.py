@@ -62,8 +62,11 @@ def methods() -> Iterator[str]:
         "",
         first(common.__doc__),
         "",
-        *entries(common, required="each method has its own"),
+        *entries(common, anchor="all-methods-", required="each method has its own"),
     ]
+    for prefix, part in parts(common):
+        yield from ["", f"(all-methods-{prefix})=", f"### `{prefix}`", "", first(part.__doc__), ""]
+        yield from entries(part, prefix=f"{prefix}.")
     for module in modules("isogloss.methods"):
         if hasattr(module, "METHOD"):
             name = module.METHOD.name
@@ -269,7 +272,9 @@ def entries(
             continue
         if but is not None and name in but.model_fields and same(field, but.model_fields[name]):
             continue
-        shown = f"[keys of its own](#{anchor}{name})" if models(field.annotation) else takes(field)
+        own = f"[keys of its own](#{anchor}{name})"
+        plain = [kind(part) for part in get_args(field.annotation) if get_origin(part) is Literal]
+        shown = " or ".join([*plain, own]) if models(field.annotation) else takes(field)
         usual = f" · {required}" if field.is_required() else left_out(field)
         yield from [f"`{prefix}{name}` · {shown}{usual}", f": {said(field.description)}", ""]
 

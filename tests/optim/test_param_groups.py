@@ -1,4 +1,4 @@
-"""Rates by place, phase and policy, and when the source is learnt."""
+"""Rates by place, phase and policy."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from isogloss.errors import IsoglossError
 from isogloss.methods.registry import find
-from isogloss.optim.param_groups import Progress, RateTable
+from isogloss.optim.param_groups import RateTable
 from isogloss.optim.weight_places import WeightPlace, WeightSelection, place
 from isogloss.preprocessing.tokenize import tokenise
 from isogloss.spec import check
@@ -27,7 +27,7 @@ def test_a_table_multiplies_by_place_and_phase():
     assert table.factors(WeightPlace(0, "norms")) == (0, 1.0)
     assert table.factors(WeightPlace(2, "norms")) == (2.0, 2.0)
     factor = table.factor(WeightPlace(1, "query-key"))
-    assert [factor(Progress(share, None)) for share in (0, 0.24, 0.25, 0.99)] == [0, 0, 0.5, 0.5]
+    assert [factor(share) for share in (0, 0.24, 0.25, 0.99)] == [0, 0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_layers_decay_and_unfreeze_from_the_top(tmp_path):
     one, _, _ = tuned(tmp_path, layer_decay=0.5)
     rates = one.groups
     assert {own.peak for own in rates} == {1e-3, one.run.settings.head_lr}
-    seen = sorted({own.factor(Progress(0, None)) for own in rates})
+    seen = sorted({own.factor(0) for own in rates})
     assert seen == [0.125, 0.25, 0.5, 1.0]  # embeddings, layers 0 to 2, and the head
     one, _, _ = tuned(tmp_path / "b", unfreeze=0.9)
     rates = one.groups
-    early, late = (sum(own.factor(Progress(share, None)) > 0 for own in rates) for share in (0.05, 0.95))
+    early, late = (sum(own.factor(share) > 0 for own in rates) for share in (0.05, 0.95))
     assert 0 < early < late == len(rates)
 
 
@@ -114,14 +114,13 @@ def test_the_mean_of_all_epochs_is_kept_and_scored(tmp_path):
     assert one.best_epoch == 3
 
 
-OFF = dict.fromkeys(("slow_time", "slow_place", "fast_place", "fast_time"), False)
-CONSTANTS = {"late": 0.4, "lower": 0.6, "upper": 0.3, "head_factor": 5.0}
+OFF = dict.fromkeys(("slow_time", "slow_place", "fast_place"), False)
+CONSTANTS = {"lower": 0.6, "upper": 0.3, "head_factor": 5.0}
 SLOW = 0.2
-CHANGES = {  # by policy: the factor at a place, given the share of updates done and whether the source is learnt
-    "slow_time": lambda where, _, learnt: 0.4 if learnt and where.kind != "head" else 1,
-    "slow_place": lambda where, *_: SLOW if where.layer in {0, 1} or where.kind == "embeddings" else 1,
-    "fast_place": lambda where, *_: 5 if where.kind == "head" else 3 if where.layer == 2 else 1,
-    "fast_time": lambda where, share, _: 1 if where.kind == "head" or share >= 0.1 else 0,
+CHANGES = {  # by policy: the factor at a place
+    "slow_time": lambda _: 1,
+    "slow_place": lambda where: SLOW if where.layer in {0, 1} or where.kind == "embeddings" else 1,
+    "fast_place": lambda where: 5 if where.kind == "head" else 3 if where.layer == 2 else 1,
 }
 
 
@@ -141,9 +140,8 @@ def test_each_policy_changes_exactly_the_groups_it_names(subset, lower_factor, t
     assert ({0, 1} & {where.layer for where in groups} == set()) == ("slow_place" in subset and not lower_factor)
     for where, group in groups.items():
         for share in (0.0, 0.2, 0.9):
-            for learnt in (None, 0.1):
-                expected = np.prod([CHANGES[name](where, share, learnt is not None) for name in subset])
-                assert group.factor(Progress(share, learnt)) == pytest.approx(expected)
+            expected = np.prod([CHANGES[name](where) for name in subset])
+            assert group.factor(share) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("policy", CHANGES)
@@ -160,14 +158,13 @@ def test_the_first_update_moves_each_place_by_its_factor(policy, tmp_path):
         run = new_run(method, own, settings, seed=0, classes=3)
         head = run.head.weight.detach().clone()
         one = train_state(run, tokenise((TEXTS,), GOLD, model.tokenizer))
-        one.optimizer = {"trend.onset": torch.tensor(0.0)}
         Engine(Stack(own, method, [run]), [one], budget=500).update()
         moved[on] = {name: float((w.detach() - before[name]).abs().max()) for name, w in own.model.named_parameters()}
         moved[on]["head"] = float((run.head.weight.detach() - head).abs().max())
     for name, distance in moved[True].items():
         where = WeightPlace(None, "head") if name == "head" else place(name)
         if "word_embeddings" not in name:
-            assert distance == pytest.approx(CHANGES[policy](where, 0.0, True) * moved[False][name], rel=1e-2), name
+            assert distance == pytest.approx(CHANGES[policy](where) * moved[False][name], rel=1e-2), name
 
 
 def test_what_rests_has_no_moments(tmp_path):
@@ -202,29 +199,31 @@ def test_without_its_policies_slow_and_fast_is_fine_tuning(tmp_path):
 
 
 def test_the_trend_begins_with_the_backbone(tmp_path):
-    one, _, _ = tuned(tmp_path, "slow-fast", epochs=5, head_alone=0.5)
+    one, _, _ = tuned(tmp_path, epochs=5, rates={"backbone": [0, 1]}, phases=[0.5])
     assert one.optimizer["trend.seen"] == one.total // 2
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"unfreeze": 0.8, "layer_decay": 0.7, "rates": {"norms": [1, 0]}, "phases": [0.5]}]
+    "settings",
+    [
+        {"drift": 1.0},
+        {"unfreeze": 0.8, "layer_decay": 0.7, "rates": {"norms": [1, 0]}, "phases": [0.5], "slow_place": False},
+    ],
 )
 def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings):
     model = backbone(tmp_path)
     features = tokenise((TEXTS,), GOLD, model.tokenizer)
     method = find("slow-fast")
-    common = {"epochs": 4, "batch_size": 5, "lr": 1e-3, "slow_place": False}
+    common = {"epochs": 4, "batch_size": 5, "lr": 1e-3}
 
     def start():
         own = model.copy()
         run = new_run(method, own, method.settings(**common | settings), seed=0, classes=3)
-        one = train_state(run, features)
-        one.optimizer = {"trend.onset": torch.tensor(6.0)}  # as if the source were learnt soon, of 16 updates
-        return Stack(own, method, [run]), one
+        return Stack(own, method, [run]), train_state(run, features)
 
     stack, whole = start()
     train(stack, [whole], budget=60, eval_budget=60, source="eng-Latn")
-    for steps in (5, 9):  # in the burst, and behind the onset
+    for steps in (5, 9):  # before the mean begins, and in it
         stack, first = start()
         kept = Checkpoints([tmp_path / f"{steps}.safetensors"], ["same"], minutes=9.0)
 
@@ -236,24 +235,10 @@ def test_stopping_in_the_middle_of_a_schedule_changes_nothing(tmp_path, settings
         with pytest.raises(KeyboardInterrupt):
             train(stack, [first], budget=60, eval_budget=60, source="eng-Latn", after_update=stop)
         stack, second = start()
-        second.optimizer = {}
         kept.load([second])
         assert second.step == steps
         assert second.optimizer.keys() == first.optimizer.keys()
         assert all(second.optimizer[name].equal(tensor) for name, tensor in first.optimizer.items())
-        assert (first.onset, second.onset) == (6 / 16, 6 / 16)
         train(stack, [second], budget=60, eval_budget=60, source="eng-Latn")
         for name, tensor in whole.run.state().items():
             assert second.run.state()[name].equal(tensor), name
-
-
-def test_slow_in_time_keeps_the_mean(tmp_path):
-    method = find("slow-fast")
-    assert method.settings().averaged
-    assert not method.settings(**OFF).averaged
-    for tail, select in ((1.0, "mean"), (0.01, "last")):
-        one, _, stored = tuned(tmp_path / f"{tail}", "slow-fast", **OFF | {"slow_time": True}, late=0.999, tail=tail)
-        _, _, expected = tuned(tmp_path / select, "fine-tuning", select=select)
-        assert one.onset is None  # so that all else is plain
-        for name, tensor in expected.items():
-            assert stored[name].equal(tensor), name

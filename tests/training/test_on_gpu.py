@@ -30,7 +30,7 @@ BIASED = {"bloom", "mt5"}
 TOLERANCE = {"bfloat16": 3e-2, "float32": 1e-4}
 OWN = {
     "fine-tuning": {}, "all of it": {"embeddings": True}, "without attention dropout": {"attention_dropout": 0.0},
-    "lora": {}, "prompted-fine-tuning": {"length": 4}, "slow-fast": {},
+    "lora": {}, "prompted-fine-tuning": {"length": 4}, "slow-fast": {}, "drift": {"drift": 1.0},
 }  # fmt: skip
 
 

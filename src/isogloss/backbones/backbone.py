@@ -6,6 +6,7 @@ Weights are seen by their names (`weights`). Only methods reach for `model`, and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from isogloss.backbones.layout import Packing, Rows
 from isogloss.backbones.lm_head import LMHead
 from isogloss.backbones.prompts import Prompt, PromptForm
+from isogloss.backbones.tap import Tap
 
 Pooling = Literal["first", "mean", "last"]
 
@@ -58,6 +60,7 @@ class Backbone(Protocol):
     lm_head: LMHead | None  # its head over the vocabulary, where it was asked for
     kernels: set[str]  # of attention, that have run
     seen: Int[Tensor, "words"] | None  # ids of the words that training shows, where a copy was made for it
+    origin: Backbone | None  # what it is a copy of, as it was pre-trained; None: it is no copy
 
     @property
     def device(self) -> torch.device:
@@ -108,6 +111,19 @@ class Backbone(Protocol):
         Returns:
             States of vectors that were put among the text too; `Packing.text` says where the text's own stand.
         """
+        ...
+
+    def tapped(self, layers: int) -> AbstractContextManager[Tap]:
+        """What takes the states behind so many layers (1 to L) of the pass that is made meanwhile, with their gradient.
+
+        They are those of all rows end to end, as `states` has them of the last layer, before a last norm.
+        """
+        ...
+
+    def states_behind(
+        self, layers: int, tokens: Int[Tensor, "N"], packing: Packing, *, types: Int[Tensor, "N"] | None = None
+    ) -> Float[Tensor, "N H"]:
+        """The same states of texts without a prompt and without a gradient; no layer behind them is computed."""
         ...
 
     def depths(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from isogloss.backbones.lm_head import LMHead
 from isogloss.backbones.packing import pack
 from isogloss.backbones.padded import PaddedBatch
 from isogloss.backbones.prompts import AttentionPrefix, InputPrompt, Prompt, PromptForm
+from isogloss.backbones.tap import ReachedError, Tap
 
 STEPS = {torch.bfloat16: 32}  # a softmax on a CPU is several times slower where keys are no multiple of it
 
@@ -76,6 +77,7 @@ class Transformer:
         self.pooling: Pooling = pooling
         self.lm_head = lm_head
         self.seen: Tensor | None = None
+        self.origin: Backbone | None = None
         self.shape = family.shape(model.config)
         one = torch.ones(1, 1, dtype=torch.long, device=self.device)
         self.attention_calls = attention_calls(lambda: family.forward(self.model, self.embed(one), one - 1, None))
@@ -84,6 +86,7 @@ class Transformer:
         self.compiled = compiled
         if compiled:
             CompiledLayers(_layers_of(model))
+        self._taps: dict[int, Tap] = {}
         self._preparations: dict[tuple[tuple[int, ...], bool], tuple[Packing, Tensor, Tensor]] = {}
 
     @property
@@ -120,7 +123,7 @@ class Transformer:
             model, self.family, self.tokenizer, self.identity, pooling=self.pooling, dtype=self.dtype,
             lm_head=lm_head, checkpointing=self.checkpointing, compiled=self.compiled,
         )  # fmt: skip
-        copied.seen = seen
+        copied.seen, copied.origin = seen, self.origin or self
         return copied
 
     def packing(self, rows: Rows, prompt: PromptForm | None, *, rounded: int = 1) -> Packing:
@@ -214,6 +217,27 @@ class Transformer:
         )[0]
         self.kernels.add(layers[0].memo["kernel"])
         return states
+
+    @contextmanager
+    def tapped(self, layers: int) -> Iterator[Tap]:
+        """The states behind so many layers, of a pass that is made meanwhile. See `Backbone.tapped`."""
+        if (tap := self._taps.get(layers)) is None:
+            tap = self._taps[layers] = Tap()
+            hook: Any = torch.compiler.disable(tap) if self.compiled else tap  # type: ignore[no-untyped-call]
+            _layers_of(self.model)[layers - 1].register_forward_hook(hook)
+        tap.open = True
+        try:
+            yield tap
+        finally:
+            tap.open = tap.last = False
+
+    @torch.no_grad()
+    def states_behind(self, layers: int, tokens: Tensor, packing: Packing, *, types: Tensor | None = None) -> Tensor:
+        """The states behind so many layers, and nothing computed after them. See `Backbone.states_behind`."""
+        with self.tapped(layers) as tap, suppress(ReachedError):
+            tap.last = True
+            self.states(tokens, packing, types=types)
+        return tap.states()
 
     def depths(
         self, tokens: Tensor, packing: Packing, *, types: Tensor | None = None, prompt: Prompt | None = None

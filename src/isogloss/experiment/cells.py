@@ -94,7 +94,8 @@ class Cell:
             IsoglossError: its method or one of its settings is none any more.
         """
         method = find(record.facts["method"])
-        settings = check(method.settings, record.facts["settings"], where=f"{record.method} seed {record.seed}")
+        stored = method.settings.stored(record.facts["settings"])
+        settings = check(method.settings, stored, where=f"{record.method} seed {record.seed}")
         return cls(record.name, tuple(record.variant.items()), method.name, settings, record.seed)
 
     def facts(self, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,9 +205,8 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
     for values in itertools.product(*varied.values()):
         choice = dict(zip(varied, values, strict=True))
         settings = check(method.settings, {**given, **choice}, where=where)
-        variants.append(
-            (tuple((key, getattr(settings, _field(settings, key))) for key in choice), method.name, settings)
-        )
+        plain = settings.model_dump(mode="json")  # as the record keeps it
+        variants.append((tuple((key, plain[_field(settings, key)]) for key in choice), method.name, settings))
     return variants
 
 

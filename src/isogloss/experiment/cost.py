@@ -43,12 +43,18 @@ def training(workspace: Workspace, cell: Cell) -> float:
     if len(cell.trainings) > 1:
         return sum(training(workspace, member) for member in cell.trainings)
     train_dev = workspace.encoded(cell).train_dev(cell.seed)
-    epochs, passes = cell.settings.epochs, cell.method.passes
+    epochs, passes, held = cell.settings.epochs, cell.method.passes, 0.0
+    if (
+        drift := cell.settings.holds
+    ) is not None:  # the pre-trained states, in every update and once for their variance
+        layers = workspace.backbone.shape.layers
+        held = drift.depth(layers) / layers
     if not epochs:  # it was trained elsewhere
         return one_pass(train_dev.dev, cell)
     if passes == 0:  # states are computed once
         return one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell)
-    return epochs * (passes * one_pass(train_dev.train, cell) + one_pass(train_dev.dev, cell))
+    train, dev = one_pass(train_dev.train, cell), one_pass(train_dev.dev, cell)
+    return epochs * ((passes + held) * train + dev) + held * train
 
 
 def part(workspace: Workspace, cell: Cell, begin: float, until: float) -> float:

@@ -3,7 +3,7 @@
 Its neighbours are settings: frozen layers and groups of weights at rates of their own, by phase (`rates`, `phases`);
 layer-wise decay and gradual unfreezing (Howard and Ruder 2018, arXiv 1801.06146, sections 3.2 and 3.3); a pull towards
 the pre-trained weights (L2-SP, Li et al. 2018, arXiv 1802.01483, here decoupled from the gradient as AdamW's decay is);
-the mean of all epochs (`select: mean`).
+one of hidden states towards the pre-trained ones (`drift`); the mean of the weights over the last updates (`select`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from isogloss.backbones.prompts import PromptForm
 from isogloss.errors import IsoglossError
 from isogloss.methods.averaged import AveragedSettings
 from isogloss.methods.backbone_dropout import BackboneDropoutSettings
-from isogloss.methods.settings import Fraction, Rate, Settings
+from isogloss.methods.settings import Drift, Fraction, Rate, Settings
 from isogloss.optim.master_weights import MasterWeights
-from isogloss.optim.param_groups import Factor, Progress, RateGroup, RateTable
+from isogloss.optim.param_groups import Factor, RateGroup, RateTable
 from isogloss.optim.sparse_embedding import SparseEmbedding, let_learn
 from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, places
 
@@ -32,6 +32,8 @@ SEEN = "words"  # the stored ids of words whose rows learnt
 
 class FineTuningSettings(AveragedSettings, BackboneDropoutSettings):
     """Settings of fine-tuning."""
+
+    LATER: ClassVar[frozenset[str]] = AveragedSettings.LATER | {"drift", "drift_layer"}
 
     lr: Rate = Field(3e-5, description="peak learning rate of the backbone")
     head_lr: Rate = Field(1e-2, description="peak learning rate of the head; at the backbone's rate it stays behind")
@@ -52,6 +54,15 @@ class FineTuningSettings(AveragedSettings, BackboneDropoutSettings):
     l2_sp: float = Field(
         0.0, ge=0, description="decoupled weight decay towards the pre-trained values, in place of that towards 0"
     )
+    drift: float = Field(
+        0.0,
+        ge=0,
+        description="penalty on the squared distance of hidden states from the pre-trained ones, in "
+        "units of their variance, averaged over the tokens of an update",
+    )
+    drift_layer: PositiveInt | None = Field(
+        None, description="behind so many layers `drift` takes the states; left out: behind half of them"
+    )
 
     @model_validator(mode="after")
     def _table_is_whole(self) -> FineTuningSettings:
@@ -64,6 +75,11 @@ class FineTuningSettings(AveragedSettings, BackboneDropoutSettings):
                 )
         RateTable(self.rates, self.phases)
         return self
+
+    @property
+    def holds(self) -> Drift | None:
+        """The penalty that `drift` is."""
+        return Drift(self.drift, self.drift_layer) if self.drift else None
 
 
 class PlaceRates(NamedTuple):
@@ -89,8 +105,8 @@ def place_rates(settings: FineTuningSettings, layers: int) -> PlaceRates:
         constant = settings.layer_decay**depth
         begins = settings.unfreeze * depth / layers
 
-        def factor(progress: Progress) -> float:
-            return constant * tabled(progress) * (progress.share >= begins)
+        def factor(share: float) -> float:
+            return constant * tabled(share) * (share >= begins)
 
         return factor
 
@@ -170,8 +186,17 @@ class FineTuning:
     alike: ClassVar[tuple[str, ...]] = ()
 
     def check(self, backbone: Backbone, settings: FineTuningSettings) -> None:
-        """Whether the model has the weights that rates are given for, and all of its weights have known places."""
+        """Whether the model has the weights that rates are given for, and all of its weights have known places.
+
+        And as many layers as `drift` looks behind.
+        """
         self._place_rates(backbone, settings)
+        layers = backbone.shape.layers
+        if settings.drift_layer is not None and settings.drift_layer > layers:
+            raise IsoglossError(
+                f"drift_layer is {settings.drift_layer}, and {backbone.identity.name} has {layers} layers; expected "
+                f"1 to {layers}, or none for {Drift(1.0, None).depth(layers)}, the middle"
+            )
         known = {place(name) for name in backbone.weights()} | {HEAD}
         for text, (selection, _) in zip(settings.rates, RateTable(settings.rates, settings.phases).rules, strict=True):
             if not any(where in selection for where in known):

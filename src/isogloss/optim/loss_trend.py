@@ -15,7 +15,7 @@ FIELDS = ("start", "mean", "seen", "onset")
 class LossTrend:
     """The exponential mean of each run's training loss, and the onset: the update before which it was learnt.
 
-    What is seen begins with the first update of the backbone: what a head learns alone is no reason to slow that down.
+    What is seen begins with the first update of the backbone: what a head learns alone says nothing of that.
     All of it stays on the device; an onset that has not come is infinite.
 
     Args:

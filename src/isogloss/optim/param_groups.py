@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from torch import Tensor, nn
 
 from isogloss.optim.weight_places import WeightPlace, WeightSelection
 
-
-class Progress(NamedTuple):
-    """How far a training is; shares of all its updates."""
-
-    share: float  # done
-    onset: float | None  # when the source was learnt, if it is (`isogloss.optim.loss_trend`)
+# What a group's peak rate is multiplied by, beside warm-up and decay, given the share of all updates that are done.
+Factor = Callable[[float], float]
 
 
-Factor = Callable[[Progress], float]  # what a group's peak rate is multiplied by, beside warm-up and decay
-
-
-def always(_: Progress) -> float:
+def always(_: float) -> float:
     """No change."""
     return 1.0
 
@@ -82,7 +75,7 @@ class RateTable:
         """The factor of a place as training goes on."""
         factors = self.factors(place)
 
-        def of(progress: Progress) -> float:
-            return factors[sum(progress.share >= end for end in self.phases)]
+        def of(share: float) -> float:
+            return factors[sum(share >= end for end in self.phases)]
 
         return of

@@ -55,6 +55,7 @@ class Batch:
     wording: Int[Tensor, "K U"] | None  # of a verbalizer
     row: Int[Tensor, "K U"] | None  # of passages: each unit's row
     rows: int  # of all runs
+    token_share: Float[Tensor, "N"] | None = None  # of each token in its run's mean over tokens, where there is one
 
     def to(self, device: torch.device) -> Batch:
         """On the device, without waiting for it."""
@@ -69,6 +70,7 @@ def collate(
     pooling: Pooling,
     ahead: int = 0,
     counted: Sequence[int] | None = None,
+    tokens_counted: Sequence[int] | None = None,
     shape: Shape | None = None,
 ) -> Batch:
     """Rows of several runs as one batch, on the host.
@@ -80,6 +82,7 @@ def collate(
         pooling: how a row becomes one unit, where rows are units.
         ahead: how far in front of its token the state of a unit stands, as a causal model predicts from the one before.
         counted: what the loss of each run's update is the mean over; left out: its units.
+        tokens_counted: tokens of each run's update, where something is the mean over these.
         shape: to be filled up to.
     """
     first, runs = parts[0][0], len(parts)
@@ -137,7 +140,14 @@ def collate(
         wording=by_run(wording) if wording else None,
         row=by_run(row) if first.passages else None,
         rows=len(whole),
+        token_share=None if tokens_counted is None else _token_share(lengths, tokens_counted, spare),
     )
+
+
+def _token_share(lengths: Sequence[np.ndarray], counted: Sequence[int], spare: int) -> Tensor:
+    """1 / all tokens of the update for each of a run's tokens here, and 0 for those that only fill the shape."""
+    of_runs = [np.full(int(own.sum()), 1 / max(1, count)) for own, count in zip(lengths, counted, strict=True)]
+    return torch.from_numpy(np.concatenate([*of_runs, np.zeros(spare)]).astype(np.float32))
 
 
 def _filled(values: Int[np.ndarray, "rows"], size: int) -> Int[np.ndarray, "size"]:

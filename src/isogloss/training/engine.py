@@ -8,6 +8,7 @@ so many updates. On a GPU batches are filled up to a few shapes, so that an upda
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
 from isogloss.tasks.heads import ClassificationHead
 from isogloss.training.batch import Batch, Part, collate
+from isogloss.training.drift import VARIANCE, DriftPenalty, held
 from isogloss.training.fixed_shapes import FixedShapes
 from isogloss.training.graphs import Graphs
 from isogloss.training.head_dropout import kept
@@ -87,6 +89,7 @@ class Engine:
         ]
         self.hidden = torch.tensor([run.settings.dropout for run in self.runs], device=self.device)
         self.drops = any(run.settings.dropout for run in self.runs)
+        self.drift = DriftPenalty(stack, train_states[0], budget=budget) if held(first) else None
         for run in self.runs:
             run.part.train()  # how rows lie goes by what drops out
         fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
@@ -109,6 +112,8 @@ class Engine:
         state |= {"steps": optimizer.steps[number], "skipped": optimizer.skipped[number]}
         if self.trend is not None:
             state |= {f"trend.{name}": getattr(self.trend, name)[number] for name in FIELDS}
+        if self.drift is not None:
+            state[VARIANCE] = self.drift.variance
         return state
 
     def update(self) -> int:
@@ -142,8 +147,12 @@ class Engine:
         self.loss.zero_()
 
     def learn(self, batch: Batch, step: Step) -> None:
-        """One forward and backward pass; gradients and losses are added to what is there."""
-        given = self._inputs(batch)
+        """One forward and backward pass; gradients and losses are added to what is there.
+
+        The loss that is written down is the task's, whatever a drift penalty adds to what is learnt from.
+        """
+        with self.drift.watching() if self.drift is not None else nullcontext():
+            given = self._inputs(batch)
         if self.drops:
             given = given * kept(batch.number, step.seeds, given.shape[-1], self.hidden)
         scores = self._scores(given, batch)
@@ -159,7 +168,8 @@ class Engine:
         if self.leaves:
             torch._foreach_add_(self.gradients, torch.autograd.grad(of_runs.sum(), list(self.leaves.values())))
         else:
-            of_runs.sum().backward()  # type: ignore[no-untyped-call]
+            whole = of_runs.sum() if self.drift is None else of_runs.sum() + self.drift(batch)
+            whole.backward()  # type: ignore[no-untyped-call]
         self.loss += of_runs.detach()
 
     def _inputs(self, batch: Batch) -> Float[Tensor, "K U H"]:
@@ -189,10 +199,9 @@ class Engine:
 
     def finish(self, step: Step) -> None:
         """Step all optimisers on the gradients that are there, and write the update down."""
-        rates = step.rates[0]
+        rates = step.rates
         if self.trend is not None:
             self.trend.see(self.loss, step.before, step.counts > 0)
-            rates = torch.where(self.trend.onset.isinf()[:, None], rates, step.rates[1])
         self.optimizer.step(rates)
         for masters in self.masters:
             masters.publish()
@@ -204,13 +213,13 @@ class Engine:
         states, method = self.train_states, self.stack.method
         parts = [(state.train, state.batch()) for state in states]
         counted = [len(rows) if features.passages else len(features.units(rows)) for features, rows in parts]
-        rates = np.asarray([state.rates() for state in states], dtype=np.float32).swapaxes(0, 1)
+        rates = np.asarray([state.rates() for state in states], dtype=np.float32)
         backbone = np.asarray([kind == "backbone" for kind in self.kinds])
         slot = states[0].step % FETCH_EVERY
         step = Step(
-            rates=torch.from_numpy(np.ascontiguousarray(rates)),
+            rates=torch.from_numpy(rates),
             before=torch.tensor([float(state.step) for state in states]),
-            counts=torch.from_numpy((rates[0][:, backbone] > 0).any(axis=1).astype(np.float32)),
+            counts=torch.from_numpy((rates[:, backbone] > 0).any(axis=1).astype(np.float32)),
             seeds=torch.tensor(
                 [derive("dropout", state.run.seed, state.step) % 2**31 for state in states], dtype=torch.int32
             ),
@@ -218,9 +227,9 @@ class Engine:
         )
         seed = derive("backbone", states[0].run.seed, states[0].step) if not method.frozen else 0
         tokens = [int(features.lengths[rows].sum()) for features, rows in parts]
-        return Plan(list(self._batches(parts, counted)), step, seed, tokens, slot)
+        return Plan(list(self._batches(parts, counted, tokens)), step, seed, tokens, slot)
 
-    def _batches(self, parts: Sequence[Part], counted: Sequence[int]) -> Iterator[Batch]:
+    def _batches(self, parts: Sequence[Part], counted: Sequence[int], tokens: Sequence[int]) -> Iterator[Batch]:
         stack = self.stack
         form = None if self.kept else self.form
         make = partial(
@@ -230,6 +239,7 @@ class Engine:
             pooling=stack.pooling,
             ahead=stack.ahead,
             counted=counted,
+            tokens_counted=tokens if self.drift is not None else None,
         )
         if self.shapes is not None:
             for some, shape in self.shapes.cut(parts, self.budget):

@@ -85,6 +85,7 @@ def train(
             engine = Engine(stack, active, budget=budget, states=scorer.kept)
         tokens = engine.update()
         for train_state in active:
+            train_state.count_in()
             look(train_state, engine, scorer, source)
         after_update(tokens, len(active))
     if engine is not None:
@@ -120,7 +121,7 @@ def look(train_state: TrainState, engine: Engine, scorer: Scorer, source: str) -
             states = states_of(parallel, scorer.stack, train_state.run, scorer.budget)
             record_parallel(train_state, parallel, states)
         evaluate(train_state, scorer, source)
-        if train_state.step == train_state.total and train_state.run.settings.averaged:
+        if train_state.step == train_state.total and train_state.averages:
             train_state.run.load_state(train_state.best_state)
             evaluate(train_state, scorer, source)
     train_state.run.part.train()

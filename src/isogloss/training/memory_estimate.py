@@ -27,6 +27,7 @@ from isogloss.preprocessing.features import Features
 from isogloss.tasks import heads
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.batch import collate
+from isogloss.training.drift import VARIANCE
 from isogloss.training.engine import Engine
 from isogloss.training.memory_tracker import MemoryTracker
 from isogloss.training.run import new_run
@@ -104,7 +105,8 @@ class MemoryEstimate:
         lay(own.attention, None)
         stack = Stack(own, method, runs)
         shared = [*shared_by(own), method, verbalizer, *settings]
-        self.stack: Stack = with_tensors(stack, [*modules_of(own), *modules], self._stand_in, shared)
+        origin = [] if own.origin is None else modules_of(own.origin)
+        self.stack: Stack = with_tensors(stack, [*modules_of(own), *origin, *modules], self._stand_in, shared)
 
     def _stand_in(self, tensor: Tensor) -> Tensor:
         made: Tensor = FakeTensor(self.mode, tensor.detach().to("meta"), self.device)
@@ -175,6 +177,10 @@ class MemoryEstimate:
 
 class _Longest(TrainState):
     """A way through training whose updates are all of the longest examples."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.optimizer = {VARIANCE: torch.ones(())}  # the numbers of the texts are not there to reckon it from
 
     def batch(self) -> np.ndarray:
         """The rows of the longest examples."""

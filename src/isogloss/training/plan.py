@@ -17,14 +17,14 @@ class Step:
     """What the host says of an update besides its rows.
 
     Args:
-        rates: each run's rates by group of weights: while its source is not learnt, and once it is.
+        rates: each run's rates by group of weights.
         before: updates of each run before it.
         counts: whether its loss tells how well the source is learnt.
         seeds: of each run's dropout.
         slot: where among the recent updates it is written down.
     """
 
-    rates: Float[Tensor, "two K groups"]
+    rates: Float[Tensor, "K groups"]
     before: Float[Tensor, "K"]
     counts: Float[Tensor, "K"]
     seeds: Int[Tensor, "K"]

@@ -47,14 +47,18 @@ class Run:
         elsewhere = self.part.trained if isinstance(self.part, ImportedPart) else 0
         return elsewhere + sum(parameter.numel() for parameter in self.parameters())
 
-    def state(self) -> dict[str, Tensor]:
-        """Copies of all that trains, by name."""
+    def live(self) -> dict[str, Tensor]:
+        """All that trains by name, as it goes on changing."""
         modules = {"part": self.part, "head": self.head}
         return {
-            f"{prefix}.{name}": tensor.detach().clone()
+            f"{prefix}.{name}": tensor.detach()
             for prefix, module in modules.items()
             for name, tensor in module.state_dict().items()
         }
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of all that trains, by name."""
+        return {name: tensor.clone() for name, tensor in self.live().items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over what `state` gave."""

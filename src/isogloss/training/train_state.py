@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isogloss.optim.param_groups import Progress
+from isogloss.methods.settings import MeanOfUpdates
 from isogloss.preprocessing.batching import order
 from isogloss.preprocessing.features import Features
 from isogloss.training.monitor import MonitorSample, ParallelStates
@@ -130,36 +130,54 @@ class TrainState:
         rest = (self.step - warm) / max(1, self.total - warm)
         return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[settings.decay]
 
-    def rates(self) -> tuple[list[float], list[float]]:
-        """The next update's rates by group: while the source is not learnt, and once it is."""
+    def rates(self) -> list[float]:
+        """The next update's rates by group."""
         share, factor = self.step / self.total, self.factor()
-        before, after = (
-            [group.peak * factor * group.factor(Progress(share, onset)) for group in self.groups]
-            for onset in (None, share)
-        )
-        return before, after
+        return [group.peak * factor * group.factor(share) for group in self.groups]
 
     def keep(self, score: float, loss: float) -> None:
-        """Keep this epoch's weights if the run selects them, or their mean with those of epochs before."""
-        if self.run.settings.averaged:
-            self._average(score, loss, self.run.settings.averaged)
-        elif self.run.settings.select == "last" or (score, -loss) > self.best:
-            self.best, self.best_epoch, self.best_state = (score, -loss), self.step // self.updates, self.run.state()
-
-    def _average(self, score: float, loss: float, share: float) -> None:
-        """Checkpoint averaging (arXiv 2305.16834): after the last epoch, what is scored is the mean itself.
+        """Keep this epoch's weights if the run selects them, or their mean with those of epochs before.
 
         Args:
-            score: of this epoch's weights, or of the mean.
-            loss: of the weights that the score is of.
-            share: of the epochs, the last, whose weights count.
+            score: of the weights as they are; after the last epoch, of a mean, of the mean itself.
+            loss: of the same.
         """
-        epoch, epochs = self.step // self.updates, self.total // self.updates
-        if epoch > self.best_epoch:
-            state, old = self.run.state(), self.best_state
-            counted = epoch - epochs + math.ceil(share * epochs)
-            if counted > 1:
-                state = {name: old[name] + (tensor - old[name]) / counted for name, tensor in state.items()}
-            self.best_state = state  # until they count, the last one stands
-            self.best_epoch = epoch
-        self.best = (score, -loss)
+        kept, epoch = self.run.settings.kept, self.step // self.updates
+        if kept == "best" and not (score, -loss) > self.best:  # a score that is none is not better
+            return
+        if kept == "mean":
+            if epoch > self.best_epoch:
+                self._average(epoch)
+        elif not isinstance(kept, MeanOfUpdates):
+            self.best_state = self.run.state()
+        self.best, self.best_epoch = (score, -loss), epoch
+
+    def count_in(self) -> None:
+        """Take the weights after an update into the mean, where the run keeps one over updates."""
+        if isinstance(kept := self.run.settings.kept, MeanOfUpdates) and (number := kept.number(self.step, self.total)):
+            self._average(number)
+
+    @property
+    def averages(self) -> bool:
+        """Whether what it keeps is a mean, to be scored when all is trained."""
+        return self.run.settings.kept not in {"best", "last"}
+
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
+        """Checkpoint averaging (arXiv 2305.16834), in place: beside the weights there is one copy, the mean.
+
+        Args:
+            number: of states that the mean is over, the run's as it is now included.
+        """
+        now = self.run.live()
+        if number == 1:
+            self.best_state = self.run.state()
+            return
+        # From a checkpoint they come on the CPU.
+        mean = self.best_state = {name: self.best_state[name].to(tensor.device) for name, tensor in now.items()}
+        names = [name for name, tensor in now.items() if tensor.is_floating_point()]
+        if self.run.settings.kept == "mean":  # once an epoch, and to the bit as ever
+            for name in names:
+                mean[name].add_((now[name] - mean[name]) / number)
+            return
+        torch._foreach_lerp_([mean[name] for name in names], [now[name] for name in names], 1 / number)
