@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,8 +97,9 @@ class Averaging:
         known = [words for words in shown if words is not None]
         if not known or not isinstance(method, Widening):
             return tensors
+        words = torch.from_numpy(np.unique(torch.cat(known).numpy()))
         part = {name.removeprefix("part."): tensor for name, tensor in tensors.items() if name.startswith("part.")}
-        wide = method.widened(workspace.backbone, part, torch.cat(known).unique())
+        wide = method.widened(workspace.backbone, part, words)
         return {**tensors, **{f"part.{name}": tensor for name, tensor in wide.items()}}
 
 

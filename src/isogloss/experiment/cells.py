@@ -190,10 +190,10 @@ def _variants(name: str, raw: dict[str, Any]) -> list[tuple[tuple[tuple[str, Any
         known = method.settings.model_fields.keys() - method.settings.FILLED_IN
         raise IsoglossError(f"{where}: {unknown('key', filled_in[0], known)}")
     if "average" in given and "average" not in method.settings.model_fields:
-        known = [name for name, one in methods().items() if "average" in one.settings.model_fields]
+        others = [name for name, one in methods().items() if "average" in one.settings.model_fields]
         raise IsoglossError(
             f"{where}: there is no `average` for {method.name}: {method.settings.NO_MEAN}; leave it out, or take "
-            f"{' or '.join(known)}"
+            f"{' or '.join(others)}"
         )
     # By name, so that a spec with its keys in another order means the same cells.
     varied = {key: value for key, value in sorted(given.items()) if _makes_variants(method.settings, key, value)}

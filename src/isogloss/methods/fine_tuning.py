@@ -233,9 +233,9 @@ class FineTuning:
         """Nothing, unless some rows of the word embedding learnt."""
         if SEEN not in tensors:
             return dict(tensors)
-        table = backbone.model.get_input_embeddings()
+        table: nn.Embedding = backbone.model.get_input_embeddings()  # type: ignore[operator]
         (name,) = (name for name, module in backbone.model.named_modules() if module is table)
-        rows = table.weight.detach()[words.to(table.weight.device)].float().cpu()
+        rows: Tensor = table.weight.detach()[words.to(table.weight.device)].float().cpu()
         at = {word: row for row, word in enumerate(words.tolist())}
         rows[[at[word] for word in tensors[SEEN].tolist()]] = tensors[f"{name}.rows.weight"].cpu()
         return {**tensors, SEEN: words, f"{name}.rows.weight": rows}

@@ -71,8 +71,7 @@ class Feed:
             number: of the cell.
             rows: all of its history so far.
         """
-        begin = self._rows[number]
-        if not self._trackers or begin == len(rows):
+        if not self._trackers or (begin := self._rows[number]) == len(rows):
             return
         new = list(rows[begin:])
         self._rows[number] = len(rows)
