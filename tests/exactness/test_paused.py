@@ -22,6 +22,7 @@ METHODS = {
     "last": {"method": "fine-tuning", **SMALL, "select": "last", "backbone_dropout": 0.2},
     "mean": {"method": "fine-tuning", **SMALL, "select": "mean"},
     "slow-fast": {**SMALL},
+    "updates": {"method": "slow-fast", **SMALL, "select": {"mean": 0.5, "every": 2}, "slow_time": False, "drift": 1.0},
     "lora": {**SMALL, "rank": 2},
     "deep-prompt": {**SMALL, "length": 3},
     "linear-probe": {"epochs": 3, "batch_size": 6},

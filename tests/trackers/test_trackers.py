@@ -447,3 +447,18 @@ def test_mlflow_itself_takes_it(tmp_path):
 def test_a_stored_run_without_a_word_of_trackers_opens(plain):
     assert Store(plain.path).known_spec().track == {}
     assert "trackers" not in plain.store.finished()[0].record.environment
+
+
+def test_members_of_an_averaged_cell_are_told_of_and_so_is_their_mean(home, notebook, tmp_path):
+    one = {"linear-probe": {"epochs": 1}, "fine-tuning": {"epochs": 1, "batch_size": 8, "average": 2}}
+    run = api.run(spec(home, methods=one, seeds=[1], track={"notebook": {}}), tmp_path)
+    titles = [title for title, _ in notebook.begun if title.startswith("fine")]
+    assert titles == [
+        "fine-tuning, member 1 of 2 seed 2", "fine-tuning, member 2 of 2 seed 3", "fine-tuning seed 1",
+    ]  # fmt: skip
+    runs = [made for made in notebook.runs.values() if made.cell.method.startswith("fine")]
+    assert [made.ends for made in runs] == [["finished"]] * 3
+    last = run.history.filter(method="fine-tuning")["value"][-1]
+    whole = [values for _, values in runs[2].rows]
+    assert [values["dev/accuracy"] for values in whole if "dev/accuracy" in values][-1] == last
+    assert sum("test/accuracy/deu-Latn" in values for made in runs for _, values in made.rows) == 1

@@ -29,7 +29,8 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     Raises:
         IsoglossError: there is no such backbone or device.
     """
-    trainings = [one for cell in cells for one in cell.trainings]
+    # Of the members of an averaged cell, those that train together, or one of them.
+    trainings = [one for cell in cells for one in (cell.trainings if cell.method.frozen else cell.trainings[:1])]
     plain = [cell for cell in trainings if cell.settings.head == "linear" and cell.settings.epochs]
     backbone = outline(
         spec.backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing

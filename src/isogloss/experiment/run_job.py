@@ -59,7 +59,7 @@ def run_job(
             training = training_of(job, workspace, observer, feed)
             if job.until is not None:
                 for number, paused in enumerate(training.paused(job.until)):
-                    feed.end(number, "stopped")
+                    feed.end(number, "finished" if job.until >= 1 else "stopped")
                     yield paused
                 return
             for number, finished in enumerate(_Finishing(training).finished()):

@@ -107,9 +107,13 @@ def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
 
 
 def _tensors(train_state: TrainState) -> dict[str, Tensor]:
-    tensors = {f"run.{name}": tensor for name, tensor in train_state.run.state().items()}
+    """What a run is resumed from; of one that has ended only what it keeps, and what its optimiser has counted."""
+    ended = train_state.step >= train_state.total
+    now = {} if ended else train_state.run.state()
+    tensors = {f"run.{name}": tensor for name, tensor in now.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in train_state.best_state.items()}
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in train_state.optimizer.items()}
+    optimizer = train_state.optimizer.items()
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer if not ended or tensor.numel() == 1}
     return {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
@@ -146,8 +150,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-    train_state.run.load_state(_under("run.", tensors))
     train_state.best_state = _under("best.", tensors)
+    train_state.run.load_state(_under("run.", tensors) or train_state.best_state)
     train_state.step, train_state.tokens = facts["step"], facts["tokens"]
     train_state.best, train_state.best_epoch = tuple(facts["best"]), facts["best_epoch"]
     train_state.history = facts["history"]
