@@ -30,7 +30,7 @@ BEFORE = {
 
 def trained(model, name, **settings):
     method, own = find(name), model.copy()
-    common = {"epochs": 4, "batch_size": 5, "lr": 1e-3}
+    common = {"epochs": 3, "batch_size": 5, "lr": 1e-3}
     run = new_run(method, own, method.settings(**common | settings), seed=0, classes=3)
     one = train_state(run, tokenise((TEXTS,), GOLD, model.tokenizer))
     train(Stack(own, method, [run]), [one], budget=60, eval_budget=60, source="eng-Latn")
