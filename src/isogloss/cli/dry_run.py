@@ -14,7 +14,7 @@ from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import languages, open_spec
 from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
-from isogloss.experiment.search.plan import planned, with_settings
+from isogloss.experiment.search.plan import PlannedSearch, planned, with_settings
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -66,9 +66,7 @@ def describe(spec: Spec, folder: Path) -> None:
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
-    for plan in plans:
-        say(f"  search      {plan}")
-    _describe_methods(wanted, missing)
+    _describe_methods(wanted, missing, plans)
     for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
         say(f"  {'' if number else 'memory':<12}{line}")
     if spec.track:
@@ -76,8 +74,10 @@ def describe(spec: Spec, folder: Path) -> None:
     say(f"  store       {folder}")
 
 
-def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell]) -> None:
+def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell], plans: Sequence[PlannedSearch]) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
+    for plan in plans:
+        say(f"  search      {plan}")
     for name, group in groupby(wanted, key=lambda cell: cell.name):
         cells_of_name = list(group)
         labels = list(dict.fromkeys(cell.label for cell in cells_of_name))

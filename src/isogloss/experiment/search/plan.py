@@ -46,10 +46,10 @@ class PlannedSearch:
         name, space = self.space.name, self.space
         if self.record is not None and self.record.chosen is not None:
             return f"{name}: {self.record.sentence()}"
-        what = ", ".join(space.forms or space.tried)
+        what, price = ", ".join(space.forms or space.tried), min(space.budget, self.count)
         return (
-            f"{name}: {self.count} candidates in {what}, for the price of at most {min(space.budget, self.count):g} trainings; below "
-            "stands the first"
+            f"{name}: {self.count} candidates in {what}, for the price of at most {price:g} trainings; below stands "
+            "the first"
         )
 
 

@@ -1,0 +1,228 @@
+"""Settings that a search chooses: by source development data alone, for a price, and as if the spec had named them."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import isogloss
+from isogloss.errors import IsoglossError
+from isogloss.executors.serial import EXECUTOR
+from isogloss.experiment.search import search as searching
+from isogloss.experiment.search.candidates import candidates
+from isogloss.experiment.search.halving import FINALISTS, price, rungs
+from isogloss.experiment.search.record import read
+from isogloss.experiment.search.space import space_of
+from isogloss.experiment.search.tie import within_one_error
+from isogloss.methods.registry import methods
+from isogloss.runtime import yaml
+from isogloss.spec import Spec
+from models import checkpoint, sib200
+from tables import same_cells
+
+AUTO = {"deep-prompt": {"search": {"lr": {"from": 1e-2, "to": 0.5}, "length": [2, 3]}, "epochs": 3, "batch_size": 8}}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    checkpoint(folder / "model")
+    sib200(folder / "data")
+    return folder
+
+
+def spec(home, methods, data="data", **more):
+    return Spec(
+        name="small", backbone=str(home / "model"), task="sib200", data={"path": home / data}, methods=methods,
+        dtype="float32", device="cpu", source="en", targets=["de"], **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    return isogloss.run(spec(home, AUTO), out=home / "run")
+
+
+@settings(max_examples=200, deadline=None)
+@given(count=st.integers(2, 256), budget=st.floats(1, 300), look=st.floats(0, 0.02))
+def test_halving_keeps_to_its_budget(count, budget, look):
+    try:
+        climbed = rungs(count, budget, look)
+    except IsoglossError as error:
+        needed = float(str(error).split("at least ")[1].split(",")[0])
+        assert budget < needed
+        assert rungs(count, needed, look)
+        return
+    assert price(climbed, look) <= budget + 1e-9
+    assert climbed[0].count == count
+    assert climbed[-1].share == 1
+    counts, shares = zip(*((rung.count, rung.share) for rung in climbed), strict=True)
+    assert list(counts) == sorted(counts, reverse=True)
+    assert list(shares) == sorted(set(shares))
+    if budget >= FINALISTS + 1 and count * look * 2 < 1:
+        assert counts[-1] >= FINALISTS
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_every_method_has_a_space_or_says_why_not(name):
+    raw = {"path": "x"} if name == "checkpoint" else {}
+    if name == "checkpoint":
+        with pytest.raises(IsoglossError, match=r"methods\.one: a checkpoint is not trained here"):
+            space_of("one", {"method": name, "search": "auto", **raw})
+        return
+    space = space_of("one", {"method": name, "search": "auto"})
+    assert len(candidates(space)) == 16
+    assert candidates(space) == candidates(space_of("one", {"method": name, "search": {"budget": 4}}))
+    fixed = next(iter(space.tried))
+    if len(space.tried) > 1:
+        values = space.tried[fixed]
+        value = values[0] if isinstance(values, list) else values.least
+        assert fixed not in space_of("one", {"method": name, "search": "auto", fixed: value}).tried
+
+
+def test_lists_are_tried_whole_and_intervals_in_every_part():
+    lists = {"lr": [1e-3, 1e-2, 1e-1], "length": [4, 16]}
+    assert len(candidates(space_of("one", {"method": "deep-prompt", "search": lists}))) == 6
+    both = {"lr": {"from": 1e-4, "to": 1e-0}, "length": [4, 16], "budget": 2}
+    made = candidates(space_of("one", {"method": "deep-prompt", "search": both}))
+    assert sorted(one["length"] for one in made) == [4] * 4 + [16] * 4
+    assert sorted(int(2 * (np.log10(one["lr"]) + 4)) for one in made) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"search": 5}, "search is 5; expected auto, or"), ({"search": {"lr": 3}}, "lr is 3; expected a list"),
+        ({"search": {"lr": []}}, "expected a list"), ({"search": {"lr": [0.1]}}, "has one candidate"),
+        ({"search": {"lr": [0.1, 0.1]}}, "names a value twice"), ({"search": {"lr": [0.1, -1]}}, "greater than 0"),
+        ({"search": {"lr": {"from": 1, "to": 0.1}}}, "expected it to rise"),
+        ({"search": {"lr": {"from": 1}}}, "expected an interval such as"),
+        ({"search": {"rate": [1, 2]}}, "unknown key 'rate'"), ({"search": {"budget": True}}, "budget is True"),
+        ({"search": "auto", "lr": [1, 2]}, "inside `search`"), ({"search": {"lr": [1, 2]}, "lr": 1}, "expected it once"),
+        ({"policies": "auto"}, "no `policies` of deep-prompt"),
+        ({"method": "slow-fast", "policies": "auto", "search": "auto"}, "expected one of them"),
+        ({"method": "slow-fast", "policies": "auto", "drift": 1}, "sets drift"),
+        ({"method": "slow-fast", "policies": "D"}, "policies is 'D'; expected auto"),
+        ({"search": {"lr": [i / 1000 for i in range(1, 300)]}}, "299 combinations"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_said_in_a_line(home, tmp_path, raw, told):
+    with pytest.raises(IsoglossError) as error:
+        isogloss.run(spec(home, {"one": {"method": "deep-prompt", **raw}}), out=tmp_path / "run")
+    assert str(error.value).startswith("methods.one")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_chosen_candidate_is_a_run_with_these_settings(run, home, tmp_path):
+    record = read(run.path, "deep-prompt")
+    assert record.cost <= 4
+    assert len(record.of_rung(len(record.rungs) - 1)) == FINALISTS
+    named = {"epochs": 3, "batch_size": 8, **record.candidates[record.chosen]}
+    stored = yaml.load(run.path / "spec.yaml")["methods"]["deep-prompt"]
+    assert {key: stored[key] for key in named} == named
+    assert "search" not in stored
+    alone = isogloss.run(spec(home, {"deep-prompt": named}), out=tmp_path / "alone")
+    same_cells(run.path, alone.path)
+    assert not (run.path / "search" / "deep-prompt" / "checkpoints").exists()
+
+
+def test_halving_trains_survivors_as_if_alone(run, home, tmp_path):
+    """Of each that came to its end: the score that a whole training by itself ends with."""
+    record = read(run.path, "deep-prompt")
+    for candidate, pause in record.of_rung(len(record.rungs) - 1).items():
+        named = {"epochs": 3, "batch_size": 8, **record.candidates[candidate], "seeds": [searching.SEED]}
+        alone = isogloss.run(spec(home, {"deep-prompt": named}), out=tmp_path / str(candidate))
+        assert alone.scores.filter(split="dev")["value"].to_list() == [pytest.approx(pause.score, abs=1e-6)]
+
+
+def test_it_is_found_again_and_another_one_is_refused(run, home, tmp_path, monkeypatch, capsys):
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    monkeypatch.setattr(searching.Search, "_train", None)
+    isogloss.run(spec(home, AUTO), out=copied)
+    assert "chosen from 16 candidates for the price of" in capsys.readouterr().err
+    other = {"deep-prompt": {**AUTO["deep-prompt"], "search": {"lr": [0.1, 0.2]}}}
+    with pytest.raises(IsoglossError, match=r"holds another search \(tried\.length"):
+        isogloss.run(spec(home, other), out=copied)
+    (copied / "search" / "deep-prompt" / "search.json").write_text('{"chosen": 99}')
+    with pytest.raises(IsoglossError, match="search anew, delete the folder"):
+        isogloss.run(spec(home, AUTO), out=copied)
+
+
+def test_target_labels_change_nothing(run, home, tmp_path):
+    shutil.copytree(home / "data", home / "permuted", dirs_exist_ok=True)
+    file = next((home / "permuted").glob("deu_Latn/test.tsv"))
+    table = pl.read_csv(file, separator="\t", quote_char=None)
+    labels = table["category"].to_list()
+    random.Random(0).shuffle(labels)
+    table.with_columns(category=pl.Series(labels)).write_csv(file, separator="\t", quote_style="never")
+    other = isogloss.run(spec(home, AUTO, data="permuted"), out=tmp_path / "run")
+    one, two = read(run.path, "deep-prompt"), read(other.path, "deep-prompt")
+    assert (one.chosen, one.tied) == (two.chosen, two.tied)
+    assert [pause.score for pause in one.pauses] == [pause.score for pause in two.pauses]
+
+
+@pytest.mark.parametrize("after", [1, 18])
+def test_a_search_that_was_cut_off_goes_on(run, home, tmp_path, monkeypatch, after):
+    told, write = [], searching.records.write
+
+    def cut_off(*given):
+        write(*given)
+        told.append(given)
+        if len(told) == after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(searching.records, "write", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            isogloss.run(spec(home, AUTO), out=tmp_path / "run")
+    begun = read(tmp_path / "run", "deep-prompt")
+    assert begun.chosen is None
+    again = isogloss.run(spec(home, AUTO), out=tmp_path / "run")
+    assert read(again.path, "deep-prompt") == pytest.approx(read(run.path, "deep-prompt"))
+    same_cells(run.path, again.path)
+
+
+def test_policies_are_chosen_by_their_own_order(home, tmp_path, monkeypatch):
+    """All three are trained to their end, averaged; of those that are as good the slowest is taken."""
+    raw = {"slow-fast": {"policies": "auto", "average": 2, "lr": 1e-3}}
+    forms = {name: {**form, "epochs": 1} for name, form in methods()["slow-fast"].settings.FORMS.items()}
+    monkeypatch.setattr(methods()["slow-fast"].settings, "FORMS", forms)
+    done = isogloss.run(spec(home, raw), out=tmp_path / "run")
+    record = read(done.path, "slow-fast")
+    assert record.rungs == [(3, 1.0)]
+    assert record.chosen == min(record.tied)
+    facts = json.loads((done.path / "weights" / "slow-fast" / "0" / "run.json").read_text())["facts"]["settings"]
+    assert facts["average"] == 2
+    assert {key: facts[key] for key in record.candidates[record.chosen] if key in facts}.items() <= facts.items()
+
+
+def test_no_test_split_is_encoded(home, tmp_path, monkeypatch):
+    from isogloss.experiment.encoded import EncodedData
+
+    def refuse(_self):
+        raise AssertionError("a test split was encoded")
+
+    made = searching.Search(
+        spec(home, AUTO), space := space_of("deep-prompt", AUTO["deep-prompt"]), candidates(space), tmp_path / "run",
+        EXECUTOR,
+    )  # fmt: skip
+    monkeypatch.setattr(EncodedData, "test", property(refuse))
+    assert set(made.chosen()) == {"lr", "length"}
+
+
+def test_a_tie_is_within_one_error_of_the_difference():
+    gold = ["a", "b"] * 50
+    right, one_off, worse = list(gold), ["b", *gold[1:]], ["b" if n % 3 else said for n, said in enumerate(gold)]
+    asked = {"kind": "classification", "metric": "accuracy", "language": "eng-Latn"}
+    assert within_one_error([right, one_off, worse], gold, **asked) == [True, True, False]
+    assert within_one_error([right, right], gold, **asked) == [True, True]
+    tags = ["B-PER I-PER O", "O O B-LOC"] * 20
+    said = [*tags[:-4], *["O O O"] * 4]
+    assert within_one_error([tags, said], tags, kind="tagging", metric="span-f1", language="eng-Latn") == [True, False]
