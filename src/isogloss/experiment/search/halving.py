@@ -26,13 +26,14 @@ class Rung:
     share: float
 
 
-def rungs(count: int, budget: float, look: float) -> list[Rung]:
+def rungs(count: int, budget: float, look: float, dear: float = 1.0) -> list[Rung]:
     """How far how many candidates train, for no more than the budget where all cost alike.
 
     Args:
         count: of candidates.
         budget: in full trainings of one of them.
         look: what it costs, in full trainings, to look at one at a pause.
+        dear: how many times the mean those may cost that go on from the first pause, where candidates cost unlike much.
 
     Returns:
         Rungs, the last of which is the whole training; that one alone where the budget is enough to train all.
@@ -44,23 +45,24 @@ def rungs(count: int, budget: float, look: float) -> list[Rung]:
         return [Rung(count, 1.0)]
     for finalists in range(FINALISTS, 0, -1):
         counts = _counts(count, finalists)
-        if price(_climbed(counts, LEAST), look) <= budget:
+        if price(_climbed(counts, LEAST), look, dear) <= budget:
             break
     else:
-        needed = math.ceil(10 * price(_climbed(counts, LEAST), look)) / 10
+        needed = math.ceil(10 * price(_climbed(counts, LEAST), look, dear)) / 10
         raise IsoglossError(f"budget is {budget:g}, for {count} candidates; expected at least {needed:g}, or fewer")
     low, high = LEAST, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if price(_climbed(counts, middle), look) <= budget else (low, middle)
+        low, high = (middle, high) if price(_climbed(counts, middle), look, dear) <= budget else (low, middle)
     return _climbed(counts, low)
 
 
-def price(climbed: Sequence[Rung], look: float) -> float:
-    """What rungs cost, in full trainings."""
+def price(climbed: Sequence[Rung], look: float, dear: float = 1.0) -> float:
+    """What rungs cost, in full trainings. See `rungs`."""
     whole, done = 0.0, 0.0
     for rung in climbed:
-        whole += rung.count * (rung.share - done + (look if rung.share < 1 else 0.0))
+        each = rung.share - done + (look if rung.share < 1 else 0.0)
+        whole += rung.count * each * (dear if done else 1.0)
         done = rung.share
     return whole
 

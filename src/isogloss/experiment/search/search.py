@@ -36,6 +36,7 @@ from isogloss.spec import Spec
 from isogloss.store import Store
 
 SEED = 10**9  # of candidates; nobody's own
+SPARE = 0.98  # of the budget is planned, for what one costs is reckoned from means
 LOOK_EVERY = 1.0  # seconds, at what another process does
 CHECKPOINT = "lane.safetensors"
 
@@ -151,10 +152,16 @@ class Search:
 
     def _planned(self, facts: dict[str, Any]) -> SearchRecord:
         workspace, count = self.workspace, len(self.cells)
-        unit = sum(cost.training(workspace, cell) for cell in self.cells) / count
+        prices = sorted((cost.training(workspace, cell) for cell in self.cells), reverse=True)
+        unit, half = sum(prices) / count, (count + 1) // 2
+        dear = sum(prices[:half]) / half / unit  # who goes on is likelier dear than cheap
         look = sum(cost.look(workspace, cell) for cell in self.cells) / count / unit
         with named(f"methods.{self.space.name}.search"):
-            climbed = [Rung(count, 1.0)] if self.space.forms is not None else rungs(count, self.space.budget, look)
+            climbed = (
+                [Rung(count, 1.0)]
+                if self.space.forms is not None
+                else rungs(count, SPARE * self.space.budget, look, dear)
+            )
         record = SearchRecord(
             asked=self.space.asked(), facts=facts, candidates=list(self.made), metric=workspace.card.metrics[0],
             unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
@@ -163,15 +170,18 @@ class Search:
         return record
 
     def _going_on(self, record: SearchRecord, number: int, count: int, done: float, share: float) -> list[int]:
-        """The best of a rung that go on; fewer where these cost more than the mean and the budget would not do."""
+        """The best of a rung; of those that train to their end, the best one and whom the budget is enough for."""
         seen = record.of_rung(number - 1)
-        ranked = sorted(seen, key=lambda candidate: (-seen[candidate].score, candidate))[:count]
-        last = number == len(record.rungs) - 1
-        spent = sum(pause.cost for pause in record.pauses if pause.rung < number)
-        left = self.space.budget * record.unit - spent
-        while last and len(ranked) > 1 and sum(self._price(one, done, share) for one in ranked) > left:
-            ranked.pop()
-        return ranked
+        ranked = sorted(seen, key=lambda candidate: (-seen[candidate].score, candidate))
+        if number < len(record.rungs) - 1:
+            return ranked[:count]
+        left = self.space.budget * record.unit - sum(pause.cost for pause in record.pauses if pause.rung < number)
+        going: list[int] = []
+        for candidate in ranked:
+            if len(going) < count and (not going or self._price(candidate, done, share) <= left * (1 + 1e-9)):
+                going.append(candidate)
+                left -= self._price(candidate, done, share)
+        return going
 
     def _price(self, candidate: int, done: float, share: float) -> float:
         return cost.part(self.workspace, self.cells[candidate], done, share)
