@@ -1,7 +1,9 @@
 """Settings that a search chooses: by source development data alone, for a price, and as if the spec had named them."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -25,6 +27,7 @@ from isogloss.runtime import yaml
 from isogloss.spec import Spec
 from models import checkpoint, sib200
 
+ROOT = Path(__file__).parents[2]
 AUTO = {"deep-prompt": {"search": {"lr": {"from": 1e-2, "to": 0.5}, "length": [2, 3]}, "epochs": 3, "batch_size": 8}}
 
 
@@ -236,3 +239,24 @@ def test_a_tie_is_within_one_error_of_the_difference():
     tags = ["B-PER I-PER O", "O O B-LOC"] * 20
     said = [*tags[:-4], *["O O O"] * 4]
     assert within_one_error([tags, said], tags, kind="tagging", metric="span-f1", language="eng-Latn") == [True, False]
+
+
+def test_the_report_has_the_candidates_and_the_line_to_paste(run, tmp_path):
+    page = isogloss.report(shutil.copytree(run.path, tmp_path / "run")).read_text(encoding="utf-8")
+    record = read(run.path, "deep-prompt")
+    assert f"chosen from 16 candidates for the price of {record.cost:.1f} runs" in page
+    assert "To paste: deep-prompt" in page
+    assert page.count("of the updates") >= len(record.rungs)
+
+
+def test_the_page_names_the_spaces_as_they_are():
+    page = (ROOT / "docs" / "how-to" / "choose-settings.md").read_text(encoding="utf-8")
+    for name, method in methods().items():
+        if not (space := method.settings.SEARCHED):
+            continue
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        for key, values in space.items():
+            written = ", ".join(map(str, values)) if isinstance(values, list) else r"(\S+) to ([^\s,]+)"
+            (found,) = re.finditer(rf"`{key}` {written}", line)
+            if not isinstance(values, list):
+                assert [float(bound) for bound in found.groups()] == [values["from"], values["to"]]

@@ -17,7 +17,7 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.reports import summary, tables
+from isogloss.reports import searches, summary, tables
 from isogloss.reports.figures import figures
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.tables import ShownTable
@@ -152,6 +152,11 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
                 "training", "Training", ["Means over seeds."], curves, notes=_notes([charts["learning"]]), small=True
             )
         )
+    if found := searches.searches(run_group):
+        text = ["Chosen on the source's development data alone, by a seed that is none of the runs'."]
+        shown = [tables.plain_table(name, searches.table(record)) for name, record in found.items()]
+        words = [*text, *(searches.words(name, record) for name, record in found.items())]
+        sections.append(PageSection("settings", "Settings that were searched", words, tables=shown))
     return sections + analysis_sections(run_group)
 
 

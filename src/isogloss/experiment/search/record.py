@@ -70,7 +70,7 @@ class SearchRecord(BaseModel):
         """What it came to, in words."""
         if self.chosen is None:
             return f"searching, {len(self.candidates)} candidates"
-        given = ", ".join(f"{key}: {_shown(value)}" for key, value in self.candidates[self.chosen].items())
+        given = ", ".join(f"{key}: {shown(value)}" for key, value in self.candidates[self.chosen].items())
         return f"{given}; chosen from {len(self.candidates)} candidates for the price of {self.cost:.1f} runs"
 
 
@@ -108,7 +108,8 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A setting, for people."""
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value) if isinstance(value, bool | dict | list) else str(value)

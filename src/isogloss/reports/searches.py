@@ -1,0 +1,51 @@
+"""What searches of settings came to, for the report: in words, as lines to paste, and what each candidate scored."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from isogloss.errors import IsoglossError
+from isogloss.experiment.search.record import SearchRecord, read, shown
+from isogloss.reports.run_group import RunGroup
+from isogloss.runtime import yaml
+
+
+def searches(run_group: RunGroup) -> dict[str, SearchRecord]:
+    """The finished searches of all run directories, by method; a damaged record is as good as none."""
+    found: dict[str, SearchRecord] = {}
+    for name, opened_run in run_group.opened_runs.items():
+        for method in opened_run.spec.methods:
+            try:
+                record = read(opened_run.stored.path, method)
+            except IsoglossError:
+                continue
+            if record is not None and record.chosen is not None:
+                found[method if len(run_group.opened_runs) == 1 else f"{name}: {method}"] = record
+    return found
+
+
+def words(name: str, record: SearchRecord) -> str:
+    """What a search chose, at what price, and the line of a spec that says so without a search."""
+    assert record.chosen is not None
+    settings = {
+        "method": record.asked.get("method"),
+        **record.asked.get("fixed", {}),
+        **record.candidates[record.chosen],
+    }
+    line = yaml.dumps({name.rpartition(": ")[2]: settings}).strip().replace("\n", "; ")
+    many = f"; {len(record.tied)} were within one standard error of the best" if len(record.tied) > 1 else ""
+    return f"{name}: {record.sentence()}{many}. To paste: {line}"
+
+
+def table(record: SearchRecord) -> pl.DataFrame:
+    """Every candidate: its settings, how far it trained, and its score on source development data at each pause."""
+    rows = []
+    for number, settings in enumerate(record.candidates):
+        pauses = [pause for pause in record.pauses if pause.candidate == number]
+        scores = {
+            f"at {share:.0%} of the updates": next((one.score for one in pauses if one.rung == rung), None)
+            for rung, (_, share) in enumerate(record.rungs)
+        }
+        given = {key: shown(value) for key, value in settings.items()}
+        rows.append({"candidate": number + 1, **given, **scores, "chosen": "yes" if number == record.chosen else ""})
+    return pl.DataFrame(rows, infer_schema_length=None)
