@@ -245,7 +245,7 @@ def test_the_report_has_the_candidates_and_the_line_to_paste(run, tmp_path):
     page = isogloss.report(shutil.copytree(run.path, tmp_path / "run")).read_text(encoding="utf-8")
     record = read(run.path, "deep-prompt")
     assert f"chosen from 16 candidates for the price of {record.cost:.1f} runs" in page
-    assert "To paste: deep-prompt" in page
+    assert "To paste: deep-prompt: {method: deep-prompt, epochs: 3, batch_size: 8, lr: " in page
     assert page.count("of the updates") >= len(record.rungs)
 
 

@@ -153,10 +153,10 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
             )
         )
     if found := searches.searches(run_group):
-        text = ["Chosen on the source's development data alone, by a seed that is none of the runs'."]
+        told = ["Chosen on the source's development data alone, with a seed that is none of the runs'."]
+        told += [searches.words(name, record) for name, record in found.items()]
         shown = [tables.plain_table(name, searches.table(record)) for name, record in found.items()]
-        words = [*text, *(searches.words(name, record) for name, record in found.items())]
-        sections.append(PageSection("settings", "Settings that were searched", words, tables=shown))
+        sections.append(PageSection("settings", "Settings that were searched", told, tables=shown))
     return sections + analysis_sections(run_group)
 
 

@@ -7,7 +7,6 @@ import polars as pl
 from isogloss.errors import IsoglossError
 from isogloss.experiment.search.record import SearchRecord, read, shown
 from isogloss.reports.run_group import RunGroup
-from isogloss.runtime import yaml
 
 
 def searches(run_group: RunGroup) -> dict[str, SearchRecord]:
@@ -27,14 +26,11 @@ def searches(run_group: RunGroup) -> dict[str, SearchRecord]:
 def words(name: str, record: SearchRecord) -> str:
     """What a search chose, at what price, and the line of a spec that says so without a search."""
     assert record.chosen is not None
-    settings = {
-        "method": record.asked.get("method"),
-        **record.asked.get("fixed", {}),
-        **record.candidates[record.chosen],
-    }
-    line = yaml.dumps({name.rpartition(": ")[2]: settings}).strip().replace("\n", "; ")
+    fixed, chosen = record.asked.get("fixed", {}), record.candidates[record.chosen]
+    settings = {"method": record.asked.get("method"), **fixed, **chosen}
+    line = ", ".join(f"{key}: {shown(value)}" for key, value in settings.items())
     many = f"; {len(record.tied)} were within one standard error of the best" if len(record.tied) > 1 else ""
-    return f"{name}: {record.sentence()}{many}. To paste: {line}"
+    return f"{name}: {record.sentence()}{many}. To paste: {name.rpartition(': ')[2]}: {{{line}}}"
 
 
 def table(record: SearchRecord) -> pl.DataFrame:

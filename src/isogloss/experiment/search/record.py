@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _first(error: ValidationError) -> str:
 
 
 def shown(value: Any) -> str:
-    """A setting, for people."""
+    """A setting as it is written in a spec."""
     if isinstance(value, float):
         return f"{value:g}"
-    return json.dumps(value) if isinstance(value, bool | dict | list) else str(value)
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w-]*", value) else json.dumps(value)
