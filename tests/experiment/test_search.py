@@ -180,6 +180,17 @@ def test_target_labels_change_nothing(run, home, tmp_path):
     assert [pause.score for pause in one.pauses] == [pause.score for pause in two.pauses]
 
 
+def test_what_was_chosen_on_other_data_is_not_used(run, home, tmp_path):
+    data = shutil.copytree(home / "data", tmp_path / "data")
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    shutil.rmtree(copied / "weights")
+    file = data / "eng_Latn" / "train.tsv"
+    table = pl.read_csv(file, separator="\t", quote_char=None)
+    table.with_columns(pl.col("text").reverse()).write_csv(file, separator="\t", quote_style="never")
+    with pytest.raises(IsoglossError, match=r"holds a search that was made differently \(train: .*delete that folder"):
+        isogloss.run(spec(home, AUTO, data=data), out=copied)
+
+
 @pytest.mark.parametrize("after", [1, 18])
 def test_a_search_that_was_cut_off_goes_on(run, home, tmp_path, monkeypatch, after):
     told, write = [], searching.records.write

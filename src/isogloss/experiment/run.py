@@ -17,6 +17,7 @@ from isogloss.experiment.leases import CellLeases, Key, Worker
 from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
+from isogloss.experiment.search.plan import refuse_stale
 from isogloss.experiment.search.search import searched
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
@@ -51,10 +52,12 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
 def _run(spec: Spec, out: Path, executor: Executor) -> Store:
     refuse_lacking(spec.track)
     store = Store(out)
-    spec = searched(spec, out, executor)
+    asked, spec = spec, searched(spec, out, executor)
     dtype = recorded_dtype(spec.dtype, store.finished())
     # Jobs that are sent elsewhere compute in the same; what is stored says what was asked for.
     workspace = Workspace.open(spec.model_copy(update={"dtype": dtype}))
+
+    refuse_stale(asked, out, workspace.facts)
 
     def refuse() -> None:
         refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,28 @@ def kept(space: Space, out: Path) -> SearchRecord | None:
             "method, or delete that folder to search anew"
         )
     return record
+
+
+def refuse_stale(spec: Spec, out: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse what a search chose on other data or another backbone than the experiment has now.
+
+    Args:
+        spec: that asks for searches, which are carried out.
+        out: the run directory.
+        facts: what decides the result of every cell alike.
+
+    Raises:
+        IsoglossError: something has changed since.
+    """
+    now = json.loads(json.dumps(facts))
+    for space in spaces(spec).values():
+        then = {} if (record := kept(space, out)) is None else record.facts
+        both = then.keys() & now.keys()
+        if changes := difference({key: then[key] for key in both}, {key: now[key] for key in both}):
+            raise IsoglossError(
+                f"{records.folder(out, space.name)} holds a search that was made differently ({'; '.join(changes)}); "
+                "choose another --out, or delete that folder to search anew"
+            )
 
 
 def with_settings(spec: Spec, chosen: Mapping[str, Mapping[str, Any]]) -> Spec:
