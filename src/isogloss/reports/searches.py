@@ -35,13 +35,13 @@ def words(name: str, record: SearchRecord) -> str:
 
 def table(record: SearchRecord) -> pl.DataFrame:
     """Every candidate: its settings, how far it trained, and its score on source development data at each pause."""
+    forms = record.asked.get("forms")
+    names = list(forms) if isinstance(forms, dict) else [str(number + 1) for number in range(len(record.candidates))]
+    keys = dict.fromkeys(key for settings in record.candidates for key in settings)
     rows = []
-    for number, settings in enumerate(record.candidates):
-        pauses = [pause for pause in record.pauses if pause.candidate == number]
-        scores = {
-            f"at {share:.0%} of the updates": next((one.score for one in pauses if one.rung == rung), None)
-            for rung, (_, share) in enumerate(record.rungs)
-        }
-        given = {key: shown(value) for key, value in settings.items()}
-        rows.append({"candidate": number + 1, **given, **scores, "chosen": "yes" if number == record.chosen else ""})
+    for number, (name, settings) in enumerate(zip(names, record.candidates, strict=False)):
+        seen = {pause.rung: pause.score for pause in record.pauses if pause.candidate == number}
+        given = {key: shown(settings[key]) if key in settings else None for key in keys}
+        scores = {f"at {share:.0%} of the updates": seen.get(rung) for rung, (_, share) in enumerate(record.rungs)}
+        rows.append({"candidate": name, "chosen": "yes" if number == record.chosen else "", **scores, **given})
     return pl.DataFrame(rows, infer_schema_length=None)
