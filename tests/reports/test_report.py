@@ -17,6 +17,8 @@ from isogloss.analysis.analysis import AnalysisResult
 from isogloss.analysis.run import keep
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
+from isogloss.methods.registry import methods
+from isogloss.reports import summary
 from isogloss.reports.latex import latex
 from isogloss.reports.report import report
 from isogloss.reports.run_group import run_groups
@@ -262,6 +264,18 @@ def test_a_method_that_always_says_the_same_is_named_first_in_table_and_answer(t
     (run_group,) = run_groups([folder])
     assert f"deep-prompt {said}" in answer(run_group)[0]
     assert f"deep-prompt {said}" in " ".join(str(ScoreTable(Store(folder))).split())
+
+
+def test_methods_differ_in_the_weights_that_they_keep_and_not_in_what_select_says():
+    def fact(method, **settings):
+        spelled = methods()[method].settings.model_validate(settings).model_dump(mode="json")
+        return {"method": method, "settings": spelled, "backbone": {"weights": "x"}}
+
+    slow = fact("slow-fast")
+    (line,) = summary._of_methods({"slow": slow, "fine": fact("fine-tuning", epochs=slow["settings"]["epochs"])})
+    assert line == "The methods differ in select: slow {'mean': 0.5, 'every': 4}; fine best."
+    mean = fact("fine-tuning", select={"mean": 0.5}, epochs=slow["settings"]["epochs"])
+    assert not list(summary._of_methods({"slow": slow, "fine": mean}))
 
 
 def test_what_methods_differ_in_is_said_once_a_value():

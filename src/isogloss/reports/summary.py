@@ -13,6 +13,8 @@ from isogloss.data.missing_labels import label_kinds
 from isogloss.experiment import remarks
 from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
+from isogloss.methods.registry import find
+from isogloss.methods.settings import MeanOfUpdates
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.score_table import no_gap
 from isogloss.stats import collapse
@@ -68,6 +70,7 @@ def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     unlike = {
         key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in here.items()} for key in SETTINGS
     }
+    unlike["select"] = {method: _kept(fact) for method, fact in here.items()}
     weights = {
         name: elsewhere.get(name, {}).get("backbone") or fact["backbone"]["weights"] for name, fact in facts.items()
     }
@@ -104,6 +107,18 @@ def drawn(run_group: RunGroup) -> list[str]:
         for line in remarks.drawn_lines(record.drawn, record.facts["limits"]["drawn"])
     ]
     return list(dict.fromkeys(found))
+
+
+def _kept(fact: Mapping[str, Any]) -> Any:
+    """Which weights a training kept, which a method may decide whatever its `select` says."""
+    stored, model = fact["settings"], find(fact["method"]).settings
+    if not model.GONE.isdisjoint(stored):  # of before, when the choice was made otherwise
+        return stored.get("select")
+    try:
+        kept = model.model_validate(model.stored(stored)).kept
+    except ValueError:
+        return stored.get("select")
+    return kept.model_dump() if isinstance(kept, MeanOfUpdates) else kept
 
 
 def differing(values: Mapping[str, object]) -> str:
