@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 import isogloss
 from isogloss.errors import IsoglossError
 from isogloss.executors.serial import EXECUTOR
+from isogloss.experiment.job import FailedJob, Job
 from isogloss.experiment.search import search as searching
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import FINALISTS, price, rungs
-from isogloss.experiment.search.record import read
+from isogloss.experiment.search.record import read, shown
 from isogloss.experiment.search.space import space_of
 from isogloss.experiment.search.tie import within_one_error
 from isogloss.methods.registry import methods
@@ -122,6 +123,9 @@ def test_lists_are_tried_whole_and_intervals_in_every_part():
         ({"method": "slow-fast", "policies": "auto", "search": "auto"}, "expected one of them"),
         ({"method": "slow-fast", "policies": "auto", "drift": 1}, "sets drift"),
         ({"method": "slow-fast", "policies": "D"}, "policies is 'D'; expected auto"),
+        ({"search": {"lr": [0.1, 0.2], "budget": 10**400}}, "1 to 1,000,000"),
+        ({"search": {"lr": {"from": 0.1, "to": 1}, "budget": 1e308}}, "1 to 1,000,000"),
+        ({"search": {"length": {"from": 1.5, "to": 4}}}, "whole number"),
         ({"search": {"lr": [i / 1000 for i in range(1, 300)]}}, "299 combinations"),
     ],
 )  # fmt: skip
@@ -132,6 +136,98 @@ def test_what_cannot_be_searched_is_said_in_a_line(home, tmp_path, raw, told):
     assert told in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_interval_of_whole_numbers_has_whole_ones_and_none_leaves_its_bounds():
+    made = candidates(space_of("one", {"method": "deep-prompt", "search": {"length": {"from": 2, "to": 64}}}))
+    assert all(isinstance(one["length"], int) and 2 <= one["length"] <= 64 for one in made)
+    assert len(made) > 8
+    narrow = {"warmup": {"from": 0.951, "to": 0.999}, "budget": 20}
+    assert all(0.951 <= one["warmup"] <= 0.999 for one in candidates(space_of("lora", {"search": narrow})))
+
+
+def test_mistakes_of_other_methods_are_told_before_a_search(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(searching.Search, "_train", None)
+    for other in (
+        {"lora": {"rnk": 3}},
+        {"lora": {"seeds": [1, 1]}},
+        {"lora": {"head": "verbalizer", "search": "auto"}},
+    ):
+        with pytest.raises(IsoglossError, match=r"methods\.lora"):
+            isogloss.run(spec(home, {**AUTO, **other}), out=tmp_path / "run")
+
+
+def test_other_data_is_refused_before_a_search(run, home, tmp_path):
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    data = shutil.copytree(home / "data", tmp_path / "data")
+    file = data / "eng_Latn" / "train.tsv"
+    table = pl.read_csv(file, separator="\t", quote_char=None)
+    table.with_columns(pl.col("text").reverse()).write_csv(file, separator="\t", quote_style="never")
+    with pytest.raises(IsoglossError, match=r"made differently \(train: "):  # that search is stale, this one not begun
+        isogloss.run(spec(home, {"linear-probe": {"search": "auto"}, **AUTO}, data=data), out=copied)
+    shutil.rmtree(copied / "search")
+    with pytest.raises(IsoglossError, match=r"made differently \(train: "):
+        isogloss.run(spec(home, {"linear-probe": {"search": "auto"}}, data=data), out=copied)
+    assert not list(copied.glob("search/*/search.json"))
+
+
+def test_heads_alone_share_their_states_and_the_price(home, tmp_path):
+    raw = {"linear-probe": {"search": "auto", "epochs": 2}}
+    done = isogloss.run(spec(home, raw), out=tmp_path / "run")
+    record = read(done.path, "linear-probe")
+    assert record.rungs == [(16, 1.0)]
+    assert record.cost == pytest.approx(1)
+
+
+def test_a_candidate_that_fails_takes_no_other_with_it(home, tmp_path):
+    raw = {"fine-tuning": {"search": {"lr": [1e-4, 1e-3, 1e-2], "budget": 3}, "epochs": 1}}
+    failing = [True]
+
+    class Failing:
+        name = "failing"
+
+        def carry_out(self, jobs, workspace):
+            for outcome in EXECUTOR.carry_out(jobs, workspace):
+                if failing:
+                    failing.clear()
+                    yield FailedJob(Job(None, (outcome.cell,), ({},), 0.0), IsoglossError("no room"))
+                else:
+                    yield outcome
+
+    one = spec(home, raw)
+    with pytest.raises(IsoglossError, match="no room"):
+        searching.searched(one, tmp_path / "run", Failing())
+    assert len(read(tmp_path / "run", "fine-tuning").pauses) == 2
+    assert searching.searched(one, tmp_path / "run", Failing()).methods["fine-tuning"].keys() == {"epochs", "lr"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: kept["candidates"].__setitem__(0, {"lr": 0.1, "length": 2, "method": "checkpoint", "path": "/x"}),
+        lambda kept: kept["candidates"].__setitem__(0, {"lr": 3.0, "length": 2}),
+        lambda kept: kept["candidates"].__setitem__(0, {"lr": "0.1", "length": 2}),
+        lambda kept: kept["candidates"].__setitem__(0, {"lr\x1b[31m": 0.1, "length": 2}),
+        lambda kept: kept["asked"].__setitem__("fixed", 5), lambda kept: kept.__setitem__("tied", [-1]),
+        lambda kept: kept.__setitem__("rungs", []), lambda kept: kept.__setitem__("rungs", [[3, 0.5]]),
+        lambda kept: kept["pauses"].append(kept["pauses"][0]), lambda kept: kept.__setitem__("chosen", 10**400),
+        lambda kept: kept["pauses"][0].__setitem__("score", "nan"), lambda kept: kept.__setitem__("facts", []),
+    ],
+)  # fmt: skip
+def test_a_record_that_is_none_of_its_own_is_refused_in_a_line(run, home, tmp_path, damage):
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    file = copied / "search" / "deep-prompt" / "search.json"
+    kept = json.loads(file.read_text())
+    damage(kept)
+    file.write_text(json.dumps(kept))
+    with pytest.raises(IsoglossError, match="search anew") as error:
+        isogloss.run(spec(home, AUTO), out=copied)
+    assert str(error.value).isprintable()
+
+
+def test_what_is_pasted_is_what_was_chosen():
+    for value in (0.00123456789, 1e-5, 3, "best", "true", "no", True, None, {"mean": 0.5}, [1, 2], "a b"):
+        assert yaml.loads(f"x: {{y: {shown(value)}}}")["x"]["y"] == value
 
 
 def test_the_chosen_candidate_is_a_run_with_these_settings(run, home, tmp_path):

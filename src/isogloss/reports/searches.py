@@ -26,8 +26,8 @@ def searches(run_group: RunGroup) -> dict[str, SearchRecord]:
 def words(name: str, record: SearchRecord) -> str:
     """What a search chose, at what price, and the line of a spec that says so without a search."""
     assert record.chosen is not None
-    fixed, chosen = record.asked.get("fixed", {}), record.candidates[record.chosen]
-    settings = {"method": record.asked.get("method"), **fixed, **chosen}
+    asked, chosen = record.asked, record.candidates[record.chosen]
+    settings = {"method": asked.method, **asked.fixed, **chosen}
     line = ", ".join(f"{key}: {shown(value)}" for key, value in settings.items())
     many = f"; {len(record.tied)} were within one standard error of the best" if len(record.tied) > 1 else ""
     return f"{name}: {record.sentence()}{many}. To paste: {name.rpartition(': ')[2]}: {{{line}}}"
@@ -35,13 +35,13 @@ def words(name: str, record: SearchRecord) -> str:
 
 def table(record: SearchRecord) -> pl.DataFrame:
     """Every candidate: its settings, how far it trained, and its score on source development data at each pause."""
-    forms = record.asked.get("forms")
-    names = list(forms) if isinstance(forms, dict) else [str(number + 1) for number in range(len(record.candidates))]
+    forms = record.asked.forms
+    names = list(forms) if forms is not None else [str(number + 1) for number in range(len(record.candidates))]
     keys = dict.fromkeys(key for settings in record.candidates for key in settings)
     rows = []
-    for number, (name, settings) in enumerate(zip(names, record.candidates, strict=False)):
+    for number, (name, settings) in enumerate(zip(names, record.candidates, strict=True)):
         seen = {pause.rung: pause.score for pause in record.pauses if pause.candidate == number}
         given = {key: shown(settings[key]) if key in settings else None for key in keys}
-        scores = {f"at {share:.0%} of the updates": seen.get(rung) for rung, (_, share) in enumerate(record.rungs)}
+        scores = {f"at {share:.1%} of the updates": seen.get(rung) for rung, (_, share) in enumerate(record.rungs)}
         rows.append({"candidate": name, "chosen": "yes" if number == record.chosen else "", **scores, **given})
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -21,7 +21,7 @@ def candidates(space: Space) -> list[dict[str, Any]]:
 
     Where there are lists alone, every combination. Else as many points as the budget allows, a Latin hypercube: of each
     interval every part is tried, and each value of a list equally often. Values have two significant digits, so that
-    they can be read and pasted.
+    they can be read and pasted; where a setting is a whole number, they are whole.
 
     Raises:
         IsoglossError: a combination cannot be, or there are too many or only one.
@@ -46,7 +46,7 @@ def candidates(space: Space) -> list[dict[str, Any]]:
 
 
 def _spread(space: Space) -> list[dict[str, Any]]:
-    count = min(MOST, max(2, round(PER_TRAINING * space.budget)))
+    count = min(MOST, round(PER_TRAINING * space.budget))
     points = qmc.LatinHypercube(len(space.tried), rng=SEED).random(count)
     made: dict[str, dict[str, Any]] = {}
     for point in points.tolist():
@@ -59,4 +59,7 @@ def _at(values: list[Any] | Interval, share: float) -> Any:
     if isinstance(values, list):
         return values[min(len(values) - 1, int(share * len(values)))]
     low, high = math.log(values.least), math.log(values.greatest)
-    return float(f"{math.exp(low + share * (high - low)):.1e}")
+    value = math.exp(low + share * (high - low))
+    if values.WHOLE:
+        return round(value)
+    return min(max(float(f"{value:.1e}"), values.least), values.greatest)

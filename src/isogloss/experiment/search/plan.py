@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from isogloss.experiment.provenance import difference
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.record import SearchRecord
-from isogloss.experiment.search.space import POLICIES, SEARCH, Space, asks, space_of
+from isogloss.experiment.search.space import POLICIES, SEARCH, Space, as_kept, asks, space_of
+from isogloss.runtime.visible import one_line
 from isogloss.spec import Spec
 
 
@@ -75,11 +75,16 @@ def kept(space: Space, out: Path) -> SearchRecord | None:
         IsoglossError: it is another search, or damaged.
     """
     record = records.read(out, space.name)
-    if record is not None and (changes := difference(record.asked, space.asked())):
-        where = records.folder(out, space.name)
+    if record is not None and (changes := difference(record.asked.model_dump(mode="json"), space.asked())):
+        where, what = records.folder(out, space.name), one_line("; ".join(changes))
         raise IsoglossError(
-            f"{where} holds another search ({'; '.join(changes)}); choose another --out or another name for the "
+            f"{where} holds another search ({what}); choose another --out or another name for the "
             "method, or delete that folder to search anew"
+        )
+    if record is not None and (strange := [one for one in record.candidates if not space.has(one)]):
+        raise IsoglossError(
+            f"{records.folder(out, space.name)} holds a candidate that is none of the search's ({strange[0]!r:.80}); "
+            "delete that folder to search anew"
         )
     return record
 
@@ -88,20 +93,21 @@ def refuse_stale(spec: Spec, out: Path, facts: Mapping[str, Any]) -> None:
     """Refuse what a search chose on other data or another backbone than the experiment has now.
 
     Args:
-        spec: that asks for searches, which are carried out.
+        spec: that asks for searches; of those that are not begun yet there is nothing to refuse.
         out: the run directory.
         facts: what decides the result of every cell alike.
 
     Raises:
         IsoglossError: something has changed since.
     """
-    now = json.loads(json.dumps(facts))
+    now = as_kept(facts)
     for space in spaces(spec).values():
         then = {} if (record := kept(space, out)) is None else record.facts
         both = then.keys() & now.keys()
         if changes := difference({key: then[key] for key in both}, {key: now[key] for key in both}):
+            where, what = records.folder(out, space.name), one_line("; ".join(changes))
             raise IsoglossError(
-                f"{records.folder(out, space.name)} holds a search that was made differently ({'; '.join(changes)}); "
+                f"{where} holds a search that was made differently ({what}); "
                 "choose another --out, or delete that folder to search anew"
             )
 

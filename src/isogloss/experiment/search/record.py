@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
@@ -13,8 +13,25 @@ from isogloss.errors import IsoglossError
 from isogloss.run_directory.record import safe_name
 from isogloss.runtime.files import atomic_file
 from isogloss.runtime.json import load_mapping
+from isogloss.runtime.visible import one_line
 
 FOLDER, FILE, CHECKPOINTS = "search", "search.json", "checkpoints"
+WORDS = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}  # which YAML does not read as texts
+# What is written out stands in reports and terminals, and anybody may have written the file.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,99}$")]
+Settings = dict[Name, Any]
+
+
+class Asked(BaseModel):
+    """What the spec asked for: see `Space`."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, extra="forbid")
+
+    method: Name
+    fixed: Settings
+    tried: Settings
+    budget: float = Field(gt=0)
+    forms: dict[Name, Settings] | None
 
 
 class Pause(BaseModel):
@@ -37,15 +54,17 @@ class SearchRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    asked: dict[str, Any]  # what the spec asked for
+    asked: Asked
     facts: dict[str, Any]  # what decides results, of the first candidate
-    candidates: list[dict[str, Any]] = Field(min_length=1)
-    metric: str
+    candidates: list[Settings] = Field(min_length=1)
+    metric: Name
     unit: float = Field(gt=0)  # tokens of a full training, the mean of the candidates
-    rungs: list[tuple[int, float]]  # how many, to what share, as planned
+    rungs: list[tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0, le=1)]]] = Field(
+        min_length=1, max_length=20
+    )  # how many, to what share, as planned
     pauses: list[Pause] = []
     chosen: NonNegativeInt | None = None
-    tied: list[int] = []  # candidates within one standard error of the best, itself among them
+    tied: list[NonNegativeInt] = []  # candidates within one standard error of the best, itself among them
 
     @model_validator(mode="after")
     def _of_candidates(self) -> SearchRecord:
@@ -56,6 +75,13 @@ class SearchRecord(BaseModel):
         }
         if named and max(named) >= len(self.candidates):
             raise ValueError(f"there is no candidate {max(named)}")
+        shares = [share for _, share in self.rungs]
+        if shares != sorted(set(shares)) or shares[-1] != 1:
+            raise ValueError("its rungs do not rise to the whole of a training")
+        if len({(pause.candidate, pause.rung) for pause in self.pauses}) < len(self.pauses):
+            raise ValueError("a candidate was looked at twice")
+        if self.asked.forms is not None and len(self.asked.forms) != len(self.candidates):
+            raise ValueError("its candidates are not its forms")
         return self
 
     @property
@@ -106,11 +132,12 @@ def write(out: Path, name: str, record: SearchRecord) -> None:
 
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
+    return one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200])
 
 
 def shown(value: Any) -> str:
     """A setting as it is written in a spec."""
     if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w-]*", value) else json.dumps(value)
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w-]*", value, re.ASCII) and value.lower() not in WORDS
+    return value if plain else json.dumps(value)

@@ -17,18 +17,18 @@ from typing import Any
 
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment import cost
-from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.cells import Cell, cells, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell
 from isogloss.experiment.leases import CellLeases
 from isogloss.experiment.memory import narrower
-from isogloss.experiment.provenance import difference, resolved_spec
+from isogloss.experiment.provenance import difference, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import Rung, rungs
-from isogloss.experiment.search.plan import kept, spaces, with_settings
-from isogloss.experiment.search.record import Pause, SearchRecord
-from isogloss.experiment.search.space import Space
+from isogloss.experiment.search.plan import kept, refuse_stale, spaces, with_settings
+from isogloss.experiment.search.record import Asked, Pause, SearchRecord
+from isogloss.experiment.search.space import Space, as_kept
 from isogloss.experiment.search.tie import within_one_error
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
@@ -54,10 +54,23 @@ def searched(spec: Spec, out: Path, executor: Executor) -> Spec:
     """
     if not (wanted := spaces(spec)):
         return spec
-    every = {name: candidates(space) for name, space in wanted.items()}  # mistakes in one before another is trained
-    return with_settings(
-        spec, {name: Search(spec, space, every[name], out, executor).chosen() for name, space in wanted.items()}
-    )
+    # Mistakes in one method, searched or not, are told before another is trained.
+    every = {name: Search(spec, space, candidates(space), out, executor) for name, space in wanted.items()}
+    final = _seeds(cells(with_settings(spec, {name: one.made[0] for name, one in every.items()})))
+    for name, one in every.items():
+        with named(f"methods.{name}.search"):
+            tried = cells(one.spec)
+        if own := sorted(_seeds(tried) & final):
+            raise IsoglossError(f"methods.{name}: the seed {own[0]} is the search's own; expected another one")
+    chosen = {}
+    while every:
+        name = next(iter(every))
+        chosen[name] = every.pop(name).chosen()  # whose workspace goes before the next one's comes
+    return with_settings(spec, chosen)
+
+
+def _seeds(wanted: Sequence[Cell]) -> set[int]:
+    return {training.seed for cell in wanted for training in cell.trainings}
 
 
 class Search:
@@ -72,14 +85,16 @@ class Search:
     """
 
     def __init__(self, spec: Spec, space: Space, made: Sequence[dict[str, Any]], out: Path, executor: Executor) -> None:
-        self.space, self.made, self.out, self.executor = space, made, out, executor
+        self.asked, self.space, self.out, self.executor = spec, space, out, executor
+        begun = kept(space, out)
+        self.made = made if begun is None else begun.candidates  # wherever points lie now, those that were begun
         self.folder = records.folder(out, space.name)
         dtype = recorded_dtype(spec.dtype, Store(out).finished())
         # A single training tells candidates apart as well as a mean of several, at a fraction of the price.
         fixed = {key: value for key, value in space.fixed.items() if key != "average" or space.forms is not None}
         methods = {
             f"{space.name}-{number + 1}": {"method": space.method.name, **fixed, **one, "seeds": [SEED]}
-            for number, one in enumerate(made)
+            for number, one in enumerate(self.made)
         }
         self.spec = spec.model_copy(update={"methods": methods, "dtype": dtype, "dynamics": None, "track": {}})
 
@@ -128,8 +143,11 @@ class Search:
         return self.workspace.cells
 
     def _train(self, record: SearchRecord | None) -> SearchRecord:
-        workspace, name = self.workspace, self.space.name
-        facts = {**self.cells[0].facts(workspace.facts), "seed": None}
+        workspace = self.workspace
+        # What a search would be refused for when it is done is refused before.
+        refuse_stale(self.asked, self.out, workspace.facts)
+        refuse_changes(self.out, Store(self.out).finished(), [], workspace.facts, {})
+        facts = as_kept({**self.cells[0].facts(workspace.facts), "seed": None})
         if record is None:
             record = self._planned(facts)
         elif changes := difference(record.facts, facts):
@@ -146,8 +164,8 @@ class Search:
             record = self._climb(record, number, alive, done, share)
             done = share
         record = self._choice(record, len(record.rungs) - 1)
-        records.write(self.out, name, record)
-        rmtree(self.folder / records.CHECKPOINTS, ignore_errors=True)
+        rmtree(self.folder / records.CHECKPOINTS, ignore_errors=True)  # before: nobody comes back to what is done
+        records.write(self.out, self.space.name, record)
         return record
 
     def _planned(self, facts: dict[str, Any]) -> SearchRecord:
@@ -158,13 +176,13 @@ class Search:
         look = sum(cost.look(workspace, cell) for cell in self.cells) / count / unit
         with named(f"methods.{self.space.name}.search"):
             climbed = (
-                [Rung(count, 1.0)]
-                if self.space.forms is not None
+                [Rung(count, 1.0)]  # a head alone learns from states that are computed once for all candidates
+                if self.space.forms is not None or all(cell.method.passes == 0 for cell in self.cells)
                 else rungs(count, SPARE * self.space.budget, look, dear)
             )
         record = SearchRecord(
-            asked=self.space.asked(), facts=facts, candidates=list(self.made), metric=workspace.card.metrics[0],
-            unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
+            asked=Asked.model_validate(self.space.asked()), facts=facts, candidates=list(self.made),
+            metric=workspace.card.metrics[0], unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
         )  # fmt: skip
         records.write(self.out, self.space.name, record)
         return record
@@ -194,28 +212,40 @@ class Search:
         for candidate in set(range(len(self.made))) - set(alive):  # which nobody goes on with
             rmtree(self._checkpoint(self.cells[candidate]).parent, ignore_errors=True)
         place = {self.cells[candidate].key: candidate for candidate in todo}
+        together = self._together(alive)
+        failed: list[FailedJob] = []
         every = list(self._jobs(todo, done, share))
         with closing(
             self.executor.carry_out(JobQueue(iter(every), sum(job.cost for job in every)), self.workspace)
         ) as outcomes:
             for outcome in outcomes:
-                if isinstance(outcome, FailedJob):
-                    raise outcome.error
+                if isinstance(outcome, FailedJob):  # the others' trainings are kept
+                    failed.append(outcome)
+                    continue
                 assert isinstance(outcome, PausedCell)
                 candidate = place[outcome.cell.key]
                 pause = Pause(
                     candidate=candidate, rung=number, share=share, step=outcome.step, score=outcome.score,
-                    cost=self._price(candidate, done, share), curve=_curve(outcome, record.metric),
-                    answers=outcome.answers if share == 1 else None,
+                    cost=self._price(candidate, done, share) / together[candidate],
+                    curve=_curve(outcome, record.metric), answers=outcome.answers if share == 1 else None,
                 )  # fmt: skip
                 record = record.model_copy(update={"pauses": [*record.pauses, pause]})
                 records.write(self.out, self.space.name, record)
+        if failed:
+            raise min(failed, key=lambda job: isinstance(job.error, IsoglossError)).error
         return record
 
+    def _together(self, alive: Sequence[int]) -> dict[int, int]:
+        """By candidate, how many share its passes: of heads alone, all whose states are computed once for a stack."""
+        place = {self.cells[candidate].key: candidate for candidate in alive}
+        wanted = stacks([self.cells[candidate] for candidate in alive], self.workspace.backbone.pooling)
+        return {
+            place[cell.key]: len(stack) if cell.method.passes == 0 else 1 for stack in wanted for cell in stack
+        }  # fmt: skip
+
     def _jobs(self, todo: Sequence[int], done: float, share: float) -> list[Job]:
-        cells, workspace = [self.cells[candidate] for candidate in todo], self.workspace
-        jobs = []
-        for wanted in stacks(cells, workspace.backbone.pooling):
+        workspace, jobs = self.workspace, []
+        for wanted in stacks([self.cells[candidate] for candidate in todo], workspace.backbone.pooling):
             parts, line = narrower(workspace, wanted, tests=False)
             if line:
                 err.print(line, markup=False, soft_wrap=True)
@@ -235,6 +265,10 @@ class Search:
         finalists = sorted(ended)
         best = max(finalists, key=lambda candidate: (ended[candidate].score, -candidate))
         gold = workspace.encoded(self.cells[best]).train_dev(SEED).gold
+        if any(len(ended[candidate].answers or []) != len(gold) for candidate in finalists):
+            raise IsoglossError(
+                f"{self.folder / records.FILE} lacks answers of a candidate; delete that folder to search anew"
+            )
         near = within_one_error(
             [ended[candidate].answers or [] for candidate in finalists], gold, kind=workspace.card.kind,
             metric=record.metric, language=str(workspace.data.source),

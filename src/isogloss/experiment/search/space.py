@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from isogloss.errors import IsoglossError, named, unknown
 from isogloss.experiment.cells import makes_variants
@@ -19,13 +20,27 @@ SEARCH, POLICIES = "search", "policies"
 BUDGET = 4.0  # trainings
 INTERVAL = "{from: 1e-3, to: 1e-1}"
 MOST = 256  # candidates: each of them is looked at
+DEAREST = 1_000_000  # budget, of trainings; a slip above
 
 
 class Interval(Checked):
     """From the least to the greatest value, both tried for."""
 
+    WHOLE: ClassVar[bool] = False  # whether what is tried are whole numbers
+
     least: float = Field(alias="from", gt=0, description="the least value")
     greatest: float = Field(alias="to", gt=0, description="the greatest value")
+
+    def holds(self, value: Any) -> bool:
+        """Whether it lies within."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.least <= value <= self.greatest
+
+
+class WholeInterval(Interval):
+    """Of a setting that is a whole number."""
+
+    WHOLE: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -49,15 +64,31 @@ class Space:
     forms: Mapping[str, Mapping[str, Any]] | None = None
 
     def asked(self) -> dict[str, Any]:
-        """All that decides what is searched, as it is kept."""
+        """All that decides what is searched, as it is kept: as JSON has it."""
         tried = {
             key: values if isinstance(values, list) else {"from": values.least, "to": values.greatest}
             for key, values in self.tried.items()
         }
         forms = None if self.forms is None else {name: dict(form) for name, form in self.forms.items()}
-        return {
+        asked = {
             "method": self.method.name, "fixed": dict(self.fixed), "tried": tried, "budget": self.budget, "forms": forms
         }  # fmt: skip
+        kept: dict[str, Any] = as_kept(asked)
+        return kept
+
+    def has(self, candidate: Mapping[str, Any]) -> bool:
+        """Whether settings, as JSON has them, are a candidate of this space."""
+        if self.forms is not None:
+            return candidate in as_kept(list(self.forms.values()))
+        return candidate.keys() == self.tried.keys() and all(
+            values.holds(candidate[key]) if isinstance(values, Interval) else candidate[key] in as_kept(values)
+            for key, values in self.tried.items()
+        )
+
+
+def as_kept(value: Any) -> Any:
+    """A value as it comes back from JSON: what is compared with what is kept."""
+    return json.loads(json.dumps(to_jsonable_python(value, fallback=str)))
 
 
 def asks(raw: Mapping[str, Any]) -> bool:
@@ -122,9 +153,9 @@ def _forms(name: str, raw: Mapping[str, Any], method: Method[Any, Any], fixed: M
 
 
 def _budget(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= DEAREST:
         raise IsoglossError(
-            f"{where}.search.budget is {value!r:.60}; expected how many full trainings it may cost, at least 1"
+            f"{where}.search.budget is {value!r:.60}; expected how many full trainings it may cost, 1 to {DEAREST:,}"
         )
     return float(value)
 
@@ -147,7 +178,10 @@ def _values(
     if isinstance(values, Mapping):
         if values.keys() != {"from", "to"}:
             raise IsoglossError(f"{where}.{key} is {dict(values)!r:.60}; expected an interval such as {INTERVAL}")
-        interval = check(Interval, dict(values), where=f"{where}.{key}")
+        field = settings.SHORTHANDS.get(key, (key,))[0]
+        kinds = {settings.model_fields[field].annotation, *get_args(settings.model_fields[field].annotation)}
+        kind = WholeInterval if int in kinds and float not in kinds else Interval
+        interval = check(kind, dict(values), where=f"{where}.{key}")
         if interval.least >= interval.greatest:
             raise IsoglossError(
                 f"{where}.{key} goes from {interval.least:g} to {interval.greatest:g}; expected it to rise"
