@@ -29,7 +29,7 @@ from isogloss.spec import Spec
 from models import checkpoint, sib200
 
 ROOT = Path(__file__).parents[2]
-AUTO = {"deep-prompt": {"search": {"lr": {"from": 1e-2, "to": 0.5}, "length": [2, 3]}, "epochs": 3, "batch_size": 8}}
+AUTO = {"deep-prompt": {"search": {"lr": {"from": 1e-2, "to": 0.5}, "length": [2, 3]}, "epochs": 8, "batch_size": 8}}
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,28 @@ def test_other_data_is_refused_before_a_search(run, home, tmp_path):
     assert not list(copied.glob("search/*/search.json"))
 
 
+def test_where_a_look_is_dear_fewer_points_are_tried_and_lists_are_refused(home, tmp_path):
+    """A training of one epoch over few examples costs hardly more than to look at it."""
+    short = {"epochs": 1, "batch_size": 8}
+    done = isogloss.run(
+        spec(home, {"deep-prompt": {"search": {"lr": {"from": 0.01, "to": 0.1}, "budget": 2}, **short}}),
+        out=tmp_path / "run",
+    )
+    record = read(done.path, "deep-prompt")
+    assert 2 <= len(record.candidates) < 8
+    assert record.cost <= 2 + 1e-9
+    total = max(pause.step for pause in record.pauses)  # whole updates are told, and paid for
+    whole = {pause.candidate: pause.step / total for pause in record.pauses}
+    assert record.cost >= sum(whole.values())
+    lists = {"lr": [0.01, 0.02, 0.04, 0.08, 0.1, 0.2], "budget": 1}
+    with pytest.raises(IsoglossError, match="budget is 1, for 6 candidates; expected at least") as error:
+        isogloss.run(spec(home, {"deep-prompt": {"search": lists, **short}}), out=tmp_path / "lists")
+    needed = float(str(error.value).split("at least ")[1].split(",")[0])
+    enough = {"deep-prompt": {"search": {**lists, "budget": needed}, **short}}
+    isogloss.run(spec(home, enough), out=tmp_path / "lists")
+    assert read(tmp_path / "lists", "deep-prompt").cost <= needed + 1e-9
+
+
 def test_heads_alone_share_their_states_and_the_price(home, tmp_path):
     raw = {"linear-probe": {"search": "auto", "epochs": 2}}
     done = isogloss.run(spec(home, raw), out=tmp_path / "run")
@@ -234,7 +256,7 @@ def test_the_chosen_candidate_is_a_run_with_these_settings(run, home, tmp_path):
     record = read(run.path, "deep-prompt")
     assert record.cost <= 4 + 1e-9
     assert len(record.of_rung(len(record.rungs) - 1)) == FINALISTS
-    named = {"epochs": 3, "batch_size": 8, **record.candidates[record.chosen]}
+    named = {"epochs": 8, "batch_size": 8, **record.candidates[record.chosen]}
     stored = yaml.load(run.path / "spec.yaml")["methods"]["deep-prompt"]
     assert {key: stored[key] for key in named} == named
     assert "search" not in stored
@@ -247,7 +269,7 @@ def test_halving_trains_survivors_as_if_alone(run, home, tmp_path):
     """Of each that came to its end: the score that a whole training by itself ends with."""
     record = read(run.path, "deep-prompt")
     for candidate, pause in record.of_rung(len(record.rungs) - 1).items():
-        named = {"epochs": 3, "batch_size": 8, **record.candidates[candidate], "seeds": [searching.SEED]}
+        named = {"epochs": 8, "batch_size": 8, **record.candidates[candidate], "seeds": [searching.SEED]}
         alone = isogloss.run(spec(home, {"deep-prompt": named}), out=tmp_path / str(candidate))
         assert alone.scores.filter(split="dev")["value"].to_list() == [pytest.approx(pause.score, abs=1e-6)]
 
@@ -352,7 +374,7 @@ def test_the_report_has_the_candidates_and_the_line_to_paste(run, tmp_path):
     page = isogloss.report(shutil.copytree(run.path, tmp_path / "run")).read_text(encoding="utf-8")
     record = read(run.path, "deep-prompt")
     assert f"chosen from 16 candidates for the price of {record.cost:.1f} runs" in page
-    assert "To paste: deep-prompt: {method: deep-prompt, epochs: 3, batch_size: 8, lr: " in page
+    assert "To paste: deep-prompt: {method: deep-prompt, epochs: 8, batch_size: 8, lr: " in page
     assert page.count("of the updates") >= len(record.rungs)
 
 

@@ -10,7 +10,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.workspace import Workspace
 from isogloss.preprocessing.features import Features
 from isogloss.training.monitor import interval
-from isogloss.training.train_state import updates_an_epoch
+from isogloss.training.train_state import updates_an_epoch, updates_until
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ def part(workspace: Workspace, cell: Cell, begin: float, until: float) -> float:
     """
     if cell.method.passes == 0:  # states are computed once a part
         return training(workspace, cell)
-    at_pause = look(workspace, cell) if until < 1 else 0.0  # at the end it is looked at as in any training
-    return (until - begin) * training(workspace, cell) + at_pause
+    total = updates(workspace, cell)
+    before, after = updates_until(total, begin) if begin else 0, updates_until(total, until)
+    at_pause = look(workspace, cell) if after < total else 0.0  # at the end it is looked at as in any training
+    return (after - before) / total * training(workspace, cell) + at_pause
 
 
 def look(workspace: Workspace, cell: Cell) -> float:

@@ -10,6 +10,7 @@ from isogloss.errors import IsoglossError
 
 ETA = 3  # of so many candidates one goes on, so many times as far
 FINALISTS = 2  # that train to their end, so that a tie can be told
+SPARE = 0.98  # of the budget is planned, for what one costs is reckoned from means
 LEAST = 0.005  # share of the updates before the first pause
 
 
@@ -26,7 +27,7 @@ class Rung:
     share: float
 
 
-def rungs(count: int, budget: float, look: float, dear: float = 1.0) -> list[Rung]:
+def rungs(count: int, budget: float, look: float, dear: float = 1.0, least: float = LEAST) -> list[Rung]:
     """How far how many candidates train, for no more than the budget where all cost alike.
 
     Args:
@@ -34,6 +35,7 @@ def rungs(count: int, budget: float, look: float, dear: float = 1.0) -> list[Run
         budget: in full trainings of one of them.
         look: what it costs, in full trainings, to look at one at a pause.
         dear: how many times the mean those may cost that go on from the first pause, where candidates cost unlike much.
+        least: share of the updates before the first pause, if not the usual one; of short trainings, one update.
 
     Returns:
         Rungs, the last of which is the whole training; that one alone where the budget is enough to train all.
@@ -43,17 +45,20 @@ def rungs(count: int, budget: float, look: float, dear: float = 1.0) -> list[Run
     """
     if count <= budget:
         return [Rung(count, 1.0)]
+    planned = SPARE * budget
     for finalists in range(FINALISTS, 0, -1):
         counts = _counts(count, finalists)
-        if price(_climbed(counts, LEAST), look, dear) <= budget:
+        if price(_climbed(counts, least), look, dear) <= planned:
             break
     else:
-        needed = math.ceil(10 * price(_climbed(counts, LEAST), look, dear)) / 10
-        raise IsoglossError(f"budget is {budget:g}, for {count} candidates; expected at least {needed:g}, or fewer")
-    low, high = LEAST, 1.0
+        needed = math.ceil(10 * price(_climbed(counts, least), look, dear) / SPARE) / 10
+        raise IsoglossError(
+            f"budget is {budget:g}, for {count} candidates; expected at least {needed:g}, or fewer values to try"
+        )
+    low, high = least, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if price(_climbed(counts, middle), look, dear) <= budget else (low, middle)
+        low, high = (middle, high) if price(_climbed(counts, middle), look, dear) <= planned else (low, middle)
     return _climbed(counts, low)
 
 

@@ -25,10 +25,10 @@ from isogloss.experiment.provenance import difference, refuse_changes, resolved_
 from isogloss.experiment.restore import recorded_dtype
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
-from isogloss.experiment.search.halving import Rung, rungs
+from isogloss.experiment.search.halving import FINALISTS, LEAST, Rung, rungs
 from isogloss.experiment.search.plan import kept, refuse_stale, spaces, with_settings
 from isogloss.experiment.search.record import Asked, Pause, SearchRecord
-from isogloss.experiment.search.space import Space, as_kept
+from isogloss.experiment.search.space import Interval, Space, as_kept
 from isogloss.experiment.search.tie import within_one_error
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
@@ -36,7 +36,6 @@ from isogloss.spec import Spec
 from isogloss.store import Store
 
 SEED = 10**9  # of candidates; nobody's own
-SPARE = 0.98  # of the budget is planned, for what one costs is reckoned from means
 LOOK_EVERY = 1.0  # seconds, at what another process does
 CHECKPOINT = "lane.safetensors"
 
@@ -157,7 +156,7 @@ class Search:
             )
         resolved = resolved_spec(self.spec, workspace.data)
         self.carried_out = resolved.model_copy(update={"dtype": workspace.facts["backbone"]["dtype"]})
-        alive, done = list(range(len(self.made))), 0.0
+        alive, done = list(range(len(record.candidates))), 0.0
         for number, (count, share) in enumerate(record.rungs):
             if number:
                 alive = self._going_on(record, number, count, done, share)
@@ -169,23 +168,41 @@ class Search:
         return record
 
     def _planned(self, facts: dict[str, Any]) -> SearchRecord:
-        workspace, count = self.workspace, len(self.cells)
-        prices = sorted((cost.training(workspace, cell) for cell in self.cells), reverse=True)
-        unit, half = sum(prices) / count, (count + 1) // 2
-        dear = sum(prices[:half]) / half / unit  # who goes on is likelier dear than cheap
-        look = sum(cost.look(workspace, cell) for cell in self.cells) / count / unit
-        with named(f"methods.{self.space.name}.search"):
-            climbed = (
-                [Rung(count, 1.0)]  # a head alone learns from states that are computed once for all candidates
-                if self.space.forms is not None or all(cell.method.passes == 0 for cell in self.cells)
-                else rungs(count, SPARE * self.space.budget, look, dear)
-            )
+        space = self.space
+        # As many points of intervals as let two come to their end: of short trainings a look or an update is dear.
+        fewest = 2 if any(isinstance(values, Interval) for values in space.tried.values()) else len(self.made)
+        plan, refused = None, None
+        for count in range(len(self.made), fewest - 1, -1):
+            try:
+                unit, climbed = self._rungs(count)
+            except IsoglossError as error:
+                refused = error
+                continue
+            plan = plan or (count, unit, climbed)
+            if climbed[-1].count >= FINALISTS:
+                plan = count, unit, climbed
+                break
+        if plan is None:
+            raise IsoglossError(f"methods.{space.name}.search: {refused}") from refused
+        count, unit, climbed = plan
         record = SearchRecord(
-            asked=Asked.model_validate(self.space.asked()), facts=facts, candidates=list(self.made),
-            metric=workspace.card.metrics[0], unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
+            asked=Asked.model_validate(space.asked()), facts=facts, candidates=list(self.made[:count]),
+            metric=self.workspace.card.metrics[0], unit=unit, rungs=[(rung.count, rung.share) for rung in climbed],
         )  # fmt: skip
-        records.write(self.out, self.space.name, record)
+        records.write(self.out, space.name, record)
         return record
+
+    def _rungs(self, count: int) -> tuple[float, list[Rung]]:
+        """What a full training of the first candidates costs in the mean, and how far they train."""
+        workspace, tried = self.workspace, self.cells[:count]
+        prices = sorted((cost.training(workspace, cell) for cell in tried), reverse=True)
+        unit, half = sum(prices) / count, (count + 1) // 2
+        if self.space.forms is not None or all(cell.method.passes == 0 for cell in tried):
+            return unit, [Rung(count, 1.0)]  # a head alone learns from states that are computed once for all candidates
+        dear = sum(prices[:half]) / half / unit  # who goes on is likelier dear than cheap
+        look = sum(cost.look(workspace, cell) for cell in tried) / count / unit
+        least = max(LEAST, 1 / min(cost.updates(workspace, cell) for cell in tried))
+        return unit, rungs(count, self.space.budget, look, dear, least)
 
     def _going_on(self, record: SearchRecord, number: int, count: int, done: float, share: float) -> list[int]:
         """The best of a rung; of those that train to their end, the best one and whom the budget is enough for."""
