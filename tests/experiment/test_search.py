@@ -20,6 +20,7 @@ from isogloss.experiment.job import FailedJob, Job
 from isogloss.experiment.search import search as searching
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import FINALISTS, price, rungs
+from isogloss.experiment.search.plan import planned
 from isogloss.experiment.search.record import read, shown
 from isogloss.experiment.search.space import space_of
 from isogloss.experiment.search.tie import within_one_error
@@ -191,6 +192,13 @@ def test_where_a_look_is_dear_fewer_points_are_tried_and_lists_are_refused(home,
     enough = {"deep-prompt": {"search": {**lists, "budget": needed}, **short}}
     isogloss.run(spec(home, enough), out=tmp_path / "lists")
     assert read(tmp_path / "lists", "deep-prompt").cost <= needed + 1e-9
+
+
+def test_a_plan_says_what_is_sure(home, tmp_path):
+    lists = {"lora": {"search": {"lr": [0.01, 0.02]}}}
+    said = [str(one) for one in planned(spec(home, {**AUTO, **lists}), tmp_path)]
+    assert said[0].startswith("deep-prompt: at most 16 candidates in lr, length, for the price of at most 4 trainings;")
+    assert said[1].startswith("lora: 2 candidates in lr, for the price of at most 2 trainings;")
 
 
 def test_heads_alone_share_their_states_and_the_price(home, tmp_path):

@@ -12,7 +12,7 @@ from isogloss.experiment.provenance import difference
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.record import SearchRecord
-from isogloss.experiment.search.space import POLICIES, SEARCH, Space, as_kept, asks, space_of
+from isogloss.experiment.search.space import POLICIES, SEARCH, Interval, Space, as_kept, asks, space_of
 from isogloss.runtime.visible import one_line
 from isogloss.spec import Spec
 
@@ -48,8 +48,9 @@ class PlannedSearch:
         if self.record is not None and self.record.chosen is not None:
             return f"{name}: {self.record.sentence()}"
         what, price = ", ".join(space.forms or space.tried), min(space.budget, self.count)
+        spread = any(isinstance(values, Interval) for values in space.tried.values())  # fewer of a short training
         return (
-            f"{name}: {self.count} candidates in {what}, for the price of at most {price:g} trainings; below stands "
+            f"{name}: {'at most ' if spread else ''}{self.count} candidates in {what}, for the price of at most {price:g} trainings; below stands "
             "the first"
         )
 
