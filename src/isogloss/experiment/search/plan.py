@@ -48,10 +48,11 @@ class PlannedSearch:
         if self.record is not None and self.record.chosen is not None:
             return f"{name}: {self.record.sentence()}"
         what, price = ", ".join(space.forms or space.tried), min(space.budget, self.count)
-        spread = any(isinstance(values, Interval) for values in space.tried.values())  # fewer of a short training
+        # Of points in intervals, fewer where trainings are short.
+        most = "at most " if any(isinstance(values, Interval) for values in space.tried.values()) else ""
         return (
-            f"{name}: {'at most ' if spread else ''}{self.count} candidates in {what}, for the price of at most {price:g} trainings; below stands "
-            "the first"
+            f"{name}: {most}{self.count} candidates in {what}, for the price of at most {price:g} trainings; below "
+            "stands the first"
         )
 
 
