@@ -350,7 +350,21 @@ def test_policies_are_chosen_by_their_own_order(home, tmp_path, monkeypatch):
     assert record.chosen == min(record.tied)
     facts = json.loads((done.path / "weights" / "slow-fast" / "0" / "run.json").read_text())["facts"]["settings"]
     assert facts["average"] == 2
-    assert {key: facts[key] for key in record.candidates[record.chosen] if key in facts}.items() <= facts.items()
+    chosen = record.candidates[record.chosen]
+    assert {key: facts[key] for key in chosen} == chosen
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_of_a_tie_the_cheaper_wins_and_else_the_best(home, tmp_path, monkeypatch, near):
+    """Both train to their end; that the shorter prompt is the worse one is made sure of."""
+    monkeypatch.setattr(searching, "within_one_error", lambda answers, *_, **__: [near] * len(answers))
+    paused, looked_at = [0.4, 0.5], searching.Pause
+    monkeypatch.setattr(
+        searching, "Pause", lambda **given: looked_at(**{**given, "score": paused[given["candidate"]]})
+    )  # fmt: skip
+    raw = {"deep-prompt": {"search": {"length": [2, 3], "budget": 2}, "epochs": 1, "batch_size": 8}}
+    done = isogloss.run(spec(home, raw), out=tmp_path / "run")
+    assert read(done.path, "deep-prompt").chosen == (0 if near else 1)
 
 
 def test_no_test_split_is_encoded(home, tmp_path, monkeypatch):

@@ -106,12 +106,22 @@ def refuse_stale(spec: Spec, out: Path, facts: Mapping[str, Any]) -> None:
     for space in spaces(spec).values():
         then = {} if (record := kept(space, out)) is None else record.facts
         both = then.keys() & now.keys()
-        if changes := difference({key: then[key] for key in both}, {key: now[key] for key in both}):
-            where, what = records.folder(out, space.name), one_line("; ".join(changes))
-            raise IsoglossError(
-                f"{where} holds a search that was made differently ({what}); "
-                "choose another --out, or delete that folder to search anew"
-            )
+        refuse_made_differently(
+            records.folder(out, space.name), {key: then[key] for key in both}, {key: now[key] for key in both}
+        )
+
+
+def refuse_made_differently(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with a search, or to use what it chose, where what decides its results has changed.
+
+    Raises:
+        IsoglossError: it has.
+    """
+    if changes := difference(then, now):
+        raise IsoglossError(
+            f"{folder} holds a search that was made differently ({one_line('; '.join(changes))}); choose another "
+            "--out, or delete that folder to search anew"
+        )
 
 
 def with_settings(spec: Spec, chosen: Mapping[str, Mapping[str, Any]]) -> Spec:

@@ -21,12 +21,12 @@ from isogloss.experiment.cells import Cell, cells, stacks
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell
 from isogloss.experiment.leases import CellLeases
 from isogloss.experiment.memory import narrower
-from isogloss.experiment.provenance import difference, refuse_changes, resolved_spec
+from isogloss.experiment.provenance import refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import FINALISTS, LEAST, Rung, rungs
-from isogloss.experiment.search.plan import kept, refuse_stale, spaces, with_settings
+from isogloss.experiment.search.plan import kept, refuse_made_differently, refuse_stale, spaces, with_settings
 from isogloss.experiment.search.record import Asked, Pause, SearchRecord
 from isogloss.experiment.search.space import Interval, Space, as_kept
 from isogloss.experiment.search.tie import within_one_error
@@ -37,7 +37,7 @@ from isogloss.store import Store
 
 SEED = 10**9  # of candidates; nobody's own
 LOOK_EVERY = 1.0  # seconds, at what another process does
-CHECKPOINT = "lane.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def searched(spec: Spec, out: Path, executor: Executor) -> Spec:
@@ -149,11 +149,8 @@ class Search:
         facts = as_kept({**self.cells[0].facts(workspace.facts), "seed": None})
         if record is None:
             record = self._planned(facts)
-        elif changes := difference(record.facts, facts):
-            raise IsoglossError(
-                f"{self.folder} holds a search that was made differently ({'; '.join(changes)}); choose another --out, "
-                "or delete that folder to search anew"
-            )
+        else:
+            refuse_made_differently(self.folder, record.facts, facts)
         resolved = resolved_spec(self.spec, workspace.data)
         self.carried_out = resolved.model_copy(update={"dtype": workspace.facts["backbone"]["dtype"]})
         alive, done = list(range(len(record.candidates))), 0.0
