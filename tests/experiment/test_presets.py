@@ -11,8 +11,10 @@ from isogloss.spec import presets, read_spec
 from models import checkpoint
 from real_data import SHARED
 
-OWN_DATA = {"demo", "voice-slots", "slow-fast-voice-intents", "slow-fast-dynamics"}  # from a package
-LOCAL_ONLY = {"udpos", "slow-fast-udpos", "tu2022-udpos", "park2023-pos"}
+OWN_DATA = {
+    "demo", "voice-slots", "slow-fast-voice-intents", "slow-fast-grids-voice-intents", "slow-fast-dynamics",
+}  # fmt: skip - from a package
+LOCAL_ONLY = {"udpos", "slow-fast-udpos", "slow-fast-grids-udpos", "tu2022-udpos", "park2023-pos"}
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
