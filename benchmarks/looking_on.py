@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from isogloss.executors.serial import EXECUTOR
+from isogloss.executors.serial import Serial
 from isogloss.experiment.run import run
 from isogloss.spec import Spec, check
 from isogloss.training.loop import Scorer, train
@@ -40,7 +40,7 @@ def timed(folder: Path, method: str, dynamics: dict[str, Any] | None) -> float:
         "dynamics": dynamics,
     }
     with mock.patch("isogloss.experiment.job_training.train", clocked):
-        run(check(Spec, spec, where="looking_on"), folder, EXECUTOR)
+        run(check(Spec, spec, where="looking_on"), folder, Serial())
     return taken[0]
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from isogloss.executors.registry import find
+from isogloss.executors.serial import Serial
 from isogloss.experiment.search import record as records
 from isogloss.experiment.search.record import SearchRecord
 from isogloss.experiment.search.search import searched
@@ -58,7 +58,7 @@ def carried_out(spec: Spec, name: str, out: Path) -> tuple[SearchRecord, float |
     times, begun = out / SECONDS, records.read(out, name)
     known = json.loads(times.read_text()) if times.exists() else {}
     start = time.perf_counter()
-    searched(spec, out, find("serial"))
+    searched(spec, out, Serial())
     if begun is None:
         times.write_text(json.dumps({**known, name: time.perf_counter() - start}))
     record = records.read(out, name)

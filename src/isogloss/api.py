@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from isogloss.errors import IsoglossError
-from isogloss.executors.registry import find as find_executor
+from isogloss.executors.registry import executor as executor_of
 from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
@@ -100,7 +100,7 @@ def run(
     out: AnyPath | None = None,
     *,
     data: Frames | None = None,
-    executor: str = "serial",
+    executor: str | None = None,
 ) -> Results:
     """Train, evaluate and store what is missing of an experiment.
 
@@ -111,16 +111,16 @@ def run(
             frames of polars or pandas, sets of `datasets` or lists of dictionaries, with the columns `text` (and
             `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
             `answers`. The spec's task is then `custom`, and needs no card.
-        executor: what carries out the jobs, by name.
+        executor: what carries out the jobs, by name; None: as the spec says.
 
     Raises:
         IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
     """
     checked = _spec(spec)
     folder = Path("runs") / checked.name if out is None else _path(out, "out")
-    if not isinstance(executor, str):
+    if not isinstance(executor, str | None):
         raise IsoglossError(f"executor is {executor!r}; expected the name of one, such as 'serial'")
-    chosen = find_executor(executor)
+    chosen = executor_of(checked.executor, executor)
     if data is not None:
         checked = stored_frames(checked, data)
     return Results(carry_out(checked, folder, chosen))

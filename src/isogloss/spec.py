@@ -86,6 +86,11 @@ def _trackers(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return named
 
 
+def _named_executor(value: object) -> object:
+    """An executor may be given by its name alone."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class TrainSpec(Checked):
     """Another data set to train on."""
 
@@ -256,6 +261,12 @@ class Spec(Checked, metaclass=_SpecType):
         {},
         description="where else a training is told of while it goes: `[mlflow]`, `[trackio]`, or with settings, "
         "`{mlflow: {experiment: topics}}`",
+    )
+
+    executor: Annotated[dict[str, Any], BeforeValidator(_named_executor)] = Field(
+        {},
+        description="what carries out the jobs: `ray`, or with settings `{name: ray, cpus: 4}`; left out: this "
+        "process, one after the other. It has no part in results, and a run directory does not keep it",
     )
 
 

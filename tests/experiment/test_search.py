@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import isogloss
 from isogloss.errors import IsoglossError
-from isogloss.executors.serial import EXECUTOR
+from isogloss.executors.serial import Serial
 from isogloss.experiment.job import FailedJob, Job
 from isogloss.experiment.search import search as searching
 from isogloss.experiment.search.candidates import candidates
@@ -217,7 +217,7 @@ def test_a_candidate_that_fails_takes_no_other_with_it(home, tmp_path):
         name = "failing"
 
         def carry_out(self, jobs, workspace):
-            for outcome in EXECUTOR.carry_out(jobs, workspace):
+            for outcome in Serial().carry_out(jobs, workspace):
                 if failing:
                     failing.clear()
                     yield FailedJob(Job(None, (outcome.cell,), ({},), 0.0), IsoglossError("no room"))
@@ -375,7 +375,7 @@ def test_no_test_split_is_encoded(home, tmp_path, monkeypatch):
 
     made = searching.Search(
         spec(home, AUTO), space := space_of("deep-prompt", AUTO["deep-prompt"]), candidates(space), tmp_path / "run",
-        EXECUTOR,
+        Serial(),
     )  # fmt: skip
     monkeypatch.setattr(EncodedData, "test", property(refuse))
     assert set(made.chosen()) == {"lr", "length"}

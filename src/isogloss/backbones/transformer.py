@@ -89,6 +89,12 @@ class Transformer:
         self._taps: dict[int, Tap] = {}
         self._preparations: dict[tuple[tuple[int, ...], bool], tuple[Packing, Tensor, Tensor]] = {}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it comes in another process, or as a copy: what is compiled is so anew."""
+        self.__dict__.update(state)
+        if self.compiled:
+            CompiledLayers(_layers_of(self.model))
+
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""

@@ -70,7 +70,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
-    executor: Annotated[str, typer.Option(help="What carries out the jobs.")] = "serial",
+    executor: Annotated[
+        str | None, typer.Option(help="What carries out the jobs: serial, ray; left out: as the spec says.")
+    ] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Train, evaluate, store, and print the table."""
@@ -80,9 +82,9 @@ def run(
     folder = out or Path("runs") / read.name
     if dry_run:
         from isogloss.cli.dry_run import describe
-        from isogloss.executors.registry import find as find_executor
+        from isogloss.executors.registry import executor as executor_of
 
-        find_executor(executor)
+        executor_of(read.executor, executor)
         describe(read, folder)
         return
     from isogloss import api

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Generator
+from typing import ClassVar
 
 from isogloss.experiment.job import FailedJob, JobObserver, JobQueue, Outcome
 from isogloss.experiment.run_job import run_job
 from isogloss.experiment.workspace import Workspace
+from isogloss.runtime.checked import Checked
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
 
 OF_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what fails of one job fails of all
 
 
-class Serial:
-    """See `isogloss.experiment.job.Executor`. A first request to stop waits until nothing is half done."""
+class SerialSettings(Checked):
+    """There are none."""
 
-    name = "serial"
+
+class Serial:
+    """See `isogloss.experiment.job.Executor`. A first request to stop waits until nothing is half done.
+
+    Args:
+        settings: none.
+    """
+
+    name: ClassVar[str] = "serial"
+    Settings: ClassVar[type[Checked]] = SerialSettings
+    parallel: ClassVar[bool] = False
+
+    def __init__(self, settings: SerialSettings | None = None) -> None:
+        self.settings = settings
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
         """Each job to its end before the next begins; what fails lets the others go on, be it a mistake or a fault.
@@ -52,4 +67,4 @@ class _Display(JobObserver):
         return self._stop_requested()
 
 
-EXECUTOR = Serial()
+EXECUTOR = Serial

@@ -60,6 +60,10 @@ class EncodedData:
         self._languages: dict[tuple[str, ...], TestSet] = {}
         self._fitted: dict[tuple[int, int], tuple[Features, Features]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process, where objects have other identities."""
+        return {**self.__dict__, "_fitted": {}}
+
     @cached_property
     def test(self) -> TestSet:
         """Every language."""

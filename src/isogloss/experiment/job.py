@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.workspace import Workspace
+from isogloss.runtime.checked import Checked
 from isogloss.spec import Spec
 from isogloss.store import FinishedCell, RunRecord
 
@@ -116,10 +117,12 @@ class FailedJob:
     Args:
         job: which.
         error: why: an `IsoglossError` where a user can mend it, else a fault.
+        log: what was said where it failed, if that was elsewhere.
     """
 
     job: Job
     error: Exception
+    log: str = ""
 
 
 Outcome = FinishedCell | PausedCell | FailedJob
@@ -146,9 +149,20 @@ class JobQueue:
 
 @runtime_checkable
 class Executor(Protocol):
-    """Carries out jobs, here or elsewhere. One file in `executors/`, with an instance of this in `EXECUTOR`."""
+    """Carries out jobs, here or elsewhere. One file in `executors/`, with a class like this in `EXECUTOR`.
 
-    name: str
+    Args:
+        settings: what the spec says of it.
+
+    Raises:
+        IsoglossError: what it needs is not here.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[Checked]]
+    parallel: ClassVar[bool]  # whether jobs are carried out beside one another: then the longest begin
+
+    def __init__(self, settings: Any) -> None: ...
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
         """Every cell as soon as it is finished or pauses, in any order, and every job that failed.

@@ -204,6 +204,7 @@ def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
     groups = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
     resolved["groups"] = list(dict.fromkeys([*groups, *spec.groups]))
     resolved["methods"] = resolved_methods(spec)
+    resolved["executor"] = {}  # where it was carried out is none of what was made
     return ResolvedSpec.model_validate(resolved)
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isogloss.backbones.attention import lay
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import load
-from isogloss.backbones.meta_copy import meta_copy
+from isogloss.backbones.meta_copy import meta_copy, modules_of, shared_by, with_tensors
 from isogloss.data.cards import Card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError, named
@@ -34,6 +35,7 @@ from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.monitor import ParallelStates, parallel_states
 from isogloss.training.stack import Stack
 
+OF_THIS_PROCESS = {"environment", "meta_copy"}
 HEADS: dict[str, HeadKind] = {"classification": "classification", "tagging": "tagging", "qa": "questions"}  # by family
 
 
@@ -95,6 +97,20 @@ class Workspace:
             own = imported[cell.key].backbone if cell.key in imported else None
             _refuse_without_room(cell, own or backbone, parts=len(inputs))
         return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs), imported)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: texts as features too, but nothing that is of this machine."""
+        lay(self.backbone.attention, None)
+        return {name: value for name, value in self.__dict__.items() if name not in OF_THIS_PROCESS}
+
+    def arrived(self) -> Workspace:
+        """Itself, after it was sent: on the device that its spec means here."""
+        device = device_of(self.spec.device)
+        if device.type == self.backbone.device.type:
+            return self
+        place = partial(torch.Tensor.to, device=device)
+        # Both hold the backbone: it stays one.
+        return with_tensors(self, modules_of(self.backbone), place, shared_by(self.backbone))
 
     @property
     def card(self) -> Card:

@@ -1,0 +1,241 @@
+"""A job that is carried out in another process, which sees nothing of the run directory; and what it tells meanwhile."""
+
+from __future__ import annotations
+
+
+import io
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, cast
+
+from isogloss.errors import IsoglossError
+from isogloss.experiment.job import Job, JobObserver, PausedCell
+from isogloss.experiment.run_job import run_job
+from isogloss.experiment.workspace import Workspace
+from isogloss.run_directory.cell import FinishedCell
+from isogloss.runtime.console import err
+from isogloss.runtime.files import atomic_file
+
+TELL_EVERY = 1.0  # seconds
+Files = Mapping[tuple[int, str], bytes]  # by number of the cell and path below the folder of its checkpoint
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Args:
+        phase: what it is at, in words.
+        tokens: of text, that were learnt from or scored since it was last told.
+        cost: what was done since, in units of `Job.cost`.
+    """
+
+    phase: str
+    tokens: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line that would have been printed."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Checkpoints that have changed."""
+
+    files: Files
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed.
+
+    Args:
+        why: in a line.
+        mendable: whether it is the user's to mend.
+        trace: where it failed.
+    """
+
+    why: str
+    mendable: bool
+    trace: str
+
+
+Event = Progress | Said | Saved | Failure | FinishedCell | PausedCell
+
+
+class RemoteError(Exception):
+    """A fault in another process."""
+
+
+@dataclass(frozen=True)
+class RemoteJob:
+    """A job with all that it needs from the run directory.
+
+    Args:
+        job: its checkpoints lie where it comes from.
+        files: the checkpoints that there are.
+    """
+
+    job: Job
+    files: Files
+
+    @classmethod
+    def of(cls, job: Job) -> RemoteJob:
+        """The job as it is sent."""
+        return cls(job, {key: file.read_bytes() for key, file in checkpoint_files(job).items()})
+
+    def events(self, workspace: Workspace | None = None) -> Iterator[Event]:
+        """Carry it out, and tell of it: before a cell its last checkpoint, so that nothing is known that is not kept.
+
+        It ends by a `Failure`, or as the job does.
+
+        Args:
+            workspace: of its experiment, where it is open in this process.
+        """
+        with TemporaryDirectory(prefix="isogloss-") as folder:
+            job = replace(self.job, checkpoints=tuple(
+                Path(folder, str(number), file.name) for number, file in enumerate(self.job.checkpoints)
+            ))  # fmt: skip
+            write_files(job, self.files)
+            yield from _Telling(job, workspace).events()
+
+
+def checkpoint_files(job: Job) -> dict[tuple[int, str], Path]:
+    """The checkpoints that there are of a job's cells, and of the trainings that these are the mean of."""
+    return {
+        (number, str(path.relative_to(file.parent))): path
+        for number, file in enumerate(job.checkpoints)
+        for path in sorted(file.parent.rglob(file.name))
+        if path.is_file()
+    }
+
+
+def write_files(job: Job, files: Files) -> None:
+    """Put checkpoints where a job has them."""
+    for (number, name), content in files.items():
+        path = job.checkpoints[number].parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
+
+
+class _Telling(JobObserver):
+    """Carries a job out in a thread of its own, and hands on what it tells.
+
+    Args:
+        job: its checkpoints lie in a folder of this process.
+        workspace: see `RemoteJob.events`.
+    """
+
+    def __init__(self, job: Job, workspace: Workspace | None) -> None:
+        self.job, self.workspace = job, workspace
+        self.told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.given_up = False
+        self._phase, self._tokens, self._cost, self._last = "", 0, 0.0, time.monotonic()
+        self._seen = self._changed({})[1]
+
+    def events(self) -> Iterator[Event]:
+        """What is told, until the job ends."""
+        thread = threading.Thread(target=self._carry_out, name=self.job.title, daemon=True)
+        before, err.file = err.file, cast("IO[str]", _Lines(lambda line: self.told.put(Said(line))))
+        thread.start()
+        try:
+            while (event := self.told.get()) is not None:
+                yield event
+        finally:
+            self.given_up, err.file = True, before
+            thread.join()
+
+    def phase(self, text: str) -> None:
+        self._phase = text
+        self._tell()
+
+    def advance(self, tokens: int, cost: float) -> None:
+        self._tokens += tokens
+        self._cost += cost
+        if time.monotonic() - self._last >= TELL_EVERY:
+            self._tell()
+
+    def stopping(self) -> bool:
+        return self.given_up
+
+    def _tell(self) -> None:
+        self._save()
+        self.told.put(Progress(self._phase, self._tokens, self._cost))
+        self._tokens, self._cost, self._last = 0, 0.0, time.monotonic()
+
+    def _save(self) -> None:
+        files, self._seen = self._changed(self._seen)
+        if files:
+            self.told.put(Saved(files))
+
+    def _changed(self, seen: Mapping[tuple[int, str], int]) -> tuple[Files, dict[tuple[int, str], int]]:
+        """What is not as it was, by the times at which files were written."""
+        there = checkpoint_files(self.job)
+        times = {key: path.stat().st_mtime_ns for key, path in there.items()}
+        return {key: there[key].read_bytes() for key in there if seen.get(key) != times[key]}, times
+
+    def _carry_out(self) -> None:
+        try:
+            for outcome in run_job(self.job, self.workspace, self):
+                self._tell()
+                self.told.put(outcome)
+        except KeyboardInterrupt:
+            self._save()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told where the job comes from
+            why = " ".join(str(error).split()) or type(error).__name__
+            self.told.put(Failure(why, isinstance(error, IsoglossError), traceback.format_exc()))
+        finally:
+            self.told.put(None)
+
+
+class _Lines(io.TextIOBase):
+    """A file that hands on whole lines."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say, self.rest = say, ""
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            self.say(line)
+        return len(text)
+
+
+def left_of(job: Job, done: set[tuple[str, int]]) -> Job | None:
+    """What is to be done of a job that broke off; None: nothing.
+
+    Args:
+        job: whose checkpoints say how far it was.
+        done: the keys of its cells that are handed back.
+    """
+    left = [number for number, cell in enumerate(job.cells) if cell.key not in done]
+    if not left:
+        return None
+    share = len(left) / len(job.cells)
+    return replace(
+        job, cells=tuple(job.cells[number] for number in left), facts=tuple(job.facts[number] for number in left),
+        checkpoints=tuple(job.checkpoints[number] for number in left) if job.checkpoints else (),
+        cost=job.cost * share,
+    )  # fmt: skip
+
+
+def key_of(outcome: FinishedCell | PausedCell) -> tuple[str, int]:
+    """Of which cell it is."""
+    return outcome.cell.key if isinstance(outcome, PausedCell) else (outcome.record.method, outcome.record.seed)
+
+
+def error_of(failure: Failure) -> Exception:
+    """A failure as it would have been raised here."""
+    return IsoglossError(failure.why) if failure.mendable else RemoteError(failure.why)
