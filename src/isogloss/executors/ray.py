@@ -255,7 +255,7 @@ def _connect(settings: RaySettings) -> None:
             f"{name} {amount:g}" for name, amount in sorted(there.items()) if not name.startswith("node:")
         )
         raise IsoglossError(
-            f"executor: the cluster has no {lacking[0]} {wanted[lacking[0]]:g}, which a job is to take; it has {known}. "
+            f"executor: the cluster has not {lacking[0]} {wanted[lacking[0]]:g}, which a job is to take, but {known}. "
             "Of a cluster that grows say with `workers` how many jobs it is to be given"
         )
 

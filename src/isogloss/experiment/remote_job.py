@@ -1,7 +1,6 @@
-"""A job that is carried out in another process, which sees nothing of the run directory; and what it tells meanwhile."""
+"""A job that is carried out in another process, without the run directory, and what it tells meanwhile."""
 
 from __future__ import annotations
-
 
 import io
 import queue
