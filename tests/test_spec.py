@@ -3,6 +3,7 @@ import pytest
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import cells, resolved_methods
 from isogloss.experiment.provenance import difference, with_defaults
+from isogloss.experiment.search.plan import planned, with_settings
 from isogloss.spec import Spec, check, presets, read_spec
 
 
@@ -15,10 +16,11 @@ def write(folder, text):
 GOOD = "name: x\ntask: sib200\nmethods: {deep-prompt: {}}\n"
 
 
-def test_every_preset_resolves():
+def test_every_preset_resolves(tmp_path):
     for name in presets():
         spec = read_spec(name)
-        assert cells(spec), name
+        first = {plan.space.name: plan.settings for plan in planned(spec, tmp_path)}
+        assert cells(with_settings(spec, first)), name
 
 
 def test_overrides_reach_any_key_and_read_as_yaml(tmp_path):
