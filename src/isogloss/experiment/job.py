@@ -137,11 +137,13 @@ class JobQueue:
     Args:
         jobs: each made when it is asked for.
         cost: of all, as far as it is known before; in tokens of a forward pass.
+        folder: the run directory.
     """
 
-    def __init__(self, jobs: Iterator[Job], cost: float) -> None:
+    def __init__(self, jobs: Iterator[Job], cost: float, folder: Path) -> None:
         self._jobs = jobs
         self.cost = cost
+        self.folder = folder
 
     def __iter__(self) -> Iterator[Job]:
         return self._jobs
@@ -174,6 +176,31 @@ class Executor(Protocol):
             workspace: the experiment's data and backbone in this process, for jobs that are carried out in it.
         """
         ...
+
+
+@runtime_checkable
+class Detachable(Protocol):
+    """An executor whose jobs go on without this process. What it has submitted, it attaches to.
+
+    Args:
+        detach: it hands back what has ended, submits what is new, and does not wait: it raises `Detached`.
+    """
+
+    detach: bool
+
+
+class Detached(Exception):  # noqa: N818 - nothing went wrong
+    """Jobs go on elsewhere, and nobody waits for them; it says so in a line."""
+
+
+def refuse_waiting(executor: Executor, why: str) -> None:
+    """Where another process has to be waited for.
+
+    Raises:
+        Detached: the executor is one that waits for nothing.
+    """
+    if isinstance(executor, Detachable) and executor.detach:
+        raise Detached(f"{why}; run the same command again to go on")
 
 
 class JobObserver:

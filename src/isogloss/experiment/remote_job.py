@@ -106,7 +106,7 @@ class RemoteJob:
                 Path(folder, str(number), file.name) for number, file in enumerate(self.job.checkpoints)
             ))  # fmt: skip
             write_files(job, self.files)
-            yield from _Telling(job, workspace).events()
+            yield from Telling(job, workspace).events()
 
 
 def checkpoint_files(job: Job) -> dict[tuple[int, str], Path]:
@@ -128,7 +128,7 @@ def write_files(job: Job, files: Files) -> None:
             temporary.write_bytes(content)
 
 
-class _Telling(JobObserver):
+class Telling(JobObserver):
     """Carries a job out in a thread of its own, and hands on what it tells.
 
     Args:
@@ -140,12 +140,14 @@ class _Telling(JobObserver):
         self.job, self.workspace = job, workspace
         self.told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.given_up = False
+        self.patience: float | None = None  # seconds to wait for the job at its end; None: any
         self._phase, self._tokens, self._cost, self._last = "", 0, 0.0, time.monotonic()
         self._seen = self._changed({})[1]
+        self._thread: threading.Thread | None = None
 
     def events(self) -> Iterator[Event]:
         """What is told, until the job ends."""
-        thread = threading.Thread(target=self._carry_out, name=self.job.title, daemon=True)
+        self._thread = thread = threading.Thread(target=self._carry_out, name=self.job.title, daemon=True)
         before, err.file = err.file, cast("IO[str]", _Lines(lambda line: self.told.put(Said(line))))
         thread.start()
         try:
@@ -153,7 +155,24 @@ class _Telling(JobObserver):
                 yield event
         finally:
             self.given_up, err.file = True, before
-            thread.join()
+            thread.join(self.patience)
+
+    def stop(self, patience: float) -> Iterator[Event]:
+        """Have the job stop where nothing is half done; from a signal's handler, while `events` waits.
+
+        Args:
+            patience: seconds; whoever takes longer is not waited for.
+
+        Yields:
+            What was told and is not yet taken.
+        """
+        self.given_up, self.patience = True, patience
+        if (thread := self._thread) is not None:
+            thread.join(patience)
+            self.patience = 0.0
+        while not self.told.empty():
+            if (event := self.told.get()) is not None:
+                yield event
 
     def phase(self, text: str) -> None:
         self._phase = text
