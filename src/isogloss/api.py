@@ -101,6 +101,7 @@ def run(
     *,
     data: Frames | None = None,
     executor: str | None = None,
+    detach: bool = False,
 ) -> Results:
     """Train, evaluate and store what is missing of an experiment.
 
@@ -112,6 +113,8 @@ def run(
             `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
             `answers`. The spec's task is then `custom`, and needs no card.
         executor: what carries out the jobs, by name; None: as the spec says.
+        detach: hand back what has ended, submit what is missing, and wait for nothing, where the executor can; run again
+            to gather.
 
     Raises:
         IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
@@ -120,7 +123,9 @@ def run(
     folder = Path("runs") / checked.name if out is None else _path(out, "out")
     if not isinstance(executor, str | None):
         raise IsoglossError(f"executor is {executor!r}; expected the name of one, such as 'serial'")
-    chosen = executor_of(checked.executor, executor)
+    if not isinstance(detach, bool):
+        raise IsoglossError(f"detach is {detach!r}; expected True or False")
+    chosen = executor_of(checked.executor, executor, detach=detach)
     if data is not None:
         checked = stored_frames(checked, data)
     return Results(carry_out(checked, folder, chosen))

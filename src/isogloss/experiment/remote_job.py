@@ -175,16 +175,19 @@ class Telling(JobObserver):
                 yield event
 
     def phase(self, text: str) -> None:
+        """See `JobObserver`."""
         self._phase = text
         self._tell()
 
     def advance(self, tokens: int, cost: float) -> None:
+        """See `JobObserver`."""
         self._tokens += tokens
         self._cost += cost
         if time.monotonic() - self._last >= TELL_EVERY:
             self._tell()
 
     def stopping(self) -> bool:
+        """See `JobObserver`."""
         return self.given_up
 
     def _tell(self) -> None:

@@ -14,13 +14,23 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.cost import MonitorPlan
-from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell, member_checkpoint
+from isogloss.experiment.job import (
+    Detached,
+    Executor,
+    FailedJob,
+    Job,
+    JobQueue,
+    PausedCell,
+    member_checkpoint,
+    refuse_waiting,
+)
 from isogloss.experiment.leases import CellLeases, Key, Worker
 from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.search.plan import refuse_stale
 from isogloss.experiment.search.search import searched
+from isogloss.experiment.submitted import refuse_submitted
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
@@ -42,7 +52,7 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
     Args:
         spec: the experiment.
         out: the run directory; new, or holding results of the same cells. Other processes may be at work on it: its
-            cells are shared between all of them, and it is whole when this returns.
+            cells are shared between all of them, and it is whole when this returns, unless the executor detaches.
         executor: carries out the jobs.
 
     Raises:
@@ -50,8 +60,12 @@ def run(spec: Spec, out: Path, executor: Executor) -> Store:
             or a job failed; what the other jobs have finished is stored.
         Exception: a job failed by a fault that is no user's; the same holds.
     """
-    with deterministic(spec.deterministic, spec.device):
-        return _run(spec, out, executor)
+    try:
+        with deterministic(spec.deterministic, spec.device):
+            return _run(spec, out, executor)
+    except Detached as left:
+        err.print(str(left), markup=False, soft_wrap=True)
+        return Store(out)
 
 
 def _run(spec: Spec, out: Path, executor: Executor) -> Store:
@@ -143,7 +157,7 @@ class _Work:
         Returns:
             The jobs that failed, and how many there were in all.
         """
-        self.parallel = getattr(executor, "parallel", False)
+        self.parallel, self.executor = getattr(executor, "parallel", False), executor
         while lacking := self._lacking():
             before = self.handed_out
             if failed := self._round(lacking, executor):
@@ -175,7 +189,7 @@ class _Work:
         self._ready.extend(cell for (cell,) in averaged.values() if self._is_ready(cell))
         incomplete = [(cell, stored) for cell in self.workspace.cells if (stored := lacking.get(cell.key))]
         work = sum(map(self._training, missing)) + sum(self._scoring(cell, stored) for cell, stored in incomplete)
-        jobs = JobQueue(self._jobs(missing), work)
+        jobs = JobQueue(self._jobs(missing), work, self.store.path)
         # Closed at once if a cell cannot be stored: an executor may have signals and a progress bar to give back.
         with closing(executor.carry_out(jobs, self.workspace)) as outcomes:
             for outcome in outcomes:
@@ -301,6 +315,7 @@ class _Work:
 
     def _taken(self, cells: Sequence[Cell]) -> list[Cell]:
         keys = self.leases.take(cell.key for cell in cells)
+        refuse_submitted(self.store.path, keys, self.executor)
         return [cell for cell in cells if cell.key in keys]
 
     def _job(self, *cells: Cell, work: float, **extra: Any) -> Job:
@@ -317,6 +332,7 @@ class _Work:
         (label, seed), worker = next(iter(held.items()))
         more = f" and {len(held) - 1} more" if len(held) > 1 else ""
         what = f"waiting for {label} seed {seed}{more}, in training elsewhere: {worker} is at work on it"
+        refuse_waiting(self.executor, what)
         err.print(what, markup=False, soft_wrap=True)
         while set(self._held(lacking)) == set(lacking) == set(self._lacking()):
             time.sleep(LOOK_EVERY)

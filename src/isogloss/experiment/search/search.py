@@ -18,7 +18,7 @@ from typing import Any
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, cells, stacks
-from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell
+from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell, refuse_waiting
 from isogloss.experiment.leases import CellLeases
 from isogloss.experiment.memory import narrower
 from isogloss.experiment.provenance import refuse_changes, resolved_spec
@@ -30,6 +30,7 @@ from isogloss.experiment.search.plan import kept, refuse_made_differently, refus
 from isogloss.experiment.search.record import Asked, Pause, SearchRecord
 from isogloss.experiment.search.space import Interval, Space, as_kept
 from isogloss.experiment.search.tie import within_one_error
+from isogloss.experiment.submitted import refuse_submitted
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.spec import Spec
@@ -123,6 +124,7 @@ class Search:
                 if not waiting:
                     worker = leases.elsewhere([key]).get(key)
                     what = f"waiting for the search of {self.space.name}: {worker} is at work on it"
+                    refuse_waiting(self.executor, what)
                     err.print(what, markup=False, soft_wrap=True)
                     waiting = True
                 time.sleep(LOOK_EVERY)
@@ -229,9 +231,9 @@ class Search:
         together = self._together(alive)
         failed: list[FailedJob] = []
         every = list(self._jobs(todo, done, share))
-        with closing(
-            self.executor.carry_out(JobQueue(iter(every), sum(job.cost for job in every)), self.workspace)
-        ) as outcomes:
+        refuse_submitted(self.out, place, self.executor)
+        queue = JobQueue(iter(every), sum(job.cost for job in every), self.out)
+        with closing(self.executor.carry_out(queue, self.workspace)) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, FailedJob):  # the others' trainings are kept
                     failed.append(outcome)

@@ -1,0 +1,179 @@
+"""Jobs as jobs of a Slurm cluster, by submitit: an array with time, memory and a partition, that a node carries out.
+
+Nodes share a disk with this process: data, backbone and the user's cache lie where the spec and the environment say, and
+what jobs hand back lies in the cache (`SlurmFolder`), from where this process puts it into the run directory. Jobs do
+not end with this process: the same command again attaches to those that it would have submitted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from isogloss.errors import IsoglossError
+from isogloss.executors.remote_display import RemoteDisplay
+from isogloss.executors.slurm_folder import SlurmFolder
+from isogloss.executors.slurm_jobs import SlurmJobs
+from isogloss.executors.slurm_task import SlurmTask
+from isogloss.experiment.job import JobQueue, Outcome
+from isogloss.experiment.workspace import Workspace
+from isogloss.runtime.checked import Checked
+from isogloss.runtime.interrupts import stop_requests
+
+CHUNK = 1000  # jobs of an array; Slurm takes 1,001 unless its MaxArraySize says otherwise
+SIGNAL = 120  # seconds before a job's time is over, at which it is told to stop
+# A job may run into its time as often as it likes, as long as it gets further: `SlurmTask` sees to that.
+TIMEOUTS, LARGEST = 100_000, 10_000.0  # and GB that the jobs of an array take as files
+# What stands in a batch script: words of Slurm's, and nothing that a shell knows.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$", max_length=100)]
+Words = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@+,-]*$", max_length=200)]
+Features = Annotated[str, Field(pattern=r"^[A-Za-z0-9_(\[][A-Za-z0-9_.,&|*()\[\]-]*$", max_length=200)]
+
+
+class SlurmSettings(Checked):
+    """What a job takes of the cluster."""
+
+    MOST_OF: ClassVar[dict[str, int]] = {
+        "minutes": 60 * 24 * 366, "cpus": 10_000, "gpus": 1000, "memory": 1_000_000, "at_once": 1_000_000,
+        "retries": 1000,
+    }  # fmt: skip
+
+    cluster: Literal["slurm", "local"] = Field(
+        "slurm", description="local: processes of this machine in the place of Slurm's jobs, to try it"
+    )
+    minutes: PositiveInt = Field(
+        240, description="time of a job; one that takes longer goes on from its checkpoint, as a job anew"
+    )
+    cpus: PositiveInt = Field(1, description="cores of a job, which are its threads too")
+    gpus: NonNegativeInt = Field(0, description="GPUs of a job")
+    memory: PositiveFloat | None = Field(None, description="GB of a job; left out: what the cluster gives")
+    partition: Words | None = Field(None, description="one or several with commas; left out: the cluster's own")
+    account: Word | None = Field(None, description="that is charged; left out: the user's own")
+    qos: Word | None = Field(None, description="quality of service; left out: the user's own")
+    constraint: Features | None = Field(None, description="features that a node must have, as in a100|h100")
+    at_once: PositiveInt | None = Field(
+        None, description="jobs that run at once; left out: as many as the cluster lets, on `local` as it has cores for"
+    )
+    retries: NonNegativeInt = Field(3, description="times that a job begins again after its node was lost")
+
+
+class Slurm:
+    """See `isogloss.experiment.job.Executor` and `Detachable`.
+
+    Args:
+        settings: what a job takes.
+    """
+
+    name: ClassVar[str] = "slurm"
+    Settings: ClassVar[type[Checked]] = SlurmSettings
+    parallel: ClassVar[bool] = True
+    detach: bool = False
+
+    def __init__(self, settings: SlurmSettings) -> None:
+        if find_spec("submitit") is None:
+            raise IsoglossError("executor: submitit is not installed; pip install 'isogloss[slurm]'")
+        if settings.cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
+            raise IsoglossError(
+                "executor: there is no sbatch here; run this where jobs are submitted from, or say "
+                "`executor: {name: slurm, cluster: local}` to try it on this machine"
+            )
+        self.settings = settings
+
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
+        """All jobs at once: the cluster has a queue of its own.
+
+        Raises:
+            IsoglossError: the cluster does not take them, or somebody else has submitted the same.
+            Detached: they go on without this process.
+        """
+        folder = SlurmFolder(jobs.folder)
+        folder.open()
+        with RemoteDisplay(jobs.cost) as display, stop_requests() as stopping:
+            yield from SlurmJobs(self, folder, jobs, display).carry_out(stopping)
+
+    @property
+    def signal(self) -> int:
+        """Seconds before its end at which a job is told to stop."""
+        return min(SIGNAL, self.settings.minutes * 15)
+
+    @property
+    def most(self) -> int | None:
+        """How many jobs may be submitted at once; None: any number."""
+        if self.settings.cluster == "slurm":
+            return None
+        return self.settings.at_once or max(1, (os.cpu_count() or 1) // self.settings.cpus)
+
+    def submit(self, folder: SlurmFolder, title: str, tasks: Sequence[SlurmTask]) -> Iterator[str]:
+        """Submit jobs, in arrays where there are several.
+
+        Args:
+            folder: where they lie.
+            title: of the experiment, for the cluster's list of jobs.
+            tasks: what is carried out.
+
+        Yields:
+            Their numbers, in order.
+
+        Raises:
+            IsoglossError: the cluster does not take them, in its own words.
+        """
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        for begin in range(0, len(tasks), CHUNK):
+            chunk = tasks[begin : begin + CHUNK]
+            executor = self._executor(folder, title)
+            try:
+                submitted = _submitted(executor, chunk)
+            except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
+                why = " ".join(str(error).split())
+                raise IsoglossError(
+                    f"executor: the cluster does not take the jobs ({why}); see `sbatch`'s options partition, account, "
+                    "qos, time and memory"
+                ) from error
+            for job in submitted:
+                yield str(job.job_id)
+
+    def _executor(self, folder: SlurmFolder, title: str) -> Any:
+        """Submitit's."""
+        from submitit import AutoExecutor
+
+        settings = self.settings
+        limits = {"max_num_timeout": TIMEOUTS, "max_pickle_size_gb": LARGEST}
+        executor = AutoExecutor(
+            folder.path, cluster=settings.cluster, **{f"{settings.cluster}_{key}": limits[key] for key in limits}
+        )
+        if settings.cluster == "slurm":
+            own = {
+                "partition": settings.partition, "account": settings.account, "qos": settings.qos,
+                "constraint": settings.constraint, "array_parallelism": settings.at_once or CHUNK,
+                "signal_delay_s": self.signal, "additional_parameters": {"requeue": True},
+                # Since Slurm 22.05 a step does not have its job's cores unless it says so.
+                "srun_args": [f"--cpus-per-task={settings.cpus}"],
+            }  # fmt: skip
+            executor.update_parameters(**{f"slurm_{key}": value for key, value in own.items() if value is not None})
+        executor.update_parameters(
+            name=f"isogloss-{title}", timeout_min=settings.minutes, cpus_per_task=settings.cpus,
+            gpus_per_node=settings.gpus or None, mem_gb=settings.memory, tasks_per_node=1, nodes=1,
+            stderr_to_stdout=True,
+        )  # fmt: skip
+        return executor
+
+
+def _submitted(executor: Any, tasks: Sequence[SlurmTask]) -> list[Any]:
+    """Jobs of submitit, without what Slurm has told this process where it is one of its jobs itself."""
+    from submitit.helpers import clean_env
+
+    with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
+        if len(tasks) == 1:
+            return [executor.submit(tasks[0])]
+        with executor.batch():
+            return [executor.submit(task) for task in tasks]  # which have their numbers when the block ends
+
+
+EXECUTOR = Slurm

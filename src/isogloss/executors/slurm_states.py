@@ -1,0 +1,97 @@
+"""How jobs are that were submitted: asked of Slurm by its own commands, or of this machine's processes.
+
+`squeue` alone decides whether a job is over: it needs no accounting, which small clusters do not have. How it ended is
+asked of `sacct`, and where there is none of `scontrol`, which forgets a job after some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from isogloss.errors import IsoglossError
+from isogloss.executors.slurm_folder import SlurmFolder, Ticket
+
+SECONDS = 60  # that Slurm is given for an answer
+RUNNING = {"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPENDED"}
+# What would end so again, however often it is tried.
+FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "REVOKED"}
+OVER = "over"
+
+
+class SlurmSilenceError(IsoglossError):
+    """Slurm does not answer. Jobs are none the worse for it."""
+
+
+def states(folder: SlurmFolder, tickets: Sequence[Ticket]) -> dict[str, str]:
+    """By name of the ticket: `running`, `queued` with Slurm's reason behind it, or `over`.
+
+    Raises:
+        SlurmSilenceError: Slurm does not answer.
+    """
+    listed = _listed() if any(ticket.cluster == "slurm" for ticket in tickets) else {}
+    found = {}
+    for ticket in tickets:
+        if ticket.job is None:
+            found[ticket.name] = OVER
+        elif ticket.cluster == "slurm":
+            found[ticket.name] = listed.get(ticket.job, OVER)
+        else:
+            found[ticket.name] = "running" if _alive(folder, ticket.job) else OVER
+    return found
+
+
+def ended_as(ticket: Ticket) -> str:
+    """How a job ended, in Slurm's words; empty where nobody knows."""
+    if ticket.cluster != "slurm" or ticket.job is None:
+        return ""
+    with suppress(SlurmSilenceError):
+        said = _asked("sacct", "-X", "-n", "-P", "-o", "State", "-j", ticket.job)
+        if words := said.split():
+            return words[0]
+    with suppress(SlurmSilenceError):
+        if found := re.search(r"\bJobState=(\w+)", _asked("scontrol", "show", "job", "-o", ticket.job)):
+            return found[1]
+    return ""
+
+
+def _listed() -> dict[str, str]:
+    """Jobs of this user that are not over, by number."""
+    said = _asked("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
+    jobs = {}
+    for line in said.splitlines():
+        job, state, reason = [*line.strip().split("|", 2), "", ""][:3]
+        told = "" if reason in {"", "None"} else f" ({reason})"
+        jobs[job] = "running" if state in RUNNING else f"queued{told}"
+    return jobs
+
+
+def _asked(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        why = (getattr(error, "stderr", None) or str(error)).strip().partition("\n")[0]
+        raise SlurmSilenceError(f"{command[0]} does not answer ({why})") from error
+    return done.stdout
+
+
+def _alive(folder: SlurmFolder, job: str) -> bool:
+    """Whether submitit's process of a local job is there; another one may have got its number since."""
+    process = Path("/proc", job)
+    if process.parent.is_dir() and Path("/proc/self").exists():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return b"submitit.local._local" in words and os.fsencode(folder.path) in words
+    try:
+        os.kill(int(job), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
