@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from isogloss.runtime.threads import let_wait
 
 if TYPE_CHECKING:
-    from isogloss.api import analyze, export, load, open_run, report, run
+    from isogloss.api import analyze, export, load, open_run, report, run, status
     from isogloss.spec import Spec
 
 __version__ = "0.2.0"
-__all__ = ["Spec", "analyze", "export", "load", "open_run", "report", "run"]
+__all__ = ["Spec", "analyze", "export", "load", "open_run", "report", "run", "status"]
 
 let_wait()  # here, because it has to be before torch is imported
 

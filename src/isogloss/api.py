@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # analyses come with what draws charts, which a model is load
     from isogloss.analysis.analysis import AnalysisResult
     from isogloss.analysis.run import AnalysisOutcome
     from isogloss.interop.export import Export
+    from isogloss.reports.status import StatusReport
 
 AnyPath = str | PathLike[str]
 
@@ -113,8 +114,8 @@ def run(
             `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
             `answers`. The spec's task is then `custom`, and needs no card.
         executor: what carries out the jobs, by name; None: as the spec says.
-        detach: hand back what has ended, submit what is missing, and wait for nothing, where the executor can; run again
-            to gather.
+        detach: hand back what has ended, submit what is missing, and wait for nothing, where the executor can; run
+            again to gather.
 
     Raises:
         IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
@@ -129,6 +130,25 @@ def run(
     if data is not None:
         checked = stored_frames(checked, data)
     return Results(carry_out(checked, folder, chosen))
+
+
+def status(folder: AnyPath) -> StatusReport:
+    """How far a run directory is: what is finished, at work, on a cluster, missing. Nothing is written.
+
+    Args:
+        folder: a run directory, of a run that is over, at work, or has only begun.
+
+    Returns:
+        What `print` shows as a table, the lines below it and a last one that sums up; `status` has it as data.
+
+    Raises:
+        IsoglossError: it is none.
+    """
+    from isogloss.executors.slurm_states import cluster_jobs
+    from isogloss.experiment.status import run_status
+    from isogloss.reports.status import StatusReport
+
+    return StatusReport(run_status(_path(folder), cluster_jobs))
 
 
 def open_run(folder: AnyPath) -> Results:

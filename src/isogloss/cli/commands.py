@@ -71,8 +71,11 @@ def run(
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
     executor: Annotated[
-        str | None, typer.Option(help="What carries out the jobs: serial, ray; left out: as the spec says.")
+        str | None, typer.Option(help="What carries out the jobs: serial, ray, slurm; left out: as the spec says.")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Submit, gather what has ended, and leave; run again to gather the rest.")
+    ] = False,
     _traceback: Traceback = False,
 ) -> None:
     """Train, evaluate, store, and print the table."""
@@ -84,16 +87,31 @@ def run(
         from isogloss.cli.dry_run import describe
         from isogloss.executors.registry import executor as executor_of
 
-        executor_of(read.executor, executor)
+        executor_of(read.executor, executor, detach=detach)
         describe(read, folder)
         return
     from isogloss import api
     from isogloss.runtime.console import out as console
     from isogloss.runtime.console import say
 
-    results = api.run(read, folder, executor=executor)
-    console.print(results.table())
-    say(f"stored in {results.path}")
+    results = api.run(read, folder, executor=executor, detach=detach)
+    if not detach or results.store.finished():
+        console.print(results.table())
+        say(f"stored in {results.path}")
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    _traceback: Traceback = False,
+) -> None:
+    """Say what of a run is finished, at work or on a cluster, and what is missing; it writes nothing."""
+    from isogloss.executors.slurm_states import cluster_jobs
+    from isogloss.experiment.status import run_status
+    from isogloss.reports.status import StatusReport
+    from isogloss.runtime.console import out as console
+
+    console.print(StatusReport(run_status(folder, cluster_jobs)))
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Jobs as jobs of a Slurm cluster, by submitit: an array with time, memory and a partition, that a node carries out.
 
-Nodes share a disk with this process: data, backbone and the user's cache lie where the spec and the environment say, and
-what jobs hand back lies in the cache (`SlurmFolder`), from where this process puts it into the run directory. Jobs do
-not end with this process: the same command again attaches to those that it would have submitted.
+Nodes share a disk with this process: data, backbone and the user's cache lie where the spec and the environment say,
+and what jobs hand back lies in the cache (`SlurmFolder`), from where this process puts it into the run directory. Jobs
+do not end with this process: the same command again attaches to those that it would have submitted.
 """
 
 from __future__ import annotations

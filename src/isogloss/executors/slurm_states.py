@@ -15,6 +15,7 @@ from pathlib import Path
 
 from isogloss.errors import IsoglossError
 from isogloss.executors.slurm_folder import SlurmFolder, Ticket
+from isogloss.experiment.submitted import ClusterJob, submitted
 
 SECONDS = 60  # that Slurm is given for an answer
 RUNNING = {"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPENDED"}
@@ -57,6 +58,35 @@ def ended_as(ticket: Ticket) -> str:
         if found := re.search(r"\bJobState=(\w+)", _asked("scontrol", "show", "job", "-o", ticket.job)):
             return found[1]
     return ""
+
+
+def cluster_jobs(out: Path) -> list[ClusterJob]:
+    """The jobs of a run directory that are on a cluster, or failed there; nothing is written.
+
+    Of those that somebody else has submitted there is what the run directory says, which asks nobody anything.
+
+    Args:
+        out: the run directory.
+    """
+    folder = SlurmFolder(out)
+    tickets = [ticket for ticket in folder.tickets() if ticket.job is not None]
+    asked = [ticket for ticket in tickets if ticket.failed is None]
+    try:
+        known = states(folder, asked)
+    except SlurmSilenceError as error:
+        known = {ticket.name: f"unknown: {error}" for ticket in asked}
+    jobs = []
+    for ticket in tickets:
+        over = ticket.failed is None and folder.result(ticket).exists()
+        state = f"failed: {ticket.failed}" if ticket.failed is not None else OVER if over else known[ticket.name]
+        cells = [(cell.label, cell.seed) for cell in ticket.cells]
+        kept = {key: folder.path / ticket.name / str(number) for number, key in enumerate(cells)}
+        jobs.append(ClusterJob(str(ticket.job), ticket.title, cells, state, folder.log(ticket), kept))
+    names = {ticket.name for ticket in tickets}
+    strangers = [job for job in submitted(out) if job.name not in names]
+    return jobs + [
+        ClusterJob(job.job, job.title, job.cells, f"submitted by {job.user} on {job.host}") for job in strangers
+    ]
 
 
 def _listed() -> dict[str, str]:

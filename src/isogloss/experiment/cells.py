@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from isogloss.errors import IsoglossError, named, unknown
@@ -106,6 +107,17 @@ class Cell:
         if self.settings.head == "linear":  # what other cells' classes are called is not its business
             common = {name: fact for name, fact in common.items() if name != "verbalizer"}
         return {"training": TRAINING, **common, "method": self.method_name, "settings": settings, "seed": self.seed}
+
+
+def member_checkpoint(file: Path, member: Cell) -> Path:
+    """Where one of the trainings of an averaged cell keeps how far it is: below the cell's own folder.
+
+    Args:
+        file: the checkpoint of the cell.
+        member: the training.
+    """
+    assert member.member is not None
+    return file.parent / f"member-{member.member[0]}" / file.name
 
 
 def cells(spec: Spec) -> list[Cell]:

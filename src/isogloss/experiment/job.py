@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.cells import Cell, member_checkpoint, stacks
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.checked import Checked
@@ -75,17 +75,6 @@ class Job:
             files = tuple(member_checkpoint(file, one) for file in self.checkpoints for one in stack)
             jobs.append(Job(self.spec, tuple(stack), own, 0.0, self.monitor, files, until=1.0))
         return tuple(jobs)
-
-
-def member_checkpoint(file: Path, member: Cell) -> Path:
-    """Where one of the trainings of an averaged cell keeps how far it is: below the cell's own folder.
-
-    Args:
-        file: the checkpoint of the cell.
-        member: the training.
-    """
-    assert member.member is not None
-    return file.parent / f"member-{member.member[0]}" / file.name
 
 
 @dataclass(frozen=True)

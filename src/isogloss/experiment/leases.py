@@ -17,7 +17,6 @@ from typing import Any
 from filelock import SoftFileLease
 
 from isogloss.errors import IsoglossError
-from isogloss.experiment.provenance import difference
 from isogloss.runtime import locks
 from isogloss.runtime.files import atomic_file
 from isogloss.runtime.json import load, load_mapping
@@ -155,18 +154,12 @@ class CellLeases:
         return True
 
     def _read(self, name: str) -> Worker:
-        said = load_mapping(self.folder / f"{name}.json")  # empty where it was killed before it could
-        cells = _listed(self.folder / f"{name}.cells")
-        facts = {label: facts for label, facts in _mapping(said.get("facts")).items() if isinstance(facts, dict)}
-        held = {(cell[0], cell[1]) for cell in cells if isinstance(cell, list) and list(map(type, cell)) == [str, int]}
-        process = said.get("process")
-        return Worker(
-            name, str(said.get("host")), process if isinstance(process, int) else 0, facts,
-            _mapping(said.get("test_data")), frozenset(held),
-        )  # fmt: skip
+        return _worker(self.folder, name)
 
     def _difference(self, worker: Worker) -> str | None:
         """What another process makes differently, in words."""
+        from isogloss.experiment.provenance import difference  # heavy; a look at who is at work needs it not
+
         for label, facts in self.facts.items():
             for other, others in worker.facts.items():
                 # Of another method, what all methods of a directory have in common.
@@ -210,6 +203,45 @@ class CellLeases:
     def _write_cells(self) -> None:
         with atomic_file(self.folder / f"{self._name}.cells") as file:
             file.write_text(json.dumps(sorted(self._cells)), encoding="utf-8")
+
+
+def at_work(out: Path) -> list[Worker]:
+    """Processes that seem to be at work on a run directory, by a look alone: nothing is written, nobody waited for.
+
+    Args:
+        out: the run directory.
+    """
+    folder, workers = out / FOLDER, []
+    for file in sorted(folder.glob("*.lease")):
+        worker = _worker(folder, file.stem)
+        with suppress(OSError):
+            fresh = abs(time.time() - file.lstat().st_mtime) < locks.DURATION
+            if fresh and (worker.host != socket.gethostname() or _alive(worker.process)):
+                workers.append(worker)
+    return workers
+
+
+def _worker(folder: Path, name: str) -> Worker:
+    """What a process says of itself."""
+    said = load_mapping(folder / f"{name}.json")  # empty where it was killed before it could
+    cells = _listed(folder / f"{name}.cells")
+    facts = {label: facts for label, facts in _mapping(said.get("facts")).items() if isinstance(facts, dict)}
+    held = {(cell[0], cell[1]) for cell in cells if isinstance(cell, list) and list(map(type, cell)) == [str, int]}
+    process = said.get("process")
+    return Worker(
+        name, str(said.get("host")), process if isinstance(process, int) else 0, facts,
+        _mapping(said.get("test_data")), frozenset(held),
+    )  # fmt: skip
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(max(process, 1), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return process > 0
+    return process > 0
 
 
 def _listed(file: Path) -> list[Any]:

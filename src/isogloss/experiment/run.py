@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost
-from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.cells import Cell, member_checkpoint, stacks
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.job import (
     Detached,
@@ -21,7 +21,6 @@ from isogloss.experiment.job import (
     Job,
     JobQueue,
     PausedCell,
-    member_checkpoint,
     refuse_waiting,
 )
 from isogloss.experiment.leases import CellLeases, Key, Worker

@@ -7,8 +7,9 @@ Whoever has submitted them keeps what is to be believed elsewhere: a run directo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,28 @@ class SubmittedJob(BaseModel):
     host: str = Field(max_length=300)
     title: str = Field(max_length=2000)
     cells: list[tuple[str, int]] = Field(max_length=100_000)
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """A job of a cluster, as far as this process may know of it.
+
+    Args:
+        job: its number there.
+        title: the job in words.
+        cells: label and seed of each.
+        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, `failed` with the reason; or
+            who knows.
+        log: what it has said, a file; None: it is not known where.
+        checkpoints: by cell, where it keeps how far it is.
+    """
+
+    job: str
+    title: str
+    cells: Sequence[tuple[str, int]]
+    state: str
+    log: Path | None = None
+    checkpoints: Mapping[tuple[str, int], Path] = field(default_factory=dict)
 
 
 def submitted(out: Path) -> list[SubmittedJob]:

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
+from isogloss.training.checkpoint_head import KEY
 from isogloss.training.train_state import TrainState
 
 VERSION = 5  # of before, only their head is read: their optimiser was another
 CHECKSUM = "sha256"
-KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories are called so
 
 
 class Checkpoints:
@@ -102,6 +102,7 @@ def updates_done(file: Path, fingerprint: str) -> int:
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": train_state.step, "tokens": train_state.tokens,
+        "total": train_state.total,
         "best": train_state.best, "best_epoch": train_state.best_epoch, "history": train_state.history,
     }  # fmt: skip
 
