@@ -192,7 +192,7 @@ class _Cluster:
             case Saved(files):
                 write_files(task.job, files)
             case Failure():
-                yield FailedJob(task.job, error_of(event), "\n".join([*task.said, event.trace]))
+                yield FailedJob(task.job, error_of(event, task.job), "\n".join([*task.said, event.trace]))
             case _:
                 task.done.add(key_of(event))
                 yield event

@@ -235,6 +235,7 @@ def key_of(outcome: FinishedCell | PausedCell) -> tuple[str, int]:
     return outcome.cell.key if isinstance(outcome, PausedCell) else (outcome.record.method, outcome.record.seed)
 
 
-def error_of(failure: Failure) -> Exception:
-    """A failure as it would have been raised here."""
-    return IsoglossError(failure.why) if failure.mendable else RemoteError(failure.why)
+def error_of(failure: Failure, job: Job) -> Exception:
+    """A failure as it would have been raised here, with the job's name in front."""
+    why = failure.why if failure.why.startswith(job.title) else f"{job.title}: {failure.why}"
+    return IsoglossError(why) if failure.mendable else RemoteError(why)
