@@ -122,11 +122,11 @@ def when_in_training(folder, act, seconds=60.0):
 
 
 def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys):
-    killing = when_in_training(tmp_path / "run" / "checkpoints", cluster.kill)
-    disturbed = api.run(
-        spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor="ray"), tmp_path / "run"
-    )  # fmt: skip
+    kept = {"name": "ray", "storage": str(tmp_path / "storage")}
+    killing = when_in_training(tmp_path / "storage", cluster.kill)
+    disturbed = api.run(spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor=kept), tmp_path / "run")
     killing.join()
+    assert not list((tmp_path / "storage").rglob("*.safetensors*"))  # of what is finished nothing is left
     assert "its worker was lost" in capsys.readouterr().err
     same(undisturbed, disturbed.store)
 
