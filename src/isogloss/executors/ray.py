@@ -60,8 +60,8 @@ class RaySettings(Checked):
     storage: str | None = Field(
         None,
         min_length=1,
-        description="where checkpoints of trainings that go on are kept, any path that fsspec knows (s3://bucket/folder, "
-        "a shared disk); left out: in the run directory, where this process puts them",
+        description="where checkpoints of trainings that go on are kept, any path that fsspec knows (s3://bucket, "
+        "a shared disk); left out: the run directory",
     )
     workers: PositiveInt | None = Field(
         None, description="jobs that are handed to the cluster at once; left out: as many as it has room for, and two"
