@@ -112,7 +112,8 @@ def _raise(out: Path, failed: Sequence[FailedJob], handed_out: int) -> NoReturn:
     if not isinstance(first.error, IsoglossError):
         err.print(f"{first.job.title} failed; {counted}{_log(out, first)}", markup=False, soft_wrap=True)
         raise first.error
-    raise IsoglossError(f"{first.error}{f' ({counted})' if handed_out > 1 else ''}") from first.error
+    others_too = f" ({counted})" if handed_out > 1 else ""
+    raise IsoglossError(f"{first.error}{others_too}{_log(out, first)}") from first.error
 
 
 def _log(out: Path, failed: FailedJob) -> str:
