@@ -111,7 +111,7 @@ def status(
     from isogloss.reports.status import StatusReport
     from isogloss.runtime.console import out as console
 
-    console.print(StatusReport(run_status(folder, cluster_jobs)))
+    console.print(StatusReport(run_status(folder, cluster_jobs)), soft_wrap=True)
 
 
 @app.command()

@@ -187,9 +187,10 @@ class SlurmFolder:
         self.drop_checkpoints(ticket)
         self._file(ticket.name).unlink(missing_ok=True)
         self.log(ticket).unlink(missing_ok=True)
-        if next(self.path.glob("*.json"), None) is None:  # batch scripts are of many jobs at once
-            for file in (*self.path.glob("*_submission.sh"), *self.path.glob(".submission_file_*.sh")):
-                file.unlink(missing_ok=True)
+        if next(self.path.glob("*.json"), None) is None:  # batch scripts are of many jobs, and jobs were lost
+            for pattern in ("*_submission.sh", ".submission_file_*.sh", "*_log.out", "*.pkl"):
+                for file in self.path.glob(pattern):
+                    file.unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self.path / f"{name}.json"

@@ -44,7 +44,7 @@ class StatusReport(JupyterMixin):
 
     def __str__(self) -> str:
         text = io.StringIO()
-        PlainConsole(width=WIDTH, file=text).print(self)
+        PlainConsole(width=WIDTH, file=text).print(self, soft_wrap=True)
         return text.getvalue()
 
     def lines(self) -> Iterator[str]:

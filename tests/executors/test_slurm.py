@@ -1,0 +1,315 @@
+"""Jobs on a cluster give what one process gives, whoever of them is stopped; they are carried out by submitit here.
+
+Processes of its local executor are real, as are the signals; a Slurm node was tried by hand: docs/how-to/slurm.md.
+"""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from isogloss import api
+from isogloss.errors import IsoglossError
+from isogloss.executors.registry import executor
+from isogloss.executors.slurm import EXECUTOR, SlurmSettings
+from isogloss.executors.slurm_folder import SlurmFolder, Ticket
+from isogloss.executors.slurm_states import cluster_jobs, states
+from isogloss.experiment.job import JobQueue
+from isogloss.experiment.run import run
+from isogloss.experiment.submitted import FOLDER, submitted
+from isogloss.runtime import yaml
+from isogloss.spec import Spec
+from models import checkpoint, sib200
+
+pytest.importorskip("submitit")
+# A process that is left to itself is what this is about.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+TABLES = ("scores", "predictions", "history")
+LOCAL = {"name": "slurm", "cluster": "local", "minutes": 10, "at_once": 2}
+METHODS = {"deep-prompt": {"length": [2, 4], "epochs": 2}, "slow-fast": {"epochs": 2, "average": 2}}
+LONG = {"fine-tuning": {"epochs": 80, "embeddings": True}}
+ROUNDS = int(os.environ.get("ISOGLOSS_EXECUTOR_ROUNDS", "1"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("ISOGLOSS_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    checkpoint(folder / "model")
+    sib200(folder / "data")
+    return folder
+
+
+def spec(home, **changes):
+    return Spec.model_validate({
+        "name": "jobs", "backbone": str(home / "model"), "task": "sib200", "data": {"path": home / "data"},
+        "methods": METHODS, "seeds": [0], "targets": ["de", "zh"], "dtype": "float32", "device": "cpu", **changes,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long(home):
+    return api.run(spec(home, methods=LONG), home / "long").store
+
+
+def same(one, other):
+    for name in TABLES:
+        assert_frame_equal(one.table(name), other.table(name))
+    for here, there in zip(one.finished(), other.finished(), strict=True):
+        assert here.record.facts == there.record.facts
+        assert here.record.weights_sha256 == there.record.weights_sha256
+
+
+def nothing_left(out):
+    """Of jobs that are gathered: no ticket, no pickle, no word in the run directory."""
+    assert not list(SlurmFolder(out).path.iterdir())
+    assert not (out / FOLDER).exists()
+
+
+def when(there, act, seconds=90.0):
+    """Do something in another thread once something is there."""
+
+    def watch():
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not (found := there()):
+            time.sleep(0.05)
+        act(found)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def in_training(out):
+    """The first job that is at its updates, and whose process is known."""
+    folder = SlurmFolder(out)
+    for ticket in folder.tickets():
+        if ticket.job is not None and "training" in folder.progress(ticket)[0]:
+            return ticket
+    return None
+
+
+def task_of(ticket):
+    """The process that carries a local job out: a child of the one whose number it has."""
+    (child,) = Path(f"/proc/{ticket.job}/task/{ticket.job}/children").read_text().split()
+    return int(child)
+
+
+def test_a_cluster_gives_what_one_process_gives(home, tmp_path):
+    here = api.run(spec(home), tmp_path / "here")
+    there = api.run(spec(home, executor=LOCAL), tmp_path / "there")  # the mean is a job after its trainings
+    same(here.store, there.store)
+    nothing_left(tmp_path / "there")
+
+
+class Tampered(EXECUTOR):
+    """Slurm, but that the facts of one method's jobs are of another backbone."""
+
+    def carry_out(self, jobs, workspace):
+        def sent():
+            for job in jobs:
+                wrong = job.cells[0].name == "linear-probe"
+                facts = tuple({**facts, "train": "other"} for facts in job.facts) if wrong else job.facts
+                yield replace(job, facts=facts)
+
+        return super().carry_out(JobQueue(sent(), jobs.cost, jobs.folder), workspace)
+
+
+def test_a_job_that_fails_leaves_the_others_and_says_where_its_log_is(home, tmp_path):
+    methods = {"linear-probe": {"epochs": 1}, "deep-prompt": {"length": 2, "epochs": 1}}
+    asked, out = spec(home, methods=methods), tmp_path / "run"
+    with pytest.raises(IsoglossError, match=r"linear-probe · seed 0: .* differently here.*its log is") as error:
+        run(asked, out, Tampered(SlurmSettings(cluster="local", minutes=10, at_once=2)))
+    log = Path(str(error.value).partition("its log is ")[2].split(" (")[0])
+    assert "differently here" in log.read_text()
+    assert set(api.open_run(out).scores["method"]) == {"deep-prompt"}
+    told = str(api.status(out))
+    assert "1 of 2 cells are finished, 1 failed" in told
+    assert str(log) in told
+    asked = spec(home, methods=methods, executor=LOCAL)
+    assert len(api.run(asked, out).store.finished()) == 2  # a job that failed is tried again
+    nothing_left(out)
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+@pytest.mark.parametrize("kill", [signal.SIGUSR2, signal.SIGKILL], ids=["pre-empted", "killed"])
+def test_a_job_that_is_stopped_goes_on_to_the_same(home, long, tmp_path, kill, round_, capsys):
+    out, seen = tmp_path / "run", []
+
+    def stop(ticket):
+        time.sleep(0.1 * (round_ % 10))
+        folder = SlurmFolder(out)
+        seen.append(ticket)
+        with suppress(ValueError, ProcessLookupError, FileNotFoundError):  # of later rounds: it is over already
+            process = task_of(ticket)
+            os.kill(process, kill)
+            if kill == signal.SIGUSR2:
+                end = time.monotonic() + 60
+                while Path(f"/proc/{process}").exists() and time.monotonic() < end:
+                    time.sleep(0.05)
+                seen.extend(folder.checkpoint(ticket.name, 0, "lane.safetensors").parent.glob("lane.safetensors"))
+                seen.append(folder.log(ticket).read_text())
+
+    # Pre-empted, it keeps what it has; killed, it has what it kept.
+    minutes = 3.0 if kill == signal.SIGUSR2 else 0.0
+    stopping = when(lambda: in_training(out), stop)
+    disturbed = api.run(spec(home, methods=LONG, checkpoint_minutes=minutes, executor=LOCAL), out)
+    stopping.join()
+    same(long, disturbed.store)
+    nothing_left(out)
+    if kill == signal.SIGUSR2 and not round_:
+        assert len(seen) == 3, "it had kept no checkpoint"
+        assert "Requeued job" in seen[-1]
+    elif not round_:
+        assert "it begins again where its checkpoint left it" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_jobs_outlive_their_driver(home, long, tmp_path, round_):
+    out, written = tmp_path / "run", tmp_path / "spec.yaml"
+    asked = spec(home, methods=LONG, executor=LOCAL)
+    written.write_text(yaml.dumps(asked.model_dump(mode="json", exclude_defaults=True)))
+    command = [sys.executable, "-m", "isogloss", "run", str(written), "--out", str(out)]
+    driver = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def kill(_):
+        time.sleep(0.2 * (round_ % 10))
+        driver.send_signal(signal.SIGKILL)
+
+    when(lambda: submitted(out), kill).join()
+    assert driver.wait() == -signal.SIGKILL
+    (before,) = SlurmFolder(out).tickets()
+    (job,) = cluster_jobs(out)
+    assert job.job == before.job
+    assert job.cells == [("fine-tuning", 0)]
+    if not round_:
+        left = subprocess.run([*command, "--detach"], env=os.environ, capture_output=True, text=True, check=True)
+        said = " ".join(left.stderr.split())
+        if in_queue := [ticket.job for ticket in SlurmFolder(out).tickets()]:
+            assert in_queue == [before.job]  # attached to, and not submitted again
+            assert f"1 job is on the cluster ({before.job})" in said
+            assert f"isogloss status {out}" in said
+            assert "0 of 1 cells are finished, 1 " in str(api.status(out))
+            with pytest.raises(IsoglossError, match="is submitted to slurm as job"):
+                api.run(asked, out, executor="serial")
+    gathered = api.run(asked, out)
+    same(long, gathered.store)
+    nothing_left(out)
+
+
+def test_a_search_is_gathered_a_round_at_a_time(home, tmp_path):
+    methods = {"deep-prompt": {"epochs": 2, "search": {"lr": [1e-3, 1e-1], "budget": 2}}}
+    here = api.run(spec(home, methods=methods), tmp_path / "here")
+    out, asked = tmp_path / "there", spec(home, methods=methods, executor=LOCAL)
+    rounds = 0
+    while not (out / "spec.yaml").exists() or not list(out.glob("weights/*/0/run.json")):
+        api.run(asked, out, detach=True)
+        rounds += 1
+        assert "deep-prompt" in str(api.status(out))
+        while any(state != "over" for state in states(SlurmFolder(out), SlurmFolder(out).tickets()).values()):
+            time.sleep(0.2)
+        assert rounds < 10
+    assert rounds >= 3  # the candidates, the chosen one, and what came of it
+    same(here.store, api.open_run(out).store)
+    one, other = ((folder / "search/deep-prompt/search.json").read_text() for folder in (tmp_path / "here", out))
+    assert one == other
+    nothing_left(out)
+
+
+def test_jobs_that_would_make_something_else_are_not_taken_for_these(home, tmp_path):
+    out, folder = tmp_path / "run", SlurmFolder(tmp_path / "run")
+    folder.open()
+    cell = {"label": "linear-probe", "seed": 0, "facts": "of another spec"}
+    sleeper = subprocess.Popen([
+        sys.executable, "-c", "import time; time.sleep(60)", "submitit.local._local", str(folder.path)
+    ])  # fmt: skip
+    try:
+        ticket = Ticket(name="0" * 32, cluster="local", job=str(sleeper.pid), title="x", cells=[cell])
+        folder.write(ticket)
+        asked = spec(home, methods={"linear-probe": {"epochs": 1}}, executor=LOCAL)
+        with pytest.raises(IsoglossError, match=rf"job {sleeper.pid} \(x\) is running, and makes something else"):
+            api.run(asked, out)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert len(api.run(asked, out).store.finished()) == 1  # it is over, and counts for nothing
+    nothing_left(out)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, value) for key in ("partition", "account", "qos", "constraint")
+     for value in ("gpu\n#SBATCH --x", "gpu\n", "$(id)", "`id`", "a b", "a;b", "a'b", 'a"b', "--uid=0", "", "x" * 300)]
+    + [("minutes", 0), ("cpus", 1.5), ("memory", -1), ("cluster", "debug"), ("setup", ["id"]), ("folder", "x")],
+)  # fmt: skip
+def test_nothing_of_a_spec_gets_into_a_shell(key, value):
+    with pytest.raises(IsoglossError, match="^executor: ") as error:
+        executor({"name": "slurm", "cluster": "local", key: value})
+    assert "\n" not in str(error.value)
+
+
+def test_what_slurm_is_asked_for(tmp_path, monkeypatch):
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    settings = {"partition": "gpu,long", "minutes": 90, "cpus": 4, "gpus": 1, "memory": 32, "constraint": "a100|h100"}
+    asked = executor({"name": "slurm", "account": "me", "qos": "low", "at_once": 5, **settings})
+    folder = SlurmFolder(tmp_path / "run")
+    folder.open()
+    script = asked._executor(folder, "jobs")._executor._make_submission_file_text("COMMAND", "0")
+    for line in (
+        "--partition=gpu,long", "--time=90", "--cpus-per-task=4", "--gpus-per-node=1", "--mem=32GB", "--account=me",
+        "--constraint='a100|h100'", "--qos=low", "--requeue", "--signal=USR2@120", "--job-name=isogloss-jobs",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in script
+    assert "srun --unbuffered" in script
+    assert "--cpus-per-task=4 COMMAND" in script
+    with pytest.raises(IsoglossError, match="the cluster does not take the jobs"):
+        list(asked.submit(folder, "jobs", [print]))
+
+
+def test_the_folder_is_the_users_alone(home, tmp_path):
+    out, folder = tmp_path / "run", SlurmFolder(tmp_path / "run")
+    folder.path.mkdir(parents=True, mode=0o755)
+    folder.path.chmod(0o755)
+    mine = tmp_path / "touched"
+
+    class Bad:
+        def __reduce__(self):
+            return Path.touch, (mine,)
+
+    (folder.path / "1_0_result.pkl").write_bytes(pickle.dumps(Bad()))
+    ticket = {"name": "0" * 32, "cluster": "local", "job": "1", "title": "x", "cells": []}
+    (folder.path / f"{'0' * 32}.json").write_text(json.dumps(ticket))
+    assert cluster_jobs(out) == []
+    with pytest.raises(IsoglossError, match="is not a folder of yours alone"):
+        api.run(spec(home, methods={"linear-probe": {"epochs": 1}}, executor=LOCAL), out)
+    # What a run directory says of jobs is read as a stranger's, and nothing that it names is opened.
+    (out / FOLDER).mkdir(parents=True)
+    (out / FOLDER / "x.json").write_text(json.dumps({**ticket, "executor": "slurm", "user": "u", "host": "h"}))
+    (out / FOLDER / f"{'1' * 32}.json").write_text('{"job": "../../x"}')
+    assert submitted(out) == []
+    assert not mine.exists()
+
+
+def test_only_what_can_be_left_is_left():
+    with pytest.raises(IsoglossError, match=r"^executor serial cannot detach.*expected slurm$"):
+        executor({}, "serial", detach=True)
