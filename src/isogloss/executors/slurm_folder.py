@@ -64,6 +64,7 @@ class Ticket(BaseModel):
         job: its number there; None: it is about to be submitted.
         title: the job in words.
         cells: of the job.
+        cost: of the job, see `Job`.
         tries: how often it was submitted.
         submitted: when, in seconds since 1970.
         failed: why it failed, once that was told.
@@ -76,6 +77,7 @@ class Ticket(BaseModel):
     job: JobId | None = None
     title: str
     cells: list[TicketCell]
+    cost: float = 0.0
     tries: int = 1
     submitted: float = 0.0
     failed: str | None = None

@@ -81,7 +81,8 @@ def cluster_jobs(out: Path) -> list[ClusterJob]:
         state = f"failed: {ticket.failed}" if ticket.failed is not None else OVER if over else known[ticket.name]
         cells = [(cell.label, cell.seed) for cell in ticket.cells]
         kept = {key: folder.path / ticket.name / str(number) for number, key in enumerate(cells)}
-        jobs.append(ClusterJob(str(ticket.job), ticket.title, cells, state, folder.log(ticket), kept))
+        share = min(1.0, folder.progress(ticket)[1] / ticket.cost) if state == "running" and ticket.cost else None
+        jobs.append(ClusterJob(str(ticket.job), ticket.title, cells, state, folder.log(ticket), kept, share))
     names = {ticket.name for ticket in tickets}
     strangers = [job for job in submitted(out) if job.name not in names]
     return jobs + [

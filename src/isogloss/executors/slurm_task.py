@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -69,8 +71,9 @@ class SlurmTask:
         self._before = self._where()
         self._cost, self._told = 0.0, -TELL_EVERY
         self._telling = Telling(left, None)
-        for event in self._telling.events():
-            self._take(event)
+        with self._warned():
+            for event in self._telling.events():
+                self._take(event)
         self._telling = None
         return self.events
 
@@ -87,6 +90,27 @@ class SlurmTask:
                 self._take(event)
         self.idle = self.idle + 1 if self._where() == self._before else 0
         return DelayedSubmission(self) if self.idle < IDLE else None
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        """While the block runs, SIGTERM has checkpoints written.
+
+        Slurm sends it to a job that has to make way, and ends it some seconds later. The signal by which submitit has a
+        job stop and go back into the queue comes besides only where the cluster was told so.
+        """
+        before = signal.getsignal(signal.SIGTERM)
+
+        def warned(number: int, frame: Any) -> None:
+            if self._telling is not None:
+                self._telling.hurried = True
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(signal.SIGTERM, warned)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_telling": None}

@@ -73,7 +73,8 @@ class Tickets:
     def made(self, job: Job, cluster: str) -> tuple[Ticket, Job]:
         """A ticket, and the job as it is sent: its checkpoints lie beside the ticket, those that there are too."""
         name = uuid.uuid4().hex
-        ticket = Ticket.model_validate({"name": name, "cluster": cluster, "title": job.title, "cells": cells_of(job)})
+        said = {"name": name, "cluster": cluster, "title": job.title, "cost": job.cost, "cells": cells_of(job)}
+        ticket = Ticket.model_validate(said)
         (self.folder.path / name).mkdir()
         files = tuple(self.folder.checkpoint(name, number, file.name) for number, file in enumerate(job.checkpoints))
         sent = replace(job, checkpoints=files)

@@ -204,3 +204,7 @@ class JobObserver:
     def stopping(self) -> bool:
         """Whether the job is to stop as soon as nothing is half done."""
         return False
+
+    def saving(self) -> bool:
+        """Whether checkpoints are to be written as soon as nothing is half done; said once."""
+        return False

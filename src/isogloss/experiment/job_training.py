@@ -106,6 +106,8 @@ class JobTraining:
             if observer.stopping():  # only here, between two updates, is every state whole
                 checkpoints.save(states)
                 raise KeyboardInterrupt
+            if observer.saving():
+                checkpoints.save(states)
             checkpoints.maybe_save(states)
 
         self.scorer = train(

@@ -150,6 +150,7 @@ class Telling(JobObserver):
         self.job, self.workspace, self.storage = job, workspace, storage
         self.told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.given_up = False
+        self.hurried = False  # whether checkpoints are wanted now
         self.patience: float | None = None  # seconds to wait for the job at its end; None: any
         self._phase, self._tokens, self._cost, self._last = "", 0, 0.0, time.monotonic()
         self._seen = self._changed({})[1]
@@ -199,6 +200,11 @@ class Telling(JobObserver):
     def stopping(self) -> bool:
         """See `JobObserver`."""
         return self.given_up
+
+    def saving(self) -> bool:
+        """See `JobObserver`."""
+        hurried, self.hurried = self.hurried, False
+        return hurried
 
     def _tell(self) -> None:
         self._save()

@@ -162,7 +162,8 @@ class _Seen:
             return str(self.held[key]) if key in self.held else ""
         log = f"; its log is {job.log}" if job.state.startswith("failed") and job.log is not None else ""
         told = "over, to be gathered by the same command again" if job.state == "over" else job.state
-        return one_line(f"job {job.job}, {told}{log}")
+        far = "" if job.share is None else f", {job.share:.0%} of its work done"
+        return one_line(f"job {job.job}, {told}{far}{log}")
 
     def _updates(self, cell: Cell) -> tuple[int, int] | None:
         """How far a training is, where it was begun: in the run directory, or wherever a job keeps it."""

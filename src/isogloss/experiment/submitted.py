@@ -62,7 +62,8 @@ class ClusterJob:
         state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, `failed` with the reason; or
             who knows.
         log: what it has said, a file; None: it is not known where.
-        checkpoints: by cell, where it keeps how far it is.
+        checkpoints: by cell, the folder where it keeps how far it is.
+        share: of its work that is done; None: it does not say.
     """
 
     job: str
@@ -71,6 +72,7 @@ class ClusterJob:
     state: str
     log: Path | None = None
     checkpoints: Mapping[tuple[str, int], Path] = field(default_factory=dict)
+    share: float | None = None
 
 
 def submitted(out: Path) -> list[SubmittedJob]:
