@@ -16,7 +16,7 @@ exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown", ".ipynb": "notebook"}
 nitpicky = True
 # What annotations of the API name, but this site has no page for.
-nitpick_ignore_regex = [("py:.*", r"(?!isogloss\.(run|open_run|load|analyze|report|Spec)$).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!isogloss\.(run|open_run|load|analyze|report|status|Spec)$).*")]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
