@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -87,9 +86,10 @@ def run_status(out: Path, look: Callable[[Path], Sequence[ClusterJob]]) -> RunSt
         problems.append(f"{error}; what is missing is not known")
     seen = _Seen(store, at_work(out), look(out), () if spec is None else tuple(map(str, spec.targets)))
     every = [seen.cell(cell) for cell in wanted]
-    every += [seen.stored(*key) for key in _others(store, {cell.key for cell in wanted})]
+    others, damaged = _others(store, wanted)
+    every += [seen.stored(*key) for key in others]
     lines = [line for name in searching for line in _search(out, name, seen)]
-    return RunStatus(out, every, lines, problems)
+    return RunStatus(out, every, lines, [*problems, *damaged])
 
 
 _BEGUN = (".leases", ".submitted", records.FOLDER)
@@ -174,15 +174,21 @@ class _Seen:
         return max((far for far in map(progress, places) if far is not None), default=None)
 
 
-def _others(store: Store, known: set[Key]) -> list[Key]:
-    """Cells that are stored, and that the spec does not name any more, or cannot be read to name."""
-    found = []
+def _others(store: Store, known: Sequence[Cell]) -> tuple[list[Key], list[str]]:
+    """Cells that are stored, and that the spec does not name any more, or cannot be read to name; what is damaged."""
+    found, damaged = [], []
+    places = {store.folder(*cell.key) for cell in known}
     for file in sorted((store.path / "weights").glob("*/*/run.json")):
-        with suppress(IsoglossError, ValueError):
+        if file.parent in places or ".damaged" in file.parent.name or file.parent.name.startswith("."):
+            continue
+        try:
             cell = StoredCell.read(file.parent)
-            if cell.key not in known and cell.folder == store.folder(*cell.key):
-                found.append(cell.key)
-    return found
+        except IsoglossError as error:
+            damaged.append(str(error))
+            continue
+        if cell.folder == store.folder(*cell.key):
+            found.append(cell.key)
+    return found, damaged
 
 
 def _searches(out: Path) -> list[str]:
