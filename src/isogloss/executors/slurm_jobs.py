@@ -13,7 +13,7 @@ from isogloss.errors import IsoglossError
 from isogloss.executors.remote_display import RemoteDisplay
 from isogloss.executors.slurm_folder import SlurmFolder, Ticket
 from isogloss.executors.slurm_states import FINAL, OVER, SlurmSilenceError, ended_as, states
-from isogloss.executors.slurm_task import SlurmTask
+from isogloss.executors.slurm_task import GIVEN_UP, IDLE, SlurmTask
 from isogloss.executors.slurm_tickets import Tickets
 from isogloss.experiment.job import Detached, FailedJob, Job, JobQueue, Outcome, PausedCell
 from isogloss.experiment.remote_job import Event, Failure, Progress, RemoteError, Said, key_of, left_of
@@ -169,7 +169,9 @@ class SlurmJobs:
         except Exception as error:  # noqa: BLE001 - whatever a pickle of another version or half of one may raise
             outcome, value = "error", f"{type(error).__name__}: {error}"
         if outcome != "success":
-            yield self._failure(one, str(value).strip().rpartition("\n")[2])
+            last = str(value).strip().rpartition("\n")[2]
+            stuck = f"it was stopped {IDLE} times in a row and got no further; give it more `minutes`"
+            yield self._failure(one, stuck if GIVEN_UP in last else last)
             return
         done = set[tuple[str, int]]()
         for event in value:
@@ -196,7 +198,7 @@ class SlurmJobs:
             yield event
 
     def _failure(
-        self, one: _Active, why: str, *, mendable: bool = False, done: set[tuple[str, int]] | None = None
+        self, one: _Active, why: str, *, mendable: bool = True, done: set[tuple[str, int]] | None = None
     ) -> FailedJob:
         self.tickets.failed(one.ticket, why)
         said = f"{one.ticket.title}: {why}; its log is {self.folder.log(one.ticket)}"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 WAITED_FOR = 120.0  # seconds in which whoever has submitted a job has to say so
 TELL_EVERY = 5.0  # seconds between two words on how far it is
 IDLE = 10  # times in a row that a job may be stopped without having got any further
+GIVEN_UP = "checkpoint function returned None"  # what submitit says then
 
 
 class SlurmTask:
