@@ -10,13 +10,17 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 from isogloss import api
 from isogloss.errors import IsoglossError
+from isogloss.executors import gpu_shares
 from isogloss.executors.registry import executor
-from isogloss.experiment.job import JobQueue
+from isogloss.experiment.job import Job, JobQueue
+from isogloss.experiment.memory import Room, reckoned
 from isogloss.experiment.run import run
+from isogloss.experiment.workspace import Workspace
 from isogloss.runtime import yaml
 from isogloss.spec import Spec
 from models import checkpoint, sib200
@@ -165,6 +169,32 @@ def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
     assert set(left.scores["method"]) == {"linear-probe"}
     assert "would be made differently" in (tmp_path / "run" / "logs" / "lora-0.log").read_text()
     assert left.predictions.filter(pl.col("split") == "test").height
+
+
+def test_small_jobs_share_a_gpu_by_the_memory_that_they_take(home, monkeypatch):
+    from isogloss.executors.gpu_shares import GPUShares
+
+    workspace = Workspace.open(spec(home))
+    taken = {"deep-prompt": 10**9, "fine-tuning": 30 * 10**9}
+    monkeypatch.setattr(gpu_shares, "reckoned", lambda _, cells, *__, **___: taken.get(cells[0].name))
+    shares = GPUShares(workspace, Room(torch.device("cuda"), 80 * 10**9), 1)
+    jobs = {cell.name: Job(workspace.spec, (cell,), ({},), 1.0) for cell in workspace.cells}
+    assert [shares.of(jobs[name]) for name in ("deep-prompt", "fine-tuning", "lora")] == [0.05, 0.45, 1]
+    assert GPUShares(workspace, None, 0).of(jobs["lora"]) == 0
+    assert GPUShares(workspace, shares.room, 2).of(jobs["deep-prompt"]) == 2
+
+
+def test_what_jobs_would_take_of_a_gpu_is_known_without_one(home):
+    workspace = Workspace.open(spec(home))
+    frozen, tuned = (
+        next(cell for cell in workspace.cells if cell.name == name) for name in ("deep-prompt", "fine-tuning")
+    )
+    cuda = torch.device("cuda")
+    one, several, all_weights = (
+        reckoned(workspace, cells, cuda) for cells in ([frozen], [frozen] * 4, [tuned])
+    )  # fmt: skip
+    assert 0 < one < several
+    assert one < all_weights
 
 
 def test_what_the_cluster_has_not_is_said_at_once(home, tmp_path):

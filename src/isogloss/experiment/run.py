@@ -16,7 +16,7 @@ from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.cost import MonitorPlan
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell, member_checkpoint
 from isogloss.experiment.leases import CellLeases, Key, Worker
-from isogloss.experiment.memory import narrower
+from isogloss.experiment.memory import Room, narrower
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.search.plan import refuse_stale
@@ -132,6 +132,7 @@ class _Work:
         self.spec, self.workspace, self.store, self.leases = spec, workspace, store, leases
         self.handed_out = 0  # jobs
         self.parallel = False  # whether they are carried out beside one another
+        self.room: Room | None = None  # and where, if that is elsewhere
         self._begun: set[Key] = set()  # trainings of these
         self._scored: dict[Key, set[str]] = {}  # and languages that they add to stored cells
         self._parts: Counter[Key] = Counter()  # and how many such jobs of a cell are on their way
@@ -145,6 +146,7 @@ class _Work:
             The jobs that failed, and how many there were in all.
         """
         self.parallel = getattr(executor, "parallel", False)
+        self.room = executor.room(self.workspace) if hasattr(executor, "room") else None
         while lacking := self._lacking():
             before = self.handed_out
             if failed := self._round(lacking, executor):
@@ -295,7 +297,7 @@ class _Work:
     def _fitting(self, wanted: Sequence[list[Cell]]) -> Iterator[list[Cell]]:
         """The stacks, made narrower where they would not fit into memory; each when it is asked for."""
         for stack in wanted:
-            parts, line = narrower(self.workspace, stack, tests=stack[0].member is None)
+            parts, line = narrower(self.workspace, stack, tests=stack[0].member is None, room=self.room)
             if line:
                 err.print(line, markup=False, soft_wrap=True)
             yield from parts
