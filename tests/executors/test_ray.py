@@ -1,6 +1,7 @@
 """A real Ray cluster of three nodes on this machine gives what one process gives, whatever of it is lost."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ METHODS = {
     "fine-tuning": {"epochs": 2, "embeddings": True}, "slow-fast": {"epochs": 2, "drift": 1.0, "average": 2},
 }  # fmt: skip
 LONG = {"fine-tuning": {"epochs": 120, "embeddings": True}, "deep-prompt": {"epochs": 120}}
+ROUNDS = range(int(os.environ.get("ISOGLOSS_ROUNDS", "1")))
 TABLES = ("scores", "predictions", "history")
 
 
@@ -111,13 +113,14 @@ def test_a_search_goes_through_the_cluster(home, tmp_path):
     assert one == other
 
 
-def when_in_training(folder, act, seconds=60.0):
-    """Do something, in another thread, once there is a checkpoint."""
+def when_in_training(folder, act, round_, seconds=60.0):
+    """Do something, in another thread, at some moment after there is a checkpoint."""
 
     def watch():
         end = time.monotonic() + seconds
         while time.monotonic() < end and not list(folder.rglob("lane.safetensors")):
             time.sleep(0.05)
+        time.sleep(random.Random(round_).uniform(0, 1.5))
         act()
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -125,9 +128,10 @@ def when_in_training(folder, act, seconds=60.0):
     return thread
 
 
-def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys):
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys, round_):
     kept = {"name": "ray", "storage": str(tmp_path / "storage")}
-    killing = when_in_training(tmp_path / "storage", cluster.kill)
+    killing = when_in_training(tmp_path / "storage", cluster.kill, round_)
     disturbed = api.run(spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor=kept), tmp_path / "run")
     killing.join()
     assert not list((tmp_path / "storage").rglob("*.safetensors*"))  # of what is finished nothing is left
@@ -135,13 +139,15 @@ def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys)
     same(undisturbed, disturbed.store)
 
 
-def test_a_lost_driver_goes_on(home, undisturbed, tmp_path):
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_a_lost_driver_goes_on(home, undisturbed, tmp_path, round_):
     written = tmp_path / "spec.yaml"
     asked = spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor="ray")
     written.write_text(yaml.dumps(asked.model_dump(mode="json", exclude_defaults=True)))
     command = [sys.executable, "-m", "isogloss", "run", str(written), "--out", str(tmp_path / "run")]
     driver = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    when_in_training(tmp_path / "run" / "checkpoints", lambda: driver.send_signal(signal.SIGKILL)).join()
+    killed = when_in_training(tmp_path / "run" / "checkpoints", lambda: driver.send_signal(signal.SIGKILL), round_)
+    killed.join()
     assert driver.wait(60) == -signal.SIGKILL
     assert list((tmp_path / "run" / "checkpoints").rglob("lane.safetensors"))
     subprocess.run(command, env=os.environ, check=True, capture_output=True, timeout=120)
