@@ -1,7 +1,6 @@
 """A real Ray cluster of three nodes on this machine gives what one process gives, whatever of it is lost."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -120,7 +120,7 @@ def when_in_training(folder, act, round_, seconds=60.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end and not list(folder.rglob("lane.safetensors")):
             time.sleep(0.05)
-        time.sleep(random.Random(round_).uniform(0, 1.5))
+        time.sleep(np.random.default_rng(round_).uniform(0, 1.5))
         act()
 
     thread = threading.Thread(target=watch, daemon=True)
