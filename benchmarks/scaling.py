@@ -3,12 +3,12 @@
     python -m benchmarks.scaling                            10,000 jobs on 1 to 1,000 workers
     python -m benchmarks.scaling --a-second 50000           workers thirty times as fast, as GPUs are
 
-The jobs are those of the presets whose data come with a package (the demo, slots, slow and fast), drawn with replacement,
-with the cost that the driver itself reckons for each (`experiment/cost`). They are handed out the longest first, as an
-executor with several workers has them. The driver does one thing at a time: it hands a job out, or stores a cell, and
-each takes what `python -m benchmarks.driver` measured; a worker waits for a job until the driver comes to it, except for
-the spare jobs that wait on the cluster already. The limit is the larger of all work divided by workers, and the longest
-job. Beside it the same in the order of the spec, and without spare jobs.
+The jobs are those of the presets whose data come with a package (the demo, slots, slow and fast), drawn with
+replacement, with the cost that the driver itself reckons for each (`experiment/cost`). They are handed out the longest
+first, as an executor with several workers has them. The driver does one thing at a time: it hands a job out, or stores a
+cell, and each takes what `python -m benchmarks.driver` measured; a worker waits for a job until the driver comes to it,
+except for the spare jobs that wait on the cluster already. The limit is the larger of all work divided by workers, and
+the longest job. Beside it the same in the order of the spec, and without spare jobs.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def main() -> None:
     for head in ("workers", "limit, s", "longest first", "order of the spec", "no spare jobs", "driver busy"):
         table.add_column(head, justify="right")
     for workers in given.workers:
-        limit = max(sum(drawn) / workers, max(drawn))
+        limit = max(drawn.sum() / workers, drawn.max())
         best = simulate(longest_first, workers, **driver)
         others = [simulate(drawn.tolist(), workers, **driver), simulate(longest_first, workers, **driver, spare=0)]
         shares = [f"{limit / one.makespan:.3f}" for one in (best, *others)]
