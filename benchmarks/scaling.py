@@ -5,10 +5,10 @@
 
 The jobs are those of the presets whose data come with a package (the demo, slots, slow and fast), drawn with
 replacement, with the cost that the driver itself reckons for each (`experiment/cost`). They are handed out the longest
-first, as an executor with several workers has them. The driver does one thing at a time: it hands a job out, or stores a
-cell, and each takes what `python -m benchmarks.driver` measured; a worker waits for a job until the driver comes to it,
-except for the spare jobs that wait on the cluster already. The limit is the larger of all work divided by workers, and
-the longest job. Beside it the same in the order of the spec, and without spare jobs.
+first, as an executor with several workers has them. The driver does one thing at a time: it hands a job out, or stores
+a cell, and each takes what `python -m benchmarks.driver` measured; a worker waits for a job until the driver comes to
+it, except for the spare jobs that wait on the cluster already. The limit is the larger of all work divided by workers,
+and the longest job. Beside it the same in the order of the spec, and without spare jobs.
 """
 
 from __future__ import annotations
