@@ -246,7 +246,7 @@ class Store:
             cells = self.finished()
             for name in TABLES:
                 with atomic_file(self.path / f"{name}.parquet") as file:
-                    write_combined(file, name, (cell.table(name) for cell in cells))
+                    write_combined(file, name, cells)
 
     def table(self, name: str) -> pl.DataFrame:
         """One of the tables, with all that is finished, though a run may have been killed before it was gathered.

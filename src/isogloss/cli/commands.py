@@ -87,8 +87,8 @@ def run(
         from isogloss.cli.dry_run import describe
         from isogloss.executors.registry import executor as executor_of
 
-        executor_of(read.executor, executor, detach=detach)
-        describe(read, folder)
+        chosen = executor_of(read.executor, executor, detach=detach)
+        describe(read, folder, chosen if read.executor or executor else None)
         return
     from isogloss import api
     from isogloss.runtime.console import out as console

@@ -92,10 +92,12 @@ class Slurm:
             IsoglossError: the cluster does not take them, or somebody else has submitted the same.
             Detached: they go on without this process.
         """
+        if jobs.folder is None:
+            raise ValueError("jobs that outlive this process belong to a run directory")
         folder = SlurmFolder(jobs.folder)
         folder.open()
         with RemoteDisplay(jobs.cost) as display, stop_requests() as stopping:
-            yield from SlurmJobs(self, folder, jobs, display).carry_out(stopping)
+            yield from SlurmJobs(self, folder, jobs.folder, iter(jobs), display).carry_out(stopping)
 
     @property
     def signal(self) -> int:

@@ -15,7 +15,7 @@ from isogloss.executors.slurm_folder import SlurmFolder, Ticket
 from isogloss.executors.slurm_states import FINAL, OVER, SlurmSilenceError, ended_as, states
 from isogloss.executors.slurm_task import GIVEN_UP, IDLE, SlurmTask
 from isogloss.executors.slurm_tickets import Tickets
-from isogloss.experiment.job import Detached, FailedJob, Job, JobQueue, Outcome, PausedCell
+from isogloss.experiment.job import Detached, FailedJob, Job, Outcome, PausedCell
 from isogloss.experiment.remote_job import Event, Failure, Progress, RemoteError, Said, key_of, left_of
 from isogloss.run_directory.cell import FinishedCell
 
@@ -51,20 +51,21 @@ class SlurmJobs:
     Args:
         executor: that submits them.
         folder: where they lie.
-        queue: where they come from.
+        out: the run directory.
+        jobs: what is to be carried out.
         display: of their progress.
     """
 
     executor: Slurm
     folder: SlurmFolder
-    queue: JobQueue
+    out: Path
+    jobs: Iterator[Job]
     display: RemoteDisplay
     active: dict[str, _Active] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.jobs = iter(self.queue)
-        self.tickets = Tickets(self.folder, self.queue.folder)
+        self.tickets = Tickets(self.folder, self.out)
         self._silent = False
 
     def carry_out(self, stopping: Callable[[], bool]) -> Iterator[Outcome]:
@@ -153,6 +154,8 @@ class SlurmJobs:
             time.sleep(min(left, STOP_EVERY))
 
     def _show(self, one: _Active, state: str) -> None:
+        if state in {"", OVER}:  # nobody knows, or it is about to hand something back
+            return
         phase, cost = self.folder.progress(one.ticket) if state == "running" else (f"{one.ticket.title}: {state}", 0.0)
         new = max(0.0, cost - one.done)
         one.done += new
@@ -201,7 +204,8 @@ class SlurmJobs:
         self, one: _Active, why: str, *, mendable: bool = True, done: set[tuple[str, int]] | None = None
     ) -> FailedJob:
         self.tickets.failed(one.ticket, why)
-        said = f"{one.ticket.title}: {why}; its log is {self.folder.log(one.ticket)}"
+        log = self.folder.log(one.ticket)
+        said = f"{one.ticket.title}: {why}" + (f"; its log is {log}" if log.exists() else "")
         self.failures.append(said)
         own = {(cell.label, cell.seed) for cell in one.ticket.cells}
         others = {cell.key for cell in one.job.cells} - own
@@ -243,7 +247,7 @@ class SlurmJobs:
         further = " and submits what follows" if any(one.job.until is not None for one in self.active.values()) else ""
         what = (
             f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status "
-            f"{self.queue.folder}` says how far, and the same command again gathers what has ended{further}"
+            f"{self.out}` says how far, and the same command again gathers what has ended{further}"
         )
         if self.failures:
             first, *others = self.failures

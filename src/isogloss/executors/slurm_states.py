@@ -82,7 +82,8 @@ def cluster_jobs(out: Path) -> list[ClusterJob]:
         cells = [(cell.label, cell.seed) for cell in ticket.cells]
         kept = {key: folder.path / ticket.name / str(number) for number, key in enumerate(cells)}
         share = min(1.0, folder.progress(ticket)[1] / ticket.cost) if state == "running" and ticket.cost else None
-        jobs.append(ClusterJob(str(ticket.job), ticket.title, cells, state, folder.log(ticket), kept, share))
+        log = folder.log(ticket) if folder.log(ticket).exists() else None
+        jobs.append(ClusterJob(str(ticket.job), ticket.title, cells, state, log, kept, share))
     names = {ticket.name for ticket in tickets}
     strangers = [job for job in submitted(out) if job.name not in names]
     return jobs + [

@@ -126,10 +126,10 @@ class JobQueue:
     Args:
         jobs: each made when it is asked for.
         cost: of all, as far as it is known before; in tokens of a forward pass.
-        folder: the run directory.
+        folder: the run directory; None: there is none, and none is needed.
     """
 
-    def __init__(self, jobs: Iterator[Job], cost: float, folder: Path) -> None:
+    def __init__(self, jobs: Iterator[Job], cost: float, folder: Path | None = None) -> None:
         self._jobs = jobs
         self.cost = cost
         self.folder = folder

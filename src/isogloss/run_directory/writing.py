@@ -26,7 +26,7 @@ def write_cell(target: Path, cell: FinishedCell) -> None:
     if not target.parent.is_dir():
         _put_aside(target.parent)
     _put_aside(target)
-    with atomic_folder(target) as folder:
+    with atomic_folder(target, sweeping=False) as folder:  # a run sweeps when it begins
         file = folder / "weights.safetensors"
         save_file({name: tensor.contiguous().cpu() for name, tensor in cell.weights.items()}, file)
         for name, table in cell.tables.items():
