@@ -38,7 +38,7 @@ TABLES = ("scores", "predictions", "history")
 LOCAL = {"name": "slurm", "cluster": "local", "minutes": 10, "at_once": 2}
 METHODS = {"deep-prompt": {"length": [2, 4], "epochs": 2}, "slow-fast": {"epochs": 2, "average": 2}}
 LONG = {"fine-tuning": {"epochs": 80, "embeddings": True}}
-ROUNDS = int(os.environ.get("ISOGLOSS_EXECUTOR_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("ISOGLOSS_ROUNDS", "1"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,6 +112,7 @@ def task_of(ticket):
     return int(child)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_what_one_process_gives(home, tmp_path):
     here = api.run(spec(home), tmp_path / "here")
     there = api.run(spec(home, executor=LOCAL), tmp_path / "there")  # the mean is a job after its trainings
@@ -132,6 +133,7 @@ class Tampered(EXECUTOR):
         return super().carry_out(JobQueue(sent(), jobs.cost, jobs.folder), workspace)
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_leaves_the_others_and_says_where_its_log_is(home, tmp_path):
     methods = {"linear-probe": {"epochs": 1}, "deep-prompt": {"length": 2, "epochs": 1}}
     asked, out = spec(home, methods=methods), tmp_path / "run"
@@ -148,9 +150,10 @@ def test_a_job_that_fails_leaves_the_others_and_says_where_its_log_is(home, tmp_
     nothing_left(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize("kill", [signal.SIGUSR2, signal.SIGKILL], ids=["pre-empted", "killed"])
-def test_a_job_that_is_stopped_goes_on_to_the_same(home, long, tmp_path, kill, round_, capsys):
+def test_a_lost_job_goes_on_to_the_same(home, long, tmp_path, kill, round_, capsys):
     out, seen = tmp_path / "run", []
 
     def stop(ticket):
@@ -181,8 +184,9 @@ def test_a_job_that_is_stopped_goes_on_to_the_same(home, long, tmp_path, kill, r
         assert "it begins again where its checkpoint left it" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", range(ROUNDS))
-def test_jobs_outlive_their_driver(home, long, tmp_path, round_):
+def test_a_lost_driver_leaves_its_jobs(home, long, tmp_path, round_):
     out, written = tmp_path / "run", tmp_path / "spec.yaml"
     asked = spec(home, methods=LONG, executor=LOCAL)
     written.write_text(yaml.dumps(asked.model_dump(mode="json", exclude_defaults=True)))
@@ -214,6 +218,7 @@ def test_jobs_outlive_their_driver(home, long, tmp_path, round_):
     nothing_left(out)
 
 
+@pytest.mark.slow
 def test_a_search_is_gathered_a_round_at_a_time(home, tmp_path):
     methods = {"deep-prompt": {"epochs": 2, "search": {"lr": [1e-3, 1e-1], "budget": 2}}}
     here = api.run(spec(home, methods=methods), tmp_path / "here")
@@ -233,6 +238,7 @@ def test_a_search_is_gathered_a_round_at_a_time(home, tmp_path):
     nothing_left(out)
 
 
+@pytest.mark.slow
 def test_jobs_that_would_make_something_else_are_not_taken_for_these(home, tmp_path):
     out, folder = tmp_path / "run", SlurmFolder(tmp_path / "run")
     folder.open()

@@ -106,7 +106,7 @@ def test_who_is_at_work(stopped):
     assert "1 of 2 cells are finished, 1 queued" in text
 
 
-def test_cells_that_are_damaged_or_lack_languages(home, tmp_path):
+def test_cells_that_are_damaged_or_lack_languages(home, tmp_path, capsys):
     methods = {"linear-probe": {"epochs": 1}}
     out = api.run(spec(home, methods=methods, seeds=[0, 1, 2]), tmp_path / "run").path
     (out / "weights/linear-probe/1/run.json").write_text("{")
@@ -118,6 +118,9 @@ def test_cells_that_are_damaged_or_lack_languages(home, tmp_path):
     assert "1 finished cell lacks 1 languages: zho-Hans" in text
     assert sum("is not what isogloss writes there" in line for line in text.splitlines()) == 2
     assert max(map(len, text.partition(str(out))[0].splitlines())) <= 80
+    capsys.readouterr()
+    app(["status", str(out)], standalone_mode=False)
+    assert capsys.readouterr().out.splitlines()[-1] == f"{out}: 1 of 3 cells are finished, 2 damaged"
     (out / "spec.yaml").write_text("methods: 1")
     text = str(api.status(out))
     assert "what is missing is not known" in text

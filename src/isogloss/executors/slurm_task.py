@@ -63,7 +63,10 @@ class SlurmTask:
         """
         from submitit.core.job_environment import JobEnvironment
 
-        if not waited_for(self.folder, self.ticket, JobEnvironment().job_id, WAITED_FOR):
+        number = JobEnvironment().job_id
+        for file in self.folder.path.glob(f"{number}_*.save_tmp"):  # a node was lost while submitit wrote it
+            file.unlink(missing_ok=True)
+        if not waited_for(self.folder, self.ticket, number, WAITED_FOR):
             return [Failure("nobody waits for it: whoever submitted it was killed, or has given it up", True, "")]
         left = self._left()
         if left is None:
