@@ -125,6 +125,11 @@ class SlurmFolder:
         own = about.st_uid == os.getuid() and not stat.S_IMODE(about.st_mode) & 0o077
         return stat.S_ISDIR(about.st_mode) and own and above.st_uid == os.getuid() and not above.st_mode & 0o022
 
+    def refresh(self) -> None:
+        """Have a network file system look anew at what is in it: to change something of it, if to what it was, does."""
+        with suppress(OSError):
+            self.path.chmod(PRIVATE)
+
     def tickets(self) -> list[Ticket]:
         """All jobs, the oldest first; none where it is not the user's own."""
         found = []

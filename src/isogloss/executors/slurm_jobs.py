@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = {"slurm": 10.0, "local": 0.5}  # seconds between two looks at how jobs are
 STOP_EVERY = 0.25  # and at whether to stop
 RESULT_COMES = {"slurm": 20.0, "local": 1.0}  # until a shared disk shows what a job that is over has left
+NO_REQUEUE = "['scontrol', 'requeue'"  # in what a job says that stopped, and that the cluster lets not back in
 
 
 @dataclass
@@ -89,19 +90,26 @@ class SlurmJobs:
     def _fill(self) -> None:
         """Take what is in the queue, as far as there is room; submit what nobody has submitted."""
         new: list[tuple[Ticket, Job, SlurmTask]] = []
-        settings, most = self.executor.settings, self.executor.most
-        while most is None or len(self.active) + len(new) < most:
-            if (job := next(self.jobs, None)) is None:
-                break
-            tickets, left = self.tickets.attached(job)
-            for ticket in tickets:
-                self.active.setdefault(ticket.name, _Active(ticket, job))
-            if left is not None:
-                ticket, sent = self.tickets.made(left, settings.cluster)
-                patience = self.executor.signal / 2
-                task = SlurmTask(ticket.name, sent, self.folder, cpus=settings.cpus, patience=patience)
-                new.append((ticket, left, task))
+        try:
+            while self.executor.most is None or len(self.active) + len(new) < self.executor.most:
+                if (job := next(self.jobs, None)) is None:
+                    break
+                tickets, left = self.tickets.attached(job)
+                for ticket in tickets:
+                    self.active.setdefault(ticket.name, _Active(ticket, job))
+                if left is not None:
+                    new.append(self._made(left))
+        except BaseException:
+            for ticket, *_ in new:
+                self.tickets.forget(ticket)
+            raise
         self._submit(new)
+
+    def _made(self, job: Job) -> tuple[Ticket, Job, SlurmTask]:
+        settings = self.executor.settings
+        ticket, sent = self.tickets.made(job, settings.cluster)
+        patience = self.executor.signal / 2
+        return ticket, job, SlurmTask(ticket.name, sent, self.folder, cpus=settings.cpus, patience=patience)
 
     def _submit(self, new: Sequence[tuple[Ticket, Job, SlurmTask]]) -> None:
         if not new:
@@ -134,6 +142,7 @@ class SlurmJobs:
                 self._show(one, known.get(one.ticket.name, ""))
 
     def _states(self) -> dict[str, str]:
+        self.folder.refresh()
         try:
             known = states(self.folder, [one.ticket for one in self.active.values()])
         except SlurmSilenceError as error:
@@ -164,15 +173,18 @@ class SlurmJobs:
     def _gathered(self, one: _Active) -> Iterator[Outcome]:
         """What a job hands back."""
         ticket = one.ticket
-        del self.active[ticket.name]
-        self.display.progress(one.job, Progress(ticket.title, 0, max(0.0, one.job.cost - one.done)))
-        self.display.end(one.job)
         try:
             outcome, value = _read(self.folder.result(ticket))
         except Exception as error:  # noqa: BLE001 - whatever a pickle of another version or half of one may raise
             outcome, value = "error", f"{type(error).__name__}: {error}"
+        last = "" if outcome == "success" else str(value).strip().rpartition("\n")[2]
+        if NO_REQUEUE in last:
+            yield from self._lost(one)
+            return
+        del self.active[ticket.name]
+        self.display.progress(one.job, Progress(ticket.title, 0, max(0.0, one.job.cost - one.done)))
+        self.display.end(one.job)
         if outcome != "success":
-            last = str(value).strip().rpartition("\n")[2]
             stuck = f"it was stopped {IDLE} times in a row and got no further; give it more `minutes`"
             yield self._failure(one, stuck if GIVEN_UP in last else last)
             return
