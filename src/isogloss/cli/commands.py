@@ -14,6 +14,7 @@ from isogloss.cli.exits import ended
 from isogloss.errors import unknown
 from isogloss.runtime.environment import COMMAND
 from isogloss.runtime.files import given_path
+from isogloss.runtime.launch import launch
 
 app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
@@ -71,7 +72,7 @@ def run(
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
     executor: Annotated[
-        str | None, typer.Option(help="What carries out the jobs: serial, ray; left out: as the spec says.")
+        str | None, typer.Option(help="What carries out the jobs: serial, ray; left out: as the spec says, or all processes that torchrun has started.")
     ] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -80,20 +81,24 @@ def run(
 
     read = read_spec(spec, set_)
     folder = out or Path("runs") / read.name
+    place = launch()
+    leads = place is None or place.rank == 0
     if dry_run:
         from isogloss.cli.dry_run import describe
         from isogloss.executors.registry import executor as executor_of
 
         executor_of(read.executor, executor)
-        describe(read, folder)
+        if leads:
+            describe(read, folder)
         return
     from isogloss import api
     from isogloss.runtime.console import out as console
     from isogloss.runtime.console import say
 
     results = api.run(read, folder, executor=executor)
-    console.print(results.table())
-    say(f"stored in {results.path}")
+    if leads:
+        console.print(results.table())
+        say(f"stored in {results.path}")
 
 
 @app.command()

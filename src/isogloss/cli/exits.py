@@ -16,6 +16,7 @@ import isogloss
 from isogloss.errors import IsoglossError
 from isogloss.runtime.files import system_error
 from isogloss.runtime.interrupts import interruptible
+from isogloss.runtime.launch import speaks
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
@@ -61,10 +62,11 @@ def _told(error: BaseException, *, stopped: bool) -> int:
         _write(f"isogloss: {one_line(line)}\n")
         return MISTAKE
     if "--traceback" not in sys.argv:
-        _write(visible("".join(traceback.format_exception(error))))
+        _write(visible("".join(traceback.format_exception(error))), alone=True)
     _write(
         f"isogloss: this is a fault of isogloss {isogloss.__version__}, or of a library under it: please report it "
-        "with the lines above\n"
+        "with the lines above\n",
+        alone=True,
     )
     return UNEXPECTED
 
@@ -106,7 +108,10 @@ def _say_stopped() -> int:
     return STOPPED
 
 
-def _write(text: str) -> None:
+def _write(text: str, *, alone: bool = False) -> None:
+    """Write to standard error; of several processes of a machine one does, unless it is of this one alone."""
+    if not alone and not speaks():
+        return
     with suppress(OSError, ValueError):  # where standard error is gone, there is nobody to tell
         sys.stderr.write(text)
         sys.stderr.flush()

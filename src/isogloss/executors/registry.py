@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
-from isogloss.errors import unknown
+from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.job import Executor
 from isogloss.runtime.checked import check
+from isogloss.runtime.launch import launch
 from isogloss.runtime.registry import discover
 
 DEFAULT = "serial"
+TOGETHER = "distributed"  # of several processes that a launcher has started
 
 
 @cache
@@ -36,13 +39,35 @@ def executor(given: Mapping[str, Any], name: str | None = None) -> Executor:
 
     Args:
         given: its name and settings, as the spec has them.
-        name: of another one, which the spec's settings are then none of; None: as the spec says.
+        name: of another one, which the spec's settings are then none of; None: as the spec says, which left out is
+            this process alone, or together with those that a launcher has started beside it.
 
     Raises:
-        IsoglossError: there is none of that name, a setting of it is wrong, or what it needs is not installed.
+        IsoglossError: there is none of that name, a setting of it is wrong, what it needs is not installed, or it is
+            for one process and this is one of several.
     """
     own = given.get("name")
-    kind = find(name or own or DEFAULT)
+    together = (place := launch()) is not None and place.count > 1
+    kind = find(name or own or (TOGETHER if together else DEFAULT))
+    if together and kind.name != TOGETHER:
+        raise IsoglossError(
+            f"executor: {kind.name} is for one process, and this is one of {place.count} that were started together; "
+            "leave the executor out, by which they train together, or start one process"
+        )
     settings = {} if name is not None and own not in {None, name} else {**given}
     settings.pop("name", None)
     return kind(check(kind.Settings, settings, where="executor"))
+
+
+def leading(executor: Executor, device: str) -> AbstractContextManager[bool]:
+    """What an experiment is run in: of several processes that carry it out together the first one runs it.
+
+    Args:
+        executor: that is asked for.
+        device: of the spec.
+
+    Returns:
+        Gives whether this process runs it; the others have followed the first to its end by then.
+    """
+    led: Callable[[str], AbstractContextManager[bool]] | None = getattr(executor, "led", None)
+    return nullcontext(True) if led is None else led(device)

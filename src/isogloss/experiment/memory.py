@@ -15,6 +15,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.console import err
 from isogloss.runtime.device_memory import SHARE, free_memory, in_words
+from isogloss.runtime.process_group import current
 from isogloss.training.memory_estimate import Bytes, MemoryEstimate
 
 PLENTY = 4  # where so many times what a job can take is free, nothing is reckoned exactly
@@ -50,8 +51,9 @@ def allowed(workspace: Workspace) -> int | None:
         return int(spec.memory * 1e9)
     if spec.deterministic:
         return None
-    free = free_memory(workspace.backbone.device)
-    return None if free is None else int(SHARE * free)
+    device = workspace.backbone.device
+    free, sharing = free_memory(device), 1 if device.type == "cuda" else current().local
+    return None if free is None else int(SHARE * free / sharing)
 
 
 def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool = True) -> MemoryPlan:
@@ -69,7 +71,7 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
         IsoglossError: they do not, even row by row.
     """
     budget, eval_budget = budgets(workspace.backbone.device)
-    limit = allowed(workspace)
+    limit = current().least(allowed(workspace))  # all processes make the same passes
     if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)
     job = _Job(workspace, cells, tests=tests)

@@ -27,6 +27,7 @@ from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.device_memory import in_words, peak_memory
+from isogloss.runtime.process_group import current
 from isogloss.store import FinishedCell, RunRecord
 from isogloss.training.trained import Trained
 
@@ -106,8 +107,9 @@ class _Finishing:
             yield self._finished(number, trained[number], temperature, predicted)
 
     def _engine(self) -> dict[str, Any]:
-        """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
-        return {"attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
+        """What computed: how many processes, which kernels of attention, and how many passes plainly or captured."""
+        several = {"processes": current().count} if current().several else {}
+        return {**several, "attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
 
     def _finished(self, number: int, trained: Trained, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.process_group import current
 from isogloss.training.train_state import TrainState
 
 VERSION = 5  # of before, only their head is read: their optimiser was another
@@ -29,7 +30,7 @@ KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories 
 
 
 class Checkpoints:
-    """One file a run, written every so often.
+    """One file a run, written every so often. Of several processes the first writes and reads, and tells the others.
 
     Args:
         files: a path for each run; it is that run's alone, so that a run goes on in whatever company. None: nothing is
@@ -51,18 +52,14 @@ class Checkpoints:
 
     def load(self, train_states: Sequence[TrainState]) -> None:
         """Put each run where its checkpoint left it, if there is one. One that is damaged is as good as none."""
+        processes = current()
         for train_state, file, fingerprint in self._each(train_states):
-            try:
-                read = _read(file)
-            except FileNotFoundError:
-                continue
-            except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-                why = str(error).split("\n", 1)[0]
-                what = f"{file} is damaged ({why}); this training begins anew"
-                err.print(what, markup=False, soft_wrap=True)
-                continue
-            if read[0]["fingerprint"] == fingerprint:
-                _load(train_state, *read)
+            facts, tensors = _found(file, fingerprint) if processes.leads else (None, {})
+            if processes.several:
+                facts = processes.told(facts)
+                tensors = processes.tensors(tensors)
+            if facts is not None:
+                _load(train_state, facts, tensors)
 
     def _each(self, train_states: Sequence[TrainState]) -> Iterable[tuple[TrainState, Path, str]]:
         return zip(train_states if self.files else (), self.files, self.fingerprints, strict=True)
@@ -79,6 +76,8 @@ class Checkpoints:
         """
         for train_state, file, fingerprint in self._each(train_states):
             train_state.fetch()
+            if not current().leads:
+                continue
             tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
             metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
@@ -126,6 +125,19 @@ def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _found(file: Path, fingerprint: str) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """What is kept of a run, if anything; of a damaged file a line says so."""
+    try:
+        facts, tensors = _read(file)
+    except FileNotFoundError:
+        return None, {}
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        why = str(error).split("\n", 1)[0]
+        err.print(f"{file} is damaged ({why}); this training begins anew", markup=False, soft_wrap=True)
+        return None, {}
+    return (facts, tensors) if facts["fingerprint"] == fingerprint else (None, {})
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -22,6 +22,7 @@ from isogloss.optim.flat_parameters import FlatParameters
 from isogloss.optim.loss_trend import FIELDS, LossTrend
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.preprocessing.batching import passes
+from isogloss.runtime.process_group import current
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
 from isogloss.tasks.heads import ClassificationHead
@@ -32,6 +33,7 @@ from isogloss.training.graphs import Graphs
 from isogloss.training.head_dropout import kept
 from isogloss.training.plan import Plan, Step
 from isogloss.training.segments import segments
+from isogloss.training.share import share
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
@@ -63,6 +65,9 @@ class Engine:
         self.runs = [train_state.run for train_state in train_states]
         self.device = stack.backbone.device
         self.kept = states if states and all(id(one.train) in states for one in train_states) else {}
+        self.processes = current()
+        # A head alone learns faster than processes could tell each other of it: each does all of it.
+        self.divided = self.processes.several and not self.kept
         first, count = self.runs[0], len(self.runs)
         laid = segments(self.runs)
         self.flat = FlatParameters([run.named() for run in self.runs], laid.order)
@@ -92,9 +97,11 @@ class Engine:
         self.drift = DriftPenalty(stack, train_states[0], budget=budget) if held(first) else None
         for run in self.runs:
             run.part.train()  # how rows lie goes by what drops out
+        divided = self.processes.count if self.divided else 1
         fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
-        self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
-        self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None
+        self.shapes = FixedShapes(train_states, self.form, stack.backbone, divided) if fixed and not self.kept else None
+        captures = self.device.type == "cuda" and not self.kept and not self.divided  # a graph speaks to nobody
+        self.graphs = Graphs(self) if captures else None
         self.next: Plan | None = None
         for number, train_state in enumerate(train_states):
             train_state.adopt(self._state(number))
@@ -128,6 +135,8 @@ class Engine:
             step = plan.step.to(self.device)
             for batch in plan.batches:
                 self.learn(batch.to(self.device), step)
+            if self.divided:
+                self.processes.sum(self.flat.gradients, self.loss)
             self.finish(step)
         self._count(plan)
         self.next = self.plan() if self.graphs is not None and self._goes_on() else None
@@ -225,8 +234,12 @@ class Engine:
             ),
             slot=torch.tensor([slot]),
         )
-        seed = derive("backbone", states[0].run.seed, states[0].step) if not method.frozen else 0
+        own = (self.processes.rank,) if self.divided else ()
+        seed = derive("backbone", states[0].run.seed, states[0].step, *own) if not method.frozen else 0
         tokens = [int(features.lengths[rows].sum()) for features, rows in parts]
+        if self.divided:
+            rank, count = self.processes.rank, self.processes.count
+            parts = [(features, share(features, rows, rank=rank, count=count)) for features, rows in parts]
         return Plan(list(self._batches(parts, counted, tokens)), step, seed, tokens, slot)
 
     def _batches(self, parts: Sequence[Part], counted: Sequence[int], tokens: Sequence[int]) -> Iterator[Batch]:
@@ -241,6 +254,8 @@ class Engine:
             counted=counted,
             tokens_counted=tokens if self.drift is not None else None,
         )
+        if not any(len(rows) for _, rows in parts):  # of a small batch some processes have nothing
+            return
         if self.shapes is not None:
             for some, shape in self.shapes.cut(parts, self.budget):
                 yield make(some, shape=shape)

@@ -1,0 +1,352 @@
+"""One training over several processes: each job is carried out by all of them in step, by torch.distributed.
+
+A launcher starts as many processes as there are GPUs: `torchrun --nproc-per-node 4 -m isogloss run SPEC`. The first one
+leads: it alone reads and writes the run directory, prints, and hands each job to the others, which follow until it says
+that the run is over. In an update each process learns from its share of the examples, and gradients are summed before
+they are clipped, so that several processes do what one would.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, ClassVar
+
+from isogloss.errors import IsoglossError
+from isogloss.executors.serial import OF_ALL
+from isogloss.experiment.job import FailedJob, Job, JobObserver, JobQueue, Outcome
+from isogloss.experiment.provenance import difference
+from isogloss.experiment.run_job import run_job
+from isogloss.experiment.workspace import Workspace
+from isogloss.runtime import console
+from isogloss.runtime.checked import Checked
+from isogloss.runtime.console import ProgressDisplay, watching
+from isogloss.runtime.interrupts import stop_requests
+from isogloss.runtime.launch import launch
+from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place
+
+GRACE = 10.0  # seconds that a process which failed waits for the others to fail likewise
+PATIENCE = 5.0  # seconds for a last word of a process that is gone
+LOOK_EVERY = 0.05  # seconds, at whether there is a job
+DONE, STOPPED, FAILED = b"done", b"stopped", b"failed"  # how a run is over
+AGAIN = "what was finished is stored, run again to go on"
+
+_runs = count()  # of this process: what is said in one is not heard in the next
+_meeting: list[Any] = []  # where the processes meet, once they have
+
+
+class DistributedSettings(Checked):
+    """There are none."""
+
+
+@dataclass
+class _Group:
+    """This process among the others, while a run lasts.
+
+    Args:
+        processes: what computes with them.
+        store: keys and values that all see; they tell what must be heard though a process is gone.
+    """
+
+    processes: Processes
+    store: Any
+    number: int = 0  # jobs that were handed out
+
+    def failed(self, error: Exception) -> bool:
+        """Say that this process could not carry out the job, and hear whether none could.
+
+        Which is so of a mistake, or a method's fault, that all run into; then they go on with the next job together.
+        """
+        why = " ".join(str(error).split()) or type(error).__name__
+        self.store.set(self._failure(self.processes.rank), why.encode())
+        return self._all_there([self._failure(rank) for rank in range(self.processes.count)], GRACE)
+
+    def lost(self, error: Exception) -> IsoglossError:
+        """Why the run cannot go on, in a line."""
+        ranks, deadline = [rank for rank in range(self.processes.count) if rank != self.processes.rank], PATIENCE
+        with suppress(RuntimeError):
+            until = time.monotonic() + deadline
+            while time.monotonic() < until:
+                for rank in ranks:
+                    if self.store.check([key := self._failure(rank)]):
+                        why = self.store.get(key).decode()
+                        return IsoglossError(f"process {rank} of {self.processes.count} has failed: {why}; {AGAIN}")
+                time.sleep(LOOK_EVERY)
+        return IsoglossError(f"one of the {self.processes.count} processes is gone ({error}); {AGAIN}")
+
+    def _failure(self, rank: int) -> str:
+        return f"failure/{self.number}/{rank}"
+
+    def _all_there(self, keys: list[str], seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        with suppress(RuntimeError):
+            while not self.store.check(keys):
+                if time.monotonic() > until:
+                    return False
+                time.sleep(LOOK_EVERY)
+            return True
+        return False
+
+    def say(self, word: bytes) -> None:
+        """What follows the last job, to those that wait for it."""
+        self.store.set(f"next/{self.number + 1}", word)
+
+    def heard(self, stop_requested: Callable[[], bool]) -> bytes:
+        """What the first process says next.
+
+        Args:
+            stop_requested: whether this process was asked to stop, as the first one is then too: it is not waited for long.
+
+        Raises:
+            LostError: it is gone.
+            KeyboardInterrupt: it was asked to stop, and the first process says nothing.
+        """
+        until = None
+        try:
+            while not self.store.check([key := f"next/{self.number + 1}"]):
+                time.sleep(LOOK_EVERY)
+                if until is None and stop_requested():
+                    until = time.monotonic() + GRACE
+                if until is not None and time.monotonic() > until:
+                    raise KeyboardInterrupt
+            word: bytes = self.store.get(key)
+        except RuntimeError as error:
+            raise LostError(str(error)) from error
+        return word
+
+    def leave(self) -> None:
+        """Wait, but not for long, until all have heard that the run is over: it may end with this process."""
+        self.store.set(f"left/{self.processes.rank}", b"1")
+        if self.processes.leads:
+            self._all_there([f"left/{rank}" for rank in range(self.processes.count)], GRACE)
+
+
+class Distributed:
+    """See `isogloss.experiment.job.Executor`.
+
+    Args:
+        settings: none.
+
+    Raises:
+        IsoglossError: this process is not one of several.
+    """
+
+    name: ClassVar[str] = "distributed"
+    Settings: ClassVar[type[Checked]] = DistributedSettings
+    parallel: ClassVar[bool] = False
+
+    def __init__(self, settings: DistributedSettings | None = None) -> None:
+        self.settings = settings or DistributedSettings()
+        place = launch()
+        if place is None:
+            raise IsoglossError(
+                "executor: distributed is for processes that a launcher starts; start them by `torchrun "
+                "--nproc-per-node 4 -m isogloss run SPEC`, or leave the executor out"
+            )
+        self.launch = place
+        self._group: _Group | None = None
+
+    @contextmanager
+    def led(self, device: str) -> Iterator[bool]:
+        """Come together with the other processes; in the block the first one runs the experiment.
+
+        The others have followed when the block begins for them: there is nothing left to do.
+
+        Args:
+            device: of the spec.
+
+        Yields:
+            Whether this process is the first.
+
+        Raises:
+            IsoglossError: a process has not come, or has failed.
+            KeyboardInterrupt: the first process was asked to stop.
+        """
+        import torch.distributed as dist
+
+        if not self.launch.rank == 0:
+            console.out.quiet = console.err.quiet = True
+        try:
+            if not _meeting:
+                _meeting.append(meeting_place(self.launch))
+            store = dist.PrefixStore(f"isogloss/{next(_runs)}", _meeting[0])
+            with joined(self.launch, dist.PrefixStore("group", store), device) as processes:
+                group = self._group = _Group(processes, store)
+                if not processes.leads:
+                    _Following(group).follow()
+                    yield False
+                    return
+                word = FAILED
+                try:
+                    yield True
+                    word = DONE
+                except KeyboardInterrupt:
+                    word = STOPPED
+                    raise
+                finally:
+                    with suppress(RuntimeError):
+                        group.say(word)
+            with suppress(RuntimeError):
+                group.leave()
+        except LostError as error:
+            raise IsoglossError(
+                f"the {self.launch.count} processes have not come together ({error}); expected as many as torchrun was "
+                "told, on machines that reach MASTER_ADDR"
+            ) from error
+        finally:
+            self._group = None
+
+    def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
+        """Each job to its end before the next begins, by all processes in step.
+
+        Raises:
+            IsoglossError: another process is gone, or failed where this one did not.
+            OSError: nothing can be written.
+        """
+        group = self._group
+        if group is None:
+            raise RuntimeError("the processes have not come together; see `led`")
+        with (
+            computing(group.processes), watching(jobs.cost) as display, stop_requests(again=False) as stopping
+        ):  # fmt: skip
+            observer = _Observer(group.processes, stopping, display)
+            for job in jobs:
+                try:
+                    group.say(b"job")
+                    group.number += 1
+                    sent = replace(job, spec=job.spec.model_copy(update={"track": {}}))
+                    group.processes.told((sent, workspace.data.test_data))
+                    _agree(group.processes, None)
+                    yield from run_job(job, workspace, observer)
+                except LostError as error:
+                    raise group.lost(error) from error
+                except Exception as error:
+                    if isinstance(error, OSError) and error.errno in OF_ALL:
+                        raise
+                    if not group.failed(error):
+                        raise group.lost(error) from error
+                    yield FailedJob(job, error)
+
+
+class _Following:
+    """A process that does what the first one says.
+
+    Args:
+        group: with whom.
+    """
+
+    def __init__(self, group: _Group) -> None:
+        self.group, self.opened = group, dict[str, Workspace]()
+
+    def follow(self) -> None:
+        """Carry out one job after the other, until there are no more."""
+        group = self.group
+        with computing(group.processes), stop_requests(again=False) as stopping:
+            while True:
+                try:
+                    word = group.heard(stopping)
+                    if word == b"job":
+                        group.number += 1
+                        self._carry_out(_Observer(group.processes, stopping, None))
+                        continue
+                except LostError as error:
+                    word = self._last_word(error)
+                except KeyboardInterrupt:  # on which all have agreed
+                    word = group.heard(stopping)
+                with suppress(RuntimeError):
+                    group.leave()
+                if word == STOPPED:
+                    raise KeyboardInterrupt
+                if word != DONE:
+                    raise IsoglossError("the first of the processes has ended; what it said last tells why")
+                return
+
+    def _carry_out(self, observer: JobObserver) -> None:
+        group = self.group
+        try:
+            job, test_data = group.processes.told(None)  # type: ignore[misc]
+            workspace = self._ready(job, test_data)
+            for _ in run_job(job, workspace, observer):
+                pass
+        except LostError:
+            raise
+        except Exception as error:
+            if not group.failed(error):
+                if group.processes.local > 1 and "cuda" in job.spec.device:  # the first may wait for its GPU for good
+                    sys.stderr.write(f"isogloss: process {group.processes.rank}: {' '.join(str(error).split())}\n")
+                raise
+
+    def _ready(self, job: Job, test_data: Any) -> Workspace:
+        """The experiment as it is on this machine, once all have found it to be the same."""
+        found, why = None, None
+        try:
+            key = job.spec.model_dump_json()
+            if key not in self.opened:
+                self.opened.clear()  # memory for the next one
+                self.opened[key] = Workspace.open(job.spec)
+            found = self.opened[key]
+            why = _otherwise(job, found, test_data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, all have to hear of it
+            why = " ".join(str(error).split()) or type(error).__name__
+        _agree(self.group.processes, why)
+        assert found is not None
+        return found
+
+    def _last_word(self, error: LostError) -> bytes:
+        """How the run is over, where the first process may have gone before it said so."""
+        until = time.monotonic() + PATIENCE
+        with suppress(RuntimeError):
+            while time.monotonic() < until:
+                if self.group.store.check([key := f"next/{self.group.number + 1}"]):
+                    word: bytes = self.group.store.get(key)
+                    return word
+                time.sleep(LOOK_EVERY)
+        raise self.group.lost(error) from error
+
+
+class _Observer(JobObserver):
+    """Shows the progress of a job on the first process, and lets all processes stop at the same update."""
+
+    def __init__(
+        self, processes: Processes, stop_requested: Callable[[], bool], display: ProgressDisplay | None
+    ) -> None:
+        self._processes, self._stop_requested, self._display = processes, stop_requested, display
+
+    def phase(self, text: str) -> None:
+        if self._display is not None:
+            self._display.phase(text)
+
+    def advance(self, tokens: int, cost: float) -> None:
+        if self._display is not None:
+            self._display.advance(tokens, cost)
+
+    def stopping(self) -> bool:
+        return self._processes.any(self._stop_requested())
+
+
+def _agree(processes: Processes, why: str | None) -> None:
+    """Go on together, where no process says why not.
+
+    Raises:
+        IsoglossError: one does.
+    """
+    for rank, (said, where) in enumerate(processes.gathered((why, host()))):
+        if said is not None:
+            raise IsoglossError(f"process {rank} of {processes.count}, on {where}: {said}")
+
+
+def _otherwise(job: Job, workspace: Workspace, test_data: Any) -> str | None:
+    """How the experiment is another one on this machine; None where it is not."""
+    for cell, facts in zip(job.cells, job.facts, strict=True):
+        if changes := difference(facts, cell.facts(workspace.facts)):
+            return f"{job.title} would be made differently here: {'; '.join(changes)}"
+    if changes := difference(dict(test_data), dict(workspace.data.test_data)):
+        return f"other test data lie here: {'; '.join(changes)[:300]}"
+    return None
+
+
+EXECUTOR = Distributed
