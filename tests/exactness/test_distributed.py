@@ -1,13 +1,21 @@
 """Two processes of torch.distributed equal one: losses, weights, predictions; whatever happens to one of them."""
 
+import json
+import os
+import signal
+
 import polars as pl
 import pytest
 import torch
+from safetensors import safe_open
 from polars.testing import assert_frame_equal
 
 from isogloss import api
+from isogloss.errors import IsoglossError
 from isogloss.spec import Spec
 from isogloss.store import Store
+from isogloss.training.checkpoint import KEY
+from isogloss.training.engine import Engine
 from models import checkpoint, sib200
 from processes import together
 
@@ -64,9 +72,117 @@ def same(one, other):
         records = cell.record, cells[1][key].record
         assert records[0].facts == records[1].facts
         assert records[0].selected_epoch == records[1].selected_epoch
-        assert records[1].environment["engine"]["processes"] == 2
+
+def befalls(updates, what, spec, out, rank=1):
+    """A run in one of several processes, to one of which something happens in that update of its."""
+    done, update = [], Engine.update
+
+    def counted(engine):
+        done.append(1)
+        if len(done) == updates and int(os.environ.get("RANK", "0")) == rank:
+            if isinstance(what, Exception):
+                raise what
+            os.kill(os.getpid(), what)
+        return update(engine)
+
+    Engine.update = counted
+    try:
+        return run(spec, out)
+    finally:
+        Engine.update = update
+
+
+def steps(out):
+    """Updates of each training that has left a checkpoint."""
+    found = []
+    for file in out.rglob("*.safetensors"):
+        with safe_open(file, framework="pt") as stored:
+            if KEY in (stored.metadata() or {}):
+                found.append(json.loads(stored.metadata()[KEY])["step"])
+    return found
 
 
 def test_two_equal_one(spec, alone, tmp_path):
     assert together(run, spec, tmp_path / "run") == ["done", "done"]
     same(alone, tmp_path / "run")
+    assert {cell.record.environment["engine"]["processes"] for cell in Store(tmp_path / "run").finished()} == {2}
+
+
+@pytest.fixture(scope="module")
+def short(spec, tmp_path_factory):
+    """A spec of two cells, and what one process makes of it."""
+    methods = {name: METHODS[name] for name in ("fine-tuning", "lora")}
+    spec = spec.model_copy(update={"methods": methods, "seeds": [0], "dynamics": None, "checkpoint_minutes": 0.0})
+    return spec, api.run(spec, tmp_path_factory.mktemp("short") / "run").path
+
+
+def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(short, tmp_path):
+    spec, whole = short
+    stopped = together(befalls, 3, signal.SIGTERM, spec, tmp_path / "two")
+    assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
+    assert steps(tmp_path / "two") == [3]
+    assert run(spec, tmp_path / "two") == "done"
+    same(whole, tmp_path / "two")
+    with pytest.raises(KeyboardInterrupt):
+        befalls(4, signal.SIGINT, spec, tmp_path / "one", rank=0)
+    assert steps(tmp_path / "one") == [4]
+    assert together(run, spec, tmp_path / "one", count=3) == ["done"] * 3
+    same(whole, tmp_path / "one")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_is_killed(rank, short, tmp_path):
+    spec, whole = short
+    left = together(befalls, 7, signal.SIGKILL, spec, tmp_path / "run", rank)
+    assert left[rank] is None
+    assert isinstance(left[1 - rank], IsoglossError), left
+    assert "one of the 2 processes is gone" in str(left[1 - rank])
+    assert together(run, spec, tmp_path / "run") == ["done", "done"]
+    same(whole, tmp_path / "run")
+
+
+def test_one_fails_alone(short, tmp_path):
+    left = together(befalls, 2, RuntimeError("no room\nhere"), short[0], tmp_path / "run")
+    assert str(left[0]).startswith("process 1 of 2 has failed: no room here; what was finished is stored"), left
+    assert "no room" in str(left[1])
+
+
+def broken(spec, out):
+    """A run in one of several processes, in which one method is broken in all."""
+    update = Engine.update
+
+    def breaks(engine):
+        if "lora" in type(engine.runs[0].settings).__name__.lower():
+            raise RuntimeError("broken")
+        return update(engine)
+
+    Engine.update = breaks
+    return run(spec, out)
+
+
+def test_all_fail_alike_and_go_on(short, tmp_path):
+    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("lora", "linear-probe")}})
+    left = together(broken, spec, tmp_path / "run")
+    assert "broken" in str(left[0]), left
+    assert [cell.key for cell in Store(tmp_path / "run").finished()] == [("linear-probe", 0)]
+
+
+def elsewhere(spec, folders, out):
+    """A run in one of several processes, each in a folder of its own."""
+    os.chdir(folders[int(os.environ["RANK"])])
+    return run(spec, out)
+
+
+def test_other_data_on_another_machine_is_refused(spec, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, rows in zip(folders, (16, 17), strict=True):
+        sib200(folder / "data", rows=rows)
+    away = spec.model_copy(update={
+        "data": spec.data.model_copy(update={"path": "data"}), "methods": {"linear-probe": {"epochs": 1}},
+    })  # fmt: skip
+    left = together(elsewhere, away, folders, tmp_path / "run")
+    assert isinstance(left[0], IsoglossError)
+    assert str(left[0]).startswith("process 1 of 2, on "), left
+    assert "would be made differently here" in str(left[0])
+    assert "\n" not in str(left[0])
+    assert not Store(tmp_path / "run").finished()

@@ -29,8 +29,8 @@ from isogloss.runtime.interrupts import stop_requests
 from isogloss.runtime.launch import launch
 from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place
 
-GRACE = 10.0  # seconds that a process which failed waits for the others to fail likewise
-PATIENCE = 5.0  # seconds for a last word of a process that is gone
+GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise
+PATIENCE = 0.5  # seconds for a last word of a process that is gone
 LOOK_EVERY = 0.05  # seconds, at whether there is a job
 DONE, STOPPED, FAILED = b"done", b"stopped", b"failed"  # how a run is over
 AGAIN = "what was finished is stored, run again to go on"
