@@ -3,14 +3,16 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
-from safetensors import safe_open
 from polars.testing import assert_frame_equal
+from safetensors import safe_open
 
 from isogloss import api
+from isogloss.backbones import sharding
 from isogloss.errors import IsoglossError
 from isogloss.spec import Spec
 from isogloss.store import Store
@@ -23,7 +25,7 @@ TOLERANCE = 1e-5
 KEYS = {
     "scores": ["method", "seed", "language", "split", "metric"],
     "predictions": ["method", "seed", "language", "example"],
-    "history": ["method", "seed", "step", "metric", "language"],
+    "history": ["method", "seed", "step", "metric", "language", "loss"],
 }
 ALIKE = {"backbone_dropout": 0.0, "batch_size": 5, "epochs": 2}
 METHODS = {
@@ -56,13 +58,16 @@ def run(spec, out):
     return "done"
 
 
-def same(one, other):
+def same(one, other, methods=tuple(METHODS), seeds=(0, 1)):
+    """Whether what several processes made of some cells is what one process has made of them."""
+    wanted = pl.col("method").str.split("[").list.first().is_in(methods) & pl.col("seed").is_in(seeds)
     for name, key in KEYS.items():
         tables = [pl.read_parquet(folder / f"{name}.parquet").sort(key) for folder in (one, other)]
-        assert_frame_equal(*tables, rel_tol=1e-4, abs_tol=TOLERANCE)
+        assert_frame_equal(tables[0].filter(wanted), tables[1], rel_tol=1e-4, abs_tol=TOLERANCE)
     cells = [{cell.key: cell for cell in Store(folder).finished()} for folder in (one, other)]
-    assert cells[0].keys() == cells[1].keys()
-    for key, cell in cells[0].items():
+    assert cells[1].keys() == {key for key in cells[0] if key[0].split("[")[0] in methods and key[1] in seeds}
+    for key in cells[1]:
+        cell = cells[0][key]
         own, theirs = cell.weights(), cells[1][key].weights()
         assert own.keys() == theirs.keys()
         for tensor in own:
@@ -72,6 +77,7 @@ def same(one, other):
         records = cell.record, cells[1][key].record
         assert records[0].facts == records[1].facts
         assert records[0].selected_epoch == records[1].selected_epoch
+
 
 def befalls(updates, what, spec, out, rank=1):
     """A run in one of several processes, to one of which something happens in that update of its."""
@@ -178,7 +184,7 @@ def test_other_data_on_another_machine_is_refused(spec, tmp_path):
     for folder, rows in zip(folders, (16, 17), strict=True):
         sib200(folder / "data", rows=rows)
     away = spec.model_copy(update={
-        "data": spec.data.model_copy(update={"path": "data"}), "methods": {"linear-probe": {"epochs": 1}},
+        "data": spec.data.model_copy(update={"path": Path("data")}), "methods": {"linear-probe": {"epochs": 1}},
     })  # fmt: skip
     left = together(elsewhere, away, folders, tmp_path / "run")
     assert isinstance(left[0], IsoglossError)
@@ -186,3 +192,32 @@ def test_other_data_on_another_machine_is_refused(spec, tmp_path):
     assert "would be made differently here" in str(left[0])
     assert "\n" not in str(left[0])
     assert not Store(tmp_path / "run").finished()
+
+
+def measured(spec, out):
+    """A run in one of several processes: numbers of the backbone's weights that each training kept in it."""
+    kept, spread = [], sharding.shard
+
+    def counted(backbone, device, whole):
+        before = sum(weight.numel() for weight in backbone.model.parameters())
+        spread(backbone, device, whole)
+        here = [getattr(weight, "to_local", lambda w=weight: w)().numel() for weight in backbone.model.parameters()]
+        kept.append(sum(here) / before)
+
+    sharding.shard = counted
+    run(spec, out)
+    return kept
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
+    changes = {"executor": {"name": "distributed", "shard": True}, "seeds": [0]}
+    methods = {name: METHODS[name] for name in ("deep-prompt", "fine-tuning", "lora")}
+    if checkpointing:
+        changes |= {"gradient_checkpointing": True, "memory": 1.0}
+        methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": ALIKE}
+        spec = spec.model_copy(update={"methods": methods, "seeds": [0], "gradient_checkpointing": True})
+        alone = api.run(spec, tmp_path / "alone").path
+    kept = together(measured, spec.model_copy(update={**changes, "methods": methods}), tmp_path / "run")
+    assert all(share < 0.65 for of_process in kept for share in of_process), kept
+    same(alone, tmp_path / "run", list(methods), [0])

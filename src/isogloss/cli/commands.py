@@ -72,7 +72,10 @@ def run(
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
     executor: Annotated[
-        str | None, typer.Option(help="What carries out the jobs: serial, ray; left out: as the spec says, or all processes that torchrun has started.")
+        str | None,
+        typer.Option(
+            help="What carries out the jobs: serial, ray; left out: as the spec says, or all processes that torchrun has started."
+        ),
     ] = None,
     _traceback: Traceback = False,
 ) -> None:

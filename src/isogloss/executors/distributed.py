@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from isogloss.errors import IsoglossError
 from isogloss.executors.serial import OF_ALL
 from isogloss.experiment.job import FailedJob, Job, JobObserver, JobQueue, Outcome
@@ -40,7 +42,13 @@ _meeting: list[Any] = []  # where the processes meet, once they have
 
 
 class DistributedSettings(Checked):
-    """There are none."""
+    """How processes share a training."""
+
+    shard: bool = Field(
+        False,
+        description="spread the backbone's weights, their gradients and the optimiser's states over the processes (FSDP2), "
+        "for a backbone that does not fit: slower, and in each process's host memory it must fit",
+    )
 
 
 @dataclass
@@ -129,7 +137,7 @@ class Distributed:
     """See `isogloss.experiment.job.Executor`.
 
     Args:
-        settings: none.
+        settings: how they share a training.
 
     Raises:
         IsoglossError: this process is not one of several.
@@ -174,7 +182,7 @@ class Distributed:
             if not _meeting:
                 _meeting.append(meeting_place(self.launch))
             store = dist.PrefixStore(f"isogloss/{next(_runs)}", _meeting[0])
-            with joined(self.launch, dist.PrefixStore("group", store), device) as processes:
+            with joined(self.launch, dist.PrefixStore("group", store), device, shards=self.settings.shard) as processes:
                 group = self._group = _Group(processes, store)
                 if not processes.leads:
                     _Following(group).follow()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from isogloss.backbones.device import device_of
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.workspace import Workspace
@@ -71,6 +72,8 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
         IsoglossError: they do not, even row by row.
     """
     budget, eval_budget = budgets(workspace.backbone.device)
+    if current().shards:  # what a part of the weights takes is not reckoned
+        return MemoryPlan(*budgets(device_of(workspace.spec.device)))
     limit = current().least(allowed(workspace))  # all processes make the same passes
     if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)

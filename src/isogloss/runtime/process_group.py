@@ -33,10 +33,11 @@ class Processes:
         rank: this process's number, from 0; the first one leads.
         count: of all of them.
         local: of those on this machine.
+        shards: whether a backbone's weights are spread over them.
     """
 
-    def __init__(self, rank: int = 0, count: int = 1, local: int = 1) -> None:
-        self.rank, self.count, self.local = rank, count, local
+    def __init__(self, rank: int = 0, count: int = 1, local: int = 1, *, shards: bool = False) -> None:
+        self.rank, self.count, self.local, self.shards = rank, count, local, shards
 
     @property
     def leads(self) -> bool:
@@ -77,6 +78,15 @@ class Processes:
     def tensors(self, given: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The first process's tensors by name, on the CPU; whatever the others give is not looked at."""
         return dict(given or {})
+
+    def whole(self, part: Tensor, shape: torch.Size) -> Tensor:
+        """All processes' parts of a tensor of that shape, put together: each has as many of its first rows."""
+        return part
+
+    def own(self, whole: Tensor) -> Tensor:
+        """This process's part of a tensor: none of one with fewer rows than there are processes before it."""
+        rows = -(-len(whole) // self.count)
+        return whole[self.rank * rows : (self.rank + 1) * rows]
 
 
 class JoinedProcesses(Processes):
@@ -155,6 +165,17 @@ class JoinedProcesses(Processes):
         self.same(list(whole.values()))
         return whole
 
+    def whole(self, part: Tensor, shape: torch.Size) -> Tensor:
+        """See `Processes`."""
+        import torch.distributed as dist
+
+        own = part.new_zeros(-(-shape[0] // self.count), *shape[1:])
+        own[: len(part)] = part
+        parts = [torch.empty_like(own) for _ in range(self.count)]
+        with _lost():
+            dist.all_gather(parts, own)
+        return torch.cat(parts)[: shape[0]]
+
 
 ALONE = Processes()
 _current = ALONE
@@ -177,13 +198,14 @@ def computing(processes: Processes) -> Iterator[None]:
 
 
 @contextmanager
-def joined(launch: Launch, store: Any, device: str) -> Iterator[Processes]:
+def joined(launch: Launch, store: Any, device: str, *, shards: bool = False) -> Iterator[Processes]:
     """While the block runs, torch.distributed knows this process's group.
 
     Args:
         launch: this process's place.
         store: where the processes meet: torch's, by `meeting_place`, or a part of it that nothing else has used.
         device: what the spec says of it; of a GPU each process of a machine takes its own.
+        shards: see `Processes`.
 
     Raises:
         IsoglossError: there is no such device for each process.
@@ -195,7 +217,7 @@ def joined(launch: Launch, store: Any, device: str) -> Iterator[Processes]:
     with _lost():
         dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.count)
     try:
-        yield JoinedProcesses(launch.rank, launch.count, launch.local_count)
+        yield JoinedProcesses(launch.rank, launch.count, launch.local_count, shards=shards)
     finally:
         dist.destroy_process_group()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from isogloss.training.train_state import TrainState
 
 VERSION = 5  # of before, only their head is read: their optimiser was another
 CHECKSUM = "sha256"
+_NAME = re.compile(r"^(run|best|optimizer\.mean|optimizer\.square)\.")  # what stands before a weight's name
 KEY = "lane"  # of the facts in a file; checkpoints that lie in run directories are called so
 
 
@@ -66,7 +68,7 @@ class Checkpoints:
 
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
         """Write all checkpoints if it is time."""
-        if time.monotonic() - self.last >= self.seconds:
+        if agreed(time.monotonic() - self.last >= self.seconds, train_states):
             self.save(train_states)
 
     def save(self, train_states: Sequence[TrainState]) -> None:
@@ -76,13 +78,20 @@ class Checkpoints:
         """
         for train_state, file, fingerprint in self._each(train_states):
             train_state.fetch()
-            if not current().leads:
+            if not current().leads and not train_state.run.spread():
                 continue
             tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
+            if not current().leads:  # it has given its parts
+                continue
             metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
                 save_file(tensors, temporary, metadata=metadata)
         self.last = time.monotonic()
+
+
+def agreed(due: bool, train_states: Sequence[TrainState]) -> bool:
+    """Whether something is due, by all processes' clocks where all have to take part."""
+    return current().any(due) if any(state.run.spread() for state in train_states) else due
 
 
 def updates_done(file: Path, fingerprint: str) -> int:
@@ -113,9 +122,17 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
     tensors |= {f"best.{name}": tensor for name, tensor in train_state.best_state.items()}
     optimizer = train_state.optimizer.items()
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer if not ended or tensor.numel() == 1}
+    spread = train_state.run.spread()
     return {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        name: _whole(tensor.detach(), spread.get(_NAME.sub("", name)))
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
     }
+
+
+def _whole(tensor: Tensor, shape: torch.Size | None) -> Tensor:
+    return tensor if shape is None else current().whole(tensor, shape)
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
@@ -162,6 +179,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+    spread = train_state.run.spread()
+    tensors = {
+        name: current().own(tensor) if _NAME.sub("", name) in spread else tensor for name, tensor in tensors.items()
+    }
     train_state.best_state = _under("best.", tensors)
     train_state.run.load_state(_under("run.", tensors) or train_state.best_state)
     train_state.step, train_state.tokens = facts["step"], facts["tokens"]

@@ -8,9 +8,7 @@ from jaxtyping import Int
 from isogloss.preprocessing.features import Features
 
 
-def share(
-    features: Features, rows: Int[np.ndarray, "rows"], *, rank: int, count: int
-) -> Int[np.ndarray, "some"]:
+def share(features: Features, rows: Int[np.ndarray, "rows"], *, rank: int, count: int) -> Int[np.ndarray, "some"]:
     """The rows of those examples of an update that one of several processes learns from.
 
     Examples are dealt out by their tokens, the longest first, there and back again: 0 1 2 2 1 0 0 1 2. Where there are

@@ -195,7 +195,11 @@ def _in_step(
     for begin in range(0, len(cut), processes.count):
         at_once = cut[begin : begin + processes.count]
         counts = processes.rank < len(at_once)
-        yield at_once[processes.rank if counts else 0], counts, sum(int(features.lengths[rows].sum()) for rows in at_once)
+        yield (
+            at_once[processes.rank if counts else 0],
+            counts,
+            sum(int(features.lengths[rows].sum()) for rows in at_once),
+        )
 
 
 def _blank(*sizes: int, device: torch.device) -> Tensor:
