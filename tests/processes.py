@@ -1,4 +1,4 @@
-"""Functions in several processes that a launcher has started together, as torchrun does; forked, as torch loads slowly."""
+"""Functions in several processes that are started together, as by torchrun; forked, as torch loads slowly."""
 
 import multiprocessing
 import os

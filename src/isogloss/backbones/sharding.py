@@ -1,8 +1,8 @@
 """A backbone whose weights are spread over several processes: each keeps a part of every matrix (FSDP2).
 
-A layer's weights are put together for as long as it computes, forward and backward, and let go again. The word embedding
-is spread as the layers are; what stands outside both (positions, norms) is small, and stays whole in every process. Each
-of these is a unit of its own, as the word embedding is called before the model is.
+A layer's weights are put together for as long as it computes, forward and backward, and let go again. The word
+embedding is spread as the layers are; what stands outside both (positions, norms) is small, and stays whole in every
+process. Each layer is a unit of its own, and so is the word embedding, which is called before the model is.
 """
 
 from __future__ import annotations

@@ -73,9 +73,7 @@ def run(
     ] = False,
     executor: Annotated[
         str | None,
-        typer.Option(
-            help="What carries out the jobs: serial, ray; left out: as the spec says, or all processes that torchrun has started."
-        ),
+        typer.Option(help="What carries out the jobs: serial, ray, distributed; left out: as the spec says."),
     ] = None,
     _traceback: Traceback = False,
 ) -> None:

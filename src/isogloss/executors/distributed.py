@@ -9,10 +9,9 @@ they are clipped, so that several processes do what one would.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
 
@@ -29,13 +28,8 @@ from isogloss.runtime.checked import Checked
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
 from isogloss.runtime.launch import launch
-from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place
-
-GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise
-PATIENCE = 0.5  # seconds for a last word of a process that is gone
-LOOK_EVERY = 0.05  # seconds, at whether there is a job
-DONE, STOPPED, FAILED = b"done", b"stopped", b"failed"  # how a run is over
-AGAIN = "what was finished is stored, run again to go on"
+from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place, part_of
+from isogloss.runtime.process_messages import DONE, JOB, STOPPED, Messages
 
 _runs = count()  # of this process: what is said in one is not heard in the next
 _meeting: list[Any] = []  # where the processes meet, once they have
@@ -46,91 +40,9 @@ class DistributedSettings(Checked):
 
     shard: bool = Field(
         False,
-        description="spread the backbone's weights, their gradients and the optimiser's states over the processes (FSDP2), "
-        "for a backbone that does not fit: slower, and in each process's host memory it must fit",
+        description="spread the backbone's weights, their gradients and the optimiser's states over the processes "
+        "(FSDP2), for a backbone that a GPU has no room for: slower, and the host holds a copy for each process",
     )
-
-
-@dataclass
-class _Group:
-    """This process among the others, while a run lasts.
-
-    Args:
-        processes: what computes with them.
-        store: keys and values that all see; they tell what must be heard though a process is gone.
-    """
-
-    processes: Processes
-    store: Any
-    number: int = 0  # jobs that were handed out
-
-    def failed(self, error: Exception) -> bool:
-        """Say that this process could not carry out the job, and hear whether none could.
-
-        Which is so of a mistake, or a method's fault, that all run into; then they go on with the next job together.
-        """
-        why = " ".join(str(error).split()) or type(error).__name__
-        self.store.set(self._failure(self.processes.rank), why.encode())
-        return self._all_there([self._failure(rank) for rank in range(self.processes.count)], GRACE)
-
-    def lost(self, error: Exception) -> IsoglossError:
-        """Why the run cannot go on, in a line."""
-        ranks, deadline = [rank for rank in range(self.processes.count) if rank != self.processes.rank], PATIENCE
-        with suppress(RuntimeError):
-            until = time.monotonic() + deadline
-            while time.monotonic() < until:
-                for rank in ranks:
-                    if self.store.check([key := self._failure(rank)]):
-                        why = self.store.get(key).decode()
-                        return IsoglossError(f"process {rank} of {self.processes.count} has failed: {why}; {AGAIN}")
-                time.sleep(LOOK_EVERY)
-        return IsoglossError(f"one of the {self.processes.count} processes is gone ({error}); {AGAIN}")
-
-    def _failure(self, rank: int) -> str:
-        return f"failure/{self.number}/{rank}"
-
-    def _all_there(self, keys: list[str], seconds: float) -> bool:
-        until = time.monotonic() + seconds
-        with suppress(RuntimeError):
-            while not self.store.check(keys):
-                if time.monotonic() > until:
-                    return False
-                time.sleep(LOOK_EVERY)
-            return True
-        return False
-
-    def say(self, word: bytes) -> None:
-        """What follows the last job, to those that wait for it."""
-        self.store.set(f"next/{self.number + 1}", word)
-
-    def heard(self, stop_requested: Callable[[], bool]) -> bytes:
-        """What the first process says next.
-
-        Args:
-            stop_requested: whether this process was asked to stop, as the first one is then too: it is not waited for long.
-
-        Raises:
-            LostError: it is gone.
-            KeyboardInterrupt: it was asked to stop, and the first process says nothing.
-        """
-        until = None
-        try:
-            while not self.store.check([key := f"next/{self.number + 1}"]):
-                time.sleep(LOOK_EVERY)
-                if until is None and stop_requested():
-                    until = time.monotonic() + GRACE
-                if until is not None and time.monotonic() > until:
-                    raise KeyboardInterrupt
-            word: bytes = self.store.get(key)
-        except RuntimeError as error:
-            raise LostError(str(error)) from error
-        return word
-
-    def leave(self) -> None:
-        """Wait, but not for long, until all have heard that the run is over: it may end with this process."""
-        self.store.set(f"left/{self.processes.rank}", b"1")
-        if self.processes.leads:
-            self._all_there([f"left/{rank}" for rank in range(self.processes.count)], GRACE)
 
 
 class Distributed:
@@ -156,7 +68,7 @@ class Distributed:
                 "--nproc-per-node 4 -m isogloss run SPEC`, or leave the executor out"
             )
         self.launch = place
-        self._group: _Group | None = None
+        self._group: Messages | None = None
 
     @contextmanager
     def led(self, device: str) -> Iterator[bool]:
@@ -174,32 +86,22 @@ class Distributed:
             IsoglossError: a process has not come, or has failed.
             KeyboardInterrupt: the first process was asked to stop.
         """
-        import torch.distributed as dist
-
-        if not self.launch.rank == 0:
+        if self.launch.rank != 0:
             console.out.quiet = console.err.quiet = True
         try:
             if not _meeting:
                 _meeting.append(meeting_place(self.launch))
-            store = dist.PrefixStore(f"isogloss/{next(_runs)}", _meeting[0])
-            with joined(self.launch, dist.PrefixStore("group", store), device, shards=self.settings.shard) as processes:
-                group = self._group = _Group(processes, store)
-                if not processes.leads:
+            number, shards = next(_runs), self.settings.shard
+            calls, words = (part_of(_meeting[0], f"isogloss/{number}/{part}") for part in ("calls", "words"))
+            with ExitStack() as stack:
+                processes = stack.enter_context(joined(self.launch, calls, device, shards=shards))
+                group = self._group = Messages(processes, words)
+                if processes.leads:
+                    stack.push(group.end)
+                    yield True
+                else:
                     _Following(group).follow()
                     yield False
-                    return
-                word = FAILED
-                try:
-                    yield True
-                    word = DONE
-                except KeyboardInterrupt:
-                    word = STOPPED
-                    raise
-                finally:
-                    with suppress(RuntimeError):
-                        group.say(word)
-            with suppress(RuntimeError):
-                group.leave()
         except LostError as error:
             raise IsoglossError(
                 f"the {self.launch.count} processes have not come together ({error}); expected as many as torchrun was "
@@ -224,7 +126,7 @@ class Distributed:
             observer = _Observer(group.processes, stopping, display)
             for job in jobs:
                 try:
-                    group.say(b"job")
+                    group.say(JOB)
                     group.number += 1
                     sent = replace(job, spec=job.spec.model_copy(update={"track": {}}))
                     group.processes.told((sent, workspace.data.test_data))
@@ -247,7 +149,7 @@ class _Following:
         group: with whom.
     """
 
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, group: Messages) -> None:
         self.group, self.opened = group, dict[str, Workspace]()
 
     def follow(self) -> None:
@@ -257,16 +159,17 @@ class _Following:
             while True:
                 try:
                     word = group.heard(stopping)
-                    if word == b"job":
+                    if word == JOB:
                         group.number += 1
                         self._carry_out(_Observer(group.processes, stopping, None))
                         continue
                 except LostError as error:
-                    word = self._last_word(error)
+                    if (last := group.last_word()) is None:
+                        raise group.lost(error) from error
+                    word = last
                 except KeyboardInterrupt:  # on which all have agreed
                     word = group.heard(stopping)
-                with suppress(RuntimeError):
-                    group.leave()
+                group.leave()
                 if word == STOPPED:
                     raise KeyboardInterrupt
                 if word != DONE:
@@ -276,7 +179,7 @@ class _Following:
     def _carry_out(self, observer: JobObserver) -> None:
         group = self.group
         try:
-            job, test_data = group.processes.told(None)  # type: ignore[misc]
+            job, test_data = group.processes.told(None)
             workspace = self._ready(job, test_data)
             for _ in run_job(job, workspace, observer):
                 pass
@@ -303,17 +206,6 @@ class _Following:
         _agree(self.group.processes, why)
         assert found is not None
         return found
-
-    def _last_word(self, error: LostError) -> bytes:
-        """How the run is over, where the first process may have gone before it said so."""
-        until = time.monotonic() + PATIENCE
-        with suppress(RuntimeError):
-            while time.monotonic() < until:
-                if self.group.store.check([key := f"next/{self.group.number + 1}"]):
-                    word: bytes = self.group.store.get(key)
-                    return word
-                time.sleep(LOOK_EVERY)
-        raise self.group.lost(error) from error
 
 
 class _Observer(JobObserver):

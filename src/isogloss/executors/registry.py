@@ -47,9 +47,10 @@ def executor(given: Mapping[str, Any], name: str | None = None) -> Executor:
             for one process and this is one of several.
     """
     own = given.get("name")
-    together = (place := launch()) is not None and place.count > 1
+    place = launch()
+    together = place is not None and place.count > 1
     kind = find(name or own or (TOGETHER if together else DEFAULT))
-    if together and kind.name != TOGETHER:
+    if place is not None and together and kind.name != TOGETHER:
         raise IsoglossError(
             f"executor: {kind.name} is for one process, and this is one of {place.count} that were started together; "
             "leave the executor out, by which they train together, or start one process"

@@ -43,8 +43,8 @@ def launch() -> Launch | None:
     local = _number("LOCAL_RANK", rank), _number("LOCAL_WORLD_SIZE", count)
     if not (0 <= rank < count and 0 <= local[0] < local[1] <= count):
         raise IsoglossError(
-            f"RANK is {rank}, WORLD_SIZE {count}, LOCAL_RANK {local[0]} and LOCAL_WORLD_SIZE {local[1]}; expected ranks "
-            "below sizes, as torchrun sets them: start with torchrun, or unset them"
+            f"RANK is {rank}, WORLD_SIZE {count}, LOCAL_RANK {local[0]} and LOCAL_WORLD_SIZE {local[1]}; expected "
+            "ranks below sizes, as torchrun sets them: start with torchrun, or unset them"
         )
     return Launch(rank, count, *local)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from isogloss.errors import IsoglossError
@@ -67,7 +68,7 @@ class Processes:
         """The least of all processes' numbers; None where none has one."""
         return number
 
-    def told(self, value: T) -> T:
+    def told(self, value: Any) -> Any:
         """What the first process says; whatever the others say is not looked at."""
         return value
 
@@ -94,16 +95,12 @@ class JoinedProcesses(Processes):
 
     def sum(self, *tensors: Tensor) -> None:
         """See `Processes`."""
-        import torch.distributed as dist
-
         with _lost():
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
     def same(self, tensors: Sequence[Tensor]) -> None:
         """See `Processes`."""
-        import torch.distributed as dist
-
         with _lost(), torch.no_grad():
             for tensor in tensors:
                 whole = tensor.detach().contiguous()
@@ -121,27 +118,20 @@ class JoinedProcesses(Processes):
         return None if least == NONE else least
 
     def _reduced(self, number: int, how: str) -> int:
-        import torch.distributed as dist
-
         told = torch.tensor([number])
         with _lost():
             dist.all_reduce(told, getattr(dist.ReduceOp, how))
         return int(told)
 
-    def told(self, value: T) -> T:
+    def told(self, value: Any) -> Any:
         """See `Processes`."""
-        import torch.distributed as dist
-
         told: list[Any] = [value if self.leads else None]
         with _lost():
             dist.broadcast_object_list(told, 0, device=torch.device("cpu"))
-        mine: T = value if self.leads else told[0]
-        return mine
+        return value if self.leads else told[0]
 
     def gathered(self, value: T) -> list[T]:
         """See `Processes`."""
-        import torch.distributed as dist
-
         own = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
         with _lost():
@@ -167,8 +157,6 @@ class JoinedProcesses(Processes):
 
     def whole(self, part: Tensor, shape: torch.Size) -> Tensor:
         """See `Processes`."""
-        import torch.distributed as dist
-
         own = part.new_zeros(-(-shape[0] // self.count), *shape[1:])
         own[: len(part)] = part
         parts = [torch.empty_like(own) for _ in range(self.count)]
@@ -211,8 +199,6 @@ def joined(launch: Launch, store: Any, device: str, *, shards: bool = False) -> 
         IsoglossError: there is no such device for each process.
         LostError: not all came.
     """
-    import torch.distributed as dist
-
     backend = "cpu:gloo,cuda:nccl" if _takes_gpu(launch, device) else "gloo"
     with _lost():
         dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.count)
@@ -228,10 +214,13 @@ def meeting_place(launch: Launch) -> Any:
     Raises:
         LostError: it is not there.
     """
-    import torch.distributed as dist
-
     with _lost():
-        return next(iter(dist.rendezvous("env://", launch.rank, launch.count)))[0]  # type: ignore[no-untyped-call]
+        return next(dist.rendezvous("env://", launch.rank, launch.count))[0]  # type: ignore[attr-defined]
+
+
+def part_of(store: Any, name: str) -> Any:
+    """A part of such a store, in which nothing else is said."""
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
 
 
 def _takes_gpu(launch: Launch, device: str) -> bool:
@@ -253,8 +242,8 @@ def _takes_gpu(launch: Launch, device: str) -> bool:
     if not number:
         if launch.local_rank >= (there := torch.cuda.device_count()):
             raise IsoglossError(
-                f"{launch.local_count} processes were started on a machine with {there} GPUs, and each takes one; start "
-                f"{there} (--nproc-per-node {there}), or set `device: cpu`"
+                f"{launch.local_count} processes were started on a machine with {there} GPUs, and each takes one; "
+                f"start {there} (--nproc-per-node {there}), or set `device: cpu`"
             )
         torch.cuda.set_device(launch.local_rank)  # what `cuda` means from now on
     return True
