@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -14,6 +13,7 @@ from safetensors import safe_open
 from isogloss import api
 from isogloss.backbones import sharding
 from isogloss.errors import IsoglossError
+from isogloss.experiment.workspace import Workspace
 from isogloss.spec import Spec
 from isogloss.store import Store
 from isogloss.training.checkpoint import KEY
@@ -174,22 +174,26 @@ def test_all_fail_alike_and_go_on(short, tmp_path):
 
 
 def elsewhere(spec, folders, out):
-    """A run in one of several processes, each in a folder of its own."""
-    os.chdir(folders[int(os.environ["RANK"])])
+    """A run in one of several processes, each of which finds other files where the spec says."""
+    here, read = folders[int(os.environ["RANK"])], Workspace.open
+
+    def opened(spec):
+        return read(spec.model_copy(update={"data": spec.data.model_copy(update={"path": here})}))
+
+    Workspace.open = opened
     return run(spec, out)
 
 
-def test_other_data_on_another_machine_is_refused(spec, tmp_path):
-    folders = [tmp_path / "one", tmp_path / "other"]
-    for folder, rows in zip(folders, (16, 17), strict=True):
-        sib200(folder / "data", rows=rows)
-    away = spec.model_copy(update={
-        "data": spec.data.model_copy(update={"path": Path("data")}), "methods": {"linear-probe": {"epochs": 1}},
-    })  # fmt: skip
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_data_on_another_machine_is_refused(split, spec, tmp_path):
+    folders = [sib200(tmp_path / name, rows=16) for name in ("one", "other")]
+    file = folders[1] / "eng_Latn" / f"{split}.tsv"
+    file.write_text(file.read_text().replace(" dog", " moon"))
+    away = spec.model_copy(update={"methods": {"linear-probe": {"epochs": 1}}})
     left = together(elsewhere, away, folders, tmp_path / "run")
-    assert isinstance(left[0], IsoglossError)
+    assert isinstance(left[0], IsoglossError), left
     assert str(left[0]).startswith("process 1 of 2, on "), left
-    assert "would be made differently here" in str(left[0])
+    assert {"train": "would be made differently here", "test": "other test data lie here"}[split] in str(left[0])
     assert "\n" not in str(left[0])
     assert not Store(tmp_path / "run").finished()
 
