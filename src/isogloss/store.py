@@ -197,8 +197,12 @@ class Store:
         cell = StoredCell.read(folder) if (folder / "run.json").exists() else None
         return cell if cell is not None and cell.key == (label, seed) else None
 
-    def put(self, cell: FinishedCell) -> None:
+    def put(self, cell: FinishedCell, order: Sequence[str] = ()) -> None:
         """Store a cell: all of it or nothing. Of one that is stored, the languages that it lacks are added.
+
+        Args:
+            cell: what is finished.
+            order: in which languages stand in the tables of a cell to which some are added.
 
         Raises:
             IsoglossError: another cell of that method and seed is stored, or there is none to add languages to.
@@ -210,7 +214,7 @@ class Store:
         with self.lock:
             if (stored := self.has(label, seed)) is not None:
                 self._refuse_another(stored, cell.record)
-                add_languages(stored, cell)
+                add_languages(stored, cell, order)
             elif cell.weights is None:
                 raise IsoglossError(
                     f"{target} is gone, to which languages were to be added; run again to train it anew"
@@ -242,7 +246,7 @@ class Store:
             cells = self.finished()
             for name in TABLES:
                 with atomic_file(self.path / f"{name}.parquet") as file:
-                    write_combined(file, name, (cell.table(name) for cell in cells))
+                    write_combined(file, name, cells)
 
     def table(self, name: str) -> pl.DataFrame:
         """One of the tables, with all that is finished, though a run may have been killed before it was gathered.

@@ -57,6 +57,12 @@ class RaySettings(Checked):
     cpus: PositiveFloat = Field(1, description="cores of a job, which are its threads too")
     gpus: NonNegativeFloat = Field(0, description="GPUs of a job; a part of one is shared with others")
     retries: NonNegativeInt = Field(3, description="times that a job begins again after its worker or node was lost")
+    storage: str | None = Field(
+        None,
+        min_length=1,
+        description="where checkpoints of trainings that go on are kept, any path that fsspec knows (s3://bucket, "
+        "a shared disk); left out: the run directory",
+    )
     workers: PositiveInt | None = Field(
         None, description="jobs that are handed to the cluster at once; left out: as many as it has room for, and two"
     )
@@ -166,7 +172,9 @@ class _Cluster:
             name=task.job.title, num_cpus=wanted.pop("CPU"), num_gpus=wanted.pop("GPU", 0), resources=wanted,
             max_retries=0, num_returns="streaming", scheduling_strategy="SPREAD",
         )  # fmt: skip
-        self.tasks[remote.remote([self.workspace], RemoteJob.of(task.job), self.settings.cpus)] = task
+        self.tasks[
+            remote.remote([self.workspace], RemoteJob.of(task.job, self.settings.storage), self.settings.cpus)
+        ] = task
 
     def _next(self, one: Any) -> Iterator[Outcome]:
         """What a task has told; what it was lost with is begun again."""
@@ -192,7 +200,7 @@ class _Cluster:
             case Saved(files):
                 write_files(task.job, files)
             case Failure():
-                yield FailedJob(task.job, error_of(event), "\n".join([*task.said, event.trace]))
+                yield FailedJob(task.job, error_of(event, task.job), "\n".join([*task.said, event.trace]))
             case _:
                 task.done.add(key_of(event))
                 yield event

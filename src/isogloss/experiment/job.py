@@ -32,7 +32,7 @@ class Job:
         monitor: how much is looked at in training; None: nothing.
         checkpoints: a file for each cell where a long training may keep how far it is; none: nowhere.
         trained: the record and weights of the one cell, where it is stored and only lacks languages.
-        languages: those that it lacks.
+        languages: those that it lacks; of cells to be trained, those that are scored, all if there are none.
         until: the share of each training's updates, above 0 and at most 1, at which it pauses: its checkpoint is
             written, and it is handed back as a `PausedCell`; nothing of a test split is encoded. A later job goes on
             from the checkpoint, in whatever company. None: each training goes to its end and is scored.

@@ -208,7 +208,7 @@ class CellLeases:
             self.folder.rmdir()
 
     def _write_cells(self) -> None:
-        with atomic_file(self.folder / f"{self._name}.cells") as file:
+        with atomic_file(self.folder / f"{self._name}.cells", lasting=False) as file:
             file.write_text(json.dumps(sorted(self._cells)), encoding="utf-8")
 
 

@@ -24,6 +24,7 @@ A_NUMBER = 256  # bytes that a layer keeps for each of a token's numbers, at the
 A_WEIGHT = 32  # bytes for each weight that learns: its copy, master, gradient and states, and what is selected
 PASSES = 4  # a stack may make a pass so many times smaller before it is better made narrower
 TRIES = 6
+TOLD_BY = 16  # cells of a stack that say what all take
 SPARE = 0.9  # of what is left, that a smaller pass aims at
 
 
@@ -108,19 +109,24 @@ def narrower(workspace: Workspace, cells: Sequence[Cell], *, tests: bool = True)
     if count == 1 or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return [whole], ""
     budget, eval_budget = (part // PASSES for part in budgets(workspace.backbone.device))
-    together = _Job(workspace, whole, tests=tests).bytes(budget, eval_budget)
-    if together is None or together.peak <= limit:
+    # The largest tell, and few of them: what many take grows with their number.
+    largest = sorted(whole, key=lambda cell: -cell.method.positions(cell.settings))[:TOLD_BY]
+    few = _Job(workspace, largest, tests=tests).bytes(budget, eval_budget)
+    if few is None or (len(largest) == count and few.peak <= limit):
         return [whole], ""
-    alone = _Job(workspace, whole[:1], tests=tests).bytes(budget, eval_budget)
-    if alone is None or alone.peak >= together.peak:
+    alone = _Job(workspace, largest[:1], tests=tests).bytes(budget, eval_budget)
+    if alone is None or alone.peak >= few.peak:
         return [whole], ""
-    a_run = (together.peak - alone.peak) / (count - 1)
+    a_run = (few.peak - alone.peak) / (len(largest) - 1)
+    together = int(alone.peak + (count - 1) * a_run)
+    if together <= limit:
+        return [whole], ""
     width = max(1, 1 + math.floor((limit - alone.peak) / a_run))
     width = math.ceil(count / math.ceil(count / width))
     stacks = [whole[begin : begin + width] for begin in range(0, count, width)]
     return stacks, (
         f"{whole[0].name}: {len(stacks)} stacks of at most {width}: {count} runs together would take "
-        f"{in_words(together.peak)}, {_there(workspace, limit)}"
+        f"{in_words(together)}, {_there(workspace, limit)}"
     )
 
 

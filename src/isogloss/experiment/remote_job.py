@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, cast
 
 from isogloss.errors import IsoglossError
+from isogloss.experiment.checkpoint_storage import CheckpointStorage
 from isogloss.experiment.job import Job, JobObserver, PausedCell
 from isogloss.experiment.run_job import run_job
 from isogloss.experiment.workspace import Workspace
@@ -83,15 +84,18 @@ class RemoteJob:
     Args:
         job: its checkpoints lie where it comes from.
         files: the checkpoints that there are.
+        storage: where those of trainings that go on are kept meanwhile, see `CheckpointStorage`; None: they are sent
+            back.
     """
 
     job: Job
     files: Files
+    storage: str | None = None
 
     @classmethod
-    def of(cls, job: Job) -> RemoteJob:
+    def of(cls, job: Job, storage: str | None = None) -> RemoteJob:
         """The job as it is sent."""
-        return cls(job, {key: file.read_bytes() for key, file in checkpoint_files(job).items()})
+        return cls(job, {key: file.read_bytes() for key, file in checkpoint_files(job).items()}, storage)
 
     def events(self, workspace: Workspace | None = None) -> Iterator[Event]:
         """Carry it out, and tell of it: before a cell its last checkpoint, so that nothing is known that is not kept.
@@ -105,8 +109,13 @@ class RemoteJob:
             job = replace(self.job, checkpoints=tuple(
                 Path(folder, str(number), file.name) for number, file in enumerate(self.job.checkpoints)
             ))  # fmt: skip
-            write_files(job, self.files)
-            yield from _Telling(job, workspace).events()
+            try:
+                storage = None if self.storage is None else CheckpointStorage(self.storage, job.facts)
+                write_files(job, {**({} if storage is None else storage.read()), **self.files})
+            except IsoglossError as error:
+                yield Failure(str(error), mendable=True, trace=traceback.format_exc())
+                return
+            yield from _Telling(job, workspace, storage).events()
 
 
 def checkpoint_files(job: Job) -> dict[tuple[int, str], Path]:
@@ -134,10 +143,11 @@ class _Telling(JobObserver):
     Args:
         job: its checkpoints lie in a folder of this process.
         workspace: see `RemoteJob.events`.
+        storage: of checkpoints, if they are kept elsewhere.
     """
 
-    def __init__(self, job: Job, workspace: Workspace | None) -> None:
-        self.job, self.workspace = job, workspace
+    def __init__(self, job: Job, workspace: Workspace | None, storage: CheckpointStorage | None) -> None:
+        self.job, self.workspace, self.storage = job, workspace, storage
         self.told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self.given_up = False
         self._phase, self._tokens, self._cost, self._last = "", 0, 0.0, time.monotonic()
@@ -175,8 +185,10 @@ class _Telling(JobObserver):
 
     def _save(self) -> None:
         files, self._seen = self._changed(self._seen)
-        if files:
+        if files and self.storage is None:
             self.told.put(Saved(files))
+        elif files and self.storage is not None:
+            self.storage.write(files)
 
     def _changed(self, seen: Mapping[tuple[int, str], int]) -> tuple[Files, dict[tuple[int, str], int]]:
         """What is not as it was, by the times at which files were written."""
@@ -186,9 +198,16 @@ class _Telling(JobObserver):
 
     def _carry_out(self) -> None:
         try:
+            keys = [cell.key for cell in self.job.cells]
             for outcome in run_job(self.job, self.workspace, self):
                 self._tell()
+                number = keys.index(key_of(outcome))
+                if self.storage is not None and isinstance(outcome, PausedCell):  # somebody goes on with it, anywhere
+                    files = {key: path.read_bytes() for key, path in checkpoint_files(self.job).items()}
+                    self.told.put(Saved({key: content for key, content in files.items() if key[0] == number}))
                 self.told.put(outcome)
+                if self.storage is not None:
+                    self.storage.remove(number)
         except KeyboardInterrupt:
             self._save()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told where the job comes from
@@ -235,6 +254,7 @@ def key_of(outcome: FinishedCell | PausedCell) -> tuple[str, int]:
     return outcome.cell.key if isinstance(outcome, PausedCell) else (outcome.record.method, outcome.record.seed)
 
 
-def error_of(failure: Failure) -> Exception:
-    """A failure as it would have been raised here."""
-    return IsoglossError(failure.why) if failure.mendable else RemoteError(failure.why)
+def error_of(failure: Failure, job: Job) -> Exception:
+    """A failure as it would have been raised here, with the job's name in front."""
+    why = failure.why if failure.why.startswith(job.title) else f"{job.title}: {failure.why}"
+    return IsoglossError(why) if failure.mendable else RemoteError(why)

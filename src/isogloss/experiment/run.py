@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,13 +24,16 @@ from isogloss.experiment.search.search import searched
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
+from isogloss.runtime.files import atomic_file
 from isogloss.spec import ResolvedSpec, Spec
-from isogloss.store import Store, StoredCell, fingerprint
+from isogloss.store import Store, StoredCell, fingerprint, safe_name
 from isogloss.trackers.registry import refuse_lacking
 from isogloss.training.checkpoint import updates_done
 
 GATHERING = 0.05  # share of the time that may go into putting tables together
 LOOK_EVERY = 1.0  # seconds, at what other processes do
+LOGS = "logs"  # of jobs that failed elsewhere
+PARTS = 16  # at most, that the scoring of one cell is cut into
 
 
 def run(spec: Spec, out: Path, executor: Executor) -> Store:
@@ -80,21 +85,35 @@ def _run(spec: Spec, out: Path, executor: Executor) -> Store:
             raise
         store.gather()
     if failed:
-        _raise(failed, handed_out)
+        _raise(out, failed, handed_out)
     return store
 
 
-def _raise(failed: Sequence[FailedJob], handed_out: int) -> NoReturn:
+def _raise(out: Path, failed: Sequence[FailedJob], handed_out: int) -> NoReturn:
     """Why jobs failed: of one the error, of which a fault comes first, and a line of each other one."""
     first, *others = sorted(failed, key=lambda job: isinstance(job.error, IsoglossError))
     for other in others:
         why = " ".join(str(other.error).split()) or type(other.error).__name__
-        err.print(f"{other.job.title} failed: {why}", markup=False, soft_wrap=True)
+        err.print(f"{other.job.title} failed: {why}{_log(out, other)}", markup=False, soft_wrap=True)
     counted = f"{len(failed)} of {handed_out} jobs failed; the others are stored"
     if not isinstance(first.error, IsoglossError):
-        err.print(f"{first.job.title} failed; {counted}", markup=False, soft_wrap=True)
+        err.print(f"{first.job.title} failed; {counted}{_log(out, first)}", markup=False, soft_wrap=True)
         raise first.error
-    raise IsoglossError(f"{first.error}{f' ({counted})' if handed_out > 1 else ''}") from first.error
+    others_too = f" ({counted})" if handed_out > 1 else ""
+    raise IsoglossError(f"{first.error}{others_too}{_log(out, first)}") from first.error
+
+
+def _log(out: Path, failed: FailedJob) -> str:
+    """Keep what was said where a job failed elsewhere, and say where."""
+    if not failed.log:
+        return ""
+    first = failed.job.cells[0].whole
+    file = out / LOGS / f"{safe_name(first[0])}-{first[1]}.log"
+    with suppress(OSError):
+        file.parent.mkdir(exist_ok=True)
+        with atomic_file(file) as temporary:
+            temporary.write_text(failed.log + "\n", encoding="utf-8")
+    return f"; its log is {file}"
 
 
 def _stored_spec(store: Store) -> ResolvedSpec | None:
@@ -112,8 +131,12 @@ class _Work:
     def __init__(self, spec: Spec, workspace: Workspace, store: Store, leases: CellLeases) -> None:
         self.spec, self.workspace, self.store, self.leases = spec, workspace, store, leases
         self.handed_out = 0  # jobs
-        self._begun: set[Key] = set()  # cells of these
+        self.parallel = False  # whether they are carried out beside one another
+        self._begun: set[Key] = set()  # trainings of these
+        self._scored: dict[Key, set[str]] = {}  # and languages that they add to stored cells
+        self._parts: Counter[Key] = Counter()  # and how many such jobs of a cell are on their way
         self._ended: set[Key] = set()  # trainings that are to be averaged, and need not be begun any more
+        self._ready: deque[Cell] = deque()  # averaged cells of which all trainings are done
 
     def carry_out(self, executor: Executor) -> tuple[list[FailedJob], int]:
         """Do what is free, wait for what others do, and do what they leave.
@@ -121,6 +144,7 @@ class _Work:
         Returns:
             The jobs that failed, and how many there were in all.
         """
+        self.parallel = getattr(executor, "parallel", False)
         while lacking := self._lacking():
             before = self.handed_out
             if failed := self._round(lacking, executor):
@@ -135,34 +159,39 @@ class _Work:
         return {
             cell.key: stored.get(cell.key)
             for cell in self.workspace.cells
-            if cell.key not in self._begun and (cell.key not in stored or self._languages(stored[cell.key]))
+            if (self._languages(stored[cell.key]) if cell.key in stored else cell.key not in self._begun)
         }
 
     def _languages(self, stored: StoredCell) -> tuple[str, ...]:
-        """Those that a stored cell lacks."""
-        return tuple(code for code in self.workspace.data.test_data if code not in stored.record.test_data)
+        """Those that a stored cell lacks, and no job was made for."""
+        known = {*stored.record.test_data, *self._scored.get(stored.key, ())}
+        return tuple(code for code in self.workspace.data.test_data if code not in known)
 
     def _round(self, lacking: Mapping[Key, StoredCell | None], executor: Executor) -> list[FailedJob]:
         """Everything that no other process is at, once."""
         failed, gathered, gathering = [], time.monotonic(), 0.0
         self._ended |= self._begun  # whatever has become of them: the job that averages does the rest
         missing = [cell for cell in self.workspace.cells if cell.key in lacking and lacking[cell.key] is None]
+        averaged = {cell.key: [cell] for cell in missing if cell.average > 1}
+        self._ready.extend(cell for (cell,) in averaged.values() if self._is_ready(cell))
         incomplete = [(cell, stored) for cell in self.workspace.cells if (stored := lacking.get(cell.key))]
         work = sum(map(self._training, missing)) + sum(self._scoring(cell, stored) for cell, stored in incomplete)
-        jobs = JobQueue(self._jobs(missing, [cell for cell, _ in incomplete]), work)
+        jobs = JobQueue(self._jobs(missing), work)
         # Closed at once if a cell cannot be stored: an executor may have signals and a progress bar to give back.
         with closing(executor.carry_out(jobs, self.workspace)) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, FailedJob):
                     failed.append(outcome)
-                    self.leases.give_back(cell.key for cell in outcome.job.cells)
+                    for cell in outcome.job.cells:
+                        self._give_back(cell.key)
                     continue
                 if isinstance(outcome, PausedCell):
                     self._ended.add(outcome.cell.key)
-                    self.leases.give_back([outcome.cell.key])
+                    self._give_back(outcome.cell.key)
+                    self._ready.extend(cell for cell in averaged[outcome.cell.whole] if self._is_ready(cell))
                     continue
-                self.store.put(outcome)
-                self.leases.give_back([(outcome.record.method, outcome.record.seed)])
+                self.store.put(outcome, tuple(self.workspace.data.test_data))
+                self._give_back((outcome.record.method, outcome.record.seed))
                 if gathering <= GATHERING * (time.monotonic() - gathered):
                     begin = time.monotonic()
                     self.store.gather()
@@ -191,32 +220,63 @@ class _Work:
         languages = self._languages(stored)
         return cost.one_pass(self.workspace.encoded(cell).languages(languages).features, cell)
 
-    def _jobs(self, missing: Sequence[Cell], incomplete: Sequence[Cell]) -> Iterator[Job]:
+    def _jobs(self, missing: Sequence[Cell]) -> Iterator[Job]:
         """Cells to train, in stacks, and cells that lack languages: each made when it is asked for."""
         monitor = cost.monitor_plan(self.workspace) if missing else None
         todo = [one for cell in missing for one in cell.trainings if not self._has_ended(one)]
-        yield from self._means(missing, monitor)
-        for stack in self._fitting(stacks(todo, self.workspace.backbone.pooling)):
+        wanted = stacks(todo, self.workspace.backbone.pooling)
+        if self.parallel:  # what begins last ends last: let it be short
+            wanted.sort(key=lambda stack: -sum(map(self._training, stack)))
+        yield from self._means(monitor)
+        for stack in self._fitting(wanted):
             if cells := self._missing(stack):
                 until = None if cells[0].member is None else 1.0
                 yield self._trained(cells, monitor, until=until)
-            yield from self._means(missing, monitor)
-        for cell in incomplete:
-            if not self._taken([cell]):
-                continue
-            stored = self.store.has(*cell.key)
-            if stored is None or not (languages := self._languages(stored)):
-                self.leases.give_back([cell.key])
-                continue
-            trained = (stored.record, stored.weights())
-            yield self._job(cell, work=self._scoring(cell, stored), trained=trained, languages=languages)
+            yield from self._means(monitor)
+        lacking = self._lacking()
+        for cell in self.workspace.cells:
+            if lacking.get(cell.key) is not None and self._taken([cell]):
+                yield from self._added(cell)
 
-    def _means(self, missing: Sequence[Cell], monitor: MonitorPlan | None) -> Iterator[Job]:
+    def _added(self, cell: Cell) -> Iterator[Job]:
+        """The languages that a stored cell lacks, in parts where there is somebody for each of them."""
+        stored = self.store.has(*cell.key)
+        if stored is None or not (languages := self._languages(stored)):
+            self.leases.give_back([cell.key])
+            return
+        parts = min(len(languages), self._scoring_parts(cell))
+        size = math.ceil(len(languages) / parts)
+        every = [languages[begin : begin + size] for begin in range(0, len(languages), size)]
+        self._parts[cell.key] = len(every)
+        for part in every:
+            self._scored.setdefault(cell.key, set()).update(part)
+            trained = (stored.record, stored.weights())
+            work = cost.one_pass(self.workspace.encoded(cell).languages(part).features, cell)
+            yield self._job(cell, work=work, trained=trained, languages=part)
+
+    def _scoring_parts(self, cell: Cell) -> int:
+        """Into how many jobs the scoring of a cell is cut: none of them need take longer than its training."""
+        if not self.parallel:
+            return 1
+        scoring, training = (of(self.workspace, cell) for of in (cost.scoring, cost.training))
+        return max(1, min(PARTS, len(self.workspace.data.test_data), round(scoring / max(training, 1.0))))
+
+    def _means(self, monitor: MonitorPlan | None) -> Iterator[Job]:
         """Averaged cells of which all trainings are done: what is left is their mean, and its scores."""
-        for cell in missing:
-            ready = cell.average > 1 and cell.key not in self._begun and all(map(self._has_ended, cell.trainings))
-            if ready and (cells := self._missing([cell])):
+        while self._ready:
+            cell = self._ready.popleft()
+            if cell.key not in self._begun and (cells := self._missing([cell])):
                 yield self._trained(cells, monitor)
+
+    def _is_ready(self, cell: Cell) -> bool:
+        return all(map(self._has_ended, cell.trainings))
+
+    def _give_back(self, key: Key) -> None:
+        """A cell that is done, or of several jobs the last of which is."""
+        self._parts[key] -= 1
+        if self._parts[key] <= 0:
+            del self._parts[key]
+            self.leases.give_back([key])
 
     def _missing(self, cells: Sequence[Cell]) -> list[Cell]:
         """Those that no other process has in training, and this one now has, nor has finished meanwhile."""
@@ -227,7 +287,10 @@ class _Work:
 
     def _trained(self, cells: Sequence[Cell], monitor: MonitorPlan | None, until: float | None = None) -> Job:
         work, checkpoints = sum(map(self._training, cells)), tuple(map(self._checkpoint, cells))
-        return self._job(*cells, work=work, monitor=monitor, checkpoints=checkpoints, until=until)
+        # Of much to score, all but the first language is left to jobs that share it.
+        shared = until is None and max(map(self._scoring_parts, cells)) > 1
+        languages = tuple(self.workspace.data.test_data)[:1] if shared else ()
+        return self._job(*cells, work=work, monitor=monitor, checkpoints=checkpoints, until=until, languages=languages)
 
     def _fitting(self, wanted: Sequence[list[Cell]]) -> Iterator[list[Cell]]:
         """The stacks, made narrower where they would not fit into memory; each when it is asked for."""

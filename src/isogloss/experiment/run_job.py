@@ -77,10 +77,12 @@ class _Finishing:
     def __init__(self, training: JobTraining | Averaging) -> None:
         self.training, self.workspace, self.plan = training, training.workspace, training.plan
         self.encoded = self.workspace.encoded(training.job.cells[0])
+        languages = training.job.languages
+        self.test = self.encoded.languages(languages) if languages else self.encoded.test
 
     def finished(self) -> Iterator[FinishedCell]:
         """Train all cells, then score one after the other."""
-        job, test, observer = self.training.job, self.encoded.test, self.training.observer
+        job, test, observer = self.training.job, self.test, self.training.observer
         for cell in {self.workspace.room(cell): cell for cell in job.cells}.values():
             seeds = dict.fromkeys(one.seed for cell in job.cells for one in cell.trainings)
             read = {id(part): part for part in map(self.encoded.train_dev, seeds)}
@@ -119,7 +121,7 @@ class _Finishing:
             **columns, "language": str(data.source), "split": "dev", "metric": trained.metric, "value": trained.score,
             "n": workspace.task.count(self.encoded.train_dev(cell.seed).gold),
         }  # fmt: skip
-        tables = _tables(workspace, cell, self.encoded.test, predicted, temperature)
+        tables = _tables(workspace, cell, self.test, predicted, temperature)
         tables |= {
             "scores": pl.concat([store.rows(store.SCORES, [dev]), tables["scores"]]),
             "history": store.rows(store.HISTORY, [{**named, **row} for row in trained.history]),
@@ -129,7 +131,7 @@ class _Finishing:
             name=cell.name,
             variant=dict(cell.variant),
             facts=cell.facts(workspace.facts),
-            test_data=data.test_data,
+            test_data={str(part.language): data.test_data[str(part.language)] for part in self.test.examples},
             kind=workspace.card.kind,
             inputs=list(workspace.inputs),
             labels=data.labels,
@@ -144,7 +146,7 @@ class _Finishing:
             truncated={**trained.cut, "test": predicted.features.cut},
             environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
             **self.remarks,
-            cut=_cut_by_language(workspace, cell, self.encoded.test),
+            cut=_cut_by_language(workspace, cell, self.test),
         )
         return FinishedCell(record, weights(cell, run), tables)
 

@@ -1,22 +1,57 @@
-"""Tables of all cells together: of however many, no more than a cell's rows are in memory."""
+"""Tables of all cells together: of however many, no more than a few cells' rows are in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from isogloss.errors import IsoglossError
+from isogloss.run_directory.cell import StoredCell, file_sha256
 from isogloss.run_directory.tables import TABLES
 from isogloss.runtime.parquet import write_pieces
 
+TOGETHER = 64  # cells whose files are read at once, as most of the time goes into opening them
+FILE = "isogloss file"
 
-def write_combined(file: Path, name: str, parts: Iterable[pl.DataFrame]) -> None:
+
+def write_combined(file: Path, name: str, cells: Sequence[StoredCell]) -> None:
     """Write a table piece by piece.
 
     Args:
         file: where to.
         name: which of the tables.
-        parts: its rows in order, each part read when the one before is written; what fails there is raised as it is.
+        cells: in order, read as it is written; what is wrong with one is raised as `StoredCell.table` does.
     """
-    write_pieces(file, TABLES[name], parts)
+    write_pieces(file, TABLES[name], _pieces(name, cells))
+
+
+def _pieces(name: str, cells: Sequence[StoredCell]) -> Iterator[pl.DataFrame]:
+    for begin in range(0, len(cells), TOGETHER):
+        some = cells[begin : begin + TOGETHER]
+        if (together := _together(name, some)) is None:
+            yield from (cell.table(name) for cell in some)
+        else:
+            yield together
+
+
+def _together(name: str, cells: Sequence[StoredCell]) -> pl.DataFrame | None:
+    """Many cells' rows at once; None where a file is not to the byte what was written, for whatever reason.
+
+    What was written when its cell was finished, or given more languages, has just the rows that its record names.
+    """
+    files = [cell.folder / f"{name}.parquet" for cell in cells]
+    try:
+        for cell, file in zip(cells, files, strict=True):
+            if cell.record.left_out or cell.record.tables_sha256.get(name) != [file_sha256(file)]:
+                return None
+        scanned = pl.scan_parquet(files, glob=False, hive_partitioning=False, include_file_paths=FILE)
+        rows = scanned.select(*TABLES[name], FILE).collect()
+        of_files = rows.group_by(FILE).agg(pl.struct("method", "seed").unique().alias("keys"))
+    except (OSError, IsoglossError, pl.exceptions.PolarsError):
+        return None
+    table = rows.drop(FILE)
+    held = {path: [(key["method"], key["seed"]) for key in keys] for path, keys in of_files.iter_rows()}
+    wanted = {str(file): [cell.key] for cell, file in zip(cells, files, strict=True)}
+    return table if table.schema == pl.Schema(TABLES[name]) and held == wanted else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isogloss.errors import IsoglossError
 
-FOLDERS = {"weights", "checkpoints", "analysis", "search", ".leases"}  # at the top
+FOLDERS = {"weights", "checkpoints", "analysis", "search", "logs", ".leases"}  # at the top
 
 
 class DamagedError(IsoglossError):

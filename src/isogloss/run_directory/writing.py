@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def write_cell(target: Path, cell: FinishedCell) -> None:
     if not target.parent.is_dir():
         _put_aside(target.parent)
     _put_aside(target)
-    with atomic_folder(target) as folder:
+    with atomic_folder(target, sweeping=False) as folder:  # a run sweeps when it begins
         file = folder / "weights.safetensors"
         save_file({name: tensor.contiguous().cpu() for name, tensor in cell.weights.items()}, file)
         for name, table in cell.tables.items():
@@ -45,7 +46,7 @@ def _put_aside(target: Path) -> None:
     err.print(f"{target} held no finished cell; what was there is now {aside}", markup=False, soft_wrap=True)
 
 
-def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
+def add_languages(stored: StoredCell, cell: FinishedCell, order: Sequence[str] = ()) -> None:
     """Add to a stored cell the languages that it lacks.
 
     `run.json`, which names the languages, is written last and decides: rows of others are not read. It is written first
@@ -54,6 +55,7 @@ def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
     Args:
         stored: the cell.
         cell: the same, with tables of more languages.
+        order: in which languages come in the tables, whoever was first; those that it lacks stay in front.
     """
     new = {code: data for code, data in cell.record.test_data.items() if code not in stored.record.test_data}
     if not new:
@@ -64,7 +66,7 @@ def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
             rows_of_new = cell.tables[name].filter(pl.col("language").is_in(list(new)), split="test")
             present = stored.folder / f"{name}.parquet"
             file = tables.enter_context(atomic_file(present))
-            pl.concat([stored.table(name), rows_of_new]).write_parquet(file)
+            _ordered(pl.concat([stored.table(name), rows_of_new]), order).write_parquet(file)
             if name in written:  # else it is of before they were kept
                 written[name] = list(dict.fromkeys([file_sha256(present), file_sha256(file)]))
         if written:
@@ -72,12 +74,24 @@ def add_languages(stored: StoredCell, cell: FinishedCell) -> None:
     before, cut = stored.record, cell.record.truncated.get("test", 0)
     truncated = {**before.truncated, "test": before.truncated.get("test", 0) + cut}
     changes = {
-        "test_data": {**before.test_data, **new},
+        "test_data": _in_order({**before.test_data, **new}, order),
         "truncated": truncated,
         "tables_sha256": {name: sha256[-1:] for name, sha256 in written.items()},
         **with_languages(before, cell.record),
     }
     _write_record(stored.folder, before.model_copy(update=changes))
+
+
+def _ordered(table: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:
+    if not order:
+        return table
+    places = {language: place for place, language in enumerate(order)}
+    return table.sort(pl.col("language").replace_strict(places, default=-1, return_dtype=pl.Int64), maintain_order=True)
+
+
+def _in_order(data: Mapping[str, str], order: Sequence[str]) -> dict[str, str]:
+    places = {language: place for place, language in enumerate(order)}
+    return dict(sorted(data.items(), key=lambda item: places.get(item[0], -1)))
 
 
 def _has_confidence(stored: StoredCell, cell: FinishedCell) -> bool:

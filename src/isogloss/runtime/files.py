@@ -12,7 +12,9 @@ import socket
 import stat
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from isogloss.errors import IsoglossError, MissingError
 
 LARGEST = 4 << 30  # bytes of a file that is read whole
 PIECE = 1 << 20
+FLUSHED = 8  # files at once
 DAY = 24 * 60 * 60  # after which a temporary file is nobody's, where its process cannot be asked for
 _TEMPORARY = re.compile(r"\.(?P<name>.+)-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]+)-[0-9a-f]{8}")
 _OF_OTHERS = re.compile(r"\..+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")  # as isogloss called them before; of safetensors
@@ -109,8 +112,12 @@ def _too_large(path: Path, most: int) -> IsoglossError:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`; it takes `path`'s place when the block ends, or vanishes if it fails.
+
+    Args:
+        path: the file.
+        lasting: whether it is waited for until it lies on the disk; not for what is worth nothing after a crash.
 
     Raises:
         IsoglossError: `path` is there and no regular file: a device or a folder is not replaced.
@@ -126,7 +133,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         os.close(handle)
         try:
             yield temporary
-            _flush(temporary)
+            if lasting:
+                _flush(temporary)
             temporary.chmod(mode)
             temporary.replace(path)
         finally:
@@ -135,10 +143,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, sweeping: bool = True) -> Iterator[Path]:
     """A temporary folder beside `path`; it becomes `path` when the block ends, or vanishes if it fails.
 
     A finished `path` that another process made meanwhile is left in place: both hold the same.
+
+    Args:
+        path: what it becomes.
+        sweeping: whether to look first for what dead processes have left half written of it, among all beside it.
 
     Raises:
         OSError: it cannot be written, whatever library writes it; names `path`.
@@ -146,16 +158,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     with _named(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent, path.name)
+        if sweeping:
+            sweep(path.parent, path.name)
         temporary.mkdir()
         mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
             yield temporary
-            for folder, _, names in os.walk(temporary):
-                for name in names:
-                    file = Path(folder, name)
-                    _flush(file)
-                    file.chmod(mode & 0o666)
+            files = [Path(folder, name) for folder, _, names in os.walk(temporary) for name in names]
+            with ThreadPoolExecutor(FLUSHED) as threads:  # a disk is waited for as long for one file as for many
+                deque(threads.map(_flush, files), maxlen=0)
+            for file in files:
+                file.chmod(mode & 0o666)
             try:
                 temporary.rename(path)
             except OSError:
