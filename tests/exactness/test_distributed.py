@@ -188,7 +188,7 @@ def elsewhere(spec, folders, out):
 def test_other_data_on_another_machine_is_refused(split, spec, tmp_path):
     folders = [sib200(tmp_path / name, rows=16) for name in ("one", "other")]
     file = folders[1] / "eng_Latn" / f"{split}.tsv"
-    file.write_text(file.read_text().replace(" dog", " moon"))
+    file.write_text(file.read_text().replace(" sun", " moon"))
     away = spec.model_copy(update={"methods": {"linear-probe": {"epochs": 1}}})
     left = together(elsewhere, away, folders, tmp_path / "run")
     assert isinstance(left[0], IsoglossError), left
