@@ -10,6 +10,7 @@ from typing import Any
 
 from isogloss.errors import IsoglossError
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its lines of a process that is gone are a page each
 SECONDS = 120.0  # what takes longer hangs
 
 

@@ -167,11 +167,17 @@ class JoinedProcesses(Processes):
 
 ALONE = Processes()
 _current = ALONE
+_spreads = False
 
 
 def current() -> Processes:
     """The group in which this process computes."""
     return _current
+
+
+def spreads() -> bool:
+    """Whether weights that are loaded now are to be spread over the processes of this one's group."""
+    return _spreads
 
 
 @contextmanager
@@ -200,11 +206,14 @@ def joined(launch: Launch, store: Any, device: str, *, shards: bool = False) -> 
         LostError: not all came.
     """
     backend = "cpu:gloo,cuda:nccl" if _takes_gpu(launch, device) else "gloo"
+    global _spreads  # noqa: PLW0603 - as above
     with _lost():
         dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.count)
+    _spreads = shards
     try:
         yield JoinedProcesses(launch.rank, launch.count, launch.local_count, shards=shards)
     finally:
+        _spreads = False
         dist.destroy_process_group()
 
 

@@ -11,7 +11,6 @@ from isogloss.methods.fine_tuning import FineTuningPart
 from isogloss.optim.flat_parameters import FlatParameters
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.runtime.process_group import Processes
-from isogloss.training.drift import held
 from isogloss.training.stack import Stack
 
 
@@ -24,9 +23,6 @@ def shard(stack: Stack, device: torch.device) -> None:
         IsoglossError: something asks for the whole backbone at once.
     """
     backbone, runs = stack.backbone, stack.runs
-    for run in runs:
-        if held(run):
-            raise IsoglossError("executor: shard does not go with `drift`, which asks for the pre-trained states too")
     if stack.verbalized:
         raise IsoglossError("executor: shard does not go with `head: verbalizer`, which reads the table of all words")
     if backbone.compiled:
