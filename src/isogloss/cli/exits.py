@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from isogloss.runtime.launch import speaks
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
+GIVEN_WAY = 2.0  # seconds
 # From some version on typer brings click along under a name of its own: its errors are found by way of a public one.
 UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
@@ -111,6 +113,8 @@ def _say_stopped() -> int:
 def _write(text: str, *, alone: bool = False) -> None:
     """Write to standard error; of several processes of a machine one does, unless it is of this one alone."""
     if not alone and not speaks():
+        with suppress(KeyboardInterrupt):  # a launcher ends the others when one has ended: that one speaks first
+            time.sleep(GIVEN_WAY)
         return
     with suppress(OSError, ValueError):  # where standard error is gone, there is nobody to tell
         sys.stderr.write(text)
