@@ -126,9 +126,13 @@ class Distributed:
             observer = _Observer(group.processes, stopping, display)
             for job in jobs:
                 try:
+                    sent = _sent(job)
+                except IsoglossError as error:  # its weights are damaged
+                    yield FailedJob(job, error)
+                    continue
+                try:
                     group.say(JOB)
                     group.number += 1
-                    sent = replace(job, spec=job.spec.model_copy(update={"track": {}}))
                     group.processes.told((sent, workspace.data.test_data))
                     _agree(group.processes, None)
                     yield from run_job(job, workspace, observer)
@@ -138,7 +142,7 @@ class Distributed:
                     if isinstance(error, OSError) and error.errno in OF_ALL:
                         raise
                     if not group.failed(error):
-                        raise group.lost(error) from error
+                        raise group.alone(error) from error
                     yield FailedJob(job, error)
 
 
@@ -226,6 +230,12 @@ class _Observer(JobObserver):
 
     def stopping(self) -> bool:
         return self._processes.any(self._stop_requested())
+
+
+def _sent(job: Job) -> Job:
+    """A job as the others carry it out: nothing of it is read from the run directory, and no tracker is told."""
+    trained = None if job.trained is None else (job.trained[0], dict(job.trained[1]))
+    return replace(job, spec=job.spec.model_copy(update={"track": {}}), trained=trained)
 
 
 def _agree(processes: Processes, why: str | None) -> None:

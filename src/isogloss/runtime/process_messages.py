@@ -47,6 +47,12 @@ class Messages:
         others = [self._failure(rank) for rank in range(self.processes.count)]
         return all(self._within(until - time.monotonic(), one) is not None for one in others)
 
+    def alone(self, error: Exception) -> IsoglossError:
+        """Why the run cannot go on, where this process failed and another did not."""
+        self._incomplete = True
+        rank, why = self.processes.rank, " ".join(str(error).split()) or type(error).__name__
+        return IsoglossError(f"process {rank} of {self.processes.count} has failed, not all of them: {why}; {AGAIN}")
+
     def lost(self, error: Exception) -> IsoglossError:
         """Why the run cannot go on, in a line."""
         self._incomplete = True
