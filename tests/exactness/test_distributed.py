@@ -98,6 +98,14 @@ def befalls(updates, what, spec, out, rank=1):
         Engine.update = update
 
 
+def befalls_alone(updates, spec, out):
+    """The same in this process alone, which is asked to stop."""
+    try:
+        return befalls(updates, signal.SIGINT, spec, out, rank=0)
+    except KeyboardInterrupt as stopped:
+        return stopped
+
+
 def steps(out):
     """Updates of each training that has left a checkpoint."""
     found = []
@@ -129,8 +137,7 @@ def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(short, tmp_pat
     assert steps(tmp_path / "two") == [3]
     assert run(spec, tmp_path / "two") == "done"
     same(whole, tmp_path / "two")
-    with pytest.raises(KeyboardInterrupt):
-        befalls(4, signal.SIGINT, spec, tmp_path / "one", rank=0)
+    assert isinstance(befalls_alone(4, spec, tmp_path / "one"), KeyboardInterrupt)
     assert steps(tmp_path / "one") == [4]
     assert together(run, spec, tmp_path / "one", count=3) == ["done"] * 3
     same(whole, tmp_path / "one")
@@ -198,6 +205,28 @@ def test_other_data_on_another_machine_is_refused(split, spec, tmp_path):
     assert not Store(tmp_path / "run").finished()
 
 
+def infinite(spec, out):
+    """A run in one of several processes, to one of which an infinite gradient comes in the second update."""
+    learn, done = Engine.learn, []
+
+    def learns(engine, *given):
+        learn(engine, *given)
+        done.append(1)
+        if len(done) == 2 and os.environ["RANK"] == "1":
+            engine.flat.gradients[0, 0] = torch.inf
+
+    Engine.learn = learns
+    return run(spec, out)
+
+
+def test_what_is_not_finite_in_one_is_left_out_by_all(short, tmp_path):
+    spec = short[0].model_copy(update={"methods": {"lora": METHODS["lora"]}})
+    assert together(infinite, spec, tmp_path / "run") == ["done", "done"]
+    (cell,) = Store(tmp_path / "run").finished()
+    assert cell.record.skipped_updates == 1
+    assert all(bool(tensor.isfinite().all()) for tensor in cell.weights().values())
+
+
 def measured(spec, out):
     """A run in one of several processes: numbers of the backbone's weights that each training kept in it."""
     kept, spread = [], sharding.shard
@@ -225,3 +254,16 @@ def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
     kept = together(measured, spec.model_copy(update={**changes, "methods": methods}), tmp_path / "run")
     assert all(share < 0.65 for of_process in kept for share in of_process), kept
     same(alone, tmp_path / "run", list(methods), [0])
+
+
+def test_spread_weights_are_kept_whole(short, tmp_path):
+    """So that a training goes on with another number of processes, or in one."""
+    spec, whole = short
+    sharded = spec.model_copy(update={"executor": {"name": "distributed", "shard": True}})
+    stopped = together(befalls, 3, signal.SIGTERM, sharded, tmp_path / "run")
+    assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
+    stopped = befalls_alone(4, spec, tmp_path / "run")
+    assert isinstance(stopped, KeyboardInterrupt)
+    assert steps(tmp_path / "run") == [3 + 4]
+    assert together(run, sharded, tmp_path / "run", count=3) == ["done"] * 3
+    same(whole, tmp_path / "run", ["fine-tuning", "lora"], [0])
