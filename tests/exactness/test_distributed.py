@@ -124,34 +124,36 @@ def test_two_equal_one(spec, alone, tmp_path):
 
 @pytest.fixture(scope="module")
 def short(spec, tmp_path_factory):
-    """A spec of two cells, and what one process makes of it."""
-    methods = {name: METHODS[name] for name in ("fine-tuning", "lora")}
+    """A spec of few cells, and what one process makes of it."""
+    methods = {name: METHODS[name] for name in ("fine-tuning", "lora", "deep-prompt")}
     spec = spec.model_copy(update={"methods": methods, "seeds": [0], "dynamics": None, "checkpoint_minutes": 0.0})
     return spec, api.run(spec, tmp_path_factory.mktemp("short") / "run").path
 
 
-def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(short, tmp_path):
-    spec, whole = short
+@pytest.mark.parametrize("method", ["fine-tuning", "deep-prompt"])
+def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short, tmp_path):
+    spec, whole = short[0].model_copy(update={"methods": {method: METHODS[method]}}), short[1]
+    runs = 2 if method == "deep-prompt" else 1
     stopped = together(befalls, 3, signal.SIGTERM, spec, tmp_path / "two")
     assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
-    assert steps(tmp_path / "two") == [3]
+    assert steps(tmp_path / "two") == [3] * runs
     assert run(spec, tmp_path / "two") == "done"
-    same(whole, tmp_path / "two")
+    same(whole, tmp_path / "two", [method], [0])
     assert isinstance(befalls_alone(4, spec, tmp_path / "one"), KeyboardInterrupt)
-    assert steps(tmp_path / "one") == [4]
+    assert steps(tmp_path / "one") == [4] * runs
     assert together(run, spec, tmp_path / "one", count=3) == ["done"] * 3
-    same(whole, tmp_path / "one")
+    same(whole, tmp_path / "one", [method], [0])
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_one_is_killed(rank, short, tmp_path):
-    spec, whole = short
+    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("fine-tuning", "lora")}})
     left = together(befalls, 7, signal.SIGKILL, spec, tmp_path / "run", rank)
     assert left[rank] is None
     assert isinstance(left[1 - rank], IsoglossError), left
     assert "one of the 2 processes is gone" in str(left[1 - rank])
     assert together(run, spec, tmp_path / "run") == ["done", "done"]
-    same(whole, tmp_path / "run")
+    same(short[1], tmp_path / "run", ["fine-tuning", "lora"], [0])
 
 
 def test_one_fails_alone(short, tmp_path):
@@ -258,7 +260,7 @@ def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
 
 def test_spread_weights_are_kept_whole(short, tmp_path):
     """So that a training goes on with another number of processes, or in one."""
-    spec, whole = short
+    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("fine-tuning", "lora")}})
     sharded = spec.model_copy(update={"executor": {"name": "distributed", "shard": True}})
     stopped = together(befalls, 3, signal.SIGTERM, sharded, tmp_path / "run")
     assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
@@ -266,4 +268,4 @@ def test_spread_weights_are_kept_whole(short, tmp_path):
     assert isinstance(stopped, KeyboardInterrupt)
     assert steps(tmp_path / "run") == [3 + 4]
     assert together(run, sharded, tmp_path / "run", count=3) == ["done"] * 3
-    same(whole, tmp_path / "run", ["fine-tuning", "lora"], [0])
+    same(short[1], tmp_path / "run", ["fine-tuning", "lora"], [0])

@@ -17,6 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from isogloss.backbones.backbone import Backbone
 
+OUTSIDE = "relative_attention_bias"  # small tables in a layer that are read where it does not compute
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs")
 
 
@@ -36,7 +37,9 @@ def shard(backbone: Backbone, device: torch.device, whole: Collection[nn.Paramet
     words = _own_table(backbone.word_embedding)
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     for unit in (words, *layers):
-        inside = {weight for weight in unit.parameters() if any(weight is one for one in whole)}
+        inside = {
+            weight for name, weight in unit.named_parameters() if OUTSIDE in name or any(weight is one for one in whole)
+        }
         sharded: Any = fully_shard(unit, mesh=mesh, reshard_after_forward=True, ignored_params=inside)
         sharded.set_gradient_divide_factor(1.0)  # a sum over examples, not a mean over processes
         sharded.set_force_sum_reduction_for_comms(True)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
 
+import torch
 from pydantic import Field
 
 from isogloss.errors import IsoglossError
@@ -191,7 +192,7 @@ class _Following:
             raise
         except Exception as error:
             if not group.failed(error):
-                if group.processes.local > 1 and "cuda" in job.spec.device:  # the first may wait for its GPU for good
+                if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] - the first may wait for its GPU for good
                     sys.stderr.write(f"isogloss: process {group.processes.rank}: {' '.join(str(error).split())}\n")
                 raise
 

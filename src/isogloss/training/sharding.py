@@ -25,6 +25,12 @@ def shard(stack: Stack, device: torch.device) -> None:
     backbone, runs = stack.backbone, stack.runs
     if stack.verbalized:
         raise IsoglossError("executor: shard does not go with `head: verbalizer`, which reads the table of all words")
+    form = stack.form(runs)
+    if form is not None and form.kind == "input" and form.place == "before" and backbone.causal:
+        raise IsoglossError(
+            "executor: shard does not go with a soft prompt in front of a causal model's text, whose keys and values "
+            "leave the layers; set `place: after-first`, or take deep-prompt"
+        )
     if backbone.compiled:
         raise IsoglossError("executor: shard does not go with `compile: true`; leave one of them out")
     masters = [module for run in runs for module in run.part.modules() if isinstance(module, MasterWeights)]
