@@ -8,7 +8,7 @@ WORKERS ?= 2
 # PEP 517: older versions of pip cannot build seqeval, which has no wheel, in any other way.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt
 
-.PHONY: demo test hostile faults bench check lint docs clean
+.PHONY: demo test hostile faults cluster-faults bench check lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isogloss run demo --out runs/demo
@@ -25,6 +25,10 @@ hostile: $(VENV)/.test
 # Kills at every file operation and 200 rounds of processes at once; `make test` has a fixed choice of them.
 faults: $(VENV)/.test
 	ISOGLOSS_ROUNDS=200 OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/faults
+
+# Nodes, workers and drivers of real clusters killed at random moments, ten rounds of each; `make test` has one.
+cluster-faults: $(VENV)/.test
+	ISOGLOSS_ROUNDS=10 OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors -k lost
 
 # The whole suite of benchmarks, or `make bench PARTS="small-lora demo"`; what is measured already is not again.
 bench: $(VENV)/.test

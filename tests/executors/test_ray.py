@@ -8,15 +8,20 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 from isogloss import api
 from isogloss.errors import IsoglossError
+from isogloss.executors import gpu_shares
 from isogloss.executors.registry import executor
-from isogloss.experiment.job import JobQueue
+from isogloss.experiment.job import Job, JobQueue
+from isogloss.experiment.memory import Room, reckoned
 from isogloss.experiment.run import run
+from isogloss.experiment.workspace import Workspace
 from isogloss.runtime import yaml
 from isogloss.spec import Spec
 from models import checkpoint, sib200
@@ -28,6 +33,7 @@ METHODS = {
     "fine-tuning": {"epochs": 2, "embeddings": True}, "slow-fast": {"epochs": 2, "drift": 1.0, "average": 2},
 }  # fmt: skip
 LONG = {"fine-tuning": {"epochs": 120, "embeddings": True}, "deep-prompt": {"epochs": 120}}
+ROUNDS = range(int(os.environ.get("ISOGLOSS_ROUNDS", "1")))
 TABLES = ("scores", "predictions", "history")
 
 
@@ -107,13 +113,14 @@ def test_a_search_goes_through_the_cluster(home, tmp_path):
     assert one == other
 
 
-def when_in_training(folder, act, seconds=60.0):
-    """Do something, in another thread, once there is a checkpoint."""
+def when_in_training(folder, act, round_, seconds=60.0):
+    """Do something, in another thread, at some moment after there is a checkpoint."""
 
     def watch():
         end = time.monotonic() + seconds
         while time.monotonic() < end and not list(folder.rglob("lane.safetensors")):
             time.sleep(0.05)
+        time.sleep(np.random.default_rng(round_).uniform(0, 1.5))
         act()
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -121,9 +128,10 @@ def when_in_training(folder, act, seconds=60.0):
     return thread
 
 
-def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys):
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys, round_):
     kept = {"name": "ray", "storage": str(tmp_path / "storage")}
-    killing = when_in_training(tmp_path / "storage", cluster.kill)
+    killing = when_in_training(tmp_path / "storage", cluster.kill, round_)
     disturbed = api.run(spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor=kept), tmp_path / "run")
     killing.join()
     assert not list((tmp_path / "storage").rglob("*.safetensors*"))  # of what is finished nothing is left
@@ -131,13 +139,15 @@ def test_a_lost_node_costs_nothing(home, cluster, undisturbed, tmp_path, capsys)
     same(undisturbed, disturbed.store)
 
 
-def test_a_lost_driver_goes_on(home, undisturbed, tmp_path):
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_a_lost_driver_goes_on(home, undisturbed, tmp_path, round_):
     written = tmp_path / "spec.yaml"
     asked = spec(home, methods=LONG, seeds=[0], checkpoint_minutes=0, executor="ray")
     written.write_text(yaml.dumps(asked.model_dump(mode="json", exclude_defaults=True)))
     command = [sys.executable, "-m", "isogloss", "run", str(written), "--out", str(tmp_path / "run")]
     driver = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    when_in_training(tmp_path / "run" / "checkpoints", lambda: driver.send_signal(signal.SIGKILL)).join()
+    killed = when_in_training(tmp_path / "run" / "checkpoints", lambda: driver.send_signal(signal.SIGKILL), round_)
+    killed.join()
     assert driver.wait(60) == -signal.SIGKILL
     assert list((tmp_path / "run" / "checkpoints").rglob("lane.safetensors"))
     subprocess.run(command, env=os.environ, check=True, capture_output=True, timeout=120)
@@ -165,6 +175,32 @@ def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
     assert set(left.scores["method"]) == {"linear-probe"}
     assert "would be made differently" in (tmp_path / "run" / "logs" / "lora-0.log").read_text()
     assert left.predictions.filter(pl.col("split") == "test").height
+
+
+def test_small_jobs_share_a_gpu_by_the_memory_that_they_take(home, monkeypatch):
+    from isogloss.executors.gpu_shares import GPUShares
+
+    workspace = Workspace.open(spec(home))
+    taken = {"deep-prompt": 10**9, "fine-tuning": 30 * 10**9}
+    monkeypatch.setattr(gpu_shares, "reckoned", lambda _, cells, *__, **___: taken.get(cells[0].name))
+    shares = GPUShares(workspace, Room(torch.device("cuda"), 80 * 10**9), 1)
+    jobs = {cell.name: Job(workspace.spec, (cell,), ({},), 1.0) for cell in workspace.cells}
+    assert [shares.of(jobs[name]) for name in ("deep-prompt", "fine-tuning", "lora")] == [0.05, 0.45, 1]
+    assert GPUShares(workspace, None, 0).of(jobs["lora"]) == 0
+    assert GPUShares(workspace, shares.room, 2).of(jobs["deep-prompt"]) == 2
+
+
+def test_what_jobs_would_take_of_a_gpu_is_known_without_one(home):
+    workspace = Workspace.open(spec(home))
+    frozen, tuned = (
+        next(cell for cell in workspace.cells if cell.name == name) for name in ("deep-prompt", "fine-tuning")
+    )
+    cuda = torch.device("cuda")
+    one, several, all_weights = (
+        reckoned(workspace, cells, cuda) for cells in ([frozen], [frozen] * 4, [tuned])
+    )  # fmt: skip
+    assert 0 < one < several
+    assert one < all_weights
 
 
 def test_what_the_cluster_has_not_is_said_at_once(home, tmp_path):

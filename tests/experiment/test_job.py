@@ -159,7 +159,7 @@ class Stopped(Serial):
 
 
 def test_what_is_finished_when_a_run_is_stopped_is_in_the_tables(home, tmp_path, monkeypatch):
-    monkeypatch.setattr("isogloss.experiment.run.GATHERING", -1)  # not one table in between
+    monkeypatch.setattr("isogloss.experiment.schedule.GATHERING", -1)  # not one table in between
     with pytest.raises(KeyboardInterrupt):
         run(spec(home), tmp_path / "run", Stopped(2))
     assert set(api.open_run(tmp_path / "run").scores["method"]) == {"linear-probe"}

@@ -88,9 +88,9 @@ def run(
         from isogloss.cli.dry_run import describe
         from isogloss.executors.registry import executor as executor_of
 
-        executor_of(read.executor, executor)
+        chosen = executor_of(read.executor, executor)
         if leads:
-            describe(read, folder)
+            describe(read, folder, chosen if read.executor or executor else None)
         return
     from isogloss import api
     from isogloss.runtime.console import out as console

@@ -8,21 +8,30 @@ from itertools import groupby
 from pathlib import Path
 
 from isogloss.backbones.loading import inspect, where
-from isogloss.data.dataset import open_data
+from isogloss.data.dataset import DataSet, open_data
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import languages, open_spec
+from isogloss.experiment.job import Executor
 from isogloss.experiment.memory_outline import outlined
+from isogloss.experiment.price import price
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
 from isogloss.experiment.search.plan import PlannedSearch, planned, with_settings
+from isogloss.experiment.workspace import Workspace
+from isogloss.languages.language import Language
 from isogloss.runtime.console import out
 from isogloss.spec import Spec
-from isogloss.store import Store
+from isogloss.store import Store, StoredCell
 from isogloss.trackers.registry import refuse_lacking
 
 
-def describe(spec: Spec, folder: Path) -> None:
+def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None:
     """Print what would be fetched, trained and scored.
+
+    Args:
+        spec: the experiment.
+        folder: its run directory.
+        executor: with which it is reckoned what it costs, if texts and backbone are at hand; None: it is not.
 
     Raises:
         IsoglossError: the spec could not be carried out.
@@ -47,6 +56,19 @@ def describe(spec: Spec, folder: Path) -> None:
                 f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone}, and "
                 "leaves none to a text; expected a shorter prompt"
             )
+    _describe_data(spec, data, source, targets)
+    _describe_methods(wanted, missing, plans)
+    for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
+        say(f"  {'' if number else 'memory':<12}{line}")
+    if spec.track:
+        say(f"  track       {', '.join(spec.track)}")
+    if executor is not None:
+        _describe_price(spec, data, executor, finished, plans)
+    say(f"  store       {folder}")
+
+
+def _describe_data(spec: Spec, data: DataSet, source: Language, targets: Sequence[Language]) -> None:
+    say = partial(out.print, markup=False, soft_wrap=True)
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
     say(f"  data        {data.where()}")
@@ -66,12 +88,20 @@ def describe(spec: Spec, folder: Path) -> None:
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
-    _describe_methods(wanted, missing, plans)
-    for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
-        say(f"  {'' if number else 'memory':<12}{line}")
-    if spec.track:
-        say(f"  track       {', '.join(spec.track)}")
-    say(f"  store       {folder}")
+
+
+def _describe_price(
+    spec: Spec, data: DataSet, executor: Executor, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
+) -> None:
+    say = partial(out.print, markup=False, soft_wrap=True)
+    if any("from the hub" in place or place.startswith("nowhere") for place in (where(spec.backbone), data.where())):
+        say(f"  {'jobs':<12}what they would cost is known once texts and backbone are on this machine")
+        return
+    workspace = Workspace.open(spec)
+    room = executor.room(workspace) if hasattr(executor, "room") else None
+    cost = price(workspace, finished, plans, room=room)
+    for what, how_much in cost.lines():
+        say(f"  {what:<12}{how_much}")
 
 
 def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell], plans: Sequence[PlannedSearch]) -> None:

@@ -192,7 +192,7 @@ class _Following:
             raise
         except Exception as error:
             if not group.failed(error):
-                if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] - the first may wait for its GPU for good
+                if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # the first may wait for its GPU for good
                     sys.stderr.write(f"isogloss: process {group.processes.rank}: {' '.join(str(error).split())}\n")
                 raise
 

@@ -10,20 +10,22 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isogloss.errors import IsoglossError
+from isogloss.executors.gpu_shares import LEAST, GPUShares
+from isogloss.executors.ray_worker import carried_out, memory, register
 from isogloss.executors.remote_display import RemoteDisplay
 from isogloss.experiment.job import FailedJob, Job, JobQueue, Outcome
+from isogloss.experiment.memory import Room
 from isogloss.experiment.remote_job import (
     Failure,
     Progress,
@@ -43,7 +45,6 @@ from isogloss.runtime.interrupts import stop_requests
 SPARE = 2  # jobs that wait for a worker, so that none of them waits for a job; a cluster that grows sees them
 LOOK_EVERY = 1.0  # seconds, at whether to stop
 COUNT_EVERY = 10.0  # seconds, at what the cluster has
-NOT_NUMPY = {torch.bfloat16: torch.int16}
 
 
 class RaySettings(Checked):
@@ -55,7 +56,10 @@ class RaySettings(Checked):
         "started on this machine and ends with this process; left out: auto if RAY_ADDRESS is set, else local",
     )
     cpus: PositiveFloat = Field(1, description="cores of a job, which are its threads too")
-    gpus: NonNegativeFloat = Field(0, description="GPUs of a job; a part of one is shared with others")
+    gpus: NonNegativeFloat = Field(
+        0, description="GPUs of a job at most: it gets the part of one that its memory takes, and shares it with others"
+    )
+    pack: bool = Field(True, description="false: each job gets all of `gpus`, however little it takes")
     retries: NonNegativeInt = Field(3, description="times that a job begins again after its worker or node was lost")
     storage: str | None = Field(
         None,
@@ -77,12 +81,14 @@ class _Task:
 
     Args:
         job: what of it was handed to the cluster.
+        share: of a GPU that it gets.
         tries: how often it was.
         done: the keys of cells that it has handed back.
         said: lines that were said, for the log of one that fails.
     """
 
     job: Job
+    share: float
     tries: int = 1
     done: set[tuple[str, int]] = field(default_factory=set)
     said: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
@@ -93,6 +99,9 @@ class Ray:
 
     Args:
         settings: what a job takes.
+
+    Raises:
+        IsoglossError: Ray is not installed.
     """
 
     name: ClassVar[str] = "ray"
@@ -104,6 +113,22 @@ class Ray:
             raise IsoglossError("executor: ray is not installed; pip install 'isogloss[ray]'")
         self.settings = settings
         self._sent: tuple[Workspace, Any] | None = None
+        self._room: Room | None = None
+
+    def room(self, workspace: Workspace) -> Room | None:
+        """What a job has of a GPU of the cluster; None, as in this process, where it takes none.
+
+        Raises:
+            IsoglossError: there is no cluster, or none that could ever carry out a job.
+        """
+        if self.settings.gpus and self._room is None:
+            _connect(self.settings)
+            import ray
+
+            ask = ray.remote(memory).options(**_options(self.settings), max_retries=self.settings.retries)
+            kind, total = ray.get(ask.remote(workspace.spec.device))
+            self._room = Room(torch.device(kind), int(total * min(1, self.settings.gpus)))
+        return self._room
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
         """As many jobs at once as the cluster has room for.
@@ -113,7 +138,9 @@ class Ray:
         """
         _connect(self.settings)
         with RemoteDisplay(jobs.cost) as display, stop_requests() as stopping:
-            yield from _Cluster(self.settings, self._there(workspace), display).carry_out(iter(jobs), stopping)
+            shares = GPUShares(workspace, self.room(workspace), self.settings.gpus, pack=self.settings.pack)
+            cluster = _Cluster(self.settings, self._there(workspace), shares, display)
+            yield from cluster.carry_out(iter(jobs), stopping)
 
     def _there(self, workspace: Workspace) -> Any:
         """The experiment in the object store; the same of all that is carried out with it."""
@@ -130,18 +157,19 @@ class Ray:
 class _Cluster:
     """The jobs that are on the cluster."""
 
-    def __init__(self, settings: RaySettings, workspace: Any, display: RemoteDisplay) -> None:
-        self.settings, self.workspace, self.display = settings, workspace, display
+    def __init__(self, settings: RaySettings, workspace: Any, shares: GPUShares, display: RemoteDisplay) -> None:
+        self.settings, self.workspace, self.shares, self.display = settings, workspace, shares, display
         self.tasks: dict[Any, _Task] = {}  # by what Ray hands out for them
-        self._room, self._counted = 0, -COUNT_EVERY
+        self._there, self._counted = dict[str, float](), -COUNT_EVERY
+        self._taken: Counter[str] = Counter()  # of the cluster, by what is on it
 
     def carry_out(self, jobs: Iterator[Job], stopping: Any) -> Iterator[Outcome]:
         import ray
 
         try:
             while True:
-                while len(self.tasks) < self.room() and (job := next(jobs, None)) is not None:
-                    self._begin(_Task(job))
+                while self.has_room() and (job := next(jobs, None)) is not None:
+                    self._begin(_Task(job, self.shares.of(job)))
                 if not self.tasks:
                     return
                 ready, _ = ray.wait(list(self.tasks), num_returns=1, timeout=LOOK_EVERY)
@@ -154,27 +182,31 @@ class _Cluster:
                 with suppress(Exception):  # whatever is left is over
                     ray.cancel(one, force=True)
 
-    def room(self) -> int:
-        """How many jobs the cluster is given at once."""
+    def has_room(self) -> bool:
+        """Whether the cluster is to be given one more job: as many as there is room for, and a few that wait."""
         if self.settings.workers is not None:
-            return self.settings.workers
+            return len(self.tasks) < self.settings.workers
         if time.monotonic() - self._counted >= COUNT_EVERY:
-            there, wanted = _resources(), _wanted(self.settings)
-            self._room = int(min(there.get(name, 0) / amount for name, amount in wanted.items()))
-            self._counted = time.monotonic()
-        return self._room + SPARE
+            self._there, self._counted = _resources(), time.monotonic()
+        taken = self._taken
+        waiting = {name: SPARE * amount for name, amount in _wanted(self.settings).items()}
+        return all(
+            taken[name] - waiting[name] + amount <= self._there.get(name, 0)
+            for name, amount in _least(self.settings).items()
+        )
 
     def _begin(self, task: _Task) -> None:
         import ray
 
-        wanted = _wanted(self.settings)
-        remote = ray.remote(_carried_out).options(
-            name=task.job.title, num_cpus=wanted.pop("CPU"), num_gpus=wanted.pop("GPU", 0), resources=wanted,
-            max_retries=0, num_returns="streaming", scheduling_strategy="SPREAD",
-        )  # fmt: skip
-        self.tasks[
-            remote.remote([self.workspace], RemoteJob.of(task.job, self.settings.storage), self.settings.cpus)
-        ] = task
+        remote = ray.remote(carried_out).options(
+            **_options(self.settings, task.share), name=task.job.title, max_retries=0, num_returns="streaming"
+        )
+        job = RemoteJob.of(task.job, self.settings.storage)
+        self.tasks[remote.remote([self.workspace], job, self.settings.cpus, task.share)] = task
+        self._taken.update(self._of(task))
+
+    def _of(self, task: _Task) -> dict[str, float]:
+        return {**_wanted(self.settings), "GPU": task.share}
 
     def _next(self, one: Any) -> Iterator[Outcome]:
         """What a task has told; what it was lost with is begun again."""
@@ -206,7 +238,9 @@ class _Cluster:
                 yield event
 
     def _end(self, one: Any) -> None:
-        self.display.end(self.tasks.pop(one).job)
+        task = self.tasks.pop(one)
+        self._taken.subtract(self._of(task))
+        self.display.end(task.job)
 
     def _again(self, task: _Task, error: Exception) -> Iterator[Outcome]:
         why = str(error).split("\n", 1)[0]
@@ -217,7 +251,7 @@ class _Cluster:
             yield FailedJob(left, lost, "\n".join([*task.said, str(error)]))
             return
         self.display.say(f"{left.title}: its worker was lost ({why}); it begins again where its checkpoint left it")
-        self._begin(_Task(left, task.tries + 1, said=task.said))
+        self._begin(_Task(left, task.share, task.tries + 1, said=task.said))
 
 
 def _wanted(settings: RaySettings) -> dict[str, float]:
@@ -226,12 +260,26 @@ def _wanted(settings: RaySettings) -> dict[str, float]:
     return {"CPU": settings.cpus, **gpus, **settings.resources}
 
 
+def _options(settings: RaySettings, gpus: float | None = None) -> dict[str, Any]:
+    """What Ray is told that a task takes."""
+    return {
+        "num_cpus": settings.cpus, "num_gpus": settings.gpus if gpus is None else gpus,
+        "resources": dict(settings.resources), "scheduling_strategy": "SPREAD",
+    }  # fmt: skip
+
+
 def _resources() -> dict[str, float]:
     """All that the cluster has."""
     import ray
 
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return there
+
+
+def _least(settings: RaySettings) -> dict[str, float]:
+    """What the smallest job takes."""
+    wanted = _wanted(settings)
+    return wanted if "GPU" not in wanted or not settings.pack else {**wanted, "GPU": min(LEAST, settings.gpus)}
 
 
 def _connect(settings: RaySettings) -> None:
@@ -256,7 +304,7 @@ def _connect(settings: RaySettings) -> None:
                 f"executor: there is no Ray cluster to join ({why}); start one by `ray start --head`, let RAY_ADDRESS "
                 "name one, or set address: local"
             ) from error
-    _register()
+    register()
     there, wanted = _resources(), _wanted(settings)
     if settings.workers is None and (lacking := [name for name in wanted if there.get(name, 0) < wanted[name]]):
         known = ", ".join(
@@ -266,43 +314,6 @@ def _connect(settings: RaySettings) -> None:
             f"executor: the cluster has not {lacking[0]} {wanted[lacking[0]]:g}, which a job is to take, but {known}. "
             "Of a cluster that grows say with `workers` how many jobs it is to be given"
         )
-
-
-_open: dict[str, Workspace] = {}  # in a worker: the experiment that it was last at, by its reference
-
-
-def _carried_out(workspace: list[Any], remote: RemoteJob, cpus: float) -> Iterator[Any]:
-    """A job in a worker, which goes on to the next one of the same experiment with what it has."""
-    import ray
-
-    _register()
-    torch.set_num_threads(max(1, int(cpus)))
-    (reference,) = workspace
-    if reference.hex() not in _open:
-        _open.clear()
-        _open[reference.hex()] = ray.get(reference).arrived()
-    yield from remote.events(_open[reference.hex()])
-
-
-def _register() -> None:
-    """Tensors go as arrays: all processes of a node read the same memory."""
-    import ray
-
-    for kind in (torch.Tensor, torch.nn.Parameter):
-        ray.util.register_serializer(kind, serializer=_array, deserializer=_tensor)
-
-
-def _array(tensor: torch.Tensor) -> tuple[np.ndarray, torch.dtype, bool | None]:
-    host = tensor.detach().cpu().contiguous()
-    grad = tensor.requires_grad if isinstance(tensor, torch.nn.Parameter) else None
-    return host.view(NOT_NUMPY.get(host.dtype, host.dtype)).numpy(), host.dtype, grad
-
-
-def _tensor(sent: tuple[np.ndarray, torch.dtype, bool | None]) -> torch.Tensor:
-    array, dtype, grad = sent
-    with warnings.catch_warnings(action="ignore"):  # nobody writes to a backbone that is shared
-        tensor = torch.from_numpy(array).view(dtype)
-    return tensor if grad is None else torch.nn.Parameter(tensor, requires_grad=grad)
 
 
 EXECUTOR = Ray

@@ -56,7 +56,7 @@ class RemoteDisplay:
     def _show(self) -> None:
         if not (phases := list(self._phases.values())):
             return
-        others = f" and {len(phases) - 1} more jobs" if len(phases) > 1 else ""
+        others = {1: "", 2: " and one more job"}.get(len(phases), f" and {len(phases) - 1} more jobs")
         text = f"{phases[0]}{others}"
         if text != self._shown and (err.is_terminal or time.monotonic() - self._when >= LINE_EVERY):
             self._shown, self._when = text, time.monotonic()

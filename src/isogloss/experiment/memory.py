@@ -29,6 +29,19 @@ SPARE = 0.9  # of what is left, that a smaller pass aims at
 
 
 @dataclass(frozen=True)
+class Room:
+    """Where jobs are carried out, if that is elsewhere.
+
+    Args:
+        device: its kind.
+        limit: bytes of its memory that a job may take, the backbone included.
+    """
+
+    device: torch.device
+    limit: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """How a job goes through the device.
 
@@ -78,7 +91,7 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
     limit = current().least(allowed(workspace))  # all processes make the same passes
     if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)
-    job = _Job(workspace, cells, tests=tests)
+    job = _Job(workspace, cells, workspace.backbone.device, tests=tests)
     if (taken := job.bytes(budget, eval_budget)) is None:
         return MemoryPlan(budget, eval_budget)
     if taken.peak <= limit:
@@ -97,24 +110,44 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
     return MemoryPlan(job.longest, job.longest, least.peak)
 
 
-def narrower(workspace: Workspace, cells: Sequence[Cell], *, tests: bool = True) -> tuple[list[list[Cell]], str]:
+def reckoned(workspace: Workspace, cells: Sequence[Cell], device: torch.device, *, tests: bool = True) -> int | None:
+    """Bytes that a job takes at most, the backbone included, with passes as large as pays; None: nobody knows.
+
+    Args:
+        workspace: of the experiment.
+        cells: of the job.
+        device: the kind of that where it is carried out.
+        tests: whether the test splits are scored too, or nothing of them is read.
+    """
+    taken = _Job(workspace, cells, device, tests=tests).bytes(*budgets(device))
+    return None if taken is None else taken.peak + _backbone(workspace)
+
+
+def narrower(
+    workspace: Workspace, cells: Sequence[Cell], *, tests: bool = True, room: Room | None = None
+) -> tuple[list[list[Cell]], str]:
     """The stacks that cells train in which could all train together, and a line if they are several.
 
     Args:
         workspace: of the experiment.
         cells: alike enough for one stack.
         tests: whether the test splits are scored too, or nothing of them is read.
+        room: where they are carried out; None: in this process.
     """
-    whole, limit, count = list(cells), allowed(workspace), len(cells)
-    if count == 1 or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
+    whole, count = list(cells), len(cells)
+    device = workspace.backbone.device if room is None else room.device
+    limit = allowed(workspace)
+    if room is not None and workspace.spec.memory is None:
+        limit = max(0, int(SHARE * (room.limit - _backbone(workspace))))
+    if count == 1 or limit is None or PLENTY * _bound(workspace, cells, tests=tests, device=device) <= limit:
         return [whole], ""
-    budget, eval_budget = (part // PASSES for part in budgets(workspace.backbone.device))
+    budget, eval_budget = (part // PASSES for part in budgets(device))
     # The largest tell, and few of them: what many take grows with their number.
     largest = sorted(whole, key=lambda cell: -cell.method.positions(cell.settings))[:TOLD_BY]
-    few = _Job(workspace, largest, tests=tests).bytes(budget, eval_budget)
+    few = _Job(workspace, largest, device, tests=tests).bytes(budget, eval_budget)
     if few is None or (len(largest) == count and few.peak <= limit):
         return [whole], ""
-    alone = _Job(workspace, largest[:1], tests=tests).bytes(budget, eval_budget)
+    alone = _Job(workspace, largest[:1], device, tests=tests).bytes(budget, eval_budget)
     if alone is None or alone.peak >= few.peak:
         return [whole], ""
     a_run = (few.peak - alone.peak) / (len(largest) - 1)
@@ -126,15 +159,18 @@ def narrower(workspace: Workspace, cells: Sequence[Cell], *, tests: bool = True)
     stacks = [whole[begin : begin + width] for begin in range(0, count, width)]
     return stacks, (
         f"{whole[0].name}: {len(stacks)} stacks of at most {width}: {count} runs together would take "
-        f"{in_words(together)}, {_there(workspace, limit)}"
+        f"{in_words(together)}, {_there(workspace, limit, room)}"
     )
 
 
 class _Job:
     """Cells that train together, and all that they read."""
 
-    def __init__(self, workspace: Workspace, cells: Sequence[Cell], *, tests: bool) -> None:
+    def __init__(self, workspace: Workspace, cells: Sequence[Cell], device: torch.device, *, tests: bool) -> None:
         self.workspace, self.cells = workspace, cells
+        # Where there is no GPU none can be stood in for: what a CPU's kernels keep tells about as much, and the worker
+        # makes its passes smaller if it was too little.
+        self.device = device if device.type != "cuda" or torch.cuda.is_available() else torch.device("cpu")
         encoded = workspace.encoded(cells[0])
         self.train = [workspace.fitted(cell, encoded.train_dev(cell.seed).train) for cell in cells]
         self.read = _read(workspace, cells[0], tests=tests)
@@ -167,7 +203,7 @@ class _Job:
     def _estimated(self) -> MemoryEstimate:
         workspace, first = self.workspace, self.cells[0]
         return MemoryEstimate(
-            workspace.meta_copy, workspace.backbone.device, first.method, [cell.settings for cell in self.cells],
+            workspace.meta_copy, self.device, first.method, [cell.settings for cell in self.cells],
             classes=len(workspace.data.labels), verbalizer=workspace.verbalizer, seen=workspace.seen(first),
         )  # fmt: skip
 
@@ -178,6 +214,11 @@ def not_reckoned(error: Exception) -> str:
     return f"what it takes of memory is not reckoned, as it cannot be estimated ({why:.200})"
 
 
+def _backbone(workspace: Workspace) -> int:
+    """Bytes of the backbone that all jobs of a process share."""
+    return sum(weight.numel() * weight.element_size() for weight in workspace.backbone.weights().values())
+
+
 def _read(workspace: Workspace, cell: Cell, *, tests: bool) -> list[Features]:
     """All that is scored of a cell."""
     encoded = workspace.encoded(cell)
@@ -185,11 +226,11 @@ def _read(workspace: Workspace, cell: Cell, *, tests: bool) -> list[Features]:
     return [workspace.fitted(cell, part) for part in parts]
 
 
-def _bound(workspace: Workspace, cells: Sequence[Cell], *, tests: bool) -> int:
+def _bound(workspace: Workspace, cells: Sequence[Cell], *, tests: bool, device: torch.device | None = None) -> int:
     """More than any job of these cells takes."""
     backbone, first = workspace.backbone, cells[0]
     shape = backbone.shape
-    budget, eval_budget = budgets(backbone.device)
+    budget, eval_budget = budgets(device or backbone.device)
     an_update = 0
     for cell in cells:
         positions = cell.method.positions(cell.settings)
@@ -211,9 +252,11 @@ def _smaller(budget: int, taken: int, left: int) -> int:
     return budget if taken <= left else min(budget - 1, int(budget * SPARE * left / taken))
 
 
-def _there(workspace: Workspace, limit: int) -> str:
+def _there(workspace: Workspace, limit: int, room: Room | None = None) -> str:
     if workspace.spec.memory is not None:
         return f"`memory` allows {in_words(limit)}"
+    if room is not None:
+        return f"a worker has {in_words(room.limit)}, of which {in_words(limit)} may be taken beside the backbone"
     return f"{in_words(round(limit / SHARE))} are free, of which {SHARE:.0%} may be taken"
 
 

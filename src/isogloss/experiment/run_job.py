@@ -101,7 +101,8 @@ class _Finishing:
         trained = self.training.trained()
         self.stack = stack = self.training.stack
         fitted = temperatures(stack, self.encoded, budget=self.plan.eval_budget, advance=self.training.look_up)
-        observer.phase(f"{job.title}: scoring {len(test.examples)} languages")
+        count = len(test.examples)
+        observer.phase(f"{job.title}: scoring {'one language' if count == 1 else f'{count} languages'}")
         advance = _advancer(test.features, job.cells[0], observer)
         scored = predict(
             stack, stack.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
@@ -164,7 +165,8 @@ def _scored(
 ) -> FinishedCell:
     """A trained cell's rows of the languages that it lacks."""
     (cell,) = job.cells
-    observer.phase(f"{job.title}: scoring {len(job.languages)} more languages")
+    more = "one more language" if len(job.languages) == 1 else f"{len(job.languages)} more languages"
+    observer.phase(f"{job.title}: scoring {more}")
     test = workspace.encoded(cell).languages(job.languages)
     cut = _report_cut(job, workspace, cell, test)
     said = {

@@ -17,7 +17,10 @@ UNLIMITED = 1 << 60  # bytes; cgroups without a limit say a number beyond it, or
 def free_memory(device: torch.device) -> int | None:
     """Bytes of a device's memory that are free now, this process's limits considered; None where nothing tells."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
+        free, total = torch.cuda.mem_get_info(device)
+        # A process that shares the device may take so much of it, and no more.
+        part = int(total * torch.cuda.memory.get_per_process_memory_fraction(device))
+        free = min(free, max(0, part - torch.cuda.memory_reserved(device)))
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for what comes
         return free + kept
     if device.type == "mps":

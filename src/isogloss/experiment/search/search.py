@@ -259,8 +259,9 @@ class Search:
 
     def _jobs(self, todo: Sequence[int], done: float, share: float) -> list[Job]:
         workspace, jobs = self.workspace, []
+        room = self.executor.room(workspace) if hasattr(self.executor, "room") else None
         for wanted in stacks([self.cells[candidate] for candidate in todo], workspace.backbone.pooling):
-            parts, line = narrower(workspace, wanted, tests=False)
+            parts, line = narrower(workspace, wanted, tests=False, room=room)
             if line:
                 err.print(line, markup=False, soft_wrap=True)
             for part in parts:
