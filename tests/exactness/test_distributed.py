@@ -145,7 +145,7 @@ def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short,
     same(whole, tmp_path / "one", [method], [0])
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_one_is_killed(rank, short, tmp_path):
     spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("fine-tuning", "lora")}})
     left = together(befalls, 7, signal.SIGKILL, spec, tmp_path / "run", rank)
@@ -244,7 +244,7 @@ def measured(spec, out):
     return kept
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
     changes = {"executor": {"name": "distributed", "shard": True}, "seeds": [0]}
     methods = {name: METHODS[name] for name in ("deep-prompt", "fine-tuning", "lora")}

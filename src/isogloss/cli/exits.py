@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 import isogloss
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, UntoldError
 from isogloss.runtime.files import system_error
 from isogloss.runtime.interrupts import interruptible
 from isogloss.runtime.launch import speaks
@@ -61,7 +61,7 @@ def _told(error: BaseException, *, stopped: bool) -> int:
     if isinstance(error, UsageError):
         return _refused(error)
     if (line := reason(error)) is not None:
-        _write(f"isogloss: {one_line(line)}\n")
+        _write(f"isogloss: {one_line(line)}\n", alone=isinstance(error, UntoldError))
         return MISTAKE
     if "--traceback" not in sys.argv:
         _write(visible("".join(traceback.format_exception(error))), alone=True)

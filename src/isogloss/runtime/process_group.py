@@ -264,7 +264,7 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # all of torch.distributed's own are
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()).partition(". ")[0]
         raise LostError(why.rpartition("] ")[2][:200] or type(error).__name__) from error
 
 

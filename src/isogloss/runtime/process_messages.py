@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, UntoldError
 from isogloss.runtime.process_group import LostError, Processes
 
 JOB, DONE, STOPPED, FAILED = b"job", b"done", b"stopped", b"failed"  # what the first process says
 GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise, or one that leaves to be heard
-PATIENCE = 0.5  # seconds for the last word of a process that is gone
+PATIENCE = 0.5  # seconds for what a process that is gone may have said
+LAST_WORD = 3.0  # seconds that the first process has to say that it has found so too
 LOOK_EVERY = 0.05  # seconds, at whether there is a word
 AGAIN = "what was finished is stored, run again to go on"
 
@@ -56,10 +57,14 @@ class Messages:
     def lost(self, error: Exception) -> IsoglossError:
         """Why the run cannot go on, in a line."""
         self._incomplete = True
+        own, until = self.processes.rank, time.monotonic() + PATIENCE
+        # The first process speaks; where it is gone itself, the next one does.
+        kind = UntoldError if own == 1 else IsoglossError
         for rank in range(self.processes.count):
-            if rank != self.processes.rank and (why := self._within(PATIENCE, self._failure(rank))) is not None:
-                return IsoglossError(f"process {rank} of {self.processes.count} has failed: {why.decode()}; {AGAIN}")
-        return IsoglossError(f"one of the {self.processes.count} processes is gone ({error}); {AGAIN}")
+            left = until - time.monotonic()
+            if rank != own and (why := self._within(left, self._failure(rank))) is not None:
+                return kind(f"process {rank} of {self.processes.count} has failed: {why.decode()}; {AGAIN}")
+        return kind(f"one of the {self.processes.count} processes is gone ({error}); {AGAIN}")
 
     def _failure(self, rank: int) -> str:
         return f"failure/{self.number}/{rank}"
@@ -113,7 +118,7 @@ class Messages:
 
     def last_word(self) -> bytes | None:
         """What the first process said before it was gone, if it did."""
-        return self._within(PATIENCE, self._next)
+        return self._within(LAST_WORD, self._next)
 
     def leave(self) -> None:
         """Let the first process wait, but not for long, until all have heard that the run is over.
