@@ -42,7 +42,7 @@ def spec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     return Spec(
         name="small", backbone=str(checkpoint(folder / "model")), task="sib200",
-        data={"path": sib200(folder / "data", rows=23)}, seeds=[0, 1], dtype="float32", device="cpu",
+        data={"path": sib200(folder / "data", rows=23)}, seeds=[0], dtype="float32", device="cpu",
         methods=METHODS, dynamics={"examples": 5, "every": 4},
     )  # fmt: skip
 
@@ -58,14 +58,14 @@ def run(spec, out):
     return "done"
 
 
-def same(one, other, methods=tuple(METHODS), seeds=(0, 1)):
+def same(one, other, methods=tuple(METHODS)):
     """Whether what several processes made of some cells is what one process has made of them."""
-    wanted = pl.col("method").str.split("[").list.first().is_in(methods) & pl.col("seed").is_in(seeds)
+    wanted = pl.col("method").str.split("[").list.first().is_in(methods)
     for name, key in KEYS.items():
         tables = [pl.read_parquet(folder / f"{name}.parquet").sort(key) for folder in (one, other)]
         assert_frame_equal(tables[0].filter(wanted), tables[1], rel_tol=1e-4, abs_tol=TOLERANCE)
     cells = [{cell.key: cell for cell in Store(folder).finished()} for folder in (one, other)]
-    assert cells[1].keys() == {key for key in cells[0] if key[0].split("[")[0] in methods and key[1] in seeds}
+    assert cells[1].keys() == {key for key in cells[0] if key[0].split("[")[0] in methods}
     for key in cells[1]:
         cell = cells[0][key]
         own, theirs = cell.weights(), cells[1][key].weights()
@@ -122,42 +122,39 @@ def test_two_equal_one(spec, alone, tmp_path):
     assert {cell.record.environment["engine"]["processes"] for cell in Store(tmp_path / "run").finished()} == {2}
 
 
-@pytest.fixture(scope="module")
-def short(spec, tmp_path_factory):
-    """A spec of few cells, and what one process makes of it."""
-    methods = {name: METHODS[name] for name in ("fine-tuning", "lora", "deep-prompt")}
-    spec = spec.model_copy(update={"methods": methods, "seeds": [0], "dynamics": None, "checkpoint_minutes": 0.0})
-    return spec, api.run(spec, tmp_path_factory.mktemp("short") / "run").path
+@pytest.fixture
+def short(spec):
+    """A spec of one cell, which keeps its checkpoint after each update."""
+    return spec.model_copy(update={"methods": {"fine-tuning": METHODS["fine-tuning"]}, "checkpoint_minutes": 0.0})
 
 
 @pytest.mark.parametrize("method", ["fine-tuning", "deep-prompt"])
-def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short, tmp_path):
-    spec, whole = short[0].model_copy(update={"methods": {method: METHODS[method]}}), short[1]
+def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short, alone, tmp_path):
+    spec = short.model_copy(update={"methods": {method: METHODS[method]}})
     runs = 2 if method == "deep-prompt" else 1
     stopped = together(befalls, 3, signal.SIGTERM, spec, tmp_path / "two")
     assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
     assert steps(tmp_path / "two") == [3] * runs
     assert run(spec, tmp_path / "two") == "done"
-    same(whole, tmp_path / "two", [method], [0])
+    same(alone, tmp_path / "two", [method])
     assert isinstance(befalls_alone(4, spec, tmp_path / "one"), KeyboardInterrupt)
     assert steps(tmp_path / "one") == [4] * runs
     assert together(run, spec, tmp_path / "one", count=3) == ["done"] * 3
-    same(whole, tmp_path / "one", [method], [0])
+    same(alone, tmp_path / "one", [method])
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_one_is_killed(rank, short, tmp_path):
-    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("fine-tuning", "lora")}})
-    left = together(befalls, 7, signal.SIGKILL, spec, tmp_path / "run", rank)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_is_killed(rank, short, alone, tmp_path):
+    left = together(befalls, 7, signal.SIGKILL, short, tmp_path / "run", rank)
     assert left[rank] is None
     assert isinstance(left[1 - rank], IsoglossError), left
     assert "one of the 2 processes is gone" in str(left[1 - rank])
-    assert together(run, spec, tmp_path / "run") == ["done", "done"]
-    same(short[1], tmp_path / "run", ["fine-tuning", "lora"], [0])
+    assert together(run, short, tmp_path / "run") == ["done", "done"]
+    same(alone, tmp_path / "run", ["fine-tuning"])
 
 
 def test_one_fails_alone(short, tmp_path):
-    left = together(befalls, 2, RuntimeError("no room\nhere"), short[0], tmp_path / "run")
+    left = together(befalls, 2, RuntimeError("no room\nhere"), short, tmp_path / "run")
     assert str(left[0]).startswith("process 1 of 2 has failed: no room here; what was finished is stored"), left
     assert "no room" in str(left[1])
 
@@ -176,7 +173,7 @@ def broken(spec, out):
 
 
 def test_all_fail_alike_and_go_on(short, tmp_path):
-    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("lora", "linear-probe")}})
+    spec = short.model_copy(update={"methods": {name: METHODS[name] for name in ("lora", "linear-probe")}})
     left = together(broken, spec, tmp_path / "run")
     assert "broken" in str(left[0]), left
     assert [cell.key for cell in Store(tmp_path / "run").finished()] == [("linear-probe", 0)]
@@ -222,7 +219,7 @@ def infinite(spec, out):
 
 
 def test_what_is_not_finite_in_one_is_left_out_by_all(short, tmp_path):
-    spec = short[0].model_copy(update={"methods": {"lora": METHODS["lora"]}})
+    spec = short.model_copy(update={"methods": {"lora": METHODS["lora"]}})
     assert together(infinite, spec, tmp_path / "run") == ["done", "done"]
     (cell,) = Store(tmp_path / "run").finished()
     assert cell.record.skipped_updates == 1
@@ -244,28 +241,27 @@ def measured(spec, out):
     return kept
 
 
-@pytest.mark.parametrize("checkpointing", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("checkpointing", [False, True])
 def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
-    changes = {"executor": {"name": "distributed", "shard": True}, "seeds": [0]}
+    changes = {"executor": {"name": "distributed", "shard": True}}
     methods = {name: METHODS[name] for name in ("deep-prompt", "fine-tuning", "lora")}
     if checkpointing:
         changes |= {"gradient_checkpointing": True, "memory": 1.0}
         methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": ALIKE}
-        spec = spec.model_copy(update={"methods": methods, "seeds": [0], "gradient_checkpointing": True})
+        spec = spec.model_copy(update={"methods": methods, "gradient_checkpointing": True})
         alone = api.run(spec, tmp_path / "alone").path
     kept = together(measured, spec.model_copy(update={**changes, "methods": methods}), tmp_path / "run")
     assert all(share < 0.65 for of_process in kept for share in of_process), kept
-    same(alone, tmp_path / "run", list(methods), [0])
+    same(alone, tmp_path / "run", list(methods))
 
 
-def test_spread_weights_are_kept_whole(short, tmp_path):
+def test_spread_weights_are_kept_whole(short, alone, tmp_path):
     """So that a training goes on with another number of processes, or in one."""
-    spec = short[0].model_copy(update={"methods": {name: METHODS[name] for name in ("fine-tuning", "lora")}})
-    sharded = spec.model_copy(update={"executor": {"name": "distributed", "shard": True}})
+    sharded = short.model_copy(update={"executor": {"name": "distributed", "shard": True}})
     stopped = together(befalls, 3, signal.SIGTERM, sharded, tmp_path / "run")
     assert all(isinstance(one, KeyboardInterrupt) for one in stopped), stopped
-    stopped = befalls_alone(4, spec, tmp_path / "run")
+    stopped = befalls_alone(4, short, tmp_path / "run")
     assert isinstance(stopped, KeyboardInterrupt)
     assert steps(tmp_path / "run") == [3 + 4]
     assert together(run, sharded, tmp_path / "run", count=3) == ["done"] * 3
-    same(short[1], tmp_path / "run", ["fine-tuning", "lora"], [0])
+    same(alone, tmp_path / "run", ["fine-tuning"])
