@@ -58,7 +58,9 @@ def test_a_place_that_is_none(name, value, monkeypatch):
 
 
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize(("device", "why"), [("cuda:1", "one GPU, and 2 processes"), ("mps", "one process only")])
+@pytest.mark.parametrize(
+    ("device", "why"), [("cuda:1", "one GPU, and 2 processes"), ("mps", "computes in one process only")]
+)
 def test_a_device_that_cannot_be_shared(device, why, monkeypatch):
     monkeypatch.setattr("isogloss.executors.distributed.meeting_place", lambda _: None)
     monkeypatch.setattr("isogloss.executors.distributed.part_of", lambda *_: None)

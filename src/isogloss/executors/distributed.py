@@ -68,6 +68,8 @@ class Distributed:
                 "executor: distributed is for processes that a launcher starts; start them by `torchrun "
                 "--nproc-per-node 4 -m isogloss run SPEC`, or leave the executor out"
             )
+        if not torch.distributed.is_available():
+            raise IsoglossError("executor: this torch has been built without torch.distributed; start one process")
         self.launch = place
         self._group: Messages | None = None
 

@@ -244,15 +244,18 @@ def _takes_gpu(launch: Launch, device: str) -> bool:
             f"device: {device} is one GPU, and {launch.local_count} processes of this machine would share it; set auto "
             "or cuda, by which each takes its own"
         )
-    if kind == "mps":
-        raise IsoglossError("device: mps computes in one process only; set cpu, or start one process")
-    if kind == "cpu" or not torch.cuda.is_available():
+    there = torch.cuda.is_available()
+    if kind == "mps" or (kind == "auto" and not there and torch.backends.mps.is_available()):
+        raise IsoglossError(
+            "device: mps, which is this machine's GPU, computes in one process only; set cpu, or start one process"
+        )
+    if kind == "cpu" or not there:
         return False
     if not number:
-        if launch.local_rank >= (there := torch.cuda.device_count()):
+        if launch.local_rank >= (gpus := torch.cuda.device_count()):
             raise IsoglossError(
-                f"{launch.local_count} processes were started on a machine with {there} GPUs, and each takes one; "
-                f"start {there} (--nproc-per-node {there}), or set `device: cpu`"
+                f"{launch.local_count} processes were started on a machine with {gpus} GPUs, and each takes one; "
+                f"start {gpus} (--nproc-per-node {gpus}), or set `device: cpu`"
             )
         torch.cuda.set_device(launch.local_rank)  # what `cuda` means from now on
     return True
