@@ -13,6 +13,8 @@ STOPPED = 130
 def main() -> None:
     """The command line; asked to stop while it is still being loaded, it stops without a word of where it was."""
     code: object = 0
+    if "WORLD_SIZE" in os.environ:  # torch's own lines of a process that is gone are a page each; ours is one
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with interruptible() as stopped:
         try:
             from isogloss.cli.commands import main as command_line

@@ -13,6 +13,7 @@ import polars as pl
 
 from isogloss.errors import IsoglossError
 from isogloss.executors.registry import executor as executor_of
+from isogloss.executors.registry import leading
 from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
@@ -129,7 +130,8 @@ def run(
     chosen = executor_of(checked.executor, executor, detach=detach)
     if data is not None:
         checked = stored_frames(checked, data)
-    return Results(carry_out(checked, folder, chosen))
+    with leading(chosen, checked.device) as leads:
+        return Results(carry_out(checked, folder, chosen) if leads else Store(folder))
 
 
 def status(folder: AnyPath) -> StatusReport:

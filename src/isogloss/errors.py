@@ -11,6 +11,10 @@ class IsoglossError(Exception):
     """A mistake of input. The message says what came, what was expected, and how to mend it."""
 
 
+class UntoldError(IsoglossError):
+    """One that this process has to tell, though it stands beside others of which one speaks for all."""
+
+
 class MissingError(IsoglossError):
     """Something that may rightly not be there, such as a training split outside the source language."""
 

@@ -64,6 +64,7 @@ def load(
     checkpointing: bool = False,
     compiled: bool = False,
     pickle: bool = False,
+    on_host: bool = False,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -76,6 +77,7 @@ def load(
         checkpointing: whether layers compute again in the backward pass what they would have kept in memory.
         compiled: whether layers are compiled, where they learn.
         pickle: whether weights may be unpickled where there are no others.
+        on_host: whether weights stay in the host's memory, to be spread over several devices.
 
     Raises:
         IsoglossError: nothing by that name can be had, it is of a family isogloss does not know, its parts do not
@@ -112,9 +114,10 @@ def load(
     with _refusals(folder):
         lm_head = lm_head_of(loaded, model) if opened_.words else None
         compute_in(model, family, computing)
+        place = torch.device("cpu") if on_host else target
         backbone = Transformer(
-            model.to(target), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
-            lm_head=None if lm_head is None else lm_head.to(target), checkpointing=checkpointing, compiled=compiled,
+            model.to(place), family, tokenizer.tokens, identity, pooling=_pooling(name, family), dtype=computing,
+            lm_head=None if lm_head is None else lm_head.to(place), checkpointing=checkpointing, compiled=compiled,
         )  # fmt: skip
         _try(folder, backbone)
     return backbone

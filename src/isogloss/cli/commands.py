@@ -14,6 +14,7 @@ from isogloss.cli.exits import ended
 from isogloss.errors import unknown
 from isogloss.runtime.environment import COMMAND
 from isogloss.runtime.files import given_path
+from isogloss.runtime.launch import launch
 
 app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
@@ -71,7 +72,8 @@ def run(
         bool, typer.Option("--dry-run", help="Check the spec and say what would be fetched and trained.")
     ] = False,
     executor: Annotated[
-        str | None, typer.Option(help="What carries out the jobs: serial, ray, slurm; left out: as the spec says.")
+        str | None,
+        typer.Option(help="What carries out the jobs: serial, ray, slurm, distributed; left out: as the spec says."),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit, gather what has ended, and leave; run again to gather the rest.")
@@ -83,19 +85,22 @@ def run(
 
     read = read_spec(spec, set_)
     folder = out or Path("runs") / read.name
+    place = launch()
+    leads = place is None or place.rank == 0
     if dry_run:
         from isogloss.cli.dry_run import describe
         from isogloss.executors.registry import executor as executor_of
 
         chosen = executor_of(read.executor, executor, detach=detach)
-        describe(read, folder, chosen if read.executor or executor else None)
+        if leads:
+            describe(read, folder, chosen if read.executor or executor else None)
         return
     from isogloss import api
     from isogloss.runtime.console import out as console
     from isogloss.runtime.console import say
 
     results = api.run(read, folder, executor=executor, detach=detach)
-    if not detach or results.store.finished():
+    if leads and (not detach or results.store.finished()):
         console.print(results.table())
         say(f"stored in {results.path}")
 

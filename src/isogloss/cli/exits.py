@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +14,14 @@ from typing import Any, NoReturn
 import typer
 
 import isogloss
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, UntoldError
 from isogloss.runtime.files import system_error
 from isogloss.runtime.interrupts import interruptible
+from isogloss.runtime.launch import speaks
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
+GIVEN_WAY = 2.0  # seconds
 # From some version on typer brings click along under a name of its own: its errors are found by way of a public one.
 UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
@@ -58,13 +61,14 @@ def _told(error: BaseException, *, stopped: bool) -> int:
     if isinstance(error, UsageError):
         return _refused(error)
     if (line := reason(error)) is not None:
-        _write(f"isogloss: {one_line(line)}\n")
+        _write(f"isogloss: {one_line(line)}\n", alone=isinstance(error, UntoldError))
         return MISTAKE
     if "--traceback" not in sys.argv:
-        _write(visible("".join(traceback.format_exception(error))))
+        _write(visible("".join(traceback.format_exception(error))), alone=True)
     _write(
         f"isogloss: this is a fault of isogloss {isogloss.__version__}, or of a library under it: please report it "
-        "with the lines above\n"
+        "with the lines above\n",
+        alone=True,
     )
     return UNEXPECTED
 
@@ -106,7 +110,12 @@ def _say_stopped() -> int:
     return STOPPED
 
 
-def _write(text: str) -> None:
+def _write(text: str, *, alone: bool = False) -> None:
+    """Write to standard error; of several processes of a machine one does, unless it is of this one alone."""
+    if not alone and not speaks():
+        with suppress(KeyboardInterrupt):  # a launcher ends the others when one has ended: that one speaks first
+            time.sleep(GIVEN_WAY)
+        return
     with suppress(OSError, ValueError):  # where standard error is gone, there is nobody to tell
         sys.stderr.write(text)
         sys.stderr.flush()

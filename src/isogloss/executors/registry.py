@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
 from isogloss.errors import IsoglossError, unknown
 from isogloss.experiment.job import Detachable, Executor
 from isogloss.runtime.checked import check
+from isogloss.runtime.launch import launch
 from isogloss.runtime.registry import discover
 
 DEFAULT = "serial"
+TOGETHER = "distributed"  # of several processes that a launcher has started
 
 
 @cache
@@ -36,15 +39,23 @@ def executor(given: Mapping[str, Any], name: str | None = None, *, detach: bool 
 
     Args:
         given: its name and settings, as the spec has them.
-        name: of another one, which the spec's settings are then none of; None: as the spec says.
+        name: of another one, which the spec's settings are then none of; None: as the spec says, which left out is
+            this process alone, or together with those that a launcher has started beside it.
         detach: its jobs are to go on without this process.
 
     Raises:
-        IsoglossError: there is none of that name, a setting of it is wrong, what it needs is not installed, or its jobs
-            end with this process.
+        IsoglossError: there is none of that name, a setting of it is wrong, what it needs is not installed, its jobs
+            end with this process, or it is for one process and this is one of several.
     """
     own = given.get("name")
-    kind = find(name or own or DEFAULT)
+    place = launch()
+    together = place is not None and place.count > 1
+    kind = find(name or own or (TOGETHER if together else DEFAULT))
+    if place is not None and together and kind.name != TOGETHER:
+        raise IsoglossError(
+            f"executor: {kind.name} is for one process, and this is one of {place.count} that were started together; "
+            "leave the executor out, by which they train together, or start one process"
+        )
     settings = {} if name is not None and own not in {None, name} else {**given}
     settings.pop("name", None)
     if detach and not hasattr(kind, "detach"):
@@ -54,3 +65,17 @@ def executor(given: Mapping[str, Any], name: str | None = None, *, detach: bool 
     if isinstance(chosen, Detachable):
         chosen.detach = detach
     return chosen
+
+
+def leading(executor: Executor, device: str) -> AbstractContextManager[bool]:
+    """What an experiment is run in: of several processes that carry it out together the first one runs it.
+
+    Args:
+        executor: that is asked for.
+        device: of the spec.
+
+    Returns:
+        Gives whether this process runs it; the others have followed the first to its end by then.
+    """
+    led: Callable[[str], AbstractContextManager[bool]] | None = getattr(executor, "led", None)
+    return nullcontext(True) if led is None else led(device)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isogloss.backbones.device import device_of
 from isogloss.experiment import memory
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.job import Job, JobObserver, PausedCell
@@ -16,8 +17,10 @@ from isogloss.experiment.job_training import JobTraining, looked_at, train_state
 from isogloss.experiment.restore import stack_of, weights
 from isogloss.experiment.workspace import Workspace
 from isogloss.methods.averaged import MeanWeights, Widening
+from isogloss.runtime.process_group import current
 from isogloss.trackers.feed import Feed
 from isogloss.training.loop import Scorer, development
+from isogloss.training.sharding import shard
 from isogloss.training.stack import Stack
 from isogloss.training.trained import Trained, mean_history
 
@@ -63,10 +66,12 @@ class Averaging:
                 mean.add(self._widened(weights(one, run)))
                 members.append(trained)
             del training, run  # the next one needs the memory
-        backbone = workspace.backbone if cell.method.frozen else workspace.backbone.copy()
+        backbone = workspace.backbone if cell.method.frozen and not current().shards else workspace.backbone.copy()
         self.stack = stack_of(
             cell, backbone, mean.result(), classes=len(workspace.data.labels), verbalizer=workspace.verbalizer
         )
+        if current().shards:
+            shard(self.stack, device_of(workspace.spec.device))
         self._scorer = Scorer(self.stack, [], self.plan.eval_budget)
         trained = self._looked_at(members, ended=until >= 1)
         self.feed.history(0, trained.history)

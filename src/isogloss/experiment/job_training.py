@@ -7,17 +7,20 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from isogloss.backbones.device import device_of
 from isogloss.data.subsample import split_by_language
 from isogloss.experiment import cost, memory
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.job import Job, JobObserver, PausedCell
 from isogloss.experiment.workspace import Workspace
+from isogloss.runtime.process_group import current
 from isogloss.store import fingerprint
 from isogloss.trackers.feed import Feed
-from isogloss.training.checkpoint import Checkpoints
+from isogloss.training.checkpoint import Checkpoints, agreed
 from isogloss.training.loop import Scorer, train
 from isogloss.training.monitor import MonitorSample
 from isogloss.training.run import Run, new_run
+from isogloss.training.sharding import shard
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState, updates_until
 from isogloss.training.trained import Trained
@@ -44,7 +47,8 @@ class JobTraining:
     def _new_stack(self) -> Stack:
         workspace, cells = self.workspace, self.job.cells
         shared, method = workspace.backbone, cells[0].method
-        backbone = shared if method.frozen else shared.copy(workspace.seen(cells[0]))
+        shards = current().shards
+        backbone = shared if method.frozen and not shards else shared.copy(workspace.seen(cells[0]))
         runs = [
             new_run(
                 method, backbone, cell.settings, seed=cell.seed, classes=len(workspace.data.labels),
@@ -52,12 +56,15 @@ class JobTraining:
             )
             for cell in cells
         ]  # fmt: skip
-        return Stack(backbone, method, runs)
+        stack = Stack(backbone, method, runs)
+        if shards:
+            shard(stack, device_of(workspace.spec.device))
+        return stack
 
     def trained(self) -> list[Trained]:
         """Every cell, trained to its end, with the weights that it keeps."""
         states = self._reach(1.0)
-        if self.checkpoints.overdue:
+        if agreed(self.checkpoints.overdue, states):
             self.checkpoints.save(states)  # scoring many languages may take long as well
         return [Trained.of(state) for state in states]
 

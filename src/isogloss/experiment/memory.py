@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from isogloss.backbones.device import device_of
 from isogloss.errors import IsoglossError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.workspace import Workspace
@@ -15,6 +16,7 @@ from isogloss.preprocessing.batching import budgets
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.console import err
 from isogloss.runtime.device_memory import SHARE, free_memory, in_words
+from isogloss.runtime.process_group import current
 from isogloss.training.memory_estimate import Bytes, MemoryEstimate
 
 PLENTY = 4  # where so many times what a job can take is free, nothing is reckoned exactly
@@ -64,8 +66,9 @@ def allowed(workspace: Workspace) -> int | None:
         return int(spec.memory * 1e9)
     if spec.deterministic:
         return None
-    free = free_memory(workspace.backbone.device)
-    return None if free is None else int(SHARE * free)
+    device = workspace.backbone.device
+    free, sharing = free_memory(device), 1 if device.type == "cuda" else current().local
+    return None if free is None else int(SHARE * free / sharing)
 
 
 def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool = True) -> MemoryPlan:
@@ -83,7 +86,9 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
         IsoglossError: they do not, even row by row.
     """
     budget, eval_budget = budgets(workspace.backbone.device)
-    limit = allowed(workspace)
+    if current().shards:  # what a part of the weights takes is not reckoned
+        return MemoryPlan(*budgets(device_of(workspace.spec.device)))
+    limit = current().least(allowed(workspace))  # all processes make the same passes
     if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)
     job = _Job(workspace, cells, workspace.backbone.device, tests=tests)

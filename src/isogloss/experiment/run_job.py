@@ -9,6 +9,7 @@ import polars as pl
 from torch import Tensor
 
 from isogloss import store
+from isogloss.backbones.device import device_of
 from isogloss.data.missing_labels import label_kinds
 from isogloss.errors import IsoglossError
 from isogloss.experiment import cost, remarks
@@ -27,7 +28,9 @@ from isogloss.preprocessing.truncate import text_room
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.device_memory import in_words, peak_memory
+from isogloss.runtime.process_group import current
 from isogloss.store import FinishedCell, RunRecord
+from isogloss.training.sharding import shard
 from isogloss.training.trained import Trained
 
 
@@ -109,8 +112,11 @@ class _Finishing:
             yield self._finished(number, trained[number], temperature, predicted)
 
     def _engine(self) -> dict[str, Any]:
-        """What computed: which kernels of attention, and how many passes plainly or as a captured graph."""
-        return {"attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
+        """What computed: how many processes, which kernels of attention, and how many passes plainly or captured."""
+        together = current()
+        several = {"processes": together.count} if together.several else {}
+        several |= {"sharded": True} if together.shards else {}
+        return {**several, "attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
 
     def _finished(self, number: int, trained: Trained, temperature: float | None, predicted: Predicted) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
@@ -168,7 +174,11 @@ def _scored(
         **remarks.of_texts(workspace.encoded(cell), test),
     }
     _report_data(workspace, said)
-    stack = restore(workspace.backbone, record, dict(tensors), workspace.verbalizer)
+    shards = current().shards
+    backbone = workspace.backbone.copy() if shards else workspace.backbone
+    stack = restore(backbone, record, dict(tensors), workspace.verbalizer)
+    if shards:
+        shard(stack, device_of(workspace.spec.device))
     advance = _advancer(test.features, cell, observer)
     (predicted,) = predict(stack, stack.runs, test.features, fitted=workspace.encoded(cell).fit, advance=advance)
     tables = _tables(workspace, cell, test, predicted, record.temperature)

@@ -28,6 +28,7 @@ from isogloss.experiment.restore import stack_of, verbalizer_of
 from isogloss.methods.method import Imported, Importer
 from isogloss.preprocessing.features import Features
 from isogloss.runtime.console import activity, err
+from isogloss.runtime.process_group import ALONE, computing, spreads
 from isogloss.spec import Spec
 from isogloss.tasks.registry import TASKS
 from isogloss.tasks.task import Task
@@ -81,6 +82,7 @@ class Workspace:
             backbone = load(
                 spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
                 checkpointing=spec.gradient_checkpointing, compiled=spec.compile, pickle=spec.weights == "pickle",
+                on_host=spreads(),
             )  # fmt: skip
         for cell in wanted:
             cell.method.check(backbone, cell.settings)
@@ -147,7 +149,8 @@ class Workspace:
     @cached_property
     def parallel_states(self) -> ParallelStates | None:
         """Parallel sentences, and what the backbone makes of them before anything is trained."""
-        return None if self.data.parallel is None else parallel_states(self.data.parallel, self.backbone)
+        with computing(ALONE):  # whoever else asks, and when
+            return None if self.data.parallel is None else parallel_states(self.data.parallel, self.backbone)
 
     @cached_property
     def _encoded(self) -> dict[str, EncodedData]:

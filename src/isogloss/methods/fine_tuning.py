@@ -26,6 +26,7 @@ from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.param_groups import Factor, RateGroup, RateTable
 from isogloss.optim.sparse_embedding import SparseEmbedding, let_learn
 from isogloss.optim.weight_places import EMBEDDINGS, HEAD, WeightPlace, place, places
+from isogloss.runtime.process_group import current
 
 SEEN = "words"  # the stored ids of words whose rows learnt
 
@@ -156,6 +157,12 @@ class FineTuningPart(nn.Module):
         super().train(mode)
         self.model[0].train(mode)
         return self
+
+    def spread(self) -> None:
+        """Learn in this process's parts of the weights, once the backbone's are spread over several processes."""
+        self.masters.spread(self.model[0])
+        whole = self.start
+        self.start = {name: current().own(whole[name]) if self.masters.is_part(name) else whole[name] for name in whole}
 
     def rates(self, settings: FineTuningSettings, head: nn.Module) -> list[RateGroup]:
         """The weights by place, and the head."""

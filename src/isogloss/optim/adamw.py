@@ -6,7 +6,7 @@ begins afresh when its rate rises. The step itself is PyTorch's fused one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,13 +39,16 @@ class AdamW:
         segments: all of its columns that learn, those of a group side by side.
         groups: how many groups of rates there are; one may have no columns.
         clip: greatest norm of each run's gradient.
+        norms: of the gradients by groups of columns (K, groups), where not all of them are here; None: all are.
     """
 
     def __init__(
-        self, flat: FlatParameters, segments: Sequence[Segment], *, groups: int, clip: Sequence[float]
-    ) -> None:
+        self, flat: FlatParameters, segments: Sequence[Segment], *, groups: int, clip: Sequence[float],
+        norms: Callable[[list[slice]], Tensor] | None = None,
+    ) -> None:  # fmt: skip
         self.flat = flat
         self.segments = list(segments)
+        self._norms = norms or self._norms_here
         self.groups = [slice(0, 0)] * groups
         for segment in segments:
             known = self.groups[segment.group]
@@ -74,9 +77,7 @@ class AdamW:
             Which runs learnt.
         """
         learns = rates > 0
-        norms = torch.stack(
-            [torch.linalg.vector_norm(self.flat.gradients[:, columns], dim=1) for columns in self.groups], dim=1
-        )
+        norms = self._norms(self.groups)
         norm = torch.where(learns, norms, 0.0).square().sum(dim=1).sqrt()
         finite = norm.isfinite()
         left_out = (~(learns & finite[:, None])).float().unbind()
@@ -97,3 +98,7 @@ class AdamW:
                     value.lerp_(segment.anchors[run], share)
         self.skipped += ~finite & learns.any(dim=1)
         return finite
+
+    def _norms_here(self, groups: list[slice]) -> Tensor:
+        norms = [torch.linalg.vector_norm(self.flat.gradients[:, columns], dim=1) for columns in groups]
+        return torch.stack(norms, dim=1)

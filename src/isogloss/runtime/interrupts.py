@@ -14,8 +14,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
+def stop_requests(*, again: bool = True) -> Iterator[Callable[[], bool]]:
     """While the block runs, a first request is only noted; a second one is obeyed at once.
+
+    Args:
+        again: whether it is. Where a launcher hands on the Ctrl-C that came here too, and kills what takes too long, a
+            second one says no more than the first.
 
     Yields:
         Whether a request came. Outside the main thread, where Python lets no one listen, never.
@@ -33,7 +37,8 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     def note(*_: object) -> None:
         nonlocal came
         came = True
-        restore()
+        if again:
+            restore()
 
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and shells in the background want it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -142,6 +142,14 @@ def collate(
         rows=len(whole),
         token_share=None if tokens_counted is None else _token_share(lengths, tokens_counted, spare),
     )
+
+
+def without_loss(batch: Batch) -> Batch:
+    """A batch that is computed, and nothing learnt from it."""
+    return replace(
+        batch, there=torch.zeros_like(batch.labels, dtype=torch.bool), share=torch.zeros_like(batch.share),
+        token_share=None if batch.token_share is None else torch.zeros_like(batch.token_share),
+    )  # fmt: skip
 
 
 def _token_share(lengths: Sequence[np.ndarray], counted: Sequence[int], spare: int) -> Tensor:

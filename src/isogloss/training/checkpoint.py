@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,15 +22,17 @@ from torch import Tensor
 
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.process_group import current
 from isogloss.training.checkpoint_head import KEY
 from isogloss.training.train_state import TrainState
 
 VERSION = 5  # of before, only their head is read: their optimiser was another
 CHECKSUM = "sha256"
+_NAME = re.compile(r"^(run|best|optimizer\.mean|optimizer\.square)\.")  # what stands before a weight's name
 
 
 class Checkpoints:
-    """One file a run, written every so often.
+    """One file a run, written every so often. Of several processes the first writes and reads, and tells the others.
 
     Args:
         files: a path for each run; it is that run's alone, so that a run goes on in whatever company. None: nothing is
@@ -51,25 +54,21 @@ class Checkpoints:
 
     def load(self, train_states: Sequence[TrainState]) -> None:
         """Put each run where its checkpoint left it, if there is one. One that is damaged is as good as none."""
+        processes = current()
         for train_state, file, fingerprint in self._each(train_states):
-            try:
-                read = _read(file)
-            except FileNotFoundError:
-                continue
-            except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-                why = str(error).split("\n", 1)[0]
-                what = f"{file} is damaged ({why}); this training begins anew"
-                err.print(what, markup=False, soft_wrap=True)
-                continue
-            if read[0]["fingerprint"] == fingerprint:
-                _load(train_state, *read)
+            facts, tensors = _found(file, fingerprint) if processes.leads else (None, {})
+            if processes.several:
+                facts = processes.told(facts)
+                tensors = processes.tensors(tensors)
+            if facts is not None:
+                _load(train_state, facts, tensors)
 
     def _each(self, train_states: Sequence[TrainState]) -> Iterable[tuple[TrainState, Path, str]]:
         return zip(train_states if self.files else (), self.files, self.fingerprints, strict=True)
 
     def maybe_save(self, train_states: Sequence[TrainState]) -> None:
         """Write all checkpoints if it is time."""
-        if time.monotonic() - self.last >= self.seconds:
+        if agreed(time.monotonic() - self.last >= self.seconds, train_states):
             self.save(train_states)
 
     def save(self, train_states: Sequence[TrainState]) -> None:
@@ -79,11 +78,20 @@ class Checkpoints:
         """
         for train_state, file, fingerprint in self._each(train_states):
             train_state.fetch()
+            if not current().leads and not train_state.run.spread():
+                continue
             tensors, facts = _tensors(train_state), json.dumps(_facts(train_state, fingerprint))
+            if not current().leads:  # it has given its parts
+                continue
             metadata = {KEY: facts, CHECKSUM: _checksum(tensors, facts)}
             with suppress(FileNotFoundError), atomic_file(file) as temporary:
                 save_file(tensors, temporary, metadata=metadata)
         self.last = time.monotonic()
+
+
+def agreed(due: bool, train_states: Sequence[TrainState]) -> bool:
+    """Whether something is due, by all processes' clocks where all have to take part."""
+    return current().any(due) if any(state.run.spread() for state in train_states) else due
 
 
 def updates_done(file: Path, fingerprint: str) -> int:
@@ -115,9 +123,17 @@ def _tensors(train_state: TrainState) -> dict[str, Tensor]:
     tensors |= {f"best.{name}": tensor for name, tensor in train_state.best_state.items()}
     optimizer = train_state.optimizer.items()
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer if not ended or tensor.numel() == 1}
+    spread = train_state.run.spread()
     return {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        name: _whole(tensor.detach(), spread.get(_NAME.sub("", name)))
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
     }
+
+
+def _whole(tensor: Tensor, shape: torch.Size | None) -> Tensor:
+    return tensor if shape is None else current().whole(tensor, shape)
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
@@ -127,6 +143,19 @@ def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _found(file: Path, fingerprint: str) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """What is kept of a run, if anything; of a damaged file a line says so."""
+    try:
+        facts, tensors = _read(file)
+    except FileNotFoundError:
+        return None, {}
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        why = str(error).split("\n", 1)[0]
+        err.print(f"{file} is damaged ({why}); this training begins anew", markup=False, soft_wrap=True)
+        return None, {}
+    return (facts, tensors) if facts["fingerprint"] == fingerprint else (None, {})
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -151,6 +180,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+    spread = train_state.run.spread()
+    tensors = {
+        name: current().own(tensor) if _NAME.sub("", name) in spread else tensor for name, tensor in tensors.items()
+    }
     train_state.best_state = _under("best.", tensors)
     train_state.run.load_state(_under("run.", tensors) or train_state.best_state)
     train_state.step, train_state.tokens = facts["step"], facts["tokens"]

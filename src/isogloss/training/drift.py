@@ -17,8 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isogloss.errors import IsoglossError
 from isogloss.preprocessing.batching import passes
 from isogloss.preprocessing.features import Features
+from isogloss.runtime.process_group import current
 from isogloss.training.batch import Batch
 from isogloss.training.run import Run
 from isogloss.training.stack import Stack
@@ -40,6 +42,8 @@ class DriftPenalty:
     def __init__(self, stack: Stack, train_state: TrainState, *, budget: int) -> None:
         held, origin = train_state.run.settings.holds, stack.backbone.origin
         assert held is not None
+        if current().shards:
+            raise IsoglossError("executor: shard does not go with `drift`, which asks for the pre-trained states too")
         if origin is None:
             raise ValueError("a drift penalty needs a backbone that is a copy of the pre-trained one")
         self.tuned, self.origin, self.strength = stack.backbone, origin, held.strength

@@ -22,16 +22,19 @@ from isogloss.optim.flat_parameters import FlatParameters
 from isogloss.optim.loss_trend import FIELDS, LossTrend
 from isogloss.optim.master_weights import MasterWeights
 from isogloss.preprocessing.batching import passes
+from isogloss.runtime.process_group import current
 from isogloss.runtime.seeding import derive
 from isogloss.tasks import heads
 from isogloss.tasks.heads import ClassificationHead
-from isogloss.training.batch import Batch, Part, collate
+from isogloss.training.batch import Batch, Part, collate, without_loss
 from isogloss.training.drift import VARIANCE, DriftPenalty, held
 from isogloss.training.fixed_shapes import FixedShapes
 from isogloss.training.graphs import Graphs
 from isogloss.training.head_dropout import kept
 from isogloss.training.plan import Plan, Step
 from isogloss.training.segments import segments
+from isogloss.training.sharding import SpreadGradients
+from isogloss.training.share import share
 from isogloss.training.stack import Stack
 from isogloss.training.train_state import TrainState
 
@@ -63,11 +66,17 @@ class Engine:
         self.runs = [train_state.run for train_state in train_states]
         self.device = stack.backbone.device
         self.kept = states if states and all(id(one.train) in states for one in train_states) else {}
+        self.processes = current()
+        # A head alone learns faster than processes could tell each other of it: each does all of it.
+        self.divided = self.processes.several and not self.kept
         first, count = self.runs[0], len(self.runs)
         laid = segments(self.runs)
         self.flat = FlatParameters([run.named() for run in self.runs], laid.order)
         clip = [run.settings.clip for run in self.runs]
-        self.optimizer = AdamW(self.flat, laid.of(self.flat), groups=len(laid.kinds), clip=clip)
+        spread = first.spread()
+        self.spread = SpreadGradients(self.flat, spread, self.processes) if spread else None
+        norms = self.spread.norms if self.spread else None
+        self.optimizer = AdamW(self.flat, laid.of(self.flat), groups=len(laid.kinds), clip=clip, norms=norms)
         totals = torch.tensor([float(one.total) for one in train_states], device=self.device)
         self.trend = LossTrend(totals) if "backbone" in laid.kinds else None
         self.kinds = laid.kinds
@@ -92,9 +101,11 @@ class Engine:
         self.drift = DriftPenalty(stack, train_states[0], budget=budget) if held(first) else None
         for run in self.runs:
             run.part.train()  # how rows lie goes by what drops out
-        fixed = self.device.type == "cuda" or stack.backbone.compiled if fixed is None else fixed
-        self.shapes = FixedShapes(train_states, self.form, stack.backbone) if fixed and not self.kept else None
-        self.graphs = Graphs(self) if self.device.type == "cuda" and not self.kept else None
+        divided = self.processes.count if self.divided else 1
+        captures = self.device.type == "cuda" and not self.divided  # a graph speaks to no other process
+        fixed = captures or stack.backbone.compiled if fixed is None else fixed
+        self.shapes = FixedShapes(train_states, self.form, stack.backbone, divided) if fixed and not self.kept else None
+        self.graphs = Graphs(self) if captures and not self.kept else None
         self.next: Plan | None = None
         for number, train_state in enumerate(train_states):
             train_state.adopt(self._state(number))
@@ -128,6 +139,10 @@ class Engine:
             step = plan.step.to(self.device)
             for batch in plan.batches:
                 self.learn(batch.to(self.device), step)
+            if self.spread is not None:
+                self.spread.sum(self.loss)
+            elif self.divided:
+                self.processes.sum(self.flat.gradients, self.loss)
             self.finish(step)
         self._count(plan)
         self.next = self.plan() if self.graphs is not None and self._goes_on() else None
@@ -225,9 +240,27 @@ class Engine:
             ),
             slot=torch.tensor([slot]),
         )
-        seed = derive("backbone", states[0].run.seed, states[0].step) if not method.frozen else 0
+        own = (self.processes.rank,) if self.divided else ()
+        seed = derive("backbone", states[0].run.seed, states[0].step, *own) if not method.frozen else 0
         tokens = [int(features.lengths[rows].sum()) for features, rows in parts]
-        return Plan(list(self._batches(parts, counted, tokens)), step, seed, tokens, slot)
+        batches = self._divided(parts, counted, tokens) if self.divided else self._batches(parts, counted, tokens)
+        return Plan(list(batches), step, seed, tokens, slot)
+
+    def _divided(self, parts: Sequence[Part], counted: Sequence[int], tokens: Sequence[int]) -> Iterator[Batch]:
+        """This process's passes; as many as any other's, where weights have to be put together for each."""
+        rank, count = self.processes.rank, self.processes.count
+        shares = [
+            [(features, share(features, rows, rank=number, count=count)) for features, rows in parts]
+            for number in (range(count) if self.processes.shards else [rank])
+        ]
+        if not self.processes.shards:
+            yield from self._batches(shares[0], counted, tokens)
+            return
+        most = max(len(self._cut(one)) for one in shares)
+        own = list(self._batches(shares[rank], counted, tokens))
+        yield from own
+        for _ in range(most - len(own)):
+            yield without_loss(next(self._batches(shares[0], counted, tokens)))
 
     def _batches(self, parts: Sequence[Part], counted: Sequence[int], tokens: Sequence[int]) -> Iterator[Batch]:
         stack = self.stack
@@ -241,19 +274,28 @@ class Engine:
             counted=counted,
             tokens_counted=tokens if self.drift is not None else None,
         )
+        if not any(len(rows) for _, rows in parts):  # of a small batch some processes have nothing
+            return
         if self.shapes is not None:
             for some, shape in self.shapes.cut(parts, self.budget):
                 yield make(some, shape=shape)
             return
+        for some in self._cut(parts):
+            yield make(some)
+
+    def _cut(self, parts: Sequence[Part]) -> list[list[Part]]:
+        """The rows of each pass, by run."""
+        form = None if self.kept else self.form
         run = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
         positions = np.asarray(
-            [stack.method.positions(one.settings) if form and form.kind == "input" else 0 for one in self.runs]
+            [self.stack.method.positions(one.settings) if form and form.kind == "input" else 0 for one in self.runs]
         )
         lengths = np.concatenate([features.lengths[rows] for features, rows in parts]) + positions[run]
         every = np.concatenate([rows for _, rows in parts])
-        for together in passes(lengths, budget=self.budget):
-            own = np.sort(together)
-            yield make([(features, every[own[run[own] == number]]) for number, (features, _) in enumerate(parts)])
+        cut = [np.sort(together) for together in passes(lengths, budget=self.budget)]
+        return [
+            [(features, every[own[run[own] == number]]) for number, (features, _) in enumerate(parts)] for own in cut
+        ]
 
     def _count(self, plan: Plan) -> None:
         slot = plan.slot

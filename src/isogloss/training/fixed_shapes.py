@@ -27,10 +27,15 @@ class FixedShapes:
         train_states: where the runs are; what they learn from says how long rows are.
         form: of their prompts.
         backbone: what they learn on.
+        processes: that share each update.
     """
 
-    def __init__(self, train_states: Sequence[TrainState], form: PromptForm | None, backbone: Backbone) -> None:
-        sizes = [min(state.run.settings.batch_size, len(state.train.of_example)) for state in train_states]
+    def __init__(
+        self, train_states: Sequence[TrainState], form: PromptForm | None, backbone: Backbone, processes: int = 1
+    ) -> None:
+        sizes = [
+            -(-min(state.run.settings.batch_size, len(state.train.of_example)) // processes) for state in train_states
+        ]
         mean, variance = (
             sum(size * float(of(state.train.lengths)) for size, state in zip(sizes, train_states, strict=True))
             for of in (np.mean, np.var)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from isogloss.preprocessing.features import Features
+from isogloss.runtime.process_group import current
 from isogloss.tasks import heads
 from isogloss.training.engine import Engine
 from isogloss.training.monitor import MonitorSample, ParallelStates
@@ -93,6 +94,9 @@ def train(
     for train_state in train_states:
         if train_state.step >= train_state.total:
             train_state.run.load_state(train_state.best_state)
+        spread = train_state.run.spread()
+        whole = [tensor for name, tensor in train_state.run.live().items() if name not in spread]
+        current().same(whole)  # unlike processors may round unlike
         train_state.run.part.eval()
     return scorer
 

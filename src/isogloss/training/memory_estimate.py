@@ -24,6 +24,7 @@ from isogloss.methods.method import Method
 from isogloss.methods.settings import Settings
 from isogloss.preprocessing.batching import passes
 from isogloss.preprocessing.features import Features
+from isogloss.runtime.process_group import Processes, computing, current
 from isogloss.tasks import heads
 from isogloss.tasks.verbalizer import Verbalizer
 from isogloss.training.batch import collate
@@ -147,7 +148,7 @@ class MemoryEstimate:
         with self.mode:
             width, place = stack.backbone.shape.width, stack.backbone.device
             given = {id(one): torch.empty(len(one.labels), width, device=place) for one in train if states}
-            with live:
+            with live, computing(Processes(0, current().count)):  # the first one's share is the largest
                 engine = Engine(stack, train_states, budget=budget, states=given)
         plan = moved(engine.plan(), self._stand_in)
         with self.mode, live:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from isogloss.backbones.backbone import Backbone
 from isogloss.methods.method import ImportedPart, Method, Rated
 from isogloss.methods.settings import Settings
+from isogloss.optim.master_weights import MasterWeights
 from isogloss.optim.param_groups import RateGroup
 from isogloss.runtime.seeding import derive
 from isogloss.tasks.heads import ClassificationHead, Head
@@ -45,7 +46,17 @@ class Run:
     def trainable(self) -> int:
         """How many numbers train, or were trained elsewhere."""
         elsewhere = self.part.trained if isinstance(self.part, ImportedPart) else 0
-        return elsewhere + sum(parameter.numel() for parameter in self.parameters())
+        shapes = self.spread()
+        return elsewhere + sum(shapes.get(name, one.shape).numel() for name, one in self.named().items())
+
+    def spread(self) -> dict[str, torch.Size]:
+        """The whole shapes of what is spread over several processes, by name."""
+        return {
+            f"part.{f'{of}.' if of else ''}{name}": shape
+            for of, module in self.part.named_modules()
+            if isinstance(module, MasterWeights)
+            for name, shape in module.shapes.items()
+        }
 
     def live(self) -> dict[str, Tensor]:
         """All that trains by name, as it goes on changing."""

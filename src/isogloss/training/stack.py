@@ -18,6 +18,7 @@ from isogloss.backbones.prompts import Prompt, PromptForm, stack_padded
 from isogloss.methods.method import ImportedPart, Method
 from isogloss.preprocessing.batching import passes
 from isogloss.preprocessing.features import Features
+from isogloss.runtime.process_group import current
 from isogloss.tasks import heads
 from isogloss.tasks.verbalizer import VerbalizerHead
 from isogloss.training.batch import Batch, collate
@@ -96,19 +97,25 @@ class Stack:
     ) -> Iterator[tuple[Int[np.ndarray, "units"], Float[Tensor, "units H"], int]]:
         """The head's inputs for all of `features` by one run, in one stream sorted by length.
 
+        Where several processes compute together, each makes some of the passes, and all go on in step.
+
         Args:
             features: already truncated to the run's room.
             run: whose prompt is put in.
             budget: most tokens of one forward pass.
 
         Yields:
-            Units, their inputs, and the tokens of the pass.
+            Units, their inputs, and the tokens of the pass, or of those that all processes make at once.
         """
         form, prompt = self.form([run]), self.prompt([run])
         extra = self.method.positions(run.settings)
-        for rows in passes(features.lengths + extra, budget=budget):
+        for rows, counts, tokens in _in_step(features, passes(features.lengths + extra, budget=budget)):
             batch = self.collated([(features, rows)], form)
-            yield features.units(rows), self.head_inputs(batch, prompt)[0], int(features.lengths[rows].sum())
+            states = self.head_inputs(batch, prompt)[0]
+            if counts:
+                yield features.units(rows), states, tokens
+            else:
+                yield features.units(rows[:0]), states[:0], tokens
 
     @torch.no_grad()
     def trace(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "depths rows H"]:
@@ -120,23 +127,25 @@ class Stack:
         if form is not None and form.place == "template" and features.filled is None:
             form = replace(form, place="after")
         shape = self.backbone.shape
-        out = torch.empty(shape.layers + 1, len(features), shape.width, device=self.backbone.device)
-        for some in passes(features.lengths + extra, budget=budget // TRACED):
+        out = _blank(shape.layers + 1, len(features), shape.width, device=self.backbone.device)
+        for some, counts, _ in _in_step(features, passes(features.lengths + extra, budget=budget // TRACED)):
             batch = self.collated([(features, some)], form)
             assert batch.packing is not None
             lengths = to_device(torch.from_numpy(features.lengths[some].astype(np.int64)), out.device)
             states = self.backbone.depths(batch.tokens, batch.packing, types=batch.types, prompt=prompt)
             rows = to_device(torch.from_numpy(some), out.device)
-            for depth, layer in enumerate(states):
+            for depth, layer in enumerate(states if counts else ()):
                 text = layer if batch.packing.text is None else layer.index_select(0, batch.packing.text)
                 out[depth, rows] = heads.pool(text, lengths)
+        current().sum(out)
         return out.cpu()
 
     def states(self, features: Features, run: Run, *, budget: int) -> Float[Tensor, "units H"]:
         """What `stream` gives, in the order of the units."""
-        out = torch.empty(len(features.labels), self.backbone.shape.width, device=self.backbone.device)
+        out = _blank(len(features.labels), self.backbone.shape.width, device=self.backbone.device)
         for units, states, _ in self.stream(features, run, budget=budget):
             out[to_device(torch.from_numpy(units), out.device)] = states
+        current().sum(out)
         return out
 
     @torch.no_grad()
@@ -162,15 +171,40 @@ class Stack:
         """
         more = int(rest and any(isinstance(run.head, VerbalizerHead) and run.head.whole for run in runs))
         device = self.backbone.device
-        out = [torch.empty(len(features.labels), run.head.classes + more, device=device) for run in runs]
+        out = [_blank(len(features.labels), run.head.classes + more, device=device) for run in runs]
         pairs = list(zip(runs, out, strict=True))
         for group in [pairs] if self.head_only else [[pair] for pair in pairs]:
             for units, states, tokens in self.stream(features, group[0][0], budget=budget):
                 wording, index = wordings(features, units, device), to_device(torch.from_numpy(units), device)
-                for run, scores in group:
+                for run, scores in group if len(units) else ():
                     scores[index] = heads.logits([run.head], states[None], wording, rest=rest)[0]
                 advance(tokens)
+        current().sum(*out)
         return [scores.cpu() for scores in out]
+
+
+def _in_step(
+    features: Features, cut: Sequence[Int[np.ndarray, "_"]]
+) -> Iterator[tuple[Int[np.ndarray, "rows"], bool, int]]:
+    """The passes that this process makes: rows, whether they count, and tokens of all passes that are made beside it.
+
+    They are those of one process, so that scores are the same to the bit. All make as many, as weights may be spread
+    over them: where others have one more, this one makes one of theirs too, which does not count.
+    """
+    processes = current()
+    for begin in range(0, len(cut), processes.count):
+        at_once = cut[begin : begin + processes.count]
+        counts = processes.rank < len(at_once)
+        yield (
+            at_once[processes.rank if counts else 0],
+            counts,
+            sum(int(features.lengths[rows].sum()) for rows in at_once),
+        )
+
+
+def _blank(*sizes: int, device: torch.device) -> Tensor:
+    """A table to be filled; where each process fills a part, zeros, so that their sum is the whole."""
+    return torch.zeros(*sizes, device=device) if current().several else torch.empty(*sizes, device=device)
 
 
 def wordings(
