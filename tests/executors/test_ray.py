@@ -32,7 +32,7 @@ METHODS = {
     "linear-probe": {"epochs": 2}, "deep-prompt": {"length": [2, 4], "epochs": 2}, "lora": {"epochs": 2},
     "fine-tuning": {"epochs": 2, "embeddings": True}, "slow-fast": {"epochs": 2, "drift": 1.0, "average": 2},
 }  # fmt: skip
-LONG = {"fine-tuning": {"epochs": 120, "embeddings": True}, "deep-prompt": {"epochs": 120}}
+LONG = {"fine-tuning": {"epochs": 240, "embeddings": True}, "deep-prompt": {"epochs": 240}}
 ROUNDS = range(int(os.environ.get("ISOGLOSS_ROUNDS", "1")))
 TABLES = ("scores", "predictions", "history")
 
@@ -120,7 +120,7 @@ def when_in_training(folder, act, round_, seconds=60.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end and not list(folder.rglob("lane.safetensors")):
             time.sleep(0.05)
-        time.sleep(np.random.default_rng(round_).uniform(0, 1.5))
+        time.sleep(np.random.default_rng(round_).uniform(0, 0.5))
         act()
 
     thread = threading.Thread(target=watch, daemon=True)

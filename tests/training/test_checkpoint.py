@@ -33,7 +33,7 @@ def test_names_in_a_checkpoint_stay(model, tmp_path):
     with safe_open(file, framework="pt") as stored:
         facts = json.loads(stored.metadata()["lane"])
         assert {name.split(".")[0] for name in stored.keys()} == {"run"}  # noqa: SIM118 - it is no dict
-    assert set(facts) == {"version", "fingerprint", "step", "tokens", "best", "best_epoch", "history"}
+    assert set(facts) == {"version", "fingerprint", "step", "tokens", "total", "best", "best_epoch", "history"}
 
 
 def test_a_checkpoint_is_taken_by_the_run_that_wrote_it_and_no_other(model, tmp_path):

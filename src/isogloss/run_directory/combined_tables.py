@@ -13,6 +13,7 @@ from isogloss.run_directory.tables import TABLES
 from isogloss.runtime.parquet import write_pieces
 
 TOGETHER = 64  # cells whose files are read at once, as most of the time goes into opening them
+BYTES = 1 << 20  # of these files at most: in memory they take twenty times as much
 FILE = "isogloss file"
 
 
@@ -28,12 +29,27 @@ def write_combined(file: Path, name: str, cells: Sequence[StoredCell]) -> None:
 
 
 def _pieces(name: str, cells: Sequence[StoredCell]) -> Iterator[pl.DataFrame]:
-    for begin in range(0, len(cells), TOGETHER):
-        some = cells[begin : begin + TOGETHER]
-        if (together := _together(name, some)) is None:
+    for some in _groups(name, cells):
+        if len(some) == 1 or (together := _together(name, some)) is None:
             yield from (cell.table(name) for cell in some)
         else:
             yield together
+
+
+def _groups(name: str, cells: Sequence[StoredCell]) -> Iterator[list[StoredCell]]:
+    """Cells in order, in groups that are small enough to be in memory; one that is not is alone."""
+    group: list[StoredCell] = []
+    size = 0
+    for cell in cells:
+        file = cell.folder / f"{name}.parquet"
+        own = file.stat().st_size if file.is_file() else BYTES
+        if group and (len(group) == TOGETHER or size + own > BYTES):
+            yield group
+            group, size = [], 0
+        group.append(cell)
+        size += own
+    if group:
+        yield group
 
 
 def _together(name: str, cells: Sequence[StoredCell]) -> pl.DataFrame | None:
