@@ -12,7 +12,11 @@ from models import checkpoint
 from real_data import SHARED
 
 OWN_DATA = {
-    "demo", "voice-slots", "slow-fast-voice-intents", "slow-fast-grids-voice-intents", "slow-fast-dynamics",
+    "demo",
+    "voice-slots",
+    "slow-fast-voice-intents",
+    "slow-fast-grids-voice-intents",
+    "slow-fast-dynamics",
 }  # fmt: skip - from a package
 LOCAL_ONLY = {"udpos", "slow-fast-udpos", "slow-fast-grids-udpos", "tu2022-udpos", "park2023-pos"}
 
