@@ -11,13 +11,13 @@ from isogloss.spec import presets, read_spec
 from models import checkpoint
 from real_data import SHARED
 
-OWN_DATA = {
+OWN_DATA = {  # from a package
     "demo",
     "voice-slots",
     "slow-fast-voice-intents",
     "slow-fast-grids-voice-intents",
     "slow-fast-dynamics",
-}  # fmt: skip - from a package
+}
 LOCAL_ONLY = {"udpos", "slow-fast-udpos", "slow-fast-grids-udpos", "tu2022-udpos", "park2023-pos"}
 
 
