@@ -14,6 +14,7 @@ from isogloss.runtime.parquet import write_pieces
 
 TOGETHER = 64  # cells whose files are read at once, as most of the time goes into opening them
 BYTES = 1 << 20  # of these files at most: in memory they take twenty times as much
+ROWS = 1 << 17  # and no more than these: equal rows take next to nothing in a file
 FILE = "isogloss file"
 
 
@@ -53,7 +54,7 @@ def _groups(name: str, cells: Sequence[StoredCell]) -> Iterator[list[StoredCell]
 
 
 def _together(name: str, cells: Sequence[StoredCell]) -> pl.DataFrame | None:
-    """Many cells' rows at once; None where a file is not to the byte what was written, for whatever reason.
+    """Many cells' rows at once; None where they are too many, or a file is not to the byte what was written.
 
     What was written when its cell was finished, or given more languages, has just the rows that its record names.
     """
@@ -63,6 +64,8 @@ def _together(name: str, cells: Sequence[StoredCell]) -> pl.DataFrame | None:
             if cell.record.left_out or cell.record.tables_sha256.get(name) != [file_sha256(file)]:
                 return None
         scanned = pl.scan_parquet(files, glob=False, hive_partitioning=False, include_file_paths=FILE)
+        if scanned.select(pl.len()).collect().item() > ROWS:
+            return None
         rows = scanned.select(*TABLES[name], FILE).collect()
         of_files = rows.group_by(FILE).agg(pl.struct("method", "seed").unique().alias("keys"))
     except (OSError, IsoglossError, pl.exceptions.PolarsError):
