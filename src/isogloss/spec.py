@@ -86,6 +86,14 @@ def _trackers(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return named
 
 
+def _without_searches_off(methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """`search: false` in the place of a preset's is as if there were none."""
+    return {
+        name: {key: value for key, value in raw.items() if value is not False or key not in {"search", "policies"}}
+        for name, raw in methods.items()
+    }
+
+
 def _named_executor(value: object) -> object:
     """An executor may be given by its name alone."""
     return {"name": value} if isinstance(value, str) else value
@@ -219,9 +227,12 @@ class Spec(Checked, metaclass=_SpecType):
     groups: list[Annotated[str, AfterValidator(as_value_error(check_group))]] = Field(
         [], description="groups of targets whose averages the table shows; those that `targets` names are added"
     )
-    methods: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]] = Field(
+    methods: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], dict[str, Any]], AfterValidator(_without_searches_off)
+    ] = Field(
         min_length=1,
-        description="settings by name; `method` says which method where the name is not one, `seeds` its own seeds",
+        description="settings by name; `method` says which method where the name is not one, `seeds` its own seeds; "
+        "`search` what is to be searched, `false` nothing",
     )
     verbalizer: VerbalizerSpec | None = Field(
         None, description="the words that are the classes, where a method says `head: verbalizer`"

@@ -20,7 +20,7 @@ from isogloss.experiment.job import FailedJob, Job
 from isogloss.experiment.search import search as searching
 from isogloss.experiment.search.candidates import candidates
 from isogloss.experiment.search.halving import FINALISTS, price, rungs
-from isogloss.experiment.search.plan import planned
+from isogloss.experiment.search.plan import planned, spaces
 from isogloss.experiment.search.record import read, shown
 from isogloss.experiment.search.space import space_of
 from isogloss.experiment.search.tie import within_one_error
@@ -145,6 +145,18 @@ def test_an_interval_of_whole_numbers_has_whole_ones_and_none_leaves_its_bounds(
     assert len(made) > 8
     narrow = {"warmup": {"from": 0.951, "to": 0.999}, "budget": 20}
     assert all(0.951 <= one["warmup"] <= 0.999 for one in candidates(space_of("lora", {"search": narrow})))
+
+
+def test_a_search_of_a_preset_can_be_switched_off(home):
+    off = spec(home, {"one": {"method": "slow-fast", "policies": False, "search": False, "lr": 1e-4}})
+    assert off.methods == {"one": {"method": "slow-fast", "lr": 1e-4}}
+    assert spaces(off) == {}
+
+
+def test_the_rate_of_a_head_that_learns_nothing_is_not_searched():
+    words = {"method": "soft-prompt", "head": "verbalizer", "length": 4, "search": "auto"}
+    assert set(space_of("one", words).tried) == {"lr"}
+    assert set(space_of("one", {**words, "head": "linear"}).tried) == {"lr", "head_lr"}
 
 
 def test_mistakes_of_other_methods_are_told_before_a_search(home, tmp_path, monkeypatch):

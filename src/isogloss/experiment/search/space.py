@@ -128,7 +128,11 @@ def space_of(name: str, raw: Mapping[str, Any]) -> Space:
     given = dict(wanted) if isinstance(wanted, Mapping) else {}
     budget = _budget(where, given.pop("budget", BUDGET))
     if not given:
-        given = {key: values for key, values in method.settings.SEARCHED.items() if not _is_fixed(method, key, fixed)}
+        without = {"head_lr"} if fixed.get("head") == "verbalizer" else set()  # which has no head that learns
+        given = {
+            key: values for key, values in method.settings.SEARCHED.items()
+            if key not in without and not _is_fixed(method, key, fixed)
+        }  # fmt: skip
         if not given:
             raise IsoglossError(
                 f"{where}.search: there is nothing to search for {method.name}"
