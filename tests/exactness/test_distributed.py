@@ -144,6 +144,17 @@ def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short,
 
 
 @pytest.mark.parametrize("rank", [0, 1])
+def test_one_is_killed_while_weights_are_put_together(rank, short, tmp_path):
+    """By FSDP2, which raises errors of torch's own."""
+    sharded = short.model_copy(update={"executor": {"name": "distributed", "shard": True}})
+    left = together(befalls, 3, signal.SIGKILL, sharded, tmp_path / "run", rank)
+    assert left[rank] is None
+    assert isinstance(left[1 - rank], IsoglossError), left
+    assert str(left[1 - rank]).startswith("one of the 2 processes is gone (Con"), left
+    assert "gloo" not in str(left[1 - rank])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
 def test_one_is_killed(rank, short, alone, tmp_path):
     left = together(befalls, 7, signal.SIGKILL, short, tmp_path / "run", rank)
     assert left[rank] is None

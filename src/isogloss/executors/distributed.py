@@ -29,7 +29,16 @@ from isogloss.runtime.checked import Checked
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
 from isogloss.runtime.launch import launch
-from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place, part_of
+from isogloss.runtime.process_group import (
+    LostError,
+    Processes,
+    computing,
+    host,
+    joined,
+    lost_by,
+    meeting_place,
+    part_of,
+)
 from isogloss.runtime.process_messages import DONE, JOB, STOPPED, Messages
 
 _runs = count()  # of this process: what is said in one is not heard in the next
@@ -139,9 +148,9 @@ class Distributed:
                     group.processes.told((sent, workspace.data.test_data))
                     _agree(group.processes, None)
                     yield from run_job(job, workspace, observer)
-                except LostError as error:
-                    raise group.lost(error) from error
                 except Exception as error:
+                    if (gone := lost_by(error)) is not None:
+                        raise group.lost(gone) from error
                     if isinstance(error, OSError) and error.errno in OF_ALL:
                         raise
                     if not group.failed(error):
@@ -190,9 +199,9 @@ class _Following:
             workspace = self._ready(job, test_data)
             for _ in run_job(job, workspace, observer):
                 pass
-        except LostError:
-            raise
         except Exception as error:
+            if (gone := lost_by(error)) is not None:
+                raise gone from error
             if not group.failed(error):
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # the first may wait for its GPU for good
                     sys.stderr.write(f"isogloss: process {group.processes.rank}: {' '.join(str(error).split())}\n")

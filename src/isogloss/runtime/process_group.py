@@ -267,8 +267,23 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # all of torch.distributed's own are
-        why = " ".join(str(error).split()).partition(". ")[0]
-        raise LostError(why.rpartition("] ")[2][:200] or type(error).__name__) from error
+        raise _as_lost(error) from error
+
+
+def lost_by(error: Exception) -> LostError | None:
+    """What an error says of another process that is gone; None where it is one of this process's own.
+
+    What speaks to the others by itself, as weights do that are spread over them, raises torch's errors.
+    """
+    if isinstance(error, LostError):
+        return error
+    speaking = isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+    return _as_lost(error) if speaking else None
+
+
+def _as_lost(error: Exception) -> LostError:
+    why = " ".join(str(error).split()).partition(". ")[0]
+    return LostError(why.rpartition("] ")[2][:200] or type(error).__name__)
 
 
 def host() -> str:
