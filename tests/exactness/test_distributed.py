@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from threading import Timer
 
 import polars as pl
 import pytest
@@ -150,7 +151,7 @@ def test_one_is_killed_while_weights_are_put_together(rank, short, tmp_path):
     left = together(befalls, 3, signal.SIGKILL, sharded, tmp_path / "run", rank)
     assert left[rank] is None
     assert isinstance(left[1 - rank], IsoglossError), left
-    assert str(left[1 - rank]).startswith("one of the 2 processes is gone (Con"), left
+    assert str(left[1 - rank]).startswith("one of the 2 processes is gone ("), left
     assert "gloo" not in str(left[1 - rank])
 
 
@@ -213,6 +214,41 @@ def test_other_data_on_another_machine_is_refused(split, spec, tmp_path):
     assert {"train": "would be made differently here", "test": "other test data lie here"}[split] in str(left[0])
     assert "\n" not in str(left[0])
     assert not Store(tmp_path / "run").finished()
+
+
+def unlike(spec, out):
+    """A run of which the processes were not started alike."""
+    shard = os.environ["RANK"] == "1"
+    return run(spec.model_copy(update={"executor": {"name": "distributed", "shard": shard}}), out)
+
+
+def test_processes_that_were_started_unlike_are_refused(short, tmp_path):
+    left = together(unlike, short, tmp_path / "run", count=3)
+    assert all(isinstance(one, IsoglossError) for one in left), left
+    assert len({str(one) for one in left}) == 1
+    assert "process 1 of 3, on " in str(left[0])
+    assert "executor.shard is true and not false; start the same command" in str(left[0])
+
+
+def test_a_mistake_is_told_by_the_first_alone(short, tmp_path):
+    """Though what the others hear it by ends with it."""
+    wrong = short.model_copy(update={"data": short.data.model_copy(update={"path": tmp_path / "none"})})
+    first, *others = together(run, wrong, tmp_path / "run", count=3)
+    assert "none" in str(first), first
+    assert {str(one) for one in others} == {"the first of the processes has ended; what it said last tells why"}
+
+
+def waits(spec, out):
+    """A run of which one process does not come, and the other is asked to stop while it waits for it."""
+    if os.environ["RANK"] == "1":
+        return "elsewhere"
+    Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return run(spec, out)
+
+
+def test_stopped_while_it_waits_for_the_others(short, tmp_path):
+    stopped, _ = together(waits, short, tmp_path / "run")
+    assert isinstance(stopped, KeyboardInterrupt), stopped
 
 
 def infinite(spec, out):

@@ -28,17 +28,10 @@ from isogloss.runtime import console
 from isogloss.runtime.checked import Checked
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
-from isogloss.runtime.launch import launch
-from isogloss.runtime.process_group import (
-    LostError,
-    Processes,
-    computing,
-    host,
-    joined,
-    lost_by,
-    meeting_place,
-    part_of,
-)
+from isogloss.runtime.launch import host, launch
+from isogloss.runtime.lost_process import LostError, lost_by
+from isogloss.runtime.meeting import meeting_place, part_of
+from isogloss.runtime.process_group import Processes, computing, joined
 from isogloss.runtime.process_messages import DONE, JOB, STOPPED, Messages
 
 _runs = count()  # of this process: what is said in one is not heard in the next
@@ -120,6 +113,8 @@ class Distributed:
                 "told, on machines that reach MASTER_ADDR"
             ) from error
         finally:
+            if self._group is not None:  # nothing binds the others any more: they hear why, wherever they were
+                self._group.leave()
             self._group = None
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isogloss.errors import IsoglossError, UntoldError
-from isogloss.runtime.process_group import LostError, Processes
+from isogloss.runtime.lost_process import LostError
+from isogloss.runtime.process_group import Processes
 
 JOB, DONE, STOPPED, FAILED = b"job", b"done", b"stopped", b"failed"  # what the first process says
 GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise, or one that leaves to be heard
@@ -43,7 +44,8 @@ class Messages:
         Which is so of a mistake, or a method's fault, that all run into; then they go on with the next job together.
         """
         why = " ".join(str(error).split()) or type(error).__name__
-        self.store.set(self._failure(self.processes.rank), why.encode())
+        with suppress(RuntimeError):  # what keeps the words may be gone with the first process
+            self.store.set(self._failure(self.processes.rank), why.encode())
         until = time.monotonic() + GRACE
         others = [self._failure(rank) for rank in range(self.processes.count)]
         return all(self._within(until - time.monotonic(), one) is not None for one in others)
@@ -123,7 +125,7 @@ class Messages:
     def leave(self) -> None:
         """Let the first process wait, but not for long, until all have heard that the run is over.
 
-        What they hear it by may end with that process.
+        What they hear it by may end with that process. To say so once more says nothing new.
         """
         with suppress(RuntimeError):
             self.store.set(f"left/{self.processes.rank}", b"1")
