@@ -29,6 +29,7 @@ KEYS = {
     "history": ["method", "seed", "step", "metric", "language", "loss"],
 }
 ALIKE = {"backbone_dropout": 0.0, "batch_size": 5, "epochs": 2}
+MEAN = {**ALIKE, "average": 2, "select": "mean"}
 METHODS = {
     "deep-prompt": {"length": [2, 4], "batch_size": 5, "epochs": 3},  # a stack, dropout of the heads included
     "linear-probe": {"epochs": 3},
@@ -41,10 +42,11 @@ METHODS = {
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
+    data = sib200(folder / "data", rows=23)
     return Spec(
-        name="small", backbone=str(checkpoint(folder / "model")), task="sib200",
-        data={"path": sib200(folder / "data", rows=23)}, seeds=[0], dtype="float32", device="cpu",
-        methods=METHODS, dynamics={"examples": 5, "every": 4},
+        name="small", backbone=str(checkpoint(folder / "model")), task="sib200", data={"path": data}, seeds=[0],
+        dtype="float32", device="cpu", methods=METHODS,
+        dynamics={"examples": 5, "every": 4, "parallel": {"path": data, "sentences": 6}},
     )  # fmt: skip
 
 
@@ -294,7 +296,7 @@ def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
     methods = {name: METHODS[name] for name in ("deep-prompt", "fine-tuning", "lora")}
     if checkpointing:
         changes |= {"gradient_checkpointing": True, "memory": 1.0}
-        methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": ALIKE}
+        methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": MEAN}
         spec = spec.model_copy(update={"methods": methods, "gradient_checkpointing": True})
         alone = api.run(spec, tmp_path / "alone").path
     kept = together(measured, spec.model_copy(update={**changes, "methods": methods}), tmp_path / "run")

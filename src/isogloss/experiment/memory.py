@@ -72,9 +72,9 @@ def allowed(workspace: Workspace) -> int | None:
 
 
 def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool = True) -> MemoryPlan:
-    """How a job's cells fit, trained together: the same for all processes that carry it out, which make the same passes.
+    """How a job's cells fit, trained together. All processes that carry it out make the same passes.
 
-    Passes are as large as pays, and smaller only where they would not fit.
+    These are as large as pays, and smaller only where they would not fit.
 
     Args:
         workspace: of the experiment.

@@ -18,7 +18,7 @@ from isogloss.runtime.process_group import Processes
 
 JOB, DONE, STOPPED, FAILED = b"job", b"done", b"stopped", b"failed"  # what the first process says
 GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise, or one that leaves to be heard
-PATIENCE = 0.5  # seconds for what a process that is gone may have said
+PATIENCE = 0.5  # seconds for what a process that is gone may have said, or for others to hear that one is gone
 LAST_WORD = 3.0  # seconds that the first process has to say that it has found so too
 LOOK_EVERY = 0.05  # seconds, at whether there is a word
 AGAIN = "what was finished is stored, run again to go on"
@@ -52,7 +52,6 @@ class Messages:
 
     def alone(self, error: Exception) -> IsoglossError:
         """Why the run cannot go on, where this process failed and another did not."""
-        self._incomplete = True
         rank, why = self.processes.rank, " ".join(str(error).split()) or type(error).__name__
         return IsoglossError(f"process {rank} of {self.processes.count} has failed, not all of them: {why}; {AGAIN}")
 
@@ -129,8 +128,8 @@ class Messages:
         """
         with suppress(RuntimeError):
             self.store.set(f"left/{self.processes.rank}", b"1")
-        if self.processes.leads and not self._incomplete:
-            until = time.monotonic() + GRACE
+        if self.processes.leads:
+            until = time.monotonic() + (PATIENCE if self._incomplete else GRACE)
             for rank in range(self.processes.count):
                 self._within(until - time.monotonic(), f"left/{rank}")
 

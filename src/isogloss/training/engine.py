@@ -251,7 +251,10 @@ class Engine:
         """This process's passes; as many as any other's, where weights have to be put together for each."""
         rank, count = self.processes.rank, self.processes.count
         shares = [
-            [(features, share(features, rows, rank=number, count=count)) for features, rows in parts]
+            [
+                (features, share(features, rows, rank=(number - run) % count, count=count))
+                for run, (features, rows) in enumerate(parts)  # of small batches not all runs' are one process's
+            ]
             for number in (range(count) if self.processes.shards else [rank])
         ]
         if not self.processes.shards:
