@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from threading import Timer
 
 import polars as pl
 import pytest
@@ -28,6 +29,7 @@ KEYS = {
     "history": ["method", "seed", "step", "metric", "language", "loss"],
 }
 ALIKE = {"backbone_dropout": 0.0, "batch_size": 5, "epochs": 2}
+MEAN = {**ALIKE, "average": 2, "select": "mean"}
 METHODS = {
     "deep-prompt": {"length": [2, 4], "batch_size": 5, "epochs": 3},  # a stack, dropout of the heads included
     "linear-probe": {"epochs": 3},
@@ -40,10 +42,11 @@ METHODS = {
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
+    data = sib200(folder / "data", rows=23)
     return Spec(
-        name="small", backbone=str(checkpoint(folder / "model")), task="sib200",
-        data={"path": sib200(folder / "data", rows=23)}, seeds=[0], dtype="float32", device="cpu",
-        methods=METHODS, dynamics={"examples": 5, "every": 4},
+        name="small", backbone=str(checkpoint(folder / "model")), task="sib200", data={"path": data}, seeds=[0],
+        dtype="float32", device="cpu", methods=METHODS,
+        dynamics={"examples": 5, "every": 4, "parallel": {"path": data, "sentences": 6}},
     )  # fmt: skip
 
 
@@ -144,6 +147,17 @@ def test_stopped_by_a_signal_to_one_and_resumed_by_another_number(method, short,
 
 
 @pytest.mark.parametrize("rank", [0, 1])
+def test_one_is_killed_while_weights_are_put_together(rank, short, tmp_path):
+    """By FSDP2, which raises errors of torch's own."""
+    sharded = short.model_copy(update={"executor": {"name": "distributed", "shard": True}})
+    left = together(befalls, 3, signal.SIGKILL, sharded, tmp_path / "run", rank)
+    assert left[rank] is None
+    assert isinstance(left[1 - rank], IsoglossError), left
+    assert str(left[1 - rank]).startswith("one of the 2 processes is gone ("), left
+    assert "gloo" not in str(left[1 - rank])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
 def test_one_is_killed(rank, short, alone, tmp_path):
     left = together(befalls, 7, signal.SIGKILL, short, tmp_path / "run", rank)
     assert left[rank] is None
@@ -204,6 +218,41 @@ def test_other_data_on_another_machine_is_refused(split, spec, tmp_path):
     assert not Store(tmp_path / "run").finished()
 
 
+def unlike(spec, out):
+    """A run of which the processes were not started alike."""
+    shard = os.environ["RANK"] == "1"
+    return run(spec.model_copy(update={"executor": {"name": "distributed", "shard": shard}}), out)
+
+
+def test_processes_that_were_started_unlike_are_refused(short, tmp_path):
+    left = together(unlike, short, tmp_path / "run", count=3)
+    assert all(isinstance(one, IsoglossError) for one in left), left
+    assert len({str(one) for one in left}) == 1
+    assert "process 1 of 3, on " in str(left[0])
+    assert "executor.shard is true and not false; start the same command" in str(left[0])
+
+
+def test_a_mistake_is_told_by_the_first_alone(short, tmp_path):
+    """Though what the others hear it by ends with it."""
+    wrong = short.model_copy(update={"data": short.data.model_copy(update={"path": tmp_path / "none"})})
+    first, *others = together(run, wrong, tmp_path / "run", count=3)
+    assert "none" in str(first), first
+    assert {str(one) for one in others} == {"the first of the processes has ended; what it said last tells why"}
+
+
+def waits(spec, out):
+    """A run of which one process does not come, and the other is asked to stop while it waits for it."""
+    if os.environ["RANK"] == "1":
+        return "elsewhere"
+    Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return run(spec, out)
+
+
+def test_stopped_while_it_waits_for_the_others(short, tmp_path):
+    stopped, _ = together(waits, short, tmp_path / "run")
+    assert isinstance(stopped, KeyboardInterrupt), stopped
+
+
 def infinite(spec, out):
     """A run in one of several processes, to one of which an infinite gradient comes in the second update."""
     learn, done = Engine.learn, []
@@ -247,7 +296,7 @@ def test_spread_weights_equal_whole_ones(checkpointing, spec, alone, tmp_path):
     methods = {name: METHODS[name] for name in ("deep-prompt", "fine-tuning", "lora")}
     if checkpointing:
         changes |= {"gradient_checkpointing": True, "memory": 1.0}
-        methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": ALIKE}
+        methods = {"soft-prompt": {"length": 3, "batch_size": 5, "epochs": 2}, "fine-tuning": MEAN}
         spec = spec.model_copy(update={"methods": methods, "gradient_checkpointing": True})
         alone = api.run(spec, tmp_path / "alone").path
     kept = together(measured, spec.model_copy(update={**changes, "methods": methods}), tmp_path / "run")

@@ -10,7 +10,8 @@ from isogloss.backbones.loading import load
 from isogloss.errors import IsoglossError
 from isogloss.methods.registry import find
 from isogloss.runtime.launch import launch
-from isogloss.runtime.process_group import computing, joined, meeting_place
+from isogloss.runtime.meeting import meeting_place
+from isogloss.runtime.process_group import computing, joined
 from isogloss.training.engine import Engine
 from isogloss.training.run import new_run
 from isogloss.training.sharding import shard

@@ -30,17 +30,20 @@ def shard(backbone: Backbone, device: torch.device, whole: Collection[nn.Paramet
         whole: weights inside the layers that stay whole in each process.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     model = backbone.model
     mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     words = _own_table(backbone.word_embedding)
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    precise = MixedPrecisionPolicy(reduce_dtype=torch.float32)  # gradients of half precision are summed in float32
     for unit in (words, *layers):
         inside = {
             weight for name, weight in unit.named_parameters() if OUTSIDE in name or any(weight is one for one in whole)
         }
-        sharded: Any = fully_shard(unit, mesh=mesh, reshard_after_forward=True, ignored_params=inside)
+        sharded: Any = fully_shard(
+            unit, mesh=mesh, reshard_after_forward=True, mp_policy=precise, ignored_params=inside
+        )
         sharded.set_gradient_divide_factor(1.0)  # a sum over examples, not a mean over processes
         sharded.set_force_sum_reduction_for_comms(True)
     for tensor in (*model.parameters(), *model.buffers()):

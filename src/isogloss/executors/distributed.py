@@ -28,8 +28,10 @@ from isogloss.runtime import console
 from isogloss.runtime.checked import Checked
 from isogloss.runtime.console import ProgressDisplay, watching
 from isogloss.runtime.interrupts import stop_requests
-from isogloss.runtime.launch import launch
-from isogloss.runtime.process_group import LostError, Processes, computing, host, joined, meeting_place, part_of
+from isogloss.runtime.launch import host, launch
+from isogloss.runtime.lost_process import LostError, lost_by
+from isogloss.runtime.meeting import meeting_place, part_of
+from isogloss.runtime.process_group import Processes, computing, joined
 from isogloss.runtime.process_messages import DONE, JOB, STOPPED, Messages
 
 _runs = count()  # of this process: what is said in one is not heard in the next
@@ -111,6 +113,8 @@ class Distributed:
                 "told, on machines that reach MASTER_ADDR"
             ) from error
         finally:
+            if self._group is not None:  # nothing binds the others any more: they hear why, wherever they were
+                self._group.leave()
             self._group = None
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
@@ -139,9 +143,9 @@ class Distributed:
                     group.processes.told((sent, workspace.data.test_data))
                     _agree(group.processes, None)
                     yield from run_job(job, workspace, observer)
-                except LostError as error:
-                    raise group.lost(error) from error
                 except Exception as error:
+                    if (gone := lost_by(error)) is not None:
+                        raise group.lost(gone) from error
                     if isinstance(error, OSError) and error.errno in OF_ALL:
                         raise
                     if not group.failed(error):
@@ -190,9 +194,9 @@ class _Following:
             workspace = self._ready(job, test_data)
             for _ in run_job(job, workspace, observer):
                 pass
-        except LostError:
-            raise
         except Exception as error:
+            if (gone := lost_by(error)) is not None:
+                raise gone from error
             if not group.failed(error):
                 if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # the first may wait for its GPU for good
                     sys.stderr.write(f"isogloss: process {group.processes.rank}: {' '.join(str(error).split())}\n")

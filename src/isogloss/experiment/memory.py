@@ -72,9 +72,9 @@ def allowed(workspace: Workspace) -> int | None:
 
 
 def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool = True) -> MemoryPlan:
-    """How a job's cells fit, trained together.
+    """How a job's cells fit, trained together. All processes that carry it out make the same passes.
 
-    Passes are as large as pays, and smaller only where they would not fit.
+    These are as large as pays, and smaller only where they would not fit.
 
     Args:
         workspace: of the experiment.
@@ -85,10 +85,17 @@ def plan(workspace: Workspace, cells: Sequence[Cell], title: str, *, tests: bool
     Raises:
         IsoglossError: they do not, even row by row.
     """
-    budget, eval_budget = budgets(workspace.backbone.device)
     if current().shards:  # what a part of the weights takes is not reckoned
         return MemoryPlan(*budgets(device_of(workspace.spec.device)))
-    limit = current().least(allowed(workspace))  # all processes make the same passes
+    # Of each process by what is free there, and what it reckons itself: the first one's would not fit all.
+    own = _plan(workspace, cells, title, current().least(allowed(workspace)), tests=tests)
+    budget, eval_budget = (current().least(part) or part for part in (own.budget, own.eval_budget))
+    return MemoryPlan(budget, eval_budget, own.peak)
+
+
+def _plan(workspace: Workspace, cells: Sequence[Cell], title: str, limit: int | None, *, tests: bool) -> MemoryPlan:
+    """How a job's cells fit into so many bytes; None: they do."""
+    budget, eval_budget = budgets(workspace.backbone.device)
     if not cells[0].settings.epochs or limit is None or PLENTY * _bound(workspace, cells, tests=tests) <= limit:
         return MemoryPlan(budget, eval_budget)
     job = _Job(workspace, cells, workspace.backbone.device, tests=tests)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from isogloss.errors import IsoglossError
 
 NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+PORTS = 65535
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,20 @@ def launch() -> Launch | None:
             f"RANK is {rank}, WORLD_SIZE {count}, LOCAL_RANK {local[0]} and LOCAL_WORLD_SIZE {local[1]}; expected "
             "ranks below sizes, as torchrun sets them: start with torchrun, or unset them"
         )
+    if not 0 < (port := _number("MASTER_PORT", 0)) <= PORTS:
+        raise IsoglossError(f"MASTER_PORT is {port} in the environment; expected 1 to {PORTS}, as torchrun sets it")
     return Launch(rank, count, *local)
 
 
 def speaks() -> bool:
     """Whether this process is the one of its machine that says why it ends; the others would say the same."""
-    return not (all(os.environ.get(name) for name in NAMES) and os.environ.get("LOCAL_RANK", "0") != "0")
+    own = os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))
+    return not (all(os.environ.get(name) for name in NAMES) and own != "0")
+
+
+def host() -> str:
+    """This machine's name, for lines that say where something failed."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
 def _number(name: str, default: int) -> int:

@@ -6,7 +6,6 @@ which this process computes at the moment: alone, unless an executor says otherw
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +17,11 @@ from torch import Tensor
 
 from isogloss.errors import IsoglossError
 from isogloss.runtime.launch import Launch
+from isogloss.runtime.lost_process import lost
+from isogloss.runtime.meeting import part_of, refuse_unlike
 
 T = TypeVar("T")
 NONE = (1 << 62) - 1  # of a number that is not known, where the least one is sought
-
-
-class LostError(Exception):
-    """Another process of the group is gone, or cannot be reached."""
 
 
 class Processes:
@@ -95,13 +92,13 @@ class JoinedProcesses(Processes):
 
     def sum(self, *tensors: Tensor) -> None:
         """See `Processes`."""
-        with _lost():
+        with lost():
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
     def same(self, tensors: Sequence[Tensor]) -> None:
         """See `Processes`."""
-        with _lost(), torch.no_grad():
+        with lost(), torch.no_grad():
             for tensor in tensors:
                 whole = tensor.detach().contiguous()
                 dist.broadcast(whole, 0)
@@ -119,14 +116,14 @@ class JoinedProcesses(Processes):
 
     def _reduced(self, number: int, how: str) -> int:
         told = torch.tensor([number])
-        with _lost():
+        with lost():
             dist.all_reduce(told, getattr(dist.ReduceOp, how))
         return int(told)
 
     def told(self, value: Any) -> Any:
         """See `Processes`."""
         told: list[Any] = [value if self.leads else None]
-        with _lost():
+        with lost():
             dist.broadcast_object_list(told, 0, device=torch.device("cpu"))
         return value if self.leads else told[0]
 
@@ -134,7 +131,7 @@ class JoinedProcesses(Processes):
         """See `Processes`."""
         own = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
-        with _lost():
+        with lost():
             dist.all_gather(sizes, torch.tensor([len(own)]))
             longest = max(int(size) for size in sizes)
             places = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
@@ -160,7 +157,7 @@ class JoinedProcesses(Processes):
         own = part.new_zeros(-(-shape[0] // self.count), *shape[1:])
         own[: len(part)] = part
         parts = [torch.empty_like(own) for _ in range(self.count)]
-        with _lost():
+        with lost():
             dist.all_gather(parts, own)
         return torch.cat(parts)[: shape[0]]
 
@@ -202,12 +199,20 @@ def joined(launch: Launch, store: Any, device: str, *, shards: bool = False) -> 
         shards: see `Processes`.
 
     Raises:
-        IsoglossError: there is no such device for each process.
+        IsoglossError: there is no such device for each process, or they are too unlike.
         LostError: not all came.
     """
-    backend = "cpu:gloo,cuda:nccl" if _takes_gpu(launch, device) else "gloo"
+    if dist.is_initialized():
+        raise IsoglossError(
+            "torch.distributed is at work in this process already; leave init_process_group to isogloss, or call "
+            "destroy_process_group before"
+        )
+    gpu = _takes_gpu(launch, device)
+    backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
     global _spreads  # noqa: PLW0603 - as above
-    with _lost():
+    with lost():
+        given = {"device": "cuda" if gpu else "cpu", "executor.shard": str(shards).lower()}
+        refuse_unlike(launch, part_of(store, "has"), given)
         dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.count)
     _spreads = shards
     try:
@@ -215,21 +220,6 @@ def joined(launch: Launch, store: Any, device: str, *, shards: bool = False) -> 
     finally:
         _spreads = False
         dist.destroy_process_group()
-
-
-def meeting_place(launch: Launch) -> Any:
-    """The store of keys and values at the address that the environment says, which all processes see.
-
-    Raises:
-        LostError: it is not there.
-    """
-    with _lost():
-        return next(dist.rendezvous("env://", launch.rank, launch.count))[0]  # type: ignore[attr-defined]
-
-
-def part_of(store: Any, name: str) -> Any:
-    """A part of such a store, in which nothing else is said."""
-    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
 
 
 def _takes_gpu(launch: Launch, device: str) -> bool:
@@ -252,25 +242,10 @@ def _takes_gpu(launch: Launch, device: str) -> bool:
     if kind == "cpu" or not there:
         return False
     if not number:
-        if launch.local_rank >= (gpus := torch.cuda.device_count()):
+        if launch.local_count > (gpus := torch.cuda.device_count()):  # all refuse, as one of them says so
             raise IsoglossError(
                 f"{launch.local_count} processes were started on a machine with {gpus} GPUs, and each takes one; "
                 f"start {gpus} (--nproc-per-node {gpus}), or set `device: cpu`"
             )
         torch.cuda.set_device(launch.local_rank)  # what `cuda` means from now on
     return True
-
-
-@contextmanager
-def _lost() -> Iterator[None]:
-    """What torch says of a process that is gone, as one kind of error."""
-    try:
-        yield
-    except RuntimeError as error:  # all of torch.distributed's own are
-        why = " ".join(str(error).split()).partition(". ")[0]
-        raise LostError(why.rpartition("] ")[2][:200] or type(error).__name__) from error
-
-
-def host() -> str:
-    """This machine's name, for lines that say where something failed."""
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from isogloss.errors import IsoglossError, UntoldError
-from isogloss.runtime.process_group import LostError, Processes
+from isogloss.runtime.lost_process import LostError
+from isogloss.runtime.process_group import Processes
 
 JOB, DONE, STOPPED, FAILED = b"job", b"done", b"stopped", b"failed"  # what the first process says
 GRACE = 5.0  # seconds that a process which failed waits for the others to fail likewise, or one that leaves to be heard
-PATIENCE = 0.5  # seconds for what a process that is gone may have said
+PATIENCE = 0.5  # seconds for what a process that is gone may have said, or for others to hear that one is gone
 LAST_WORD = 3.0  # seconds that the first process has to say that it has found so too
 LOOK_EVERY = 0.05  # seconds, at whether there is a word
 AGAIN = "what was finished is stored, run again to go on"
@@ -43,14 +44,14 @@ class Messages:
         Which is so of a mistake, or a method's fault, that all run into; then they go on with the next job together.
         """
         why = " ".join(str(error).split()) or type(error).__name__
-        self.store.set(self._failure(self.processes.rank), why.encode())
+        with suppress(RuntimeError):  # what keeps the words may be gone with the first process
+            self.store.set(self._failure(self.processes.rank), why.encode())
         until = time.monotonic() + GRACE
         others = [self._failure(rank) for rank in range(self.processes.count)]
         return all(self._within(until - time.monotonic(), one) is not None for one in others)
 
     def alone(self, error: Exception) -> IsoglossError:
         """Why the run cannot go on, where this process failed and another did not."""
-        self._incomplete = True
         rank, why = self.processes.rank, " ".join(str(error).split()) or type(error).__name__
         return IsoglossError(f"process {rank} of {self.processes.count} has failed, not all of them: {why}; {AGAIN}")
 
@@ -123,12 +124,12 @@ class Messages:
     def leave(self) -> None:
         """Let the first process wait, but not for long, until all have heard that the run is over.
 
-        What they hear it by may end with that process.
+        What they hear it by may end with that process. To say so once more says nothing new.
         """
         with suppress(RuntimeError):
             self.store.set(f"left/{self.processes.rank}", b"1")
-        if self.processes.leads and not self._incomplete:
-            until = time.monotonic() + GRACE
+        if self.processes.leads:
+            until = time.monotonic() + (PATIENCE if self._incomplete else GRACE)
             for rank in range(self.processes.count):
                 self._within(until - time.monotonic(), f"left/{rank}")
 

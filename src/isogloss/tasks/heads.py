@@ -34,7 +34,8 @@ def inputs(
     """
     if lengths is not None:
         states = pool(states if text is None else states.index_select(0, text), lengths)
-    taken = states.index_select(0, at.flatten()).float().view(*at.shape, -1)
+    # The width is said: where rows have no unit at all, none could be inferred.
+    taken = states.index_select(0, at.flatten()).float().view(*at.shape, states.shape[-1])
     return taken if there is None else taken.masked_fill(~there[..., None], 0.0)
 
 

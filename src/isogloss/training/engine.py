@@ -102,7 +102,8 @@ class Engine:
         for run in self.runs:
             run.part.train()  # how rows lie goes by what drops out
         divided = self.processes.count if self.divided else 1
-        captures = self.device.type == "cuda" and not self.divided  # a graph speaks to no other process
+        alone = not self.divided and not self.processes.shards  # a graph speaks to no other process
+        captures = self.device.type == "cuda" and alone
         fixed = captures or stack.backbone.compiled if fixed is None else fixed
         self.shapes = FixedShapes(train_states, self.form, stack.backbone, divided) if fixed and not self.kept else None
         self.graphs = Graphs(self) if captures and not self.kept else None
@@ -250,7 +251,10 @@ class Engine:
         """This process's passes; as many as any other's, where weights have to be put together for each."""
         rank, count = self.processes.rank, self.processes.count
         shares = [
-            [(features, share(features, rows, rank=number, count=count)) for features, rows in parts]
+            [
+                (features, share(features, rows, rank=(number - run) % count, count=count))
+                for run, (features, rows) in enumerate(parts)  # of small batches not all runs' are one process's
+            ]
             for number in (range(count) if self.processes.shards else [rank])
         ]
         if not self.processes.shards:

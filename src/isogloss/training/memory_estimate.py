@@ -148,7 +148,7 @@ class MemoryEstimate:
         with self.mode:
             width, place = stack.backbone.shape.width, stack.backbone.device
             given = {id(one): torch.empty(len(one.labels), width, device=place) for one in train if states}
-            with live, computing(Processes(0, current().count)):  # the first one's share is the largest
+            with live, computing(Processes(0, current().count)):  # all shares are about as large
                 engine = Engine(stack, train_states, budget=budget, states=given)
         plan = moved(engine.plan(), self._stand_in)
         with self.mode, live:
