@@ -122,6 +122,6 @@ def strange(out: Path, job: SubmittedJob) -> IsoglossError:
     """What is said of a job that this process cannot gather."""
     return IsoglossError(
         f"{json.dumps(job.title, ensure_ascii=False)} is submitted to {job.executor} as job {job.job} by {job.user} on "
-        f"{job.host}; gather it by the same command with --executor {job.executor}, or end it there and delete "
-        f"{out / FOLDER / job.name}.json"
+        f"{job.host}; gather it there by the same command with --executor {job.executor}, with ISOGLOSS_CACHE and this "
+        f"directory as they were then, or end it there and delete {out / FOLDER / job.name}.json"
     )
