@@ -98,6 +98,11 @@ def test_who_is_at_work(stopped):
         (_, averaged) = run_status(stopped, lambda _, every=every: every).cells
         assert averaged.state == ("queued" if state in {"over", "failed: no"} else meant)
         assert averaged.said.endswith(" and 1 more")
+    # A job of what the spec does not name any more is not passed over.
+    every = [replace(job, cells=[("removed", 0)], title="removed · seed 0"), job]
+    assert run_status(stopped, lambda _: every).problems == [
+        "job 12_3, queued (Priority): removed · seed 0, which is none of these"
+    ]
     note(stopped, SubmittedJob(
         name="0" * 32, executor="slurm", job="7", user="\x1b[31mme", host="there", title="x", cells=[("slow-fast", 0)]
     ))  # fmt: skip
