@@ -303,9 +303,9 @@ def slurm(tmp_path, monkeypatch):
     for name in ("queue", "config"):
         (here / name).touch()
     monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
-    slurm_states._configured.cache_clear()
+    slurm_states.configured.cache_clear()
     yield here
-    slurm_states._configured.cache_clear()
+    slurm_states.configured.cache_clear()
 
 
 def test_what_slurm_is_asked_for(tmp_path, slurm, monkeypatch, capsys):
@@ -344,7 +344,7 @@ def test_slurm_is_asked_without_what_hides_jobs_and_may_be_silent(tmp_path, slur
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
     assert states(folder, [ticket]) == {ticket.name: "queued (Priority)"}
     (slurm / "config").write_text("ClusterName             = south\n")  # a disk may be of two clusters
-    slurm_states._configured.cache_clear()
+    slurm_states.configured.cache_clear()
     (slurm / "queue").write_text("")
     said = "unknown: it is on the cluster north, and this is south"
     assert states(folder, [ticket]) == {ticket.name: said}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from isogloss.executors.slurm_tickets import Tickets
 from isogloss.experiment.job import Detached, FailedJob, Job, Outcome, PausedCell
 from isogloss.experiment.remote_job import Event, Failure, Progress, RemoteError, Said, key_of, left_of
 from isogloss.run_directory.cell import FinishedCell
+from isogloss.runtime.visible import one_line
 
 if TYPE_CHECKING:
     from isogloss.executors.slurm import Slurm
@@ -274,9 +276,10 @@ class SlurmJobs:
         # Trainings that pause are a part of something: of a search, or of a mean.
         follows = rest or any(one.job.until is not None for one in self.active.values())
         further = " and submits what follows" if follows else ""
+        out = one_line(shlex.quote(str(self.out)))
         what = (
-            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status "
-            f"{self.out}` says how far, and the same command again gathers what has ended{further}"
+            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status {out}` says "
+            f"how far, and the same command again gathers what has ended{further}"
         )
         if self.failures:
             first, *others = self.failures

@@ -80,17 +80,13 @@ def elsewhere(ticket: Ticket) -> str | None:
     return f"it is {kind} {ticket.place}, and this is {here}"
 
 
+@cache
 def configured() -> Mapping[str, str]:
-    """How Slurm is set up, by its own words; empty where it does not say."""
+    """How Slurm is set up, by its own words; empty where it did not say when it was asked, once a process."""
     try:
-        return _configured()
+        said = _asked("scontrol", "show", "config")
     except SlurmSilenceError:
         return {}
-
-
-@cache
-def _configured() -> Mapping[str, str]:
-    said = _asked("scontrol", "show", "config")
     return dict(re.findall(r"^(\w+) *= *(\S+)", said, re.MULTILINE))
 
 
