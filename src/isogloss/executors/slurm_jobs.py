@@ -278,8 +278,8 @@ class SlurmJobs:
         further = " and submits what follows" if follows else ""
         out = one_line(shlex.quote(str(self.out)))
         what = (
-            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status {out}` says "
-            f"how far, and the same command again gathers what has ended{further}"
+            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status {out}` "
+            f"says how far, and the same command again gathers what has ended{further}"
         )
         if self.failures:
             first, *others = self.failures
