@@ -156,8 +156,10 @@ def test_a_search_that_has_only_begun(home, tmp_path):
     assert "1 of 4 candidates" in text
     assert "is at work on it" not in text
     file = out / "search/deep-prompt/search.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "unit": -1}))
-    assert "is not what isogloss writes there" in str(api.status(out))
+    (pause,) = (stored := json.loads(file.read_text()))["pauses"]
+    for damage in ({"unit": -1}, {"pauses": [{**pause, "rung": 99}]}):
+        file.write_text(json.dumps({**stored, **damage}))
+        assert "is not what isogloss writes there" in str(api.status(out))
 
 
 @pytest.mark.parametrize("what", ["nothing", "a file", "other files", "an empty folder"])
