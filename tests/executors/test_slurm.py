@@ -370,6 +370,7 @@ def test_a_job_that_is_lost_keeps_what_it_had_whatever_becomes_of_it(home, tmp_p
         api.run(asked, out, detach=True)
     assert folder.tickets() == [before]
     assert (folder.path / before.name).is_dir()
+    assert "job 1, over, with no result to be seen" in str(api.status(out))
     # It was in the queue again, with one of its cells done, and then needed more memory than it had.
     file = folder.submission(before)
     delayed = slurm_jobs._read(file)

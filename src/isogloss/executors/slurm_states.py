@@ -24,6 +24,9 @@ RUNNING = {"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPEN
 # What would end so again, however often it is tried.
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "REVOKED"}
 OVER = "over"
+LOST = (
+    f"{OVER}, with no result to be seen: the same command again gathers it, or submits it where its checkpoint left it"
+)
 ENDING = {"slurm": "scancel", "local": "kill"}  # what ends a job
 
 
@@ -109,6 +112,7 @@ def cluster_jobs(out: Path) -> list[ClusterJob]:
     for ticket in tickets:
         over = ticket.failed is None and folder.result(ticket).exists()
         state = f"failed: {ticket.failed}" if ticket.failed is not None else OVER if over else known[ticket.name]
+        state = LOST if state == OVER and not over else state
         cells = [(cell.label, cell.seed) for cell in ticket.cells]
         kept = {key: folder.path / ticket.name / str(number) for number, key in enumerate(cells)}
         share = min(1.0, folder.progress(ticket)[1] / ticket.cost) if state == "running" and ticket.cost else None

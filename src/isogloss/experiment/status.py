@@ -160,12 +160,12 @@ class _Seen:
             return "training" if key in self.held else "missing"
         if job.state == "running":
             return "training"
-        return "over" if job.state == "over" else "failed" if job.state.startswith("failed") else "queued"
+        return next((state for state in ("over", "failed") if job.state.startswith(state)), "queued")
 
     def _at_work_on(self, key: Key) -> str:
         if (job := self.on_cluster.get(key)) is None:
             return str(self.held[key]) if key in self.held else ""
-        log = f"; its log is {job.log}" if job.state.startswith("failed") and job.log is not None else ""
+        log = f"; its log is {job.log}" if job.state.startswith(("failed", "over,")) and job.log is not None else ""
         told = "over, to be gathered by the same command again" if job.state == "over" else job.state
         far = "" if job.share is None else f", {job.share:.0%} of its work done"
         return one_line(f"job {job.job}, {told}{far}{log}")

@@ -59,8 +59,8 @@ class ClusterJob:
         job: its number there.
         title: the job in words.
         cells: label and seed of each.
-        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, `failed` with the reason; or
-            who knows.
+        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, with what is missing behind it,
+            `failed` with the reason; or who knows.
         log: what it has said, a file; None: it is not known where.
         checkpoints: by cell, the folder where it keeps how far it is.
         share: of its work that is done; None: it does not say.
