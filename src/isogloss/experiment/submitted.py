@@ -59,7 +59,7 @@ class ClusterJob:
         job: its number there.
         title: the job in words.
         cells: label and seed of each.
-        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, with what is missing behind it,
+        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, and what is missing behind,
             `failed` with the reason; or who knows.
         log: what it has said, a file; None: it is not known where.
         checkpoints: by cell, the folder where it keeps how far it is.
