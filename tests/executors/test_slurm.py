@@ -20,6 +20,7 @@ from polars.testing import assert_frame_equal
 
 from isogloss import api
 from isogloss.errors import IsoglossError
+from isogloss.executors import slurm_jobs, slurm_states
 from isogloss.executors.registry import executor
 from isogloss.executors.slurm import EXECUTOR, SlurmSettings
 from isogloss.executors.slurm_folder import SlurmFolder, Ticket
@@ -27,6 +28,7 @@ from isogloss.executors.slurm_states import cluster_jobs, states
 from isogloss.executors.slurm_tickets import Tickets
 from isogloss.experiment.job import JobQueue
 from isogloss.experiment.run import run
+from isogloss.experiment.run_job import run_job
 from isogloss.experiment.submitted import FOLDER, submitted
 from isogloss.runtime import yaml
 from isogloss.spec import Spec
@@ -185,11 +187,15 @@ def test_a_lost_driver_leaves_its_jobs_which_make_way_and_go_on(home, long, tmp_
     asked = spec(home, methods=LONG, executor=LOCAL)
     written.write_text(yaml.dumps(asked.model_dump(mode="json", exclude_defaults=True)))
     command = [sys.executable, "-m", "isogloss", "run", str(written), "--out", str(out)]
-    driver = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        command, env=os.environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     when(
         lambda: in_training(out) if not round_ else submitted(out), lambda _: driver.send_signal(signal.SIGKILL)
     ).join()
     assert driver.wait() == -signal.SIGKILL
+    for number in (signal.SIGINT, signal.SIGHUP):  # jobs hear neither Ctrl-C nor that the terminal is closed
+        os.killpg(driver.pid, number)
     (before,), folder = SlurmFolder(out).tickets(), SlurmFolder(out)
     (job,) = cluster_jobs(out)
     assert (job.job, job.cells) == (before.job, [("fine-tuning", 0)])
@@ -213,6 +219,7 @@ def test_a_lost_driver_leaves_its_jobs_which_make_way_and_go_on(home, long, tmp_
             assert "0 of 1 cells are finished, 1 " in str(api.status(out))
             with pytest.raises(IsoglossError, match="is submitted to slurm as job"):
                 api.run(asked, out, executor="serial")
+            os.kill(int(before.job), signal.SIGTERM)  # as is said how to end it: with what it has
     gathered = api.run(asked, out)
     same(long, gathered.store)
     nothing_left(out)
@@ -251,6 +258,11 @@ def test_jobs_that_would_make_something_else_are_not_taken_for_these(home, tmp_p
         asked = spec(home, methods={"linear-probe": {"epochs": 1}}, executor=LOCAL)
         with pytest.raises(IsoglossError, match=rf"job {sleeper.pid} \(x\) is running, and makes something else"):
             api.run(asked, out)
+        folder.write(ticket.model_copy(update={"place": "another"}))  # a machine that shares the disk
+        with pytest.raises(IsoglossError, match=r"not to be seen from here: it is a process of another.* delete"):
+            api.run(asked, out)
+        assert "queued" in str(api.status(out))
+        folder.write(ticket)
     finally:
         sleeper.kill()
         sleeper.wait()
@@ -270,11 +282,33 @@ def test_nothing_of_a_spec_gets_into_a_shell(key, value):
     assert "\n" not in str(error.value)
 
 
-def test_what_slurm_is_asked_for(tmp_path, monkeypatch):
-    for name in ("sbatch", "srun"):
-        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+COMMANDS = {  # of a Slurm that says what stands in files, and takes jobs unless it is to say why not
+    "sbatch": 'env >"$HERE/environment"; [ -s "$HERE/error" ] && { cat "$HERE/error" >&2; exit 1; }\n'
+              'echo x >>"$HERE/count"; echo "Submitted batch job $(wc -l <"$HERE/count")"',
+    "squeue": '[ -s "$HERE/hangs" ] && { cat "$HERE/hangs" >&2; exec sleep 9; }\n'
+              '[ -z "$SQUEUE_STATES" ] && cat "$HERE/queue"',
+    "sacct": 'cat "$HERE/ended"',
+    "scontrol": 'cat "$HERE/config"',
+    "srun": "exit 1",
+}  # fmt: skip
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    here = tmp_path / "slurm"
+    here.mkdir()
+    for name, does in COMMANDS.items():
+        (here / name).write_text(f"#!/bin/sh\nHERE={here}\n{does}\n")
+        (here / name).chmod(0o755)
+    for name in ("queue", "config"):
+        (here / name).touch()
+    monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
+    slurm_states.configured.cache_clear()
+    yield here
+    slurm_states.configured.cache_clear()
+
+
+def test_what_slurm_is_asked_for(tmp_path, slurm, monkeypatch, capsys):
     settings = {"partition": "gpu,long", "minutes": 90, "cpus": 4, "gpus": 1, "memory": 32, "constraint": "a100|h100"}
     asked = executor({"name": "slurm", "account": "me", "qos": "low", "at_once": 5, **settings})
     folder = SlurmFolder(tmp_path / "run")
@@ -287,8 +321,68 @@ def test_what_slurm_is_asked_for(tmp_path, monkeypatch):
         assert f"#SBATCH {line}\n" in script
     assert "srun --unbuffered" in script
     assert "--cpus-per-task=4 COMMAND" in script
-    with pytest.raises(IsoglossError, match="the cluster does not take the jobs"):
+    # The environment does not have other words for it; a default that the spec says nothing of, it has.
+    for name in ("PARTITION", "TIMELIMIT", "EXPORT", "RESERVATION"):
+        monkeypatch.setenv(f"SBATCH_{name}", "other")
+    (slurm / "config").write_text("ClusterName             = north\nMaxArraySize            = 2\n")
+    assert list(asked.submit(folder, "jobs", [print] * 5)) == ["1_0", "1_1", "2_0", "2_1", "3"]
+    told = (slurm / "environment").read_text()
+    assert "SBATCH_RESERVATION=other" in told
+    assert not any(f"SBATCH_{name}=" in told for name in ("PARTITION", "TIMELIMIT", "EXPORT"))
+    assert os.environ["SBATCH_PARTITION"] == "other"
+    (slurm / "error").write_text("sbatch: error: no\nsbatch: error: such partition\n")
+    with pytest.raises(IsoglossError, match=r"does not take the jobs \(sbatch: error: no sbatch: error: such") as error:
         list(asked.submit(folder, "jobs", [print]))
+    assert "\n" not in str(error.value)
+    assert capsys.readouterr().err == ""  # the line says it
+
+
+def test_slurm_is_asked_without_what_hides_jobs_and_may_be_silent(tmp_path, slurm, monkeypatch):
+    folder = SlurmFolder(tmp_path / "run")
+    ticket = Ticket(name="0" * 32, cluster="slurm", job="4711_3", title="x", cells=[], place="north")
+    (slurm / "queue").write_text("4711_3|PENDING|Priority\n")
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    assert states(folder, [ticket]) == {ticket.name: "queued (Priority)"}
+    (slurm / "config").write_text("ClusterName             = south\n")  # a disk may be of two clusters
+    slurm_states.configured.cache_clear()
+    (slurm / "queue").write_text("")
+    said = "unknown: it is on the cluster north, and this is south"
+    assert states(folder, [ticket]) == {ticket.name: said}
+    (slurm / "hangs").write_text("slurm_load_jobs error: Unable to contact slurm controller\n")
+    monkeypatch.setattr(slurm_states, "SECONDS", 0.3)
+    with pytest.raises(IsoglossError, match=r"^squeue does not answer \(slurm_load_jobs error"):
+        states(folder, [ticket.model_copy(update={"place": ""})])
+
+
+def test_a_job_that_is_lost_keeps_what_it_had_whatever_becomes_of_it(home, tmp_path, slurm, monkeypatch, capsys):
+    monkeypatch.setitem(slurm_jobs.RESULT_COMES, "slurm", 0.0)
+    out, folder = tmp_path / "run", SlurmFolder(tmp_path / "run")
+    methods = {"linear-probe": {"epochs": 1}}
+    asked = spec(home, methods=methods, seeds=[0, 1], executor={"name": "slurm", "retries": 1, "in_queue": 1})
+    (slurm / "queue").write_text("1|PENDING|Priority\n")
+    api.run(asked, out, detach=True)
+    assert "1 job is on the cluster (1)" in " ".join(capsys.readouterr().err.split())
+    (before,) = folder.tickets()
+    (slurm / "queue").write_text("")
+    (slurm / "error").write_text("sbatch: error: too many jobs\n")
+    (slurm / "ended").write_text("NODE_FAIL\n")
+    with pytest.raises(IsoglossError, match="too many jobs"):  # to be submitted again, it is not taken
+        api.run(asked, out, detach=True)
+    assert folder.tickets() == [before]
+    assert (folder.path / before.name).is_dir()
+    assert "job 1, over, with no result to be seen" in str(api.status(out))
+    # It was in the queue again, with one of its cells done, and then needed more memory than it had.
+    file = folder.submission(before)
+    delayed = slurm_jobs._read(file)
+    delayed.function.events = [next(iter(run_job(delayed.function.job)))]
+    file.write_bytes(pickle.dumps(delayed))
+    (slurm / "ended").write_text("OUT_OF_MEMORY\n")
+    (slurm / "error").write_text("")
+    with pytest.raises(IsoglossError, match="its job 1 ended as OUT_OF_MEMORY and has handed nothing back"):
+        api.run(asked, out, detach=True)
+    (done,) = api.open_run(out).store.finished()
+    assert done.key == ("linear-probe", 0)
+    assert "linear-probe seed 1: job 1, failed: its job 1 ended as OUT_OF_MEMORY" in str(api.status(out))
 
 
 def test_the_folder_is_the_users_alone(home, tmp_path):

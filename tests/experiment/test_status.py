@@ -98,6 +98,11 @@ def test_who_is_at_work(stopped):
         (_, averaged) = run_status(stopped, lambda _, every=every: every).cells
         assert averaged.state == ("queued" if state in {"over", "failed: no"} else meant)
         assert averaged.said.endswith(" and 1 more")
+    # A job of what the spec does not name any more is not passed over.
+    every = [replace(job, cells=[("removed", 0)], title="removed · seed 0"), job]
+    assert run_status(stopped, lambda _: every).problems == [
+        "job 12_3, queued (Priority): removed · seed 0, which is none of these"
+    ]
     note(stopped, SubmittedJob(
         name="0" * 32, executor="slurm", job="7", user="\x1b[31mme", host="there", title="x", cells=[("slow-fast", 0)]
     ))  # fmt: skip
@@ -151,8 +156,10 @@ def test_a_search_that_has_only_begun(home, tmp_path):
     assert "1 of 4 candidates" in text
     assert "is at work on it" not in text
     file = out / "search/deep-prompt/search.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "unit": -1}))
-    assert "is not what isogloss writes there" in str(api.status(out))
+    (pause,) = (stored := json.loads(file.read_text()))["pauses"]
+    for damage in ({"unit": -1}, {"pauses": [{**pause, "rung": 99}]}):
+        file.write_text(json.dumps({**stored, **damage}))
+        assert "is not what isogloss writes there" in str(api.status(out))
 
 
 @pytest.mark.parametrize("what", ["nothing", "a file", "other files", "an empty folder"])

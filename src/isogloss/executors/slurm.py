@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -20,13 +22,24 @@ from isogloss.errors import IsoglossError
 from isogloss.executors.remote_display import RemoteDisplay
 from isogloss.executors.slurm_folder import SlurmFolder
 from isogloss.executors.slurm_jobs import SlurmJobs
+from isogloss.executors.slurm_states import configured
 from isogloss.executors.slurm_task import SlurmTask
 from isogloss.experiment.job import JobQueue, Outcome
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.checked import Checked
 from isogloss.runtime.interrupts import stop_requests
 
-CHUNK = 1000  # jobs of an array; Slurm takes 1,001 unless its MaxArraySize says otherwise
+CHUNK = 1000  # jobs of an array, unless Slurm's own MaxArraySize is smaller
+# Slurm believes the environment before a batch script: where the script says it, the environment must not.
+OVERRIDING = {
+    "partition": ("PARTITION",), "account": ("ACCOUNT",), "qos": ("QOS",), "constraint": ("CONSTRAINT",),
+    "memory": ("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"),
+    "gpus": ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK", "GRES"),
+}  # fmt: skip
+ALWAYS = (
+    "ARRAY_INX", "EXPORT", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "OUTPUT", "ERROR", "REQUEUE", "SIGNAL", "TIMELIMIT",
+    "WAIT",
+)  # fmt: skip
 SIGNAL = 120  # seconds before a job's time is over, at which it is told to stop
 # A job may run into its time as often as it likes, as long as it gets further: `SlurmTask` sees to that.
 TIMEOUTS, LARGEST = 100_000, 10_000.0  # and GB that the jobs of an array take as files
@@ -41,7 +54,7 @@ class SlurmSettings(Checked):
 
     MOST_OF: ClassVar[dict[str, int]] = {
         "minutes": 60 * 24 * 366, "cpus": 10_000, "gpus": 1000, "memory": 1_000_000, "at_once": 1_000_000,
-        "retries": 1000,
+        "in_queue": 1_000_000, "retries": 1000,
     }  # fmt: skip
 
     cluster: Literal["slurm", "local"] = Field(
@@ -59,6 +72,9 @@ class SlurmSettings(Checked):
     constraint: Features | None = Field(None, description="features that a node must have, as in a100|h100")
     at_once: PositiveInt | None = Field(
         None, description="jobs that run at once; left out: as many as the cluster lets, on `local` as it has cores for"
+    )
+    in_queue: PositiveInt | None = Field(
+        None, description="jobs that are submitted at once, where a user may not have more; left out: all of them"
     )
     retries: NonNegativeInt = Field(3, description="times that a job begins again after its node was lost")
 
@@ -108,7 +124,7 @@ class Slurm:
     def most(self) -> int | None:
         """How many jobs may be submitted at once; None: any number."""
         if self.settings.cluster == "slurm":
-            return None
+            return self.settings.in_queue
         return self.settings.at_once or max(1, (os.cpu_count() or 1) // self.settings.cpus)
 
     def submit(self, folder: SlurmFolder, title: str, tasks: Sequence[SlurmTask]) -> Iterator[str]:
@@ -127,19 +143,50 @@ class Slurm:
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        for begin in range(0, len(tasks), CHUNK):
-            chunk = tasks[begin : begin + CHUNK]
-            executor = self._executor(folder, title)
+        size = self._array_size
+        for begin in range(0, len(tasks), size):
+            chunk = tasks[begin : begin + size]
             try:
-                submitted = _submitted(executor, chunk)
-            except (FailedJobError, FailedSubmissionError, OSError, RuntimeError) as error:
-                why = " ".join(str(error).split())
+                with self._environment():
+                    submitted = _submitted(self._executor(folder, title), chunk)
+            except (FailedJobError, FailedSubmissionError, RuntimeError) as error:
+                why = " ".join(str(error).split()) or "it does not say why"
                 raise IsoglossError(
                     f"executor: the cluster does not take the jobs ({why}); see `sbatch`'s options partition, account, "
-                    "qos, time and memory"
+                    "qos, time and memory, and `in_queue` where a user may not have so many"
                 ) from error
             for job in submitted:
                 yield str(job.job_id)
+
+    @property
+    def _array_size(self) -> int:
+        """How many jobs an array may have."""
+        most = configured().get("MaxArraySize", "") if self.settings.cluster == "slurm" else ""
+        return min(CHUNK, max(1, int(most))) if most.isascii() and most.isdigit() else CHUNK
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """While the block runs, what the environment would have Slurm do in the place of this executor's words is gone.
+
+        Jobs that are processes of this machine hear neither Ctrl-C nor that a terminal is closed: they outlive both.
+        """
+        from submitit.helpers import clean_env
+
+        if self.settings.cluster == "local":
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return
+        said = [name for key, names in OVERRIDING.items() if getattr(self.settings, key) for name in names]
+        dropped = {name: os.environ.pop(name, None) for name in (f"SBATCH_{one}" for one in (*ALWAYS, *said))}
+        try:
+            # This process may be one of Slurm's jobs itself.
+            with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
+                yield
+        finally:
+            os.environ.update({name: value for name, value in dropped.items() if value is not None})
 
     def _executor(self, folder: SlurmFolder, title: str) -> Any:
         """Submitit's."""
@@ -168,10 +215,8 @@ class Slurm:
 
 
 def _submitted(executor: Any, tasks: Sequence[SlurmTask]) -> list[Any]:
-    """Jobs of submitit, without what Slurm has told this process where it is one of its jobs itself."""
-    from submitit.helpers import clean_env
-
-    with clean_env() if "SLURM_JOB_ID" in os.environ else nullcontext():
+    """Jobs of submitit, which prints what `sbatch` says: it is in the error too."""
+    with redirect_stderr(StringIO()):
         if len(tasks) == 1:
             return [executor.submit(tasks[0])]
         with executor.batch():

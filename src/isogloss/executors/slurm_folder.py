@@ -65,6 +65,7 @@ class Ticket(BaseModel):
         title: the job in words.
         cells: of the job.
         cost: of the job, see `Job`.
+        place: where its number means something: a cluster's name, or of a process its machine; empty: not known.
         tries: how often it was submitted.
         submitted: when, in seconds since 1970.
         failed: why it failed, once that was told.
@@ -78,6 +79,7 @@ class Ticket(BaseModel):
     title: str
     cells: list[TicketCell]
     cost: float = 0.0
+    place: str = ""
     tries: int = 1
     submitted: float = 0.0
     failed: str | None = None
@@ -144,6 +146,10 @@ class SlurmFolder:
             return Ticket.model_validate(load_mapping(self._file(name)))
         except ValidationError:
             return None
+
+    def file(self, ticket: Ticket) -> Path:
+        """Where a ticket lies."""
+        return self._file(ticket.name)
 
     def write(self, ticket: Ticket) -> Ticket:
         """Keep a ticket."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import IsoglossError
 from isogloss.executors.remote_display import RemoteDisplay
 from isogloss.executors.slurm_folder import SlurmFolder, Ticket
-from isogloss.executors.slurm_states import FINAL, OVER, SlurmSilenceError, ended_as, states
+from isogloss.executors.slurm_states import ENDING, FINAL, OVER, SlurmSilenceError, ended_as, states
 from isogloss.executors.slurm_task import GIVEN_UP, IDLE, SlurmTask
 from isogloss.executors.slurm_tickets import Tickets
 from isogloss.experiment.job import Detached, FailedJob, Job, Outcome, PausedCell
 from isogloss.experiment.remote_job import Event, Failure, Progress, RemoteError, Said, key_of, left_of
 from isogloss.run_directory.cell import FinishedCell
+from isogloss.runtime.visible import one_line
 
 if TYPE_CHECKING:
     from isogloss.executors.slurm import Slurm
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = {"slurm": 10.0, "local": 0.5}  # seconds between two looks at how jobs are
 STOP_EVERY = 0.25  # and at whether to stop
 RESULT_COMES = {"slurm": 20.0, "local": 1.0}  # until a shared disk shows what a job that is over has left
-NO_REQUEUE = "['scontrol', 'requeue'"  # in what a job says that stopped, and that the cluster lets not back in
+NO_REQUEUE = "'scontrol'"  # in what a job says that stopped, and that the cluster lets not back in
 
 
 @dataclass
@@ -103,7 +105,13 @@ class SlurmJobs:
             for ticket, *_ in new:
                 self.tickets.forget(ticket)
             raise
-        self._submit(new)
+        waiting = {ticket.name: ticket for ticket, *_ in new}
+        try:
+            self._submit(new, waiting)
+        except BaseException:
+            for ticket in waiting.values():
+                self.tickets.forget(ticket)
+            raise
 
     def _made(self, job: Job) -> tuple[Ticket, Job, SlurmTask]:
         settings = self.executor.settings
@@ -111,19 +119,14 @@ class SlurmJobs:
         patience = self.executor.signal / 2
         return ticket, job, SlurmTask(ticket.name, sent, self.folder, cpus=settings.cpus, patience=patience)
 
-    def _submit(self, new: Sequence[tuple[Ticket, Job, SlurmTask]]) -> None:
+    def _submit(self, new: Sequence[tuple[Ticket, Job, SlurmTask]], waiting: dict[str, Ticket]) -> None:
+        """Submit jobs; `waiting` loses each that has its number, so that it has the others where one is not taken."""
         if not new:
             return
-        waiting = list(new)
-        try:
-            for number in self.executor.submit(self.folder, new[0][1].spec.name, [task for *_, task in new]):
-                ticket, job, _ = waiting.pop(0)
-                ticket = self.tickets.began(ticket, number)
-                self.active[ticket.name] = _Active(ticket, job)
-        except IsoglossError:
-            for ticket, *_ in waiting:
-                self.tickets.forget(ticket)
-            raise
+        numbers = self.executor.submit(self.folder, new[0][1].spec.name, [task for *_, task in new])
+        for (ticket, job, _), number in zip(new, numbers, strict=True):
+            self.active[ticket.name] = _Active(self.tickets.began(ticket, number), job)
+            del waiting[ticket.name]
 
     def _look(self) -> Iterator[Outcome]:
         """What has ended since, and how far the others are."""
@@ -179,7 +182,7 @@ class SlurmJobs:
             outcome, value = "error", f"{type(error).__name__}: {error}"
         last = "" if outcome == "success" else str(value).strip().rpartition("\n")[2]
         if NO_REQUEUE in last:
-            yield from self._lost(one)
+            yield from self._lost(one, turned_away=True)
             return
         del self.active[ticket.name]
         self.display.progress(one.job, Progress(ticket.title, 0, max(0.0, one.job.cost - one.done)))
@@ -188,15 +191,15 @@ class SlurmJobs:
             stuck = f"it was stopped {IDLE} times in a row and got no further; give it more `minutes`"
             yield self._failure(one, stuck if GIVEN_UP in last else last)
             return
-        done = set[tuple[str, int]]()
-        for event in value:
-            if isinstance(event, Failure):
-                yield self._failure(one, event.why, mendable=event.mendable, done=done)
-                return
-            yield from self._outcome(ticket, event)
-            if isinstance(event, FinishedCell | PausedCell):
-                done.add(key_of(event))
+        yield from self._cells(ticket, value)
+        if failures := [event for event in value if isinstance(event, Failure)]:
+            yield self._failure(one, failures[0].why, mendable=failures[0].mendable, done=_done(value))
+            return
         self.tickets.forget(ticket)
+
+    def _cells(self, ticket: Ticket, events: Sequence[Event]) -> Iterator[Outcome]:
+        for event in events:
+            yield from self._outcome(ticket, event)
 
     def _outcome(self, ticket: Ticket, event: Event) -> Iterator[Outcome]:
         """A cell, if it is what is asked for; one that is finished also where nothing of it is asked for any more."""
@@ -224,24 +227,38 @@ class SlurmJobs:
         left = left_of(one.job, others | (done or set())) or one.job
         return FailedJob(left, IsoglossError(said) if mendable else RemoteError(said))
 
-    def _lost(self, one: _Active) -> Iterator[Outcome]:
-        """A job that is over and has handed nothing back: it begins again, where its checkpoint left it."""
+    def _lost(self, one: _Active, *, turned_away: bool = False) -> Iterator[Outcome]:
+        """A job that is over and has handed nothing back: it begins again, where its checkpoint left it.
+
+        Args:
+            one: the job.
+            turned_away: whether it has stopped as it should, and the cluster did not let it back in: it counts itself
+                how often it stops without having got further.
+        """
         ticket = one.ticket
         del self.active[ticket.name]
         self.display.end(one.job)
         how = ended_as(ticket)
         told = f"its job {ticket.job} ended{f' as {how}' if how else ''} and has handed nothing back"
-        if how in FINAL or ticket.tries > self.executor.settings.retries:
-            yield self._failure(one, told if ticket.tries == 1 else f"{told}, and so did {ticket.tries - 1} before it")
-            return
         try:
             task = _read(self.folder.submission(ticket)).function
         except Exception:  # noqa: BLE001 - whatever a pickle of another version or half of one may raise
-            yield self._failure(one, f"{told}, and what was submitted is gone")
+            task = None
+        if how in FINAL or task is None or (ticket.tries > self.executor.settings.retries and not turned_away):
+            why = told if ticket.tries == 1 else f"{told}, and so did {ticket.tries - 1} before it"
+            events = [] if task is None else task.events  # cells that were done when it last went back into the queue
+            yield from self._cells(ticket, events)
+            why += ", and what was submitted is gone" if task is None else ""
+            yield self._failure(one, why, done=_done(events))
             return
         self.display.say(f"{ticket.title}: {told}; it begins again where its checkpoint left it")
-        again = self.folder.write(ticket.model_copy(update={"job": None, "tries": ticket.tries + 1}))
-        self._submit([(again, one.job, task)])
+        tries = ticket.tries if turned_away else ticket.tries + 1
+        again = self.folder.write(ticket.model_copy(update={"job": None, "tries": tries}))
+        try:
+            self._submit([(again, one.job, task)], {again.name: again})
+        except BaseException:  # it is still lost, and nobody else has how far it is: the next process submits it
+            self.folder.write(ticket)
+            raise
         self.folder.drop_pickles(ticket)
 
     def _leave(self) -> None:
@@ -253,13 +270,16 @@ class SlurmJobs:
         """
         jobs = [one.ticket.job for one in self.active.values() if one.ticket.job]
         arrays = sorted({job.partition("_")[0] for job in jobs}, key=int)
+        rest = self.executor.most is not None and next(self.jobs, None) is not None
         few = 8
         named = ", ".join(arrays[:few]) + (f" and {len(arrays) - few} more" if len(arrays) > few else "")
         # Trainings that pause are a part of something: of a search, or of a mean.
-        further = " and submits what follows" if any(one.job.until is not None for one in self.active.values()) else ""
+        follows = rest or any(one.job.until is not None for one in self.active.values())
+        further = " and submits what follows" if follows else ""
+        out = one_line(shlex.quote(str(self.out)))
         what = (
-            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status "
-            f"{self.out}` says how far, and the same command again gathers what has ended{further}"
+            f"{len(jobs)} job{'s are' if len(jobs) > 1 else ' is'} on the cluster ({named}); `isogloss status {out}` "
+            f"says how far, and the same command again gathers what has ended{further}"
         )
         if self.failures:
             first, *others = self.failures
@@ -273,11 +293,15 @@ class SlurmJobs:
         end = time.monotonic() + LOOK_EVERY[cluster]
         while time.monotonic() < end:
             if stopping():
-                if cluster == "slurm":
-                    arrays = sorted({str(one.ticket.job).partition("_")[0] for one in self.active.values()})
-                    self.display.say(f"jobs go on without this process; `scancel {' '.join(arrays)}` ends them")
+                arrays = sorted({str(one.ticket.job).partition("_")[0] for one in self.active.values()})
+                ending = f"{ENDING[cluster]} {' '.join(arrays)}"
+                self.display.say(f"jobs go on without this process; `{ending}` ends them")
                 raise KeyboardInterrupt
             time.sleep(STOP_EVERY)
+
+
+def _done(events: Sequence[Event]) -> set[tuple[str, int]]:
+    return {key_of(event) for event in events if isinstance(event, FinishedCell | PausedCell)}
 
 
 def _read(file: Path) -> Any:

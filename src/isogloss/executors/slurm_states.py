@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from isogloss.errors import IsoglossError
@@ -22,6 +24,10 @@ RUNNING = {"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPEN
 # What would end so again, however often it is tried.
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE", "REVOKED"}
 OVER = "over"
+LOST = (
+    f"{OVER}, with no result to be seen: the same command again gathers it, or submits it where its checkpoint left it"
+)
+ENDING = {"slurm": "scancel", "local": "kill"}  # what ends a job
 
 
 class SlurmSilenceError(IsoglossError):
@@ -31,12 +37,15 @@ class SlurmSilenceError(IsoglossError):
 def states(folder: SlurmFolder, tickets: Sequence[Ticket]) -> dict[str, str]:
     """By name of the ticket: `running`, `queued` with Slurm's reason behind it, or `over`.
 
+    Of a job that was submitted elsewhere, where that is: nobody here knows how it is.
+
     Raises:
         SlurmSilenceError: Slurm does not answer.
     """
-    listed = _listed() if any(ticket.cluster == "slurm" for ticket in tickets) else {}
-    found = {}
-    for ticket in tickets:
+    here = [ticket for ticket in tickets if elsewhere(ticket) is None]
+    listed = _listed() if any(ticket.cluster == "slurm" for ticket in here) else {}
+    found = {ticket.name: f"unknown: {elsewhere(ticket)}" for ticket in tickets}
+    for ticket in here:
         if ticket.job is None:
             found[ticket.name] = OVER
         elif ticket.cluster == "slurm":
@@ -60,6 +69,30 @@ def ended_as(ticket: Ticket) -> str:
     return ""
 
 
+def place(cluster: str) -> str:
+    """Where the number of a job means something: the name of this machine, or of its cluster if Slurm says it."""
+    return socket.gethostname() if cluster == "local" else configured().get("ClusterName", "")
+
+
+def elsewhere(ticket: Ticket) -> str | None:
+    """Where a job is, if it is not where this process is: a disk may be of several clusters, or login nodes."""
+    here = place(ticket.cluster) if ticket.place else ""
+    if not here or here == ticket.place:
+        return None
+    kind = "a process of" if ticket.cluster == "local" else "on the cluster"
+    return f"it is {kind} {ticket.place}, and this is {here}"
+
+
+@cache
+def configured() -> Mapping[str, str]:
+    """How Slurm is set up, by its own words; empty where it did not say when it was asked, once a process."""
+    try:
+        said = _asked("scontrol", "show", "config")
+    except SlurmSilenceError:
+        return {}
+    return dict(re.findall(r"^(\w+) *= *(\S+)", said, re.MULTILINE))
+
+
 def cluster_jobs(out: Path) -> list[ClusterJob]:
     """The jobs of a run directory that are on a cluster, or failed there; nothing is written.
 
@@ -79,6 +112,7 @@ def cluster_jobs(out: Path) -> list[ClusterJob]:
     for ticket in tickets:
         over = ticket.failed is None and folder.result(ticket).exists()
         state = f"failed: {ticket.failed}" if ticket.failed is not None else OVER if over else known[ticket.name]
+        state = LOST if state == OVER and not over else state
         cells = [(cell.label, cell.seed) for cell in ticket.cells]
         kept = {key: folder.path / ticket.name / str(number) for number, key in enumerate(cells)}
         share = min(1.0, folder.progress(ticket)[1] / ticket.cost) if state == "running" and ticket.cost else None
@@ -103,12 +137,15 @@ def _listed() -> dict[str, str]:
 
 
 def _asked(*command: str) -> str:
+    # `SQUEUE_STATES` and the like would hide jobs, which would be taken for over.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, env=plain, timeout=SECONDS, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
-        why = (getattr(error, "stderr", None) or str(error)).strip().partition("\n")[0]
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace")
+        why = (said or str(error)).strip().partition("\n")[0]
         raise SlurmSilenceError(f"{command[0]} does not answer ({why})") from error
-    return done.stdout
+    return done.stdout.decode(errors="replace")
 
 
 def _alive(folder: SlurmFolder, job: str) -> bool:

@@ -64,6 +64,10 @@ class SlurmTask:
         from submitit.core.job_environment import JobEnvironment
 
         number = JobEnvironment().job_id
+        with self._warned(ends=JobEnvironment().cluster == "local"):
+            return self._carried_out(number)
+
+    def _carried_out(self, number: str) -> list[Event]:
         for file in self.folder.path.glob(f"{number}_*.save_tmp"):  # a node was lost while submitit wrote it
             file.unlink(missing_ok=True)
         if not waited_for(self.folder, self.ticket, number, WAITED_FOR):
@@ -75,9 +79,8 @@ class SlurmTask:
         self._before = self._where()
         self._cost, self._told = 0.0, -TELL_EVERY
         self._telling = Telling(left, None)
-        with self._warned():
-            for event in self._telling.events():
-                self._take(event)
+        for event in self._telling.events():
+            self._take(event)
         self._telling = None
         return self.events
 
@@ -89,22 +92,31 @@ class SlurmTask:
         """
         from submitit.helpers import DelayedSubmission
 
-        if self._telling is not None:
-            for event in self._telling.stop(self.patience):
-                self._take(event)
+        self._stop()
         self.idle = self.idle + 1 if self._where() == self._before else 0
         return DelayedSubmission(self) if self.idle < IDLE else None
 
+    def _stop(self) -> None:
+        if self._telling is not None:
+            for event in self._telling.stop(self.patience):
+                self._take(event)
+
     @contextmanager
-    def _warned(self) -> Iterator[None]:
+    def _warned(self, *, ends: bool) -> Iterator[None]:
         """While the block runs, SIGTERM has checkpoints written.
 
         Slurm sends it to a job that has to make way, and ends it some seconds later. The signal by which submitit has a
         job stop and go back into the queue comes besides only where the cluster was told so.
+
+        Args:
+            ends: whether it ends the job too, as nobody else will.
         """
         before = signal.getsignal(signal.SIGTERM)
 
         def warned(number: int, frame: Any) -> None:
+            if ends:
+                self._stop()
+                raise SystemExit(128 + number)
             if self._telling is not None:
                 self._telling.hurried = True
             if callable(before):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from isogloss.errors import IsoglossError
 from isogloss.executors.slurm_folder import Slot, SlurmFolder, Ticket, TicketCell
-from isogloss.executors.slurm_states import OVER, states
+from isogloss.executors.slurm_states import ENDING, OVER, elsewhere, place, states
 from isogloss.experiment.job import Job
 from isogloss.experiment.remote_job import checkpoint_files, left_of, write_files
 from isogloss.experiment.submitted import SubmittedJob, forget, note, strange, submitted
@@ -58,6 +58,7 @@ class Tickets:
                 self._places[cell.slot] = job.checkpoints[number]
             if (ticket := self.by_slot.get(cell.slot)) is None:
                 continue
+            self._refuse_elsewhere(ticket)
             (submitted_as,) = (one.facts for one in ticket.cells if one.slot == cell.slot)
             if ticket.job is None or ticket.failed is not None or submitted_as != cell.facts:
                 self._clear(ticket)
@@ -73,7 +74,10 @@ class Tickets:
     def made(self, job: Job, cluster: str) -> tuple[Ticket, Job]:
         """A ticket, and the job as it is sent: its checkpoints lie beside the ticket, those that there are too."""
         name = uuid.uuid4().hex
-        said = {"name": name, "cluster": cluster, "title": job.title, "cost": job.cost, "cells": cells_of(job)}
+        said = {
+            "name": name, "cluster": cluster, "title": job.title, "cost": job.cost, "cells": cells_of(job),
+            "place": place(cluster),
+        }  # fmt: skip
         ticket = Ticket.model_validate(said)
         (self.folder.path / name).mkdir()
         files = tuple(self.folder.checkpoint(name, number, file.name) for number, file in enumerate(job.checkpoints))
@@ -120,15 +124,24 @@ class Tickets:
         if ticket.job is not None and ticket.failed is None and not self.folder.result(ticket).exists():
             state = states(self.folder, [ticket])[ticket.name]
             if state != OVER:
-                end = "scancel" if ticket.cluster == "slurm" else "kill"
                 raise IsoglossError(
                     f"job {ticket.job} ({ticket.title}) is {state}, and makes something else than is asked for now; "
-                    f"end it by `{end} {ticket.job}`, or wait for it, and run again"
+                    f"end it by `{ENDING[ticket.cluster]} {ticket.job}`, or wait for it, and run again"
                 )
         if ticket.failed is None:
             for cell in ticket.cells:
                 self.keep_checkpoints(ticket, cell)
         self.forget(ticket)
+
+    def _refuse_elsewhere(self, ticket: Ticket) -> None:
+        """A job that nobody can ask about here, and that may go on where it is."""
+        if ticket.job is None or ticket.failed is not None or self.folder.result(ticket).exists():
+            return
+        if where := elsewhere(ticket):
+            raise IsoglossError(
+                f"job {ticket.job} ({ticket.title}) is not to be seen from here: {where}; run the same command there, "
+                f"or end it there and delete {self.folder.file(ticket)}"
+            )
 
     def _is_stored(self, ticket: Ticket) -> bool:
         if ticket.failed is not None or not self.folder.result(ticket).exists():

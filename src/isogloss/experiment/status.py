@@ -53,7 +53,7 @@ class RunStatus:
         path: the run directory.
         cells: of its spec, in order, and those that are stored besides.
         searches: a line for each.
-        problems: what could not be read, a line each.
+        problems: what could not be read, and jobs of a cluster that are of none of these, a line each.
     """
 
     path: Path
@@ -89,7 +89,12 @@ def run_status(out: Path, look: Callable[[Path], Sequence[ClusterJob]]) -> RunSt
     others, damaged = _others(store, wanted)
     every += [seen.stored(*key) for key in others]
     lines = [line for name in searching for line in _search(out, name, seen)]
-    return RunStatus(out, every, lines, [*problems, *damaged])
+    named = {key for cell in wanted for key in (cell.key, *(one.key for one in cell.trainings))} | set(others)
+    unnamed = [
+        f"job {job.job}, {job.state}: {job.title}, which is none of these" for job in seen.jobs
+        if not any(key in named or _of_search(key, name) for key in job.cells for name in (*searching, ""))
+    ]  # fmt: skip
+    return RunStatus(out, every, lines, [*problems, *damaged, *unnamed])
 
 
 _BEGUN = (".leases", ".submitted", records.FOLDER)
@@ -155,12 +160,12 @@ class _Seen:
             return "training" if key in self.held else "missing"
         if job.state == "running":
             return "training"
-        return "over" if job.state == "over" else "failed" if job.state.startswith("failed") else "queued"
+        return next((state for state in ("over", "failed") if job.state.startswith(state)), "queued")
 
     def _at_work_on(self, key: Key) -> str:
         if (job := self.on_cluster.get(key)) is None:
             return str(self.held[key]) if key in self.held else ""
-        log = f"; its log is {job.log}" if job.state.startswith("failed") and job.log is not None else ""
+        log = f"; its log is {job.log}" if job.state.startswith(("failed", "over,")) and job.log is not None else ""
         told = "over, to be gathered by the same command again" if job.state == "over" else job.state
         far = "" if job.share is None else f", {job.share:.0%} of its work done"
         return one_line(f"job {job.job}, {told}{far}{log}")
@@ -197,12 +202,17 @@ def _searches(out: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
+def _of_search(key: Key, name: str) -> bool:
+    """Whether a cell is a candidate of the search of that name."""
+    return bool(name) and key[0].rpartition("-")[0] == name
+
+
 def _search(out: Path, name: str, seen: _Seen) -> list[str]:
     """Where a search stands, in a line."""
     at = next((worker for (label, _), worker in seen.held.items() if label.endswith(SEARCHING)
                and safe_name(label.removesuffix(SEARCHING)) == name), None)  # fmt: skip
     whom = f"; {at} is at work on it" if at is not None else ""
-    jobs = [job for job in seen.jobs if any(label.rpartition("-")[0] == name for label, _ in job.cells)]
+    jobs = [job for job in seen.jobs if any(_of_search(key, name) for key in job.cells)]
     whom += "".join(f"; job {job.job}, {job.state}" for job in jobs)
     try:
         record = records.read(out, name)

@@ -59,8 +59,8 @@ class ClusterJob:
         job: its number there.
         title: the job in words.
         cells: label and seed of each.
-        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, `failed` with the reason; or
-            who knows.
+        state: `running`, `queued` with a reason, `over` where nobody has gathered it yet, and what is missing behind,
+            `failed` with the reason; or who knows.
         log: what it has said, a file; None: it is not known where.
         checkpoints: by cell, the folder where it keeps how far it is.
         share: of its work that is done; None: it does not say.
@@ -122,6 +122,6 @@ def strange(out: Path, job: SubmittedJob) -> IsoglossError:
     """What is said of a job that this process cannot gather."""
     return IsoglossError(
         f"{json.dumps(job.title, ensure_ascii=False)} is submitted to {job.executor} as job {job.job} by {job.user} on "
-        f"{job.host}; gather it by the same command with --executor {job.executor}, or end it there and delete "
-        f"{out / FOLDER / job.name}.json"
+        f"{job.host}; gather it there by the same command with --executor {job.executor}, with ISOGLOSS_CACHE and this "
+        f"directory as they were then, or end it there and delete {out / FOLDER / job.name}.json"
     )

@@ -59,7 +59,7 @@ class StatusReport(JupyterMixin):
             few = 8
             named = ", ".join(languages[:few]) + (f" and {len(languages) - few} more" if len(languages) > few else "")
             yield f"{count} finished cell{'s lack' if count > 1 else ' lacks'} {len(languages)} languages: {named}"
-        yield from self.status.problems
+        yield from _few(self.status.problems, "lines")
 
     def sentence(self) -> str:
         """The sum."""

@@ -78,6 +78,8 @@ class SearchRecord(BaseModel):
         shares = [share for _, share in self.rungs]
         if shares != sorted(set(shares)) or shares[-1] != 1:
             raise ValueError("its rungs do not rise to the whole of a training")
+        if any(pause.rung >= len(self.rungs) for pause in self.pauses):
+            raise ValueError(f"there are but {len(self.rungs)} rounds")
         if len({(pause.candidate, pause.rung) for pause in self.pauses}) < len(self.pauses):
             raise ValueError("a candidate was looked at twice")
         if self.asked.forms is not None and len(self.asked.forms) != len(self.candidates):
