@@ -47,9 +47,9 @@ class RemoteDisplay:
         if self._phases.pop(id(job), None) is not None:
             self._show()
 
-    def say(self, line: str) -> None:
-        """A line, once."""
-        if line not in self._lines:
+    def say(self, line: str, *, anew: bool = False) -> None:
+        """A line, once, unless it is to be said anew."""
+        if anew or line not in self._lines:
             self._lines.add(line)
             err.print(line, markup=False, soft_wrap=True)
 

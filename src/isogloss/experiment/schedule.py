@@ -48,6 +48,7 @@ class Schedule:
         self._scored: dict[Key, set[str]] = {}  # and languages that they add to stored cells
         self._parts: Counter[Key] = Counter()  # and how many such jobs of a cell are on their way
         self._ended: set[Key] = set()  # trainings that are to be averaged, and need not be begun any more
+        self._failed: set[Key] = set()  # cells of which a training failed: they are not begun again
         self._ready: deque[Cell] = deque()  # averaged cells of which all trainings are done
 
     def carry_out(self, executor: Executor) -> tuple[list[FailedJob], int]:
@@ -58,13 +59,16 @@ class Schedule:
         """
         self.executor, self.parallel = executor, getattr(executor, "parallel", False)
         self.room = executor.room(self.workspace) if hasattr(executor, "room") else None
+        failed: list[FailedJob] = []
         while lacking := self._lacking():
             before = self.handed_out
-            if failed := self._round(lacking, executor):
-                return failed, self.handed_out
-            if self.handed_out == before:
-                self._wait(lacking)
-        return [], self.handed_out
+            failed += self._round(lacking, executor)
+            if self.handed_out > before:  # of what failed the others are finished all the same
+                continue
+            if failed:
+                break
+            self._wait(lacking)
+        return failed, self.handed_out
 
     def _lacking(self) -> dict[Key, StoredCell | None]:
         """Cells to train and stored ones that lack languages, without those that were begun here."""
@@ -72,7 +76,11 @@ class Schedule:
         return {
             cell.key: stored.get(cell.key)
             for cell in self.workspace.cells
-            if (self._languages(stored[cell.key]) if cell.key in stored else cell.key not in self._begun)
+            if (
+                self._languages(stored[cell.key])
+                if cell.key in stored
+                else cell.key not in self._begun and cell.key not in self._failed
+            )
         }
 
     def _languages(self, stored: StoredCell) -> tuple[str, ...]:
@@ -97,6 +105,7 @@ class Schedule:
                     failed.append(outcome)
                     for cell in outcome.job.cells:
                         self._give_back(cell.key)
+                        self._failed.add(cell.whole)
                     continue
                 if isinstance(outcome, PausedCell):
                     self._ended.add(outcome.cell.key)
