@@ -198,13 +198,16 @@ def _rows(workspace: Workspace, cell: Cell) -> Features:
 
 def _kept(workspace: Workspace, cell: Cell) -> int:
     """Bytes of a cell in the run directory."""
-    backbone, method = workspace.meta_copy, cell.method
-    own = backbone if method.frozen else backbone.copy(workspace.seen(cell))
-    run: Run = new_run(
-        method, own, cell.settings, seed=0, classes=len(workspace.data.labels), verbalizer=workspace.verbalizer
-    )
-    tensors = weights(cell, run).values()
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + A_ROW * sum(
+    if cell.key in workspace.imported:
+        tensors = workspace.imported[cell.key].tensors
+    else:
+        backbone, method = workspace.meta_copy, cell.method
+        own = backbone if method.frozen else backbone.copy(workspace.seen(cell))
+        run: Run = new_run(
+            method, own, cell.settings, seed=0, classes=len(workspace.data.labels), verbalizer=workspace.verbalizer
+        )
+        tensors = weights(cell, run)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) + A_ROW * sum(
         map(len, workspace.data.tests)
     )
 
