@@ -207,6 +207,10 @@ def test_what_jobs_would_take_of_a_gpu_is_known_without_one(home):
 def test_what_the_cluster_has_not_is_said_at_once(home, tmp_path):
     with pytest.raises(IsoglossError, match=r"^executor: the cluster has not GPU 1, which a job is to take"):
         api.run(spec(home, executor={"name": "ray", "gpus": 1}), tmp_path / "run")
+    with pytest.raises(IsoglossError, match=r"^executor: the cluster has not CPU 2, which a job is to take, but on a"):
+        api.run(spec(home, executor={"name": "ray", "cpus": 2}), tmp_path / "run")  # two nodes have one each
+    with pytest.raises(IsoglossError, match=r"^executor.storage: /dev/null/x cannot be used"):
+        api.run(spec(home, executor={"name": "ray", "storage": "/dev/null/x"}), tmp_path / "run")
     with pytest.raises(IsoglossError, match=r"^executor: unknown key 'gpu'; did you mean 'gpus'"):
         api.run(spec(home, executor={"name": "ray", "gpu": 1}), tmp_path / "run")
     with pytest.raises(IsoglossError, match=r"address"):  # a spec does not say whom code is taken from

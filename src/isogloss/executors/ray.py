@@ -21,7 +21,7 @@ import torch
 from isogloss import __version__
 from isogloss.errors import IsoglossError
 from isogloss.executors.gpu_shares import GPUShares
-from isogloss.executors.ray_cluster import answer, cause_of, connect, not_begun, one_line, resources
+from isogloss.executors.ray_cluster import answer, cause_of, connect, is_loss, not_begun, one_line, resources
 from isogloss.executors.ray_settings import RaySettings
 from isogloss.executors.ray_worker import carried_out, try_out
 from isogloss.executors.remote_display import RemoteDisplay
@@ -239,9 +239,9 @@ class _Cluster:
             return
         except RayError as error:
             self._end(one)
-            if isinstance(cause := cause_of(error), RayError):
+            if is_loss(cause := cause_of(error)):
                 yield from self._again(task, cause)
-            else:  # no worker was lost: it cannot read what it is sent, and nor will the next one
+            else:  # it cannot read what it is sent, and nor will the next one
                 yield FailedJob(task.job, not_begun(cause), "\n".join([*task.said, str(error)]))
             return
         match event:
@@ -282,8 +282,8 @@ class _Cluster:
             yield FailedJob(left, lost, "\n".join([*task.said, str(error)]))
             return
         self.display.say(
-            f"{left.title}: its worker was lost ({why}); it begins again where its checkpoint left it, for the "
-            f"{task.tries + 1}. time of at most {tries}"
+            f"{left.title}: its worker was lost ({why}); it begins again where its checkpoint left it, "
+            f"try {task.tries + 1} of {tries}"
         )
         self._begin(_Task(left, task.share, task.tries + 1, said=task.said))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 import warnings
 from typing import Any
 
+from isogloss import __version__
 from isogloss.errors import IsoglossError
 from isogloss.executors.ray_settings import RaySettings
 from isogloss.executors.ray_worker import register
@@ -40,7 +42,7 @@ def _initialize(settings: RaySettings) -> None:
     import ray
 
     named = os.environ.get("RAY_ADDRESS", "")
-    address = settings.address or ("auto" if named else "local")
+    address: str = settings.address or ("auto" if named else "local")
     if address == "auto" and named:
         address = named
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
@@ -141,15 +143,23 @@ def cause_of(error: Exception) -> Exception:
     return cause if isinstance(cause, Exception) else error
 
 
+def is_loss(cause: Exception) -> bool:
+    """Whether a worker or its node was lost; not where what is sent cannot be read there, or its packages are wrong."""
+    from ray.exceptions import RayError, RaySystemError, RuntimeEnvSetupError
+
+    return isinstance(cause, RayError) and not isinstance(cause, RaySystemError | RuntimeEnvSetupError)
+
+
 def not_begun(error: Exception) -> IsoglossError:
     """What is said where a worker cannot read what it is sent."""
     kind = type(error).__name__.removeprefix("RayTaskError(").removesuffix(")")
     return IsoglossError(
-        f"executor: a worker could not begin ({kind}: {one_line(error)}); expected the same Python, isogloss and "
-        "packages on all machines"
+        f"executor: a worker could not begin ({kind}: {one_line(error)}); expected the same Python, isogloss "
+        f"{__version__} and packages on all machines"
     )
 
 
 def one_line(error: BaseException) -> str:
-    """An error's words."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:SHOWN]
+    """An error's words, without the lines of code that Ray puts behind them."""
+    said, *_ = re.split(r"\n\s*traceback", str(error), maxsplit=1, flags=re.IGNORECASE)
+    return (" ".join(said.split()) or type(error).__name__)[:SHOWN]

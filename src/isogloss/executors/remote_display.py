@@ -56,8 +56,8 @@ class RemoteDisplay:
     def _show(self) -> None:
         if not (phases := list(self._phases.values())):
             return
-        others = {1: "", 2: " and one more job"}.get(len(phases), f" and {len(phases) - 1} more jobs")
-        text = f"{phases[0]}{others}"
+        # How many stands in front: what is behind is cut off where a line is full.
+        text = phases[0] if len(phases) == 1 else f"{len(phases)} jobs: {phases[0]}"
         if text != self._shown and (err.is_terminal or time.monotonic() - self._when >= LINE_EVERY):
             self._shown, self._when = text, time.monotonic()
-            self._display.phase(text)
+            self._display.phase(text, anew=False)

@@ -77,11 +77,20 @@ class ProgressDisplay:
         self.tokens = 0
         self.text = ""
 
-    def phase(self, text: str) -> None:
-        """Say what is running now."""
-        self.text, self.tokens, self.phase_began = text, 0, time.monotonic()
+    def phase(self, text: str, *, anew: bool = True) -> None:
+        """Say what is running now.
+
+        Args:
+            text: in words.
+            anew: whether its speed is another one; not where it is one of many jobs at once.
+        """
+        self.text = text
+        if anew:
+            self.tokens, self.phase_began = 0, time.monotonic()
         if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, description=text, speed=None)
+            self.progress.update(self.task, description=text)
+            if anew:
+                self.progress.update(self.task, speed=None)
         else:
             self._line()
 
