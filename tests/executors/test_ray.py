@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -154,7 +156,29 @@ def test_a_lost_driver_goes_on(home, undisturbed, tmp_path, round_):
     same(undisturbed, api.open_run(tmp_path / "run").store)
 
 
-def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
+@contextmanager
+def workers_killed(title):
+    """While the block runs, each process that is at a job of that title is killed; gives those that were."""
+    killed, over = set(), threading.Event()
+
+    def kill():
+        while not over.wait(0.1):
+            for process in set(Path("/proc").glob("[0-9]*")) - killed:
+                with suppress(OSError):  # it has ended by itself
+                    if (process / "cmdline").read_text().startswith(f"ray::{title}"):
+                        os.kill(int(process.name), signal.SIGKILL)
+                        killed.add(process)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_jobs_that_always_fail_leave_the_others_finished(home, tmp_path, capsys):
     kind = type(executor({"name": "ray"}))
 
     class Other(kind):
@@ -168,9 +192,14 @@ def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
 
             yield from super().carry_out(JobQueue(made(), jobs.cost), workspace)
 
-    methods = {name: METHODS[name] for name in ("linear-probe", "lora")}
-    with pytest.raises(IsoglossError, match=r"^lora · seed 0 would be made differently here.*\(1 of 4 jobs failed"):
-        run(spec(home, methods=methods, seeds=[0]), tmp_path / "run", Other(kind.Settings()))
+    methods = {**{name: METHODS[name] for name in ("linear-probe", "lora")}, "fine-tuning": LONG["fine-tuning"]}
+    refused = r"^lora · seed 0 would be made differently here.*\(2 of 5 jobs failed"
+    with workers_killed("fine-tuning") as killed, pytest.raises(IsoglossError, match=refused):
+        run(spec(home, methods=methods, seeds=[0]), tmp_path / "run", Other(kind.Settings(retries=1)))
+    assert len(killed) == 2  # the first time, and once more
+    told = capsys.readouterr().err
+    assert "fine-tuning · seed 0 failed: its worker was lost 2 times" in told
+    assert "try 2 of 2" in told
     left = api.open_run(tmp_path / "run")
     assert set(left.scores["method"]) == {"linear-probe"}
     assert "would be made differently" in (tmp_path / "run" / "logs" / "lora-0.log").read_text()
