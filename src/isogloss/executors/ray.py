@@ -103,20 +103,21 @@ class Ray:
         return self._room
 
     def _try_out(self, workspace: Workspace) -> None:
-        """Once, whether workers reach the storage, and what they have of a GPU."""
+        """Once, whether there is a cluster, its workers reach the storage, and what they have of a GPU."""
         settings = self.settings
-        connect(settings)
-        if self._tried or not (settings.gpus or settings.storage):
+        if self._tried:  # what is lost later may come back
             return
-        import ray
+        connect(settings)
+        if settings.gpus or settings.storage:
+            import ray
 
-        # Where the smallest job could run: it may be that others are at work on all that there is.
-        ask = ray.remote(try_out).options(**settings.options(settings.least.get("GPU")), max_retries=settings.retries)
-        device = workspace.spec.device if settings.gpus else None
-        found = answer(ask.remote(__version__, settings.storage, device))
-        if found is not None:
-            kind, total = found
-            self._room = Room(torch.device(kind), int(total * min(1, settings.gpus)))
+            # Where the smallest job could run: it may be that others are at work on all that there is.
+            options = settings.options(settings.least.get("GPU"))
+            ask = ray.remote(try_out).options(**options, max_retries=settings.retries)
+            device = workspace.spec.device if settings.gpus else None
+            if (found := answer(ask.remote(__version__, settings.storage, device))) is not None:
+                kind, total = found
+                self._room = Room(torch.device(kind), int(total * min(1, settings.gpus)))
         self._tried = True
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
