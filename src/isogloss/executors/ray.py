@@ -164,6 +164,9 @@ class _Cluster:
         self.tasks: dict[Any, _Task] = {}  # by what Ray hands out for them
         self._there, self._counted = dict[str, float](), -COUNT_EVERY
         self._taken: Counter[str] = Counter()  # of the cluster, by what is on it
+        import ray
+
+        self._remote = ray.remote(carried_out)  # sent to the cluster once, not with each job
         self._heard = time.monotonic()
         self._clearing = ThreadPoolExecutor(CLEARING)
 
@@ -172,22 +175,31 @@ class _Cluster:
 
         try:
             while True:
-                while self.has_room() and (job := next(jobs, None)) is not None:
-                    self._begin(_Task(job, self.shares.of(job)))
+                self._hand_out(jobs)
                 if not self.tasks:
                     return
-                ready, _ = ray.wait(list(self.tasks), num_returns=1, timeout=LOOK_EVERY)
+                every = list(self.tasks)
+                ready, _ = ray.wait(every, num_returns=1, timeout=LOOK_EVERY)
+                if ready and len(every) > 1:  # all that have something to tell: to look at a thousand takes its time
+                    ready, _ = ray.wait(every, num_returns=len(every), timeout=0)
+                self._break_silence(told=bool(ready))
+                for one in ready:
+                    if stopping():
+                        break
+                    yield from self._next(one)
+                    self._hand_out(jobs)
                 if stopping():
                     raise KeyboardInterrupt
-                for one in ready:
-                    yield from self._next(one)
-                self._break_silence(told=bool(ready))
         finally:
             over = not self.tasks
             for one in self.tasks:
                 with suppress(Exception):  # whatever is left is over
                     ray.cancel(one, force=True)
             self._clearing.shutdown(wait=over, cancel_futures=not over)
+
+    def _hand_out(self, jobs: Iterator[Job]) -> None:
+        while self.has_room() and (job := next(jobs, None)) is not None:
+            self._begin(_Task(job, self.shares.of(job)))
 
     def _break_silence(self, *, told: bool) -> None:
         """Where nobody says anything, jobs may wait for what the cluster has not, or has no more."""
@@ -215,9 +227,7 @@ class _Cluster:
         )
 
     def _begin(self, task: _Task) -> None:
-        import ray
-
-        remote = ray.remote(carried_out).options(
+        remote = self._remote.options(
             **self.settings.options(task.share), name=task.job.title, max_retries=0, num_returns="streaming"
         )
         job = RemoteJob.of(task.job, self.settings.storage)
