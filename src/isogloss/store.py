@@ -85,9 +85,9 @@ class Store:
                 )
             return
         # A file browser or a network file system may have left a dot file in a new folder.
-        # And a search comes before the run begins.
+        # And a search comes before the run begins, with logs of trainings that failed.
         strange = path.is_dir() and any(
-            not entry.name.startswith(".") and entry.name != "search" for entry in path.iterdir()
+            not entry.name.startswith(".") and entry.name not in {"search", "logs"} for entry in path.iterdir()
         )
         if strange and not ((path / "spec.yaml").is_file() and (path / "weights").is_dir()):
             raise IsoglossError(

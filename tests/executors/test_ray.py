@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -154,7 +156,29 @@ def test_a_lost_driver_goes_on(home, undisturbed, tmp_path, round_):
     same(undisturbed, api.open_run(tmp_path / "run").store)
 
 
-def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
+@contextmanager
+def workers_killed(title):
+    """While the block runs, each process that is at a job of that title is killed; gives those that were."""
+    killed, over = set(), threading.Event()
+
+    def kill():
+        while not over.wait(0.1):
+            for process in set(Path("/proc").glob("[0-9]*")) - killed:
+                with suppress(OSError):  # it has ended by itself
+                    if (process / "cmdline").read_text().startswith(f"ray::{title}"):
+                        os.kill(int(process.name), signal.SIGKILL)
+                        killed.add(process)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_jobs_that_always_fail_leave_the_others_finished(home, tmp_path, capsys):
     kind = type(executor({"name": "ray"}))
 
     class Other(kind):
@@ -168,13 +192,19 @@ def test_a_job_that_always_fails_leaves_the_others_finished(home, tmp_path):
 
             yield from super().carry_out(JobQueue(made(), jobs.cost), workspace)
 
-    methods = {name: METHODS[name] for name in ("linear-probe", "lora")}
-    with pytest.raises(IsoglossError, match=r"^lora · seed 0 would be made differently here.*\(1 of 2 jobs failed"):
-        run(spec(home, methods=methods, seeds=[0]), tmp_path / "run", Other(kind.Settings()))
+    methods = {**{name: METHODS[name] for name in ("linear-probe", "lora")}, "fine-tuning": LONG["fine-tuning"]}
+    refused = r"^lora · seed 0 would be made differently here.*\(2 of 5 jobs failed"
+    with workers_killed("fine-tuning") as killed, pytest.raises(IsoglossError, match=refused):
+        run(spec(home, methods=methods, seeds=[0]), tmp_path / "run", Other(kind.Settings(retries=1)))
+    assert len(killed) == 2  # the first time, and once more
+    told = capsys.readouterr().err
+    assert "fine-tuning · seed 0 failed: its worker was lost 2 times" in told
+    assert "try 2 of 2" in told
     left = api.open_run(tmp_path / "run")
     assert set(left.scores["method"]) == {"linear-probe"}
     assert "would be made differently" in (tmp_path / "run" / "logs" / "lora-0.log").read_text()
-    assert left.predictions.filter(pl.col("split") == "test").height
+    languages = {"eng-Latn", "deu-Latn", "zho-Hans"}  # two of which are scored after the other job has failed
+    assert set(left.predictions.filter(pl.col("split") == "test")["language"]) == languages
 
 
 def test_small_jobs_share_a_gpu_by_the_memory_that_they_take(home, monkeypatch):
@@ -206,6 +236,10 @@ def test_what_jobs_would_take_of_a_gpu_is_known_without_one(home):
 def test_what_the_cluster_has_not_is_said_at_once(home, tmp_path):
     with pytest.raises(IsoglossError, match=r"^executor: the cluster has not GPU 1, which a job is to take"):
         api.run(spec(home, executor={"name": "ray", "gpus": 1}), tmp_path / "run")
+    with pytest.raises(IsoglossError, match=r"^executor: the cluster has not CPU 2, which a job is to take, but on a"):
+        api.run(spec(home, executor={"name": "ray", "cpus": 2}), tmp_path / "run")  # two nodes have one each
+    with pytest.raises(IsoglossError, match=r"^executor.storage: /dev/null/x cannot be used"):
+        api.run(spec(home, executor={"name": "ray", "storage": "/dev/null/x"}), tmp_path / "run")
     with pytest.raises(IsoglossError, match=r"^executor: unknown key 'gpu'; did you mean 'gpus'"):
         api.run(spec(home, executor={"name": "ray", "gpu": 1}), tmp_path / "run")
     with pytest.raises(IsoglossError, match=r"address"):  # a spec does not say whom code is taken from

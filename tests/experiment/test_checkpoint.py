@@ -1,5 +1,6 @@
 """What someone trained elsewhere, as a cell among others: scored as its own script says, stored, and there again."""
 
+import copy
 import json
 import shutil
 
@@ -22,6 +23,8 @@ from transformers import (
 import isogloss
 from decoders import byte_tokenizer, whole
 from isogloss.errors import IsoglossError
+from isogloss.experiment.price import price
+from isogloss.experiment.workspace import Workspace
 from isogloss.spec import Spec
 from models import LABELS, sib200, tokenizer
 from real_data import SHARED
@@ -109,6 +112,20 @@ def test_it_stands_among_the_others(run, home):
     assert set(scores.filter(method="theirs", split="test")["language"]) == {"eng-Latn", "deu-Latn", "zho-Hans"}
     assert run.history.filter(method="theirs")["metric"].to_list() == ["accuracy"]
     assert "theirs" in str(run.table())
+
+
+def test_what_it_costs_is_known_before_and_it_is_sent_whole(run):
+    wanted = run.spec.model_copy(update={"methods": {
+        name: {key: value for key, value in given.items() if key in {"method", "path", "labels"}}
+        for name, given in run.spec.methods.items() if name != "linear-probe"
+    }})  # fmt: skip
+    workspace = copy.deepcopy(Workspace.open(wanted))  # as it is when it is sent
+    found = price(workspace, [], [], parallel=True)
+    assert found.jobs >= 2
+    kept = sum((run.store.folder(name, 0) / "weights.safetensors").stat().st_size for name in ("theirs", "tuned"))
+    assert found.stored == pytest.approx(kept, rel=0.1)
+    for cell in workspace.cells:
+        assert workspace.imported_stack(cell).runs
 
 
 def test_the_scores_are_the_models_own(run, home):

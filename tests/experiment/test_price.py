@@ -7,6 +7,7 @@ from isogloss.cli.dry_run import describe
 from isogloss.executors.registry import executor
 from isogloss.executors.serial import Serial
 from isogloss.experiment import cost
+from isogloss.experiment.frames import stored_frames
 from isogloss.experiment.price import price
 from isogloss.experiment.search.plan import planned
 from isogloss.experiment.workspace import Workspace
@@ -49,11 +50,42 @@ def test_jobs_and_bytes_are_what_they_come_to(tmp_path):
     more = price(Workspace.open(spec.model_copy(update={"targets": ["de", "zh"]})), stored, [])
     assert more.jobs == 8  # each cell lacks a language
     assert more.stored == 0
+    heads = spec.model_copy(update={"methods": {"linear-probe": {"epochs": 1}}, "targets": ["de", "zh"]})
+    beside = price(Workspace.open(heads), [], [], parallel=True)
+    counting = Counting()
+    counting.parallel = True
+    api.carry_out(heads, tmp_path / "beside", counting)
+    assert beside.jobs == len(counting.jobs) == 5  # a stack of two heads in one language, and two languages of each
+    assert beside.cost == pytest.approx(price(Workspace.open(heads), [], []).cost)
+    assert 0 < beside.longest[1] < price(Workspace.open(heads), [], []).longest[1]
+    assert dict(price(Workspace.open(spec), stored, []).lines())["jobs"] == "0"
     with out.capture() as shown:
         describe(spec, tmp_path / "other", executor({}))
     lines = {line.split()[0]: line for line in shown.get().splitlines() if line.strip()}
     assert "9, the longest deep-prompt" in lines["jobs"]
     assert "of one device as fast as this one" in lines["time"]
+
+
+def words(split):
+    return {"words": ["ada", split, "oslo"] * 40, "labels": ["A", "O", "B"] * 40}
+
+
+def passage(split):
+    return {"question": split, "passage": f"ada of {split} " * 40, "answers": {"text": ["ada"], "answer_start": [0]}}
+
+
+@pytest.mark.parametrize("row", [words, passage])
+def test_tags_and_passages_and_texts_longer_than_there_is_room_have_a_price(tmp_path, monkeypatch, row):
+    monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path))
+    asked = Spec(
+        name="given", task="custom", backbone=str(checkpoint(tmp_path / "model")), device="cpu",
+        methods={"linear-probe": {"epochs": 1}, "deep-prompt": {"epochs": 1, "length": 4}},
+    )  # fmt: skip
+    found = price(Workspace.open(stored_frames(asked, {
+        split: {"en": [row(split)] * 2} for split in ("train", "dev", "test")
+    })), [], [])  # fmt: skip
+    assert found.speed > 0
+    assert found.jobs == 2
 
 
 def test_what_is_not_at_hand_has_no_price(tmp_path):

@@ -84,3 +84,25 @@ def test_what_is_shared_and_fails_leaves_what_is_scored(home, tmp_path):
     left = api.open_run(tmp_path / "run")
     assert set(left.scores["language"]) == {"eng-Latn", "deu-Latn"}
     same(api.run(heads, tmp_path / "here").store, api.run(heads, tmp_path / "run").store)
+
+
+def test_of_a_training_that_fails_the_others_come_to_their_end(home, tmp_path):
+    class Losing(Beside):
+        def carry_out(self, jobs, workspace):
+            yield from super().carry_out(JobQueue(map(broken, jobs), jobs.cost), workspace)
+
+    def broken(job):
+        lost = job.cells[0].name == "fine-tuning" or job.cells[0].whole == ("slow-fast", 1)
+        return replace(job, facts=({**job.facts[0], "labels": ["x"]},) * len(job.cells)) if lost else job
+
+    methods = {**METHODS, "fine-tuning": {"epochs": 1}}
+    executor = Losing()
+    with pytest.raises(Exception, match="would be made differently"):
+        run(spec(home, methods=methods), tmp_path / "run", executor)
+    left = api.open_run(tmp_path / "run")
+    assert {cell.key for cell in left.store.finished()} == {("linear-probe", 0), ("linear-probe", 1), ("slow-fast", 0)}
+    assert all(len(cell.record.test_data) == 3 for cell in left.store.finished())
+    assert not [job for job in executor.jobs if job.cells[0].key == ("slow-fast", 1)]  # no mean of what is not there
+    same(api.run(spec(home, methods=methods), tmp_path / "here").store, run(
+        spec(home, methods=methods), tmp_path / "run", Serial()
+    ))  # fmt: skip

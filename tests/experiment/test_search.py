@@ -232,13 +232,16 @@ def test_a_candidate_that_fails_takes_no_other_with_it(home, tmp_path):
             for outcome in Serial().carry_out(jobs, workspace):
                 if failing:
                     failing.clear()
-                    yield FailedJob(Job(None, (outcome.cell,), ({},), 0.0), IsoglossError("no room"))
+                    job = Job(None, (outcome.cell,), ({},), 0.0)
+                    yield FailedJob(job, IsoglossError("no room"), "what it said elsewhere")
                 else:
                     yield outcome
 
     one = spec(home, raw)
-    with pytest.raises(IsoglossError, match="no room"):
+    with pytest.raises(IsoglossError, match=r"^no room \(1 of 3 jobs failed"):
         searching.searched(one, tmp_path / "run", Failing())
+    (log,) = (tmp_path / "run" / "logs").iterdir()
+    assert log.read_text() == "what it said elsewhere\n"
     assert len(read(tmp_path / "run", "fine-tuning").pauses) == 2
     assert searching.searched(one, tmp_path / "run", Failing()).methods["fine-tuning"].keys() == {"epochs", "lr"}
 

@@ -99,7 +99,7 @@ def _describe_price(
         return
     workspace = Workspace.open(spec)
     room = executor.room(workspace) if hasattr(executor, "room") else None
-    cost = price(workspace, finished, plans, room=room)
+    cost = price(workspace, finished, plans, room=room, parallel=getattr(executor, "parallel", False))
     for what, how_much in cost.lines():
         say(f"  {what:<12}{how_much}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 import traceback
@@ -14,17 +13,16 @@ from typing import Any, NoReturn
 import typer
 
 import isogloss
-from isogloss.errors import IsoglossError, UntoldError
-from isogloss.runtime.files import system_error
+from isogloss.errors import UntoldError
 from isogloss.runtime.interrupts import interruptible
 from isogloss.runtime.launch import speaks
+from isogloss.runtime.reasons import reason
 from isogloss.runtime.visible import one_line, visible
 
 UNEXPECTED, MISTAKE, STOPPED = 1, 2, 130
 GIVEN_WAY = 2.0  # seconds
 # From some version on typer brings click along under a name of its own: its errors are found by way of a public one.
 UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|cannot allocate memory", re.IGNORECASE)
 
 
 def ended(command: Callable[[], Any]) -> NoReturn:
@@ -71,27 +69,6 @@ def _told(error: BaseException, *, stopped: bool) -> int:
         alone=True,
     )
     return UNEXPECTED
-
-
-def reason(error: BaseException) -> str | None:
-    """What a user can mend of an error, in words; None where it is none of the user's."""
-    if isinstance(error, IsoglossError):
-        return str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
-        return "there is not enough memory; take a smaller batch_size or data.longest, or a smaller backbone"
-    if isinstance(error, RecursionError):
-        return "something of the input is nested too deeply to be read"
-    if isinstance(error, OSError) and error.errno is not None:
-        where = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-        return _by_system(error.errno, where)
-    number = system_error(error)
-    return None if number is None else _by_system(number, "")
-
-
-def _by_system(number: int, where: str) -> str:
-    """What the operating system refused."""
-    after = "; what was finished is stored, run again to go on" if sys.argv[1:2] == ["run"] else ""
-    return f"{os.strerror(number)}{f' at {where}' if where else ''}{after}"
 
 
 def _refused(error: Any) -> int:

@@ -7,29 +7,30 @@ at is begun again from its last checkpoint.
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from isogloss import __version__
 from isogloss.errors import IsoglossError
-from isogloss.executors.gpu_shares import LEAST, GPUShares
-from isogloss.executors.ray_worker import carried_out, memory, register
+from isogloss.executors.gpu_shares import GPUShares
+from isogloss.executors.ray_cluster import answer, cause_of, connect, is_loss, not_begun, one_line, resources
+from isogloss.executors.ray_settings import RaySettings
+from isogloss.executors.ray_worker import carried_out, try_out
 from isogloss.executors.remote_display import RemoteDisplay
+from isogloss.experiment.checkpoint_storage import CheckpointStorage
 from isogloss.experiment.job import FailedJob, Job, JobQueue, Outcome
 from isogloss.experiment.memory import Room
 from isogloss.experiment.remote_job import (
     Failure,
     Progress,
-    RemoteError,
     RemoteJob,
     Said,
     Saved,
@@ -41,38 +42,13 @@ from isogloss.experiment.remote_job import (
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.checked import Checked
 from isogloss.runtime.interrupts import stop_requests
+from isogloss.runtime.reasons import LACKS_MEMORY
 
 SPARE = 2  # jobs that wait for a worker, so that none of them waits for a job; a cluster that grows sees them
 LOOK_EVERY = 1.0  # seconds, at whether to stop
 COUNT_EVERY = 10.0  # seconds, at what the cluster has
-
-
-class RaySettings(Checked):
-    """What a job takes of the cluster."""
-
-    address: Literal["auto", "local"] | None = Field(
-        None,
-        description="auto: the cluster that RAY_ADDRESS names, or that this machine belongs to; local: one that is "
-        "started on this machine and ends with this process; left out: auto if RAY_ADDRESS is set, else local",
-    )
-    cpus: PositiveFloat = Field(1, description="cores of a job, which are its threads too")
-    gpus: NonNegativeFloat = Field(
-        0, description="GPUs of a job at most: it gets the part of one that its memory takes, and shares it with others"
-    )
-    pack: bool = Field(True, description="false: each job gets all of `gpus`, however little it takes")
-    retries: NonNegativeInt = Field(3, description="times that a job begins again after its worker or node was lost")
-    storage: str | None = Field(
-        None,
-        min_length=1,
-        description="where checkpoints of trainings that go on are kept, any path that fsspec knows (s3://bucket, "
-        "a shared disk); left out: the run directory",
-    )
-    workers: PositiveInt | None = Field(
-        None, description="jobs that are handed to the cluster at once; left out: as many as it has room for, and two"
-    )
-    resources: dict[Annotated[str, Field(pattern=r"^[\w:.-]+$")], PositiveFloat] = Field(
-        {}, description="of Ray's own names, that a job takes: {accelerator_type:A100: 0.001}"
-    )
+SILENCE = 60.0  # seconds without a word of any job, after which something is said
+CLEARING = 4  # cells whose checkpoints are removed from storage at once
 
 
 @dataclass
@@ -114,6 +90,7 @@ class Ray:
         self.settings = settings
         self._sent: tuple[Workspace, Any] | None = None
         self._room: Room | None = None
+        self._tried = False
 
     def room(self, workspace: Workspace) -> Room | None:
         """What a job has of a GPU of the cluster; None, as in this process, where it takes none.
@@ -121,14 +98,27 @@ class Ray:
         Raises:
             IsoglossError: there is no cluster, or none that could ever carry out a job.
         """
-        if self.settings.gpus and self._room is None:
-            _connect(self.settings)
+        if self.settings.gpus:
+            self._try_out(workspace)
+        return self._room
+
+    def _try_out(self, workspace: Workspace) -> None:
+        """Once, whether there is a cluster, its workers reach the storage, and what they have of a GPU."""
+        settings = self.settings
+        if self._tried:  # what is lost later may come back
+            return
+        connect(settings)
+        if settings.gpus or settings.storage:
             import ray
 
-            ask = ray.remote(memory).options(**_options(self.settings), max_retries=self.settings.retries)
-            kind, total = ray.get(ask.remote(workspace.spec.device))
-            self._room = Room(torch.device(kind), int(total * min(1, self.settings.gpus)))
-        return self._room
+            # Where the smallest job could run: it may be that others are at work on all that there is.
+            options = settings.options(settings.least.get("GPU"))
+            ask = ray.remote(try_out).options(**options, max_retries=settings.retries)
+            device = workspace.spec.device if settings.gpus else None
+            if (found := answer(ask.remote(__version__, settings.storage, device))) is not None:
+                kind, total = found
+                self._room = Room(torch.device(kind), int(total * min(1, settings.gpus)))
+        self._tried = True
 
     def carry_out(self, jobs: JobQueue, workspace: Workspace) -> Generator[Outcome, None, None]:
         """As many jobs at once as the cluster has room for.
@@ -136,21 +126,33 @@ class Ray:
         Raises:
             IsoglossError: there is no cluster, or none that could ever carry out a job.
         """
-        _connect(self.settings)
+        self._try_out(workspace)
+        there = self._there(workspace)  # a request to stop is obeyed at once meanwhile
         with RemoteDisplay(jobs.cost) as display, stop_requests() as stopping:
             shares = GPUShares(workspace, self.room(workspace), self.settings.gpus, pack=self.settings.pack)
-            cluster = _Cluster(self.settings, self._there(workspace), shares, display)
+            cluster = _Cluster(self.settings, there, shares, display)
             yield from cluster.carry_out(iter(jobs), stopping)
 
     def _there(self, workspace: Workspace) -> Any:
-        """The experiment in the object store; the same of all that is carried out with it."""
+        """The experiment in the object store; the same of all that is carried out with it.
+
+        Raises:
+            IsoglossError: it has no room there.
+        """
         import ray
+        from ray.exceptions import RayError
 
         if self._sent is None or self._sent[0] is not workspace:
             for cell in workspace.cells:  # so that nobody else has to
                 encoded = workspace.encoded(cell)
                 encoded.train_dev(cell.seed)
-            self._sent = workspace, ray.put(workspace)
+            try:
+                self._sent = workspace, ray.put(workspace)
+            except RayError as error:
+                raise IsoglossError(
+                    f"executor: texts and backbone do not get into Ray's object store ({one_line(error)}); expected "
+                    "more memory for it (`ray start --object-store-memory`), or room in Ray's temporary folder"
+                ) from error
         return self._sent[1]
 
 
@@ -162,51 +164,78 @@ class _Cluster:
         self.tasks: dict[Any, _Task] = {}  # by what Ray hands out for them
         self._there, self._counted = dict[str, float](), -COUNT_EVERY
         self._taken: Counter[str] = Counter()  # of the cluster, by what is on it
+        import ray
+
+        self._remote = ray.remote(carried_out)  # sent to the cluster once, not with each job
+        self._heard = time.monotonic()
+        self._clearing = ThreadPoolExecutor(CLEARING)
 
     def carry_out(self, jobs: Iterator[Job], stopping: Any) -> Iterator[Outcome]:
         import ray
 
         try:
             while True:
-                while self.has_room() and (job := next(jobs, None)) is not None:
-                    self._begin(_Task(job, self.shares.of(job)))
+                self._hand_out(jobs)
                 if not self.tasks:
                     return
-                ready, _ = ray.wait(list(self.tasks), num_returns=1, timeout=LOOK_EVERY)
+                every = list(self.tasks)
+                ready, _ = ray.wait(every, num_returns=1, timeout=LOOK_EVERY)
+                if ready and len(every) > 1:  # all that have something to tell: to look at a thousand takes its time
+                    ready, _ = ray.wait(every, num_returns=len(every), timeout=0)
+                self._break_silence(told=bool(ready))
+                for one in ready:
+                    if stopping():
+                        break
+                    yield from self._next(one)
+                    self._hand_out(jobs)
                 if stopping():
                     raise KeyboardInterrupt
-                for one in ready:
-                    yield from self._next(one)
         finally:
+            over = not self.tasks
             for one in self.tasks:
                 with suppress(Exception):  # whatever is left is over
                     ray.cancel(one, force=True)
+            self._clearing.shutdown(wait=over, cancel_futures=not over)
+
+    def _hand_out(self, jobs: Iterator[Job]) -> None:
+        while self.has_room() and (job := next(jobs, None)) is not None:
+            self._begin(_Task(job, self.shares.of(job)))
+
+    def _break_silence(self, *, told: bool) -> None:
+        """Where nobody says anything, jobs may wait for what the cluster has not, or has no more."""
+        if told:
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard >= SILENCE:
+            self._heard = float("inf")  # said once, until there is a word
+            jobs = "the job that is" if len(self.tasks) == 1 else f"the {len(self.tasks)} jobs that are"
+            self.display.say(
+                f"nothing is heard of {jobs} with the cluster; `ray status` shows whether it has room for one",
+                anew=True,
+            )
 
     def has_room(self) -> bool:
         """Whether the cluster is to be given one more job: as many as there is room for, and a few that wait."""
         if self.settings.workers is not None:
             return len(self.tasks) < self.settings.workers
         if time.monotonic() - self._counted >= COUNT_EVERY:
-            self._there, self._counted = _resources(), time.monotonic()
+            self._there, self._counted = resources(), time.monotonic()
         taken = self._taken
-        waiting = {name: SPARE * amount for name, amount in _wanted(self.settings).items()}
+        waiting = {name: SPARE * amount for name, amount in self.settings.wanted.items()}
         return all(
             taken[name] - waiting[name] + amount <= self._there.get(name, 0)
-            for name, amount in _least(self.settings).items()
+            for name, amount in self.settings.least.items()
         )
 
     def _begin(self, task: _Task) -> None:
-        import ray
-
-        remote = ray.remote(carried_out).options(
-            **_options(self.settings, task.share), name=task.job.title, max_retries=0, num_returns="streaming"
+        remote = self._remote.options(
+            **self.settings.options(task.share), name=task.job.title, max_retries=0, num_returns="streaming"
         )
         job = RemoteJob.of(task.job, self.settings.storage)
-        self.tasks[remote.remote([self.workspace], job, self.settings.cpus, task.share)] = task
+        self.tasks[remote.remote(__version__, [self.workspace], job, self.settings.cpus, task.share)] = task
         self._taken.update(self._of(task))
 
     def _of(self, task: _Task) -> dict[str, float]:
-        return {**_wanted(self.settings), "GPU": task.share}
+        return {**self.settings.wanted, "GPU": task.share}
 
     def _next(self, one: Any) -> Iterator[Outcome]:
         """What a task has told; what it was lost with is begun again."""
@@ -221,7 +250,10 @@ class _Cluster:
             return
         except RayError as error:
             self._end(one)
-            yield from self._again(task, error)
+            if is_loss(cause := cause_of(error)):
+                yield from self._again(task, cause)
+            else:  # it cannot read what it is sent, and nor will the next one
+                yield FailedJob(task.job, not_begun(cause), "\n".join([*task.said, str(error)]))
             return
         match event:
             case Progress():
@@ -231,11 +263,16 @@ class _Cluster:
                 self.display.say(line)
             case Saved(files):
                 write_files(task.job, files)
-            case Failure():
+            case Failure(why):
+                if why == LACKS_MEMORY and 0 < task.share < self.settings.gpus:
+                    event = replace(event, why=f"{why}; or `executor.pack: false`, by which it gets a whole GPU")
                 yield FailedJob(task.job, error_of(event, task.job), "\n".join([*task.said, event.trace]))
             case _:
                 task.done.add(key_of(event))
-                yield event
+                yield event  # it is in its place when this goes on
+                if self.settings.storage is not None:
+                    number = [cell.key for cell in task.job.cells].index(key_of(event))
+                    self._clearing.submit(_clear, self.settings.storage, task.job.facts[number])
 
     def _end(self, one: Any) -> None:
         task = self.tasks.pop(one)
@@ -244,76 +281,28 @@ class _Cluster:
 
     def _again(self, task: _Task, error: Exception) -> Iterator[Outcome]:
         why = str(error).split("\n", 1)[0]
+        tries = self.settings.retries + 1
         if (left := left_of(task.job, task.done)) is None:
             return
-        if task.tries > self.settings.retries:
-            lost = RemoteError(f"{left.title}: its worker was lost {task.tries} times, at last so: {why}")
+        if task.tries >= tries:
+            times = "once" if tries == 1 else f"{tries} times, at last so"
+            lost = IsoglossError(
+                f"{left.title}: its worker was lost {times} ({why}); run again to go on where its checkpoint left it, "
+                "with more `executor.retries` where nodes come and go"
+            )
             yield FailedJob(left, lost, "\n".join([*task.said, str(error)]))
             return
-        self.display.say(f"{left.title}: its worker was lost ({why}); it begins again where its checkpoint left it")
+        self.display.say(
+            f"{left.title}: its worker was lost ({why}); it begins again where its checkpoint left it, "
+            f"try {task.tries + 1} of {tries}"
+        )
         self._begin(_Task(left, task.share, task.tries + 1, said=task.said))
 
 
-def _wanted(settings: RaySettings) -> dict[str, float]:
-    """What a job takes, by Ray's names."""
-    gpus = {"GPU": settings.gpus} if settings.gpus else {}
-    return {"CPU": settings.cpus, **gpus, **settings.resources}
-
-
-def _options(settings: RaySettings, gpus: float | None = None) -> dict[str, Any]:
-    """What Ray is told that a task takes."""
-    return {
-        "num_cpus": settings.cpus, "num_gpus": settings.gpus if gpus is None else gpus,
-        "resources": dict(settings.resources), "scheduling_strategy": "SPREAD",
-    }  # fmt: skip
-
-
-def _resources() -> dict[str, float]:
-    """All that the cluster has."""
-    import ray
-
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return there
-
-
-def _least(settings: RaySettings) -> dict[str, float]:
-    """What the smallest job takes."""
-    wanted = _wanted(settings)
-    return wanted if "GPU" not in wanted or not settings.pack else {**wanted, "GPU": min(LEAST, settings.gpus)}
-
-
-def _connect(settings: RaySettings) -> None:
-    """Join the cluster, or start one.
-
-    Raises:
-        IsoglossError: it is not there, or it could never carry out a job.
-    """
-    import ray
-
-    if not ray.is_initialized():
-        address = settings.address or ("auto" if os.environ.get("RAY_ADDRESS") else "local")
-        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-        if address == "local":
-            options |= {"include_dashboard": False}
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                ray.init(address=address, **options)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            why = str(error).split("\n", 1)[0]
-            raise IsoglossError(
-                f"executor: there is no Ray cluster to join ({why}); start one by `ray start --head`, let RAY_ADDRESS "
-                "name one, or set address: local"
-            ) from error
-    register()
-    there, wanted = _resources(), _wanted(settings)
-    if settings.workers is None and (lacking := [name for name in wanted if there.get(name, 0) < wanted[name]]):
-        known = ", ".join(
-            f"{name} {amount:g}" for name, amount in sorted(there.items()) if not name.startswith("node:")
-        )
-        raise IsoglossError(
-            f"executor: the cluster has not {lacking[0]} {wanted[lacking[0]]:g}, which a job is to take, but {known}. "
-            "Of a cluster that grows say with `workers` how many jobs it is to be given"
-        )
+def _clear(storage: str, facts: dict[str, Any]) -> None:
+    """Of a cell that is in its place nothing need be kept; where this process does not reach it, it stays."""
+    with suppress(IsoglossError):
+        CheckpointStorage(storage, [facts]).remove(0)
 
 
 EXECUTOR = Ray

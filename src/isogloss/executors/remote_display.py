@@ -47,17 +47,17 @@ class RemoteDisplay:
         if self._phases.pop(id(job), None) is not None:
             self._show()
 
-    def say(self, line: str) -> None:
-        """A line, once."""
-        if line not in self._lines:
+    def say(self, line: str, *, anew: bool = False) -> None:
+        """A line, once, unless it is to be said anew."""
+        if anew or line not in self._lines:
             self._lines.add(line)
             err.print(line, markup=False, soft_wrap=True)
 
     def _show(self) -> None:
         if not (phases := list(self._phases.values())):
             return
-        others = {1: "", 2: " and one more job"}.get(len(phases), f" and {len(phases) - 1} more jobs")
-        text = f"{phases[0]}{others}"
+        # How many stands in front: what is behind is cut off where a line is full.
+        text = phases[0] if len(phases) == 1 else f"{len(phases)} jobs: {phases[0]}"
         if text != self._shown and (err.is_terminal or time.monotonic() - self._when >= LINE_EVERY):
             self._shown, self._when = text, time.monotonic()
-            self._display.phase(text)
+            self._display.phase(text, anew=False)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
 
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, stacks
+from isogloss.experiment.leases import Key
 from isogloss.experiment.memory import Room, narrower
 from isogloss.experiment.restore import weights
+from isogloss.experiment.schedule import scoring_parts, shares
 from isogloss.experiment.search.plan import PlannedSearch
 from isogloss.experiment.workspace import Workspace
 from isogloss.methods.registry import find
 from isogloss.preprocessing.batching import budgets
+from isogloss.preprocessing.features import Features
 from isogloss.runtime.checked import check
 from isogloss.runtime.device_memory import in_words
 from isogloss.store import StoredCell
@@ -52,7 +56,8 @@ class Price:
     def lines(self) -> Iterator[tuple[str, str]]:
         """In words: what, and how much."""
         name, most = self.longest
-        yield "jobs", f"{self.jobs:,}, the longest {name}: {_hours(most / self.speed)}"
+        longest = f", the longest {name}: {_hours(most / self.speed)}" if self.jobs else ""
+        yield "jobs", f"{self.jobs:,}{longest}"
         besides = f", and searches at most {_hours(self.searching / self.speed)}" if self.searching else ""
         yield (
             "time",
@@ -65,7 +70,12 @@ class Price:
 
 
 def price(
-    workspace: Workspace, stored: Sequence[StoredCell], plans: Sequence[PlannedSearch], *, room: Room | None = None
+    workspace: Workspace,
+    stored: Sequence[StoredCell],
+    plans: Sequence[PlannedSearch],
+    *,
+    room: Room | None = None,
+    parallel: bool = False,
 ) -> Price:
     """What is left to be done.
 
@@ -74,10 +84,12 @@ def price(
         stored: what is finished.
         plans: of its searches.
         room: where jobs are carried out, if that is elsewhere.
+        parallel: whether they are carried out beside one another, and much scoring is shared.
     """
     finished = {cell.key: cell for cell in stored}
     missing = [cell for cell in workspace.cells if cell.key not in finished]
-    jobs = [*_trainings(workspace, missing, room), *_scorings(workspace, finished)]
+    parts = {cell.key: scoring_parts(workspace, cell) if parallel else 1 for cell in workspace.cells}
+    jobs = [*_trainings(workspace, missing, room, parts), *_scorings(workspace, finished, parts)]
     firsts = {cell.name: cost.training(workspace, cell) / cell.average for cell in workspace.cells}
     searching = sum(
         min(plan.space.budget, plan.count)
@@ -96,27 +108,61 @@ def _average(plan: PlannedSearch) -> int:
     return int(plan.space.fixed.get("average", 1))
 
 
-def _trainings(workspace: Workspace, missing: Sequence[Cell], room: Room | None) -> Iterator[tuple[str, float]]:
+def _trainings(
+    workspace: Workspace, missing: Sequence[Cell], room: Room | None, parts: Mapping[Key, int]
+) -> Iterator[tuple[str, float]]:
+    """Jobs that train, and those that share the scoring of what they train."""
     trainings = [one for cell in missing for one in cell.trainings]
     for stack in stacks(trainings, workspace.backbone.pooling):
         for part in narrower(workspace, stack, tests=stack[0].member is None, room=room)[0]:
             work = sum(cost.training(workspace, cell) for cell in part)
-            scored = sum(cost.scoring(workspace, cell) for cell in part if cell.member is None)
-            yield part[0].label + (f" and {len(part) - 1} more" if len(part) > 1 else ""), work + scored
+            title = part[0].label + (f" and {len(part) - 1} more" if len(part) > 1 else "")
+            yield from _with_scoring(workspace, part, title, work, parts)
     for cell in missing:
         if cell.average > 1:
-            yield f"{cell.label}, the mean of {cell.average}", cost.scoring(workspace, cell)
+            yield from _with_scoring(workspace, [cell], f"{cell.label}, the mean of {cell.average}", 0.0, parts)
 
 
-def _scorings(workspace: Workspace, finished: dict[tuple[str, int], StoredCell]) -> Iterator[tuple[str, float]]:
+def _with_scoring(
+    workspace: Workspace, cells: Sequence[Cell], title: str, work: float, parts: Mapping[Key, int]
+) -> Iterator[tuple[str, float]]:
+    """As the schedule has it: of much to score, all but the first language is left to jobs that share it."""
+    if cells[0].member is not None:
+        yield title, work
+        return
+    if max(parts[cell.key] for cell in cells) == 1:
+        yield title, work + sum(cost.scoring(workspace, cell) for cell in cells)
+        return
+    scored = [_by_language(workspace, cell) for cell in cells]
+    yield title, work + sum(costs[0] for costs in scored)
+    for cell, costs in zip(cells, scored, strict=True):
+        others = list(range(1, len(costs)))
+        for part in shares(others, parts[cell.key]) if others else ():
+            yield _more(cell, part), sum(costs[number] for number in part)
+
+
+def _more(cell: Cell, languages: Sequence[Any]) -> str:
+    return f"{cell.label} in {len(languages)} more language{'s' if len(languages) > 1 else ''}"
+
+
+def _by_language(workspace: Workspace, cell: Cell) -> list[float]:
+    """What it takes to score a cell in each language."""
+    test = workspace.encoded(cell).test
+    rows = test.features.of_example.starts[np.cumsum([0, *map(len, test.examples)])]
+    tokens = np.diff(test.features.starts[rows]) + cell.method.positions(cell.settings) * np.diff(rows)
+    return [float(count) for count in tokens]
+
+
+def _scorings(
+    workspace: Workspace, finished: Mapping[Key, StoredCell], parts: Mapping[Key, int]
+) -> Iterator[tuple[str, float]]:
     for cell in workspace.cells:
         if (stored := finished.get(cell.key)) is None:
             continue
         if lacking := [code for code in workspace.data.test_data if code not in stored.record.test_data]:
-            yield (
-                f"{cell.label} in {len(lacking)} more languages",
-                cost.one_pass(workspace.encoded(cell).languages(lacking).features, cell),
-            )
+            for part in shares(lacking, parts[cell.key]):
+                features = workspace.encoded(cell).languages(part).features
+                yield _more(cell, part), cost.one_pass(features, cell)
 
 
 def _speed(workspace: Workspace) -> float:
@@ -124,8 +170,7 @@ def _speed(workspace: Workspace) -> float:
     method, backbone = find("linear-probe"), workspace.backbone
     run = new_run(method, backbone, check(method.settings, {}, where=method.name), seed=0, classes=2)
     stack = Stack(backbone, method, [run])
-    train = workspace.encoded(workspace.cells[0]).train_dev(workspace.cells[0].seed).train
-    texts = train.taken(np.arange(min(TEXTS, len(train.of_example))))
+    texts = _rows(workspace, workspace.cells[0])
     budget, begin, done = budgets(backbone.device)[1], 0.0, 0
     while True:
         stack.states(texts, run, budget=budget)
@@ -140,15 +185,29 @@ def _speed(workspace: Workspace) -> float:
             return done / (now - begin)
 
 
+def _rows(workspace: Workspace, cell: Cell) -> Features:
+    """Some rows of the training set, each of which is one unit, of whatever kind the task is."""
+    train = workspace.fitted(cell, workspace.encoded(cell).train_dev(cell.seed).train)
+    count = min(TEXTS, len(train))
+    tokens = slice(0, int(train.starts[count]))
+    return Features(
+        train.tokens[tokens], None if train.types is None else train.types[tokens], train.starts[: count + 1],
+        np.zeros(count, dtype=np.int64), longest=train.longest,
+    )  # fmt: skip
+
+
 def _kept(workspace: Workspace, cell: Cell) -> int:
     """Bytes of a cell in the run directory."""
-    backbone, method = workspace.meta_copy, cell.method
-    own = backbone if method.frozen else backbone.copy(workspace.seen(cell))
-    run: Run = new_run(
-        method, own, cell.settings, seed=0, classes=len(workspace.data.labels), verbalizer=workspace.verbalizer
-    )
-    tensors = weights(cell, run).values()
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) + A_ROW * sum(
+    if cell.key in workspace.imported:
+        tensors = workspace.imported[cell.key].tensors
+    else:
+        backbone, method = workspace.meta_copy, cell.method
+        own = backbone if method.frozen else backbone.copy(workspace.seen(cell))
+        run: Run = new_run(
+            method, own, cell.settings, seed=0, classes=len(workspace.data.labels), verbalizer=workspace.verbalizer
+        )
+        tensors = weights(cell, run)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) + A_ROW * sum(
         map(len, workspace.data.tests)
     )
 

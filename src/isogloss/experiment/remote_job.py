@@ -21,6 +21,8 @@ from isogloss.experiment.workspace import Workspace
 from isogloss.run_directory.cell import FinishedCell
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.reasons import reason
+from isogloss.training.checkpoint import behind
 
 TELL_EVERY = 1.0  # seconds
 Files = Mapping[tuple[int, str], bytes]  # by number of the cell and path below the folder of its checkpoint
@@ -69,6 +71,13 @@ class Failure:
     mendable: bool
     trace: str
 
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """What is told of an error, where it is handled."""
+        mendable = reason(error)
+        why = " ".join((mendable or str(error)).split()) or type(error).__name__
+        return cls(why, mendable is not None, traceback.format_exc())
+
 
 Event = Progress | Said | Saved | Failure | FinishedCell | PausedCell
 
@@ -111,9 +120,11 @@ class RemoteJob:
             ))  # fmt: skip
             try:
                 storage = None if self.storage is None else CheckpointStorage(self.storage, job.facts)
-                write_files(job, {**({} if storage is None else storage.read()), **self.files})
-            except IsoglossError as error:
-                yield Failure(str(error), mendable=True, trace=traceback.format_exc())
+                write_files(job, self.files)
+                if storage is not None:
+                    write_files(job, further(job, storage.read()))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told where the job comes from
+                yield Failure.of(error)
                 return
             yield from Telling(job, workspace, storage).events()
 
@@ -137,6 +148,17 @@ def write_files(job: Job, files: Files) -> None:
             temporary.write_bytes(content)
 
 
+def further(job: Job, files: Files) -> Files:
+    """Those of the checkpoints that are not behind the ones that a job has."""
+    found = {}
+    with TemporaryDirectory(prefix="isogloss-") as folder:
+        for (number, name), content in files.items():
+            (file := Path(folder, "checkpoint")).write_bytes(content)
+            if not behind(file, job.checkpoints[number].parent / name):
+                found[number, name] = content
+    return found
+
+
 class Telling(JobObserver):
     """Carries a job out in a thread of its own, and hands on what it tells.
 
@@ -153,7 +175,8 @@ class Telling(JobObserver):
         self.hurried = False  # whether checkpoints are wanted now
         self.patience: float | None = None  # seconds to wait for the job at its end; None: any
         self._phase, self._tokens, self._cost, self._last = "", 0, 0.0, time.monotonic()
-        self._seen = self._changed({})[1]
+        self._seen = self._times(checkpoint_files(job))
+        self._unkept = False  # whether it was said that checkpoints are not kept
         self._thread: threading.Thread | None = None
 
     def events(self) -> Iterator[Event]:
@@ -212,17 +235,25 @@ class Telling(JobObserver):
         self._tokens, self._cost, self._last = 0, 0.0, time.monotonic()
 
     def _save(self) -> None:
-        files, self._seen = self._changed(self._seen)
-        if files and self.storage is None:
+        """Keep what is not as it was, by the times at which files were written."""
+        there, seen = checkpoint_files(self.job), self._seen
+        self._seen = self._times(there)
+        files = {key: path.read_bytes() for key, path in there.items() if seen.get(key) != self._seen[key]}
+        if not files:
+            return
+        if self.storage is None:
             self.told.put(Saved(files))
-        elif files and self.storage is not None:
+            return
+        try:
             self.storage.write(files)
+        except IsoglossError as error:  # hours of training are worth more than what they could go on from
+            if not self._unkept:
+                self.told.put(Said(f"{self.job.title}: its checkpoints are not kept: {error}"))
+            self._unkept = True
 
-    def _changed(self, seen: Mapping[tuple[int, str], int]) -> tuple[Files, dict[tuple[int, str], int]]:
-        """What is not as it was, by the times at which files were written."""
-        there = checkpoint_files(self.job)
-        times = {key: path.stat().st_mtime_ns for key, path in there.items()}
-        return {key: there[key].read_bytes() for key in there if seen.get(key) != times[key]}, times
+    @staticmethod
+    def _times(there: Mapping[tuple[int, str], Path]) -> dict[tuple[int, str], int]:
+        return {key: path.stat().st_mtime_ns for key, path in there.items()}
 
     def _carry_out(self) -> None:
         try:
@@ -233,14 +264,11 @@ class Telling(JobObserver):
                 if self.storage is not None and isinstance(outcome, PausedCell):  # somebody goes on with it, anywhere
                     files = {key: path.read_bytes() for key, path in checkpoint_files(self.job).items()}
                     self.told.put(Saved({key: content for key, content in files.items() if key[0] == number}))
-                self.told.put(outcome)
-                if self.storage is not None:
-                    self.storage.remove(number)
+                self.told.put(outcome)  # in storage they stay until it is put in its place
         except KeyboardInterrupt:
             self._save()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is told where the job comes from
-            why = " ".join(str(error).split()) or type(error).__name__
-            self.told.put(Failure(why, isinstance(error, IsoglossError), traceback.format_exc()))
+            self.told.put(Failure.of(error))
         finally:
             self.told.put(None)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from isogloss.errors import IsoglossError
-from isogloss.experiment.job import Detached, Executor, FailedJob
+from isogloss.experiment.failed_jobs import raise_failed
+from isogloss.experiment.job import Detached, Executor
 from isogloss.experiment.leases import CellLeases
 from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
@@ -18,12 +17,9 @@ from isogloss.experiment.search.search import searched
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import err
 from isogloss.runtime.determinism import deterministic
-from isogloss.runtime.files import atomic_file
 from isogloss.spec import ResolvedSpec, Spec
-from isogloss.store import Store, safe_name
+from isogloss.store import Store
 from isogloss.trackers.registry import refuse_lacking
-
-LOGS = "logs"  # of jobs that failed elsewhere
 
 
 def run(spec: Spec, out: Path, executor: Executor) -> Store:
@@ -79,35 +75,8 @@ def _run(spec: Spec, out: Path, executor: Executor) -> Store:
             raise
         store.gather()
     if failed:
-        _raise(out, failed, handed_out)
+        raise_failed(out, failed, handed_out)
     return store
-
-
-def _raise(out: Path, failed: Sequence[FailedJob], handed_out: int) -> NoReturn:
-    """Why jobs failed: of one the error, of which a fault comes first, and a line of each other one."""
-    first, *others = sorted(failed, key=lambda job: isinstance(job.error, IsoglossError))
-    for other in others:
-        why = " ".join(str(other.error).split()) or type(other.error).__name__
-        err.print(f"{other.job.title} failed: {why}{_log(out, other)}", markup=False, soft_wrap=True)
-    counted = f"{len(failed)} of {handed_out} jobs failed; the others are stored"
-    if not isinstance(first.error, IsoglossError):
-        err.print(f"{first.job.title} failed; {counted}{_log(out, first)}", markup=False, soft_wrap=True)
-        raise first.error
-    others_too = f" ({counted})" if handed_out > 1 else ""
-    raise IsoglossError(f"{first.error}{others_too}{_log(out, first)}") from first.error
-
-
-def _log(out: Path, failed: FailedJob) -> str:
-    """Keep what was said where a job failed elsewhere, and say where."""
-    if not failed.log:
-        return ""
-    first = failed.job.cells[0].whole
-    file = out / LOGS / f"{safe_name(first[0])}-{first[1]}.log"
-    with suppress(OSError):
-        file.parent.mkdir(exist_ok=True)
-        with atomic_file(file) as temporary:
-            temporary.write_text(failed.log + "\n", encoding="utf-8")
-    return f"; its log is {file}"
 
 
 def _stored_spec(store: Store) -> ResolvedSpec | None:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, member_checkpoint, stacks
@@ -25,6 +25,7 @@ from isogloss.training.checkpoint import updates_done
 
 GATHERING = 0.05  # share of the time that may go into putting tables together
 LOOK_EVERY = 1.0  # seconds, at what other processes do
+T = TypeVar("T")
 PARTS = 16  # at most, that the scoring of one cell is cut into
 
 
@@ -48,6 +49,7 @@ class Schedule:
         self._scored: dict[Key, set[str]] = {}  # and languages that they add to stored cells
         self._parts: Counter[Key] = Counter()  # and how many such jobs of a cell are on their way
         self._ended: set[Key] = set()  # trainings that are to be averaged, and need not be begun any more
+        self._failed: set[Key] = set()  # cells of which a training failed: they are not begun again
         self._ready: deque[Cell] = deque()  # averaged cells of which all trainings are done
 
     def carry_out(self, executor: Executor) -> tuple[list[FailedJob], int]:
@@ -58,13 +60,16 @@ class Schedule:
         """
         self.executor, self.parallel = executor, getattr(executor, "parallel", False)
         self.room = executor.room(self.workspace) if hasattr(executor, "room") else None
+        failed: list[FailedJob] = []
         while lacking := self._lacking():
             before = self.handed_out
-            if failed := self._round(lacking, executor):
-                return failed, self.handed_out
-            if self.handed_out == before:
-                self._wait(lacking)
-        return [], self.handed_out
+            failed += self._round(lacking, executor)
+            if self.handed_out > before:  # of what failed the others are finished all the same
+                continue
+            if failed:
+                break
+            self._wait(lacking)
+        return failed, self.handed_out
 
     def _lacking(self) -> dict[Key, StoredCell | None]:
         """Cells to train and stored ones that lack languages, without those that were begun here."""
@@ -72,7 +77,11 @@ class Schedule:
         return {
             cell.key: stored.get(cell.key)
             for cell in self.workspace.cells
-            if (self._languages(stored[cell.key]) if cell.key in stored else cell.key not in self._begun)
+            if (
+                self._languages(stored[cell.key])
+                if cell.key in stored
+                else cell.key not in self._begun and cell.key not in self._failed
+            )
         }
 
     def _languages(self, stored: StoredCell) -> tuple[str, ...]:
@@ -97,6 +106,7 @@ class Schedule:
                     failed.append(outcome)
                     for cell in outcome.job.cells:
                         self._give_back(cell.key)
+                        self._failed.add(cell.whole)
                     continue
                 if isinstance(outcome, PausedCell):
                     self._ended.add(outcome.cell.key)
@@ -157,9 +167,7 @@ class Schedule:
         if stored is None or not (languages := self._languages(stored)):
             self.leases.give_back([cell.key])
             return
-        parts = min(len(languages), self._scoring_parts(cell))
-        size = math.ceil(len(languages) / parts)
-        every = [languages[begin : begin + size] for begin in range(0, len(languages), size)]
+        every = shares(languages, self._scoring_parts(cell))
         self._parts[cell.key] = len(every)
         for part in every:
             self._scored.setdefault(cell.key, set()).update(part)
@@ -168,11 +176,7 @@ class Schedule:
             yield self._job(cell, work=work, trained=trained, languages=part)
 
     def _scoring_parts(self, cell: Cell) -> int:
-        """Into how many jobs the scoring of a cell is cut: none of them need take longer than its training."""
-        if not self.parallel:
-            return 1
-        scoring, training = (of(self.workspace, cell) for of in (cost.scoring, cost.training))
-        return max(1, min(PARTS, len(self.workspace.data.test_data), round(scoring / max(training, 1.0))))
+        return scoring_parts(self.workspace, cell) if self.parallel else 1
 
     def _means(self, monitor: MonitorPlan | None) -> Iterator[Job]:
         """Averaged cells of which all trainings are done: what is left is their mean, and its scores."""
@@ -246,3 +250,18 @@ class Schedule:
         held = self.leases.elsewhere({key for whole, parts in left.items() for key in (whole, *parts)})
         of_parts = {whole: held[parts[0]] for whole, parts in left.items() if parts and set(parts) <= set(held)}
         return {**of_parts, **{key: worker for key, worker in held.items() if key in left}}
+
+
+def scoring_parts(workspace: Workspace, cell: Cell) -> int:
+    """Into how many jobs the scoring of a cell is cut, where jobs are carried out beside one another.
+
+    None of them need take longer than its training.
+    """
+    scoring, training = (of(workspace, cell) for of in (cost.scoring, cost.training))
+    return max(1, min(PARTS, len(workspace.data.test_data), round(scoring / max(training, 1.0))))
+
+
+def shares(languages: Sequence[T], parts: int) -> list[tuple[T, ...]]:
+    """Languages in so many parts at most, none of them empty."""
+    size = max(1, math.ceil(len(languages) / parts))
+    return [tuple(languages[begin : begin + size]) for begin in range(0, len(languages), size)]

@@ -49,6 +49,7 @@ def say(*parts: object) -> None:
 out = PlainConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else WIDE)
 err = PlainConsole(stderr=True)
 LINE_EVERY = 20.0  # seconds between two lines where there is no terminal to draw a bar on
+NUMBERS = 46  # columns of a bar's line for percent, speed and times, and what is between them
 PATIENCE = 3.0  # seconds after which a step shows how far it is
 
 
@@ -58,6 +59,18 @@ class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.fields.get("speed")
         return Text(f"{speed:,.0f} tokens/s" if speed else "", style="progress.data.speed")
+
+
+def _bar_width() -> int:
+    """Of a bar with a phase in front of it and numbers behind it, all in one line."""
+    return 30 if err.width >= 120 else 10  # noqa: PLR2004
+
+
+def _fitted(text: str) -> str:
+    """A phase, cut where bar and numbers would not fit into the line."""
+    fitted = Text(visible(text))
+    fitted.truncate(max(12, err.width - _bar_width() - NUMBERS), overflow="ellipsis")
+    return fitted.plain
 
 
 class ProgressDisplay:
@@ -77,11 +90,20 @@ class ProgressDisplay:
         self.tokens = 0
         self.text = ""
 
-    def phase(self, text: str) -> None:
-        """Say what is running now."""
-        self.text, self.tokens, self.phase_began = text, 0, time.monotonic()
+    def phase(self, text: str, *, anew: bool = True) -> None:
+        """Say what is running now.
+
+        Args:
+            text: in words.
+            anew: whether its speed is another one; not where it is one of many jobs at once.
+        """
+        self.text = text
+        if anew:
+            self.tokens, self.phase_began = 0, time.monotonic()
         if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, description=text, speed=None)
+            self.progress.update(self.task, description=_fitted(text))
+            if anew:
+                self.progress.update(self.task, speed=None)
         else:
             self._line()
 
@@ -199,7 +221,7 @@ def watching(total: float) -> Iterator[ProgressDisplay]:
         yield ProgressDisplay(total, None)
         return
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}", markup=False), BarColumn(_bar_width()), TextColumn("{task.percentage:>3.0f}%"),
         _Speed(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=err, transient=True) as progress:

@@ -96,15 +96,26 @@ def agreed(due: bool, train_states: Sequence[TrainState]) -> bool:
 
 def updates_done(file: Path, fingerprint: str) -> int:
     """How many updates of a run a checkpoint holds, as it says itself; 0 where there is none, or none of this run."""
+    of, step = _head(file)
+    return step if of == (VERSION, fingerprint) else 0
+
+
+def behind(file: Path, other: Path) -> bool:
+    """Whether a checkpoint is of the same run as another one, and holds fewer updates, as both say themselves."""
+    (of, step), (of_other, most) = _head(file), _head(other)
+    return of == of_other and step < most
+
+
+def _head(file: Path) -> tuple[tuple[Any, Any], int]:
+    """Version and fingerprint of a run, and how many of its updates a checkpoint holds; nothing where it says none."""
     if not file.is_file():
-        return 0
+        return (None, None), 0
     try:
         with safe_open(file, framework="pt") as stored:
             facts = json.loads((stored.metadata() or {})[KEY])
-        fits = (facts["version"], facts["fingerprint"]) == (VERSION, fingerprint)
-        return int(facts["step"]) if fits else 0
+        return (facts["version"], facts["fingerprint"]), int(facts["step"])
     except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError):
-        return 0
+        return (None, None), 0
 
 
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:

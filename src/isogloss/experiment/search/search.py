@@ -18,6 +18,7 @@ from typing import Any
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment import cost
 from isogloss.experiment.cells import Cell, cells, stacks
+from isogloss.experiment.failed_jobs import raise_failed
 from isogloss.experiment.job import Executor, FailedJob, Job, JobQueue, PausedCell, refuse_waiting
 from isogloss.experiment.leases import CellLeases
 from isogloss.experiment.memory import narrower
@@ -248,7 +249,7 @@ class Search:
                 record = record.model_copy(update={"pauses": [*record.pauses, pause]})
                 records.write(self.out, self.space.name, record)
         if failed:
-            raise min(failed, key=lambda job: isinstance(job.error, IsoglossError)).error
+            raise_failed(self.out, failed, len(every))
         return record
 
     def _together(self, alive: Sequence[int]) -> dict[int, int]:
