@@ -264,6 +264,8 @@ class Telling(JobObserver):
                 if self.storage is not None and isinstance(outcome, PausedCell):  # somebody goes on with it, anywhere
                     files = {key: path.read_bytes() for key, path in checkpoint_files(self.job).items()}
                     self.told.put(Saved({key: content for key, content in files.items() if key[0] == number}))
+                if isinstance(outcome, FinishedCell):
+                    outcome = outcome.encoded()  # noqa: PLW2901 - where there are many to do it, not where one gathers
                 self.told.put(outcome)  # in storage they stay until it is put in its place
         except KeyboardInterrupt:
             self._save()

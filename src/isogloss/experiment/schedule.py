@@ -91,9 +91,10 @@ class Schedule:
 
     def _round(self, lacking: Mapping[Key, StoredCell | None], executor: Executor) -> list[FailedJob]:
         """Everything that no other process is at, once."""
-        failed, gathered, gathering = [], time.monotonic(), 0.0
+        failed, gathered, gathering = [], time.monotonic(), 0.0  # seconds for a cell
         self._ended |= self._begun  # whatever has become of them: the job that averages does the rest
         missing = [cell for cell in self.workspace.cells if cell.key in lacking and lacking[cell.key] is None]
+        held = len(self.workspace.cells) - len(missing)
         averaged = {cell.key: [cell] for cell in missing if cell.average > 1}
         self._ready.extend(cell for (cell,) in averaged.values() if self._is_ready(cell))
         incomplete = [(cell, stored) for cell in self.workspace.cells if (stored := lacking.get(cell.key))]
@@ -115,11 +116,12 @@ class Schedule:
                     continue
                 self.store.put(outcome, tuple(self.workspace.data.test_data))
                 self._give_back((outcome.record.method, outcome.record.seed))
-                if gathering <= GATHERING * (time.monotonic() - gathered):
+                held += 1
+                if gathering * held <= GATHERING * (time.monotonic() - gathered):
                     begin = time.monotonic()
                     self.store.gather()
                     gathered = time.monotonic()
-                    gathering = gathered - begin
+                    gathering = (gathered - begin) / held
         return failed
 
     def _training(self, cell: Cell) -> float:

@@ -84,7 +84,7 @@ class Workspace:
                 checkpointing=spec.gradient_checkpointing, compiled=spec.compile, pickle=spec.weights == "pickle",
                 on_host=spreads(),
             )  # fmt: skip
-        for cell in wanted:
+        for cell in {cell.label: cell for cell in wanted}.values():  # of whatever seed
             cell.method.check(backbone, cell.settings)
         imported = {cell.key: _imported(cell, spec, data, backbone) for cell in wanted if not cell.settings.epochs}
         wanted = [

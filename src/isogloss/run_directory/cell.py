@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,38 @@ else:
 PIECE = 1 << 22
 
 
+class EncodedTables(Mapping[str, pl.DataFrame]):
+    """Tables as their files will hold them, each decoded when it is asked for.
+
+    Encoding tables is most of what it costs to store a cell. Where it comes from another process, that one has done it.
+
+    Args:
+        files: by name, in Parquet.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = files
+
+    @classmethod
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> EncodedTables:
+        """Tables, encoded if they are not yet."""
+        return tables if isinstance(tables, cls) else cls({name: _encoded(table) for name, table in tables.items()})
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(BytesIO(self.files[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def _encoded(table: pl.DataFrame) -> bytes:
+    table.write_parquet(stream := BytesIO())
+    return stream.getvalue()
+
+
 @dataclass(frozen=True)
 class FinishedCell:
     """A cell as it comes from training: plain data, which can be sent.
@@ -38,6 +71,10 @@ class FinishedCell:
     record: RunRecord
     weights: Mapping[str, Tensor] | None
     tables: Mapping[str, pl.DataFrame]
+
+    def encoded(self) -> FinishedCell:
+        """The same, to be sent."""
+        return replace(self, tables=EncodedTables.of(self.tables))
 
 
 class StoredWeights(Mapping[str, Tensor]):

@@ -14,7 +14,7 @@ from isogloss.runtime.parquet import write_pieces
 
 TOGETHER = 64  # cells whose files are read at once, as most of the time goes into opening them
 BYTES = 1 << 20  # of these files at most: in memory they take twenty times as much
-ROWS = 1 << 17  # and no more than these: equal rows take next to nothing in a file
+ROWS = 1 << 18  # and no more than these: equal rows take next to nothing in a file
 FILE = "isogloss file"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import to_json
 
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
@@ -139,7 +140,7 @@ def read_record(folder: Path) -> RunRecord:
 
 def write_record(file: Path, record: RunRecord) -> None:
     """Write it as `read_record` reads it."""
-    file.write_text(json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_bytes(to_json(record.model_dump(mode="json"), indent=2, inf_nan_mode="constants") + b"\n")
 
 
 def with_languages(before: RunRecord, new: RunRecord) -> dict[str, Any]:

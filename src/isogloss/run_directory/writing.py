@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
 from safetensors.torch import save_file
 
-from isogloss.run_directory.cell import FinishedCell, StoredCell, file_sha256
+from isogloss.run_directory.cell import EncodedTables, FinishedCell, StoredCell, file_sha256
 from isogloss.run_directory.record import RunRecord, with_languages, write_record
-from isogloss.run_directory.tables import TABLES
 from isogloss.runtime.console import err
 from isogloss.runtime.files import atomic_file, atomic_folder
 
@@ -31,9 +30,10 @@ def write_cell(target: Path, cell: FinishedCell) -> None:
     with atomic_folder(target, sweeping=False) as folder:  # a run sweeps when it begins
         file = folder / "weights.safetensors"
         save_file({name: tensor.contiguous().cpu() for name, tensor in cell.weights.items()}, file)
-        with ThreadPoolExecutor(len(TABLES)) as pool:  # most of the time of a cell goes into these
-            list(pool.map(lambda name: cell.tables[name].write_parquet(folder / f"{name}.parquet"), cell.tables))
-        written = {name: [file_sha256(folder / f"{name}.parquet")] for name in cell.tables}
+        written = {}
+        for name, content in EncodedTables.of(cell.tables).files.items():
+            (folder / f"{name}.parquet").write_bytes(content)
+            written[name] = [hashlib.sha256(content).hexdigest()]
         sha256 = {"weights_sha256": file_sha256(file), "tables_sha256": written}
         write_record(folder / "run.json", cell.record.model_copy(update=sha256))
 
