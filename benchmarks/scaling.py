@@ -29,6 +29,8 @@ from rich.table import Table
 
 from isogloss.experiment import cost
 from isogloss.experiment.cells import stacks
+from isogloss.experiment.search.candidates import candidates
+from isogloss.experiment.search.plan import spaces, with_settings
 from isogloss.experiment.workspace import Workspace
 from isogloss.spec import read_spec
 
@@ -55,6 +57,7 @@ def costs() -> np.ndarray:
     found = []
     for name in PRESETS:
         spec = read_spec(name)
+        spec = with_settings(spec, {method: candidates(space)[0] for method, space in spaces(spec).items()})
         workspace = Workspace.open(spec.model_copy(update={"dynamics": None}))
         trainings = [one for cell in workspace.cells for one in cell.trainings]
         for stack in stacks(trainings, workspace.backbone.pooling):
