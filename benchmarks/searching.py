@@ -41,6 +41,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "soft-prompt": {"epochs": 6}, "deep-prompt": {"epochs": 6}, "fine-tuning": {"embeddings": True},
 }  # fmt: skip
 BUDGET, CELLS = 4, 16
+BACKBONE = "embedded/multilingual-e5-small"
 
 
 def room(grid: dict[str, list[float]]) -> dict[str, Any]:
@@ -79,7 +80,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.searching", description=__doc__)
     parser.add_argument("--task", default="voice-intents")
     parser.add_argument("--data", help="where its data lie")
-    parser.add_argument("--limit", type=int, help="no more training and development examples than so many")
     parser.add_argument("--methods", nargs="+", choices=GRIDS, default=list(GRIDS))
     parser.add_argument("--out", type=Path, default=Path("runs") / "benchmarks" / "searching")
     given = parser.parse_args(sys.argv[1:])
@@ -90,10 +90,9 @@ def main() -> None:
         told = {}
         for kind, space, budget in (("grid", GRIDS[method], CELLS), ("search", room(GRIDS[method]), BUDGET)):
             settings = {"method": method, **FIXED[method], "search": {**space, "budget": budget}}
-            data = {"path": given.data, "train_limit": given.limit, "dev_limit": given.limit}
             spec = Spec.model_validate({
-                "name": "searching", "task": given.task, "backbone": "embedded/multilingual-e5-small", "seeds": [0],
-                "data": {key: value for key, value in data.items() if value}, "methods": {f"{method}-{kind}": settings},
+                "name": "searching", "task": given.task, "backbone": BACKBONE, "seeds": [0],
+                "data": {"path": given.data} if given.data else {}, "methods": {f"{method}-{kind}": settings},
             })  # fmt: skip
             told[kind] = carried_out(spec, f"{method}-{kind}", given.out / given.task)
         (grid, whole), (search, part) = told["grid"], told["search"]
