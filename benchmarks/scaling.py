@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 4, 16, 64, 256, 512, 1000])
     parser.add_argument("--a-second", type=float, default=1700, help="tokens of a forward pass that a worker does")
     parser.add_argument("--a-job", type=float, default=2.0, help="ms of the driver to hand out a job")
-    parser.add_argument("--a-cell", type=float, default=15.0, help="ms of the driver to store a cell")
+    parser.add_argument("--a-cell", type=float, default=10.3, help="ms of the driver to store a cell")
     parser.add_argument("--bytes", type=int, default=190_000, help="of a cell")
     given = parser.parse_args(sys.argv[1:])
     drawn = np.random.default_rng(0).choice(costs(), given.jobs) / given.a_second
