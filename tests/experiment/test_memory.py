@@ -1,6 +1,7 @@
 """A job that does not fit is made to: smaller passes, narrower stacks; or it is refused in one line."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -142,3 +143,17 @@ def test_free_and_taken_memory_of_this_machine():
     assert taken is None or 10**7 < taken < 1 << 50
     words = {30 * 10**9: "30 GB", 1_260_000_000: "1.3 GB", 42_000_000: "42 MB", 5_000: "5 kB"}
     assert {count: device_memory.in_words(count) for count in words} == words
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="processes have no names to be set here")
+def test_a_process_may_be_called_anything():
+    """Ray calls its workers by their jobs, and Linux cuts a name off after 15 bytes, in the middle of a character."""
+    comm, cpu = Path("/proc/self/comm"), torch.device("cpu")
+    before = comm.read_bytes()
+    comm.write_bytes("ray::averaged ·".encode()[:15])
+    try:
+        with pytest.raises(UnicodeDecodeError):
+            Path("/proc/self/status").read_text(encoding="utf-8")
+        assert device_memory.peak_memory(cpu) > 10**7
+    finally:
+        comm.write_bytes(before.strip())

@@ -35,9 +35,9 @@ def peak_memory(device: torch.device) -> int | None:
         return int(torch.cuda.max_memory_allocated(device))
     if device.type == "mps":
         return None
-    status = Path("/proc/self/status")
+    status = PROC / "self" / "status"
     if status.exists():  # what `getrusage` says begins with what the process had that started this one
-        highest = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        highest = (line.split()[1] for line in _lines(status) if line.startswith("VmHWM"))
         return int(next(highest, "0")) * 1024 or None
     try:
         import resource
@@ -110,6 +110,7 @@ def _number(file: Path) -> int | None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        # Names of processes and groups are bytes, cut off anywhere.
+        return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except (OSError, ValueError):
         return []
