@@ -89,7 +89,7 @@ def _highest() -> str:
 def _vendor() -> str:
     """Who made the processor, as it says itself; empty where that is not known."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("vendor_id")), "")
