@@ -19,11 +19,12 @@ from benchmarks.contest import Ground, contest
 from benchmarks.contestants.entrants import ADAPTERS, OURS
 from benchmarks.records import Records, identity, key
 from benchmarks.table import markdown, rows
+from isogloss.errors import install
 from isogloss.runtime.files import atomic_file
 
 HOW = {  # to get what a part needs
     ADAPTERS: "python -m benchmarks.adapters_environment makes its environment",
-    "": "pip install 'isogloss[demo]' brings it",
+    "": install("demo"),
 }
 
 

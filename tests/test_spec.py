@@ -35,6 +35,23 @@ def test_overrides_reach_any_key_and_read_as_yaml(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("file", "name"),
+    [("topics.yaml", "topics"), ("my own topics.yml", "my-own-topics"), ("v1.2.yaml", "v1.2"), ("Ä.yaml", None)],
+)
+def test_a_run_is_called_as_its_file_where_the_spec_does_not_say(tmp_path, file, name):
+    spec = tmp_path / file
+    spec.write_text(GOOD.replace("name: x\n", ""), encoding="utf-8")
+    assert read_spec(str(spec), ["name=other"]).name == "other"
+    if name is None:
+        with pytest.raises(IsoglossError, match="name"):
+            read_spec(str(spec))
+    else:
+        assert read_spec(str(spec)).name == name
+        spec.write_text(GOOD)
+        assert read_spec(str(spec)).name == "x"
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("bakbone=x", r"unknown key 'bakbone'; did you mean 'backbone'\?"),

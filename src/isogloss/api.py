@@ -265,7 +265,8 @@ def analyze(
         What each analysis found, by its name.
 
     Raises:
-        IsoglossError: the directory lacks what an analysis that was asked for needs.
+        IsoglossError: when all others are done, where one failed, or none of those that were asked for applies to the
+            directory.
     """
     from isogloss.analysis.analysis import AnalysisOptions
     from isogloss.analysis.run import analyze as carry_out_analyses

@@ -19,6 +19,10 @@ class MissingError(IsoglossError):
     """Something that may rightly not be there, such as a training split outside the source language."""
 
 
+class NotApplicableError(IsoglossError):
+    """What was asked for says nothing of this: no fault of what came, and others of its kind may be asked."""
+
+
 @contextmanager
 def named(key: str) -> Iterator[None]:
     """While the block runs, an error names the key of the spec that it is of."""
@@ -38,7 +42,17 @@ def unknown(what: str, came: object, known: Iterable[str]) -> IsoglossError:
     """
     names = sorted(known)
     some = 20  # of many names; all would bury the message
+    few = 8  # of which all are told, though one of them is near
     near = difflib.get_close_matches(str(came), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names[:some])
-    more = f" (and {len(names) - some} more)" if not near and len(names) > some else ""
-    return IsoglossError(f"unknown {what} {came!r}; {hint}{more}")
+    known = "known: " + ", ".join(names[:some]) + (f" (and {len(names) - some} more)" if len(names) > some else "")
+    hint = f"did you mean {near[0]!r}?{f' {known}' if len(names) <= few else ''}" if near else known
+    return IsoglossError(f"unknown {what} {came!r}; {hint}")
+
+
+def install(extra: str) -> str:
+    """How to install what an extra brings, as an error says it: isogloss is on no package index.
+
+    Args:
+        extra: of `pyproject.toml`.
+    """
+    return f"in a clone of isogloss: pip install '.[{extra}]'"

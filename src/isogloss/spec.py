@@ -208,7 +208,7 @@ class Spec(Checked, metaclass=_SpecType):
     version: Literal[1] = Field(1, description="of the form that a spec has; 1 is the only one so far")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100), AfterValidator(_name)] = Field(
-        description="names the run directory"
+        description="names the run directory; in a file it may be left out: then it is the file's own name"
     )
     backbone: str = Field(
         "embedded/multilingual-e5-small",
@@ -306,6 +306,8 @@ def read_spec(name: str, overrides: list[str] | None = None) -> Spec:
         raise IsoglossError(f"{name} holds {held}; expected keys and values such as `task: sib200`")
     for override in overrides or []:
         _set(raw, override)
+    if "name" not in raw and (named_after := _named_after(path)):
+        raw = {"name": named_after, **raw}
     return check(Spec, raw, where=name)
 
 
@@ -327,6 +329,11 @@ def _found(name: str) -> Path:
         at = f" (there is {near})" if near else ""
         raise IsoglossError(f"there is no file {name!r:.250}{at}; {unknown('preset', name[:250], presets())}")
     return presets()[name]
+
+
+def _named_after(path: Path) -> str:
+    """The name of a run whose spec does not say it: its file's; none of a pipe, which is called by a number."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-") if path.is_file() else ""
 
 
 def _is_file(name: str) -> bool:

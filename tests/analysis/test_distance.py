@@ -197,7 +197,7 @@ def test_coordinates_of_a_run(opened_run, monkeypatch):
 
 def test_what_is_missing_is_said_and_the_rest_computed(opened_run, monkeypatch):
     def missing():
-        raise IsoglossError("URIEL+ is not installed; pip install 'isogloss[uriel]'")
+        raise IsoglossError("URIEL+ is not installed; pip install '.[uriel]'")
 
     monkeypatch.setattr(module, "load", missing)
     (outcome,) = analyze(opened_run.stored.path, ["distance"], AnalysisOptions(sentences=5))

@@ -246,7 +246,7 @@ def test_too_few_scored_languages_are_refused():
 @pytest.mark.slow
 def test_a_run_is_forecast_where_it_has_no_scores(tmp_path, monkeypatch):
     def missing():
-        raise IsoglossError("URIEL+ is not installed; pip install 'isogloss[uriel]'")
+        raise IsoglossError("URIEL+ is not installed; pip install '.[uriel]'")
 
     monkeypatch.setattr(module, "load", missing)
     languages = "eng_Latn deu_Latn fin_Latn rus_Cyrl swh_Latn zho_Hans eus_Latn por_Latn tha_Thai tur_Latn hun_Latn"

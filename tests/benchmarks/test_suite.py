@@ -294,7 +294,7 @@ def test_a_part_that_needs_what_is_not_here_is_left_out(tmp_path, capsys):
     never = Program("never", "demo", {})
     measuring.measure([Part("a", "", (never,), 1, needs=("no_such",)), Part("b", "", (never,), 1, needs=("adapters",))])
     said = capsys.readouterr().out
-    assert "a: left out; no_such is not here, pip install" in said
+    assert "a: left out; no_such is not here, in a clone of isogloss: pip install" in said
     assert "b: left out; adapters is not here, python -m benchmarks.adapters_environment" in said
     assert not measuring.failed
     assert not (tmp_path / "out").exists()

@@ -154,5 +154,5 @@ def test_without_the_hub_one_line_says_what_to_do():
 
 def test_without_datasets_the_extra_is_named(card, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(IsoglossError, match=r"lies on the hub.*pip install 'isogloss\[hub\]', or set data.path"):
+    with pytest.raises(IsoglossError, match=r"lies on the hub.*pip install '\.\[hub\]', or set data.path"):
         DataSet(card).examples(Language.parse("de"), "dev")

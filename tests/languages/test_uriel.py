@@ -62,7 +62,7 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", missing)
     uriel.load.cache_clear()
-    with pytest.raises(IsoglossError, match=r"not installed; pip install 'isogloss\[uriel\]'"):
+    with pytest.raises(IsoglossError, match=r"not installed; in a clone of isogloss: pip install '\.\[uriel\]'"):
         uriel.load()
 
 

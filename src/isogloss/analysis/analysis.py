@@ -13,7 +13,7 @@ from isogloss.charts.chart import Chart
 from isogloss.data.cards import CUSTOM, find
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.data.parallel_text import Parallel, read_parallel
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, NotApplicableError
 from isogloss.experiment.cells import Cell, own_backbone
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.stats.aggregate import by_language
@@ -167,7 +167,9 @@ def model_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[C
     every = cells(opened_run, options)
     chosen = [(cell, stored) for cell, stored in every if not own_backbone(cell)]
     if every and not chosen:
-        raise IsoglossError("every method asked for was trained elsewhere on a backbone of its own; nothing to compare")
+        raise NotApplicableError(
+            "every method asked for was trained elsewhere on a backbone of its own; nothing to compare"
+        )
     return chosen
 
 
@@ -242,6 +244,8 @@ def parallel_sentences(opened_run: OpenedRun, options: AnalysisOptions) -> Paral
     """
     dataset = parallel_data(opened_run, options)
     if dataset is None:
-        raise IsoglossError("there are no parallel sentences to look at; give --parallel, a folder in SIB-200's layout")
+        raise NotApplicableError(
+            "there are no parallel sentences to look at; give --parallel, a folder in SIB-200's layout"
+        )
     data = opened_run.data
     return read_parallel(dataset, data.source, [test.language for test in data.targets], options.sentences)

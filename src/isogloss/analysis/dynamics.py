@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from rich import box
-from rich.table import Table
 from scipy import stats
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, titled, wanted
 from isogloss.charts import training
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.intervals import summarised
 from isogloss.training.monitor import MEASURES
 
@@ -151,15 +150,14 @@ def _dynamics(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     source = opened_run.spec.source
     curve = gap_curve(history, source)
     if not len(curve):
-        raise IsoglossError("nothing was looked at in training; `dynamics: {}` in the spec does so")
+        raise NotApplicableError("nothing was looked at in training; `dynamics: {}` in the spec does so")
     opened = onsets(curve)
-    table = Table(
+    table = ShellTable(
         "method",
         "source learnt at",
         "gap opens at",
         "grows by",
         "seeds",
-        box=box.SIMPLE_HEAD,
         title="the gap in training, in updates",
     )
     for row in opened.iter_rows(named=True):

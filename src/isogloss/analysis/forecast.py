@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
@@ -34,10 +32,11 @@ from isogloss.analysis.format import estimate
 from isogloss.charts import forecast as drawn
 from isogloss.charts.chart import Chart
 from isogloss.data.parallel_text import read_parallel
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import activity
 from isogloss.runtime.seeding import derive
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.jackknife import MISS, forecast, left_out
 
 # Chosen before any score was looked at. The first are known of every language that has sentences, and languages whose
@@ -72,7 +71,7 @@ def learnt_from(table: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     both = scores.join(table.drop_nulls(FROM_SENTENCES), on="language", maintain_order="left")
     fewest = both["language"].n_unique()
     if fewest < FEWEST:
-        raise IsoglossError(
+        raise NotApplicableError(
             f"{fewest} target languages have both a score and parallel sentences; a forecast takes {FEWEST} to learn "
             "from: run on more languages, or give --parallel, a folder that has them"
         )
@@ -187,7 +186,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     source, data = opened_run.data.source, parallel_data(opened_run, options)
     if data is None:
-        raise IsoglossError("a forecast takes parallel sentences; give --parallel, a folder in SIB-200's layout")
+        raise NotApplicableError("a forecast takes parallel sentences; give --parallel, a folder in SIB-200's layout")
     scores = target_scores(opened_run, options)
     languages = [language for language in data.languages() if language != source]
     parallel = read_parallel(data, source, languages, options.sentences)
@@ -203,10 +202,10 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     return AnalysisResult({"forecast": expected, "forecast-check": check, "forecast-error": error}, shown)
 
 
-def _trusted(error: pl.DataFrame) -> Table:
-    shown = Table(
+def _trusted(error: pl.DataFrame) -> ShellTable:
+    shown = ShellTable(
         "method", "error of the forecast", "error of the mean", "p", f"in {1 - MISS:.0%} intervals", "their width",
-        "languages", box=box.SIMPLE_HEAD, title="each language forecast from the others: mean absolute errors",
+        "languages", title="each language forecast from the others: mean absolute errors",
     )  # fmt: skip
     for row in error.iter_rows(named=True):
         shown.add_row(
@@ -222,7 +221,7 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(table: pl.DataFrame) -> Table:
+def _expected(table: pl.DataFrame) -> ShellTable:
     methods = table["method"].unique(maintain_order=True).to_list()
     order: Sequence[str] = (
         table.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
@@ -230,7 +229,7 @@ def _expected(table: pl.DataFrame) -> Table:
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
         title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
-    shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
+    shown = ShellTable("language", *methods, title=title)
     for code in order[:SHOWN]:
         rows = {row["method"]: row for row in table.filter(pl.col("language") == code).iter_rows(named=True)}
         beyond = max(row["outside"] for row in rows.values())

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import polars as pl
-from rich import box
-from rich.table import Table
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, answers_of, wanted
 from isogloss.analysis.format import estimate
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.stats.answers import Answers
 from isogloss.stats.bootstrap import BootstrapEstimate, bootstrap
@@ -105,8 +104,8 @@ def _gap(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     others = opened_run.cells[0][1].record.facts["metrics"][1:]
     languages = {opened_run.metric: by_language} | {metric: bootstrap(answers, metric)[0] for metric in others}
     shown = intervals.filter(pl.col("measure") != "transfer-ratio")
-    table = Table(
-        "method", *shown["measure"].unique(maintain_order=True), "seeds", box=box.SIMPLE_HEAD,
+    table = ShellTable(
+        "method", *(measure.replace("-", " ") for measure in shown["measure"].unique(maintain_order=True)), "seeds",
         title=f"{opened_run.metric}, {every['targets'][0]} targets; 95 % intervals for new seeds and examples",
     )  # fmt: skip
     for (method,), rows in shown.group_by(["method"], maintain_order=True):

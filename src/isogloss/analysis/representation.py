@@ -11,8 +11,6 @@ from typing import Any
 
 import polars as pl
 from jaxtyping import Float
-from rich import box
-from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from isogloss.charts.chart import Chart
 from isogloss.charts.states import by_depth
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import activity
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.intervals import summarised
 from isogloss.stats.similarity import cosines, isotropy, linear_cka, retrieval
 from isogloss.training.monitor import parallel_states
@@ -108,8 +107,8 @@ def _representation(opened_run: OpenedRun, options: AnalysisOptions) -> Analysis
             ]
     every = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     targets = every.filter(pl.col("language") != str(opened_run.data.source))
-    table = Table(
-        "method", "measure", "before", "after", "last layer before", "after", box=box.SIMPLE_HEAD,
+    table = ShellTable(
+        "method", "measure", "before", "after", "last layer before", "after",
         title=f"source and {len(parallel.languages) - 1} targets, {len(parallel)} sentences; the mean over layers",
     )  # fmt: skip
     last = targets.filter(pl.col("depth") == targets["depth"].max())

@@ -15,7 +15,7 @@ from isogloss.analysis.analysis import FOLDER, Analysis, AnalysisOptions, Analys
 from isogloss.analysis.registry import analyses
 from isogloss.charts import export
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError, NotApplicableError, unknown
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.determinism import deterministic
 from isogloss.runtime.files import atomic_file, read_bytes
@@ -35,26 +35,28 @@ class AnalysisOutcome:
         name: the analysis.
         result: what it gave; none: it was left out.
         reason: why it was left out; none: it was not.
+        failed: whether it does apply to the run, and could not be carried out.
     """
 
     name: str
     result: AnalysisResult | None
     reason: str | None = None
+    failed: bool = False
 
 
 def analyze(
     folder: Path, names: Sequence[str], options: AnalysisOptions, *, skip: bool = False
 ) -> Iterator[AnalysisOutcome]:
-    """Carry out analyses and store them.
+    """Carry out analyses and store them. Where one cannot be carried out, the others are.
 
     Args:
         folder: a run directory.
         names: which; none: all that the directory has the data for.
         options: how much is looked at.
-        skip: whether to leave out, and say so, what cannot be carried out, though it was asked for.
+        skip: whether to say only in the outcomes what could not be carried out.
 
     Raises:
-        IsoglossError: the directory lacks what an analysis that was asked for needs.
+        IsoglossError: at the end, where one failed, or none of those that were asked for applies to the directory.
     """
     yield from carry_out(OpenedRun.of(folder), names, options, skip=skip)
 
@@ -71,18 +73,23 @@ def carry_out(
     for method in options.methods:
         if method not in labels:
             raise unknown("method of this run", method, labels)
-    for name in names or analyses():
+    lacking: dict[str, IsoglossError] = {}
+    chosen = list(dict.fromkeys(names or analyses()))
+    for name in chosen:
         try:
             with deterministic(opened_run.spec.deterministic):
                 result = analyses()[name].find(opened_run, options)
         except IsoglossError as error:
-            if names and not skip:
-                raise
-            yield AnalysisOutcome(name, None, str(error))
+            lacking[name] = error
+            yield AnalysisOutcome(name, None, str(error), failed=not isinstance(error, NotApplicableError))
             continue
         result.charts |= charts_of(analyses()[name], opened_run, options, result.tables)
         keep(opened_run.stored, name, result)
         yield AnalysisOutcome(name, result)
+    failed = {name: error for name, error in lacking.items() if not isinstance(error, NotApplicableError)}
+    if not skip and (failed or (names and len(lacking) == len(chosen))):
+        told = [f"{name}: {error}" for name, error in (failed or lacking).items()]
+        raise IsoglossError("; ".join(told)) from next(iter((failed or lacking).values()))
 
 
 def charts_of(

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from rich import box
-from rich.table import Table
 
 from isogloss.analysis.analysis import (
     Analysis,
@@ -27,8 +25,9 @@ from isogloss.analysis.analysis import (
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts import differences
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import NotApplicableError, unknown
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.answers import Answers
 from isogloss.stats.bootstrap import bootstrap
 from isogloss.stats.intervals import Estimate, holm
@@ -179,16 +178,17 @@ def _significance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRe
     methods.sort(key=lambda method: method != reference)
     chosen = pairs(answers, methods)
     if not chosen:
-        raise IsoglossError(
+        raise NotApplicableError(
             f"there is nothing to compare: {', '.join(methods)}; expected two methods or more with a seed in common"
         )
     table = significance(answers, metric, chosen)
     cells = balanced(wanted(opened_run.stored.table("scores"), options), answers.source, metric, methods)
     estimates, variances = mixed(cells)
     held = against(table, reference)
-    shown = Table(
-        "method", "of", f"over {reference}", "p", "p of these models", "seeds", box=box.SIMPLE_HEAD,
-        title=f"differences in {metric}; p-values corrected over {held['one'].n_unique()} pairs",
+    count = held["one"].n_unique()
+    shown = ShellTable(
+        "method", "of", f"over {reference}", "p", "p of these models", "seeds",
+        title=f"differences in {metric}; p-values corrected over {count} {'pair' if count == 1 else 'pairs'}",
     )  # fmt: skip
     for row in held.iter_rows(named=True):
         if row["difference"] is None:

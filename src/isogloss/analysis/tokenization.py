@@ -17,8 +17,6 @@ import numpy as np
 import polars as pl
 import regex
 from jaxtyping import Int
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from isogloss.analysis.analysis import (
@@ -39,6 +37,7 @@ from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.groups import LOW_RESOURCE, members
 from isogloss.languages.language import Language
 from isogloss.preprocessing.tokenize import tokenise_words
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.correlation import correlations, group_differences
 
 TEXTS = ("text", "second", "question", "passage")  # columns that the model reads, of every kind of task but tagging
@@ -218,9 +217,9 @@ def _tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRe
     )
 
 
-def _related(related: pl.DataFrame) -> Table:
-    shown = Table(
-        "method", "measure", "Spearman's with the gap", "p (Holm)", "languages", box=box.SIMPLE_HEAD,
+def _related(related: pl.DataFrame) -> ShellTable:
+    shown = ShellTable(
+        "method", "measure", "Spearman's with the gap", "p (Holm)", "languages",
         title="the gap of a language and what the tokenizer makes of it",
     )  # fmt: skip
     for row in related.filter(pl.col("of") == "gap", pl.col("spearman").is_not_null()).iter_rows(named=True):
@@ -229,9 +228,9 @@ def _related(related: pl.DataFrame) -> Table:
     return shown
 
 
-def _compared(groups: pl.DataFrame) -> Table:
-    shown = Table(
-        "method", "of", LOW_RESOURCE, "others", "difference", "p", box=box.SIMPLE_HEAD,
+def _compared(groups: pl.DataFrame) -> ShellTable:
+    shown = ShellTable(
+        "method", "of", LOW_RESOURCE, "others", "difference", "p",
         title="target languages with little text in CC-100 (below 1 GiB) and the others",
     )  # fmt: skip
     for row in groups.iter_rows(named=True):

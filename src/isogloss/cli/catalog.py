@@ -6,49 +6,86 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 
 from pydantic.fields import FieldInfo
-from rich import box
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 
 import isogloss
 from isogloss.data.cards import Card, cards
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
 from isogloss.runtime.cache import cache_folder
+from isogloss.runtime.console import label
 from isogloss.runtime.files import atomic_file
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.spec import presets
 
+NARROW = 120  # columns of a terminal below which things with many facts are paragraphs, not rows
+INDENT = 4  # columns
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> ShellTable:
+    table = ShellTable(*columns)
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def tasks() -> Table:
+@dataclass(frozen=True)
+class Listing:
+    """Things by their names: a table, or where the terminal is too narrow for one, a paragraph each.
+
+    Args:
+        columns: the heads.
+        rows: a thing each, its name first.
+        paragraphs: what stands under each name, line by line, where there are no columns.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    paragraphs: Sequence[Sequence[str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As the width asks for."""
+        if options.max_width >= NARROW:
+            yield _table(self.columns, self.rows)
+            return
+        for (name, *_), lines in zip(self.rows, self.paragraphs, strict=True):
+            yield console.render_str(name, style="bold", overflow="fold")
+            for line in lines:
+                yield Padding(console.render_str(line, overflow="fold"), (0, 0, 0, INDENT))
+
+
+def tasks() -> Listing:
     """Every data set that has a card."""
-    return _table(
-        ("task", "kind", "source", "languages", "from", "what it is", "licence"),
-        [(c.name, c.kind, c.source, str(len(c.languages)), _origins(c), c.title, c.licence) for c in cards().values()],
-    )
+    rows, paragraphs = [], []
+    for card in cards().values():
+        many, origins = len(card.languages), _origins(card)
+        rows.append((card.name, card.kind, card.source, str(many), "\n".join(origins), card.title, card.licence))
+        counted = f"{many} language{'s' if many > 1 else ''}"
+        paragraphs.append(
+            (card.title, " · ".join([card.kind, f"source {card.source}", counted, *origins, card.licence]))
+        )
+    return Listing(("task", "kind", "source", "languages", "from", "what it is", "licence"), rows, paragraphs)
 
 
-def _origins(card: Card) -> str:
+def _origins(card: Card) -> list[str]:
     """Where a data set may come from: a package, the hub, a folder of files."""
     folder = f"{card.local[0].path} ({card.local[0].format})" if card.local else None
     hub = f"hub: {card.hub.id}" if card.hub else None
-    return "\n".join(filter(None, ["a package" if card.generator else None, hub, folder]))
+    return [origin for origin in ("a package" if card.generator else None, hub, folder) if origin]
 
 
-def methods() -> Table:
-    """Every method and its own settings."""
-    table = Table("method", "setting", "default", "what for", box=box.SIMPLE_HEAD)
+def methods() -> ShellTable:
+    """Every method, and under it its own settings."""
+    table = ShellTable("method", "default", "what for")
     for name, settings in method_settings().items():
-        for first, (key, default, description) in enumerate(settings):
-            table.add_row("" if first else name, key, default, description)
+        table.add_row(label(name, style="bold"))
+        for key, default, description in settings:
+            table.add_row(f"  {key}", default, description)
         table.add_section()
     return table
 
@@ -91,7 +128,7 @@ def _method_settings() -> dict[str, list[list[str]]]:
     return listed
 
 
-def backbones() -> Table:
+def backbones() -> ShellTable:
     """The embedded backbones, and the families that load from the hub or a folder."""
     from isogloss.backbones.families.registry import families
     from isogloss.backbones.loading import EMBEDDED
@@ -103,16 +140,15 @@ def backbones() -> Table:
     )
 
 
-def presets_() -> Table:
+def presets_() -> Listing:
     """Every packaged experiment."""
     specs = {name: yaml.load(path) for name, path in presets().items()}
-    return _table(
-        ("preset", "task", "backbone", "methods"),
-        [(name, s["task"], s.get("backbone", ""), ", ".join(s["methods"])) for name, s in specs.items()],
-    )
+    rows = [(name, s["task"], s.get("backbone", ""), ", ".join(s["methods"])) for name, s in specs.items()]
+    paragraphs = [(" · ".join(filter(None, (task, backbone))), methods) for _, task, backbone, methods in rows]
+    return Listing(("preset", "task", "backbone", "methods"), rows, paragraphs)
 
 
-def languages() -> Table:
+def languages() -> ShellTable:
     """Every language of any data set."""
     where: dict[str, list[str]] = {}
     for card in cards().values():
@@ -124,6 +160,6 @@ def languages() -> Table:
     )
 
 
-LISTS: dict[str, Callable[[], Table]] = {
+LISTS: dict[str, Callable[[], RenderableType]] = {
     "tasks": tasks, "methods": methods, "backbones": backbones, "presets": presets_, "languages": languages,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import isogloss
+from isogloss.cli import completion
 from isogloss.cli.exits import ended
 from isogloss.errors import unknown
 from isogloss.runtime.environment import COMMAND
@@ -20,7 +21,6 @@ app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -52,6 +52,18 @@ def _backbone(text: str) -> str:
 
 
 STANDARD_INPUT = Path("-")
+RunDirectory = Annotated[
+    Path,
+    typer.Argument(parser=_path, metavar="DIR", help="A run directory.", autocompletion=completion.run_directories),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(help="Left out: the best on the source's development data.", autocompletion=completion.methods),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Left out: the best on the source's development data.", autocompletion=completion.seeds),
+]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
 Backbone = Annotated[
     str | None,
@@ -63,7 +75,9 @@ Backbone = Annotated[
 
 @app.command()
 def run(
-    spec: Annotated[str, typer.Argument(help="A spec file (YAML), or the name of a preset.")],
+    spec: Annotated[
+        str, typer.Argument(help="A spec file (YAML), or the name of a preset.", autocompletion=completion.specs)
+    ],
     out: Annotated[Path | None, typer.Option(parser=_path, help="The run directory; left out: runs/NAME.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
@@ -73,7 +87,10 @@ def run(
     ] = False,
     executor: Annotated[
         str | None,
-        typer.Option(help="What carries out the jobs: serial, ray, slurm, distributed; left out: as the spec says."),
+        typer.Option(
+            help="What carries out the jobs: serial, ray, slurm, distributed; left out: as the spec says.",
+            autocompletion=completion.executors,
+        ),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Submit, gather what has ended, and leave; run again to gather the rest.")
@@ -107,7 +124,7 @@ def run(
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    folder: RunDirectory,
     _traceback: Traceback = False,
 ) -> None:
     """Say what of a run is finished, at work or on a cluster, and what is missing; it writes nothing."""
@@ -121,7 +138,7 @@ def status(
 
 @app.command()
 def predict(
-    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    folder: RunDirectory,
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -129,9 +146,11 @@ def predict(
             help="Texts, one a line; or a table in .csv, .tsv, .jsonl or .parquet; left out, or -: standard input.",
         ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
-    language: Annotated[str | None, typer.Option(help="Written into the answers.")] = None,
+    method: Method = None,
+    seed: Seed = None,
+    language: Annotated[
+        str | None, typer.Option(help="Written into the answers.", autocompletion=completion.languages)
+    ] = None,
     text_column: Annotated[
         str | None, typer.Option(help="Of a table; left out: text, and of questions question.")
     ] = None,
@@ -164,16 +183,17 @@ def predict(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    folder: RunDirectory,
     out: Annotated[Path, typer.Argument(parser=_path, metavar="OUT", help="A new or empty folder.")],
     to: Annotated[
         str,
         typer.Option(
-            help="peft, transformers, sentence-transformers or onnx; of the scores mteb, lm-eval or every-eval-ever."
+            help="peft, transformers, sentence-transformers or onnx; of the scores mteb, lm-eval or every-eval-ever.",
+            autocompletion=completion.formats,
         ),
     ],
-    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    method: Method = None,
+    seed: Seed = None,
     push: Annotated[str | None, typer.Option(metavar="ORG/NAME", help="Publish it on the hub as well.")] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -190,12 +210,16 @@ def export(
 def serve(
     folders: Annotated[
         list[str],
-        typer.Argument(metavar="DIR…", help="Run directories or exports, whose names are the models'; or NAME=DIR."),
+        typer.Argument(
+            metavar="DIR…",
+            help="Run directories or exports, whose names are the models'; or NAME=DIR.",
+            autocompletion=completion.run_directories,
+        ),
     ],
     host: Annotated[str, typer.Option(help="To listen on; one that other machines reach needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0: any that is free.")] = 8000,
-    method: Annotated[str | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Left out: the best on the source's development data.")] = None,
+    method: Method = None,
+    seed: Seed = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every method and seed, as NAME/METHOD/SEED, not the best alone.")
     ] = False,
@@ -226,11 +250,16 @@ def serve(
 
 @app.command()
 def analyze(
-    folder: Annotated[Path, typer.Argument(parser=_path, metavar="DIR", help="A run directory.")],
+    folder: RunDirectory,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Such as gap, distance or boundary; left out: all that DIR allows.")
+        list[str] | None,
+        typer.Argument(
+            help="Such as gap, distance or boundary; left out: all that DIR allows.", autocompletion=completion.analyses
+        ),
     ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Of these methods only.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Of these methods only.", autocompletion=completion.methods)
+    ] = None,
     examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
     parallel: Annotated[
         Path | None,
@@ -238,7 +267,10 @@ def analyze(
     ] = None,
     sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
     reference: Annotated[
-        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+        str | None,
+        typer.Option(
+            help="The method that others are held against; left out: the first.", autocompletion=completion.methods
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say no more than where tables and figures lie.")] = False,
     _traceback: Traceback = False,
@@ -250,31 +282,47 @@ def analyze(
     from isogloss.runtime.console import out as console
     from isogloss.runtime.console import say
 
+    made: list[str] = []
+
     def show(outcome: AnalysisOutcome) -> None:
-        if outcome.result is None:
-            console.print(f"{outcome.name}: left out; {outcome.reason}", style="dim")
+        if outcome.result is None:  # why one failed is said at the end
+            told = "failed; the reason stands at the end" if outcome.failed else f"left out; {outcome.reason}"
+            console.print(f"{outcome.name}: {told}", style="dim", soft_wrap=True)
             return
+        made.append(outcome.name)
         for part in outcome.result.shown if not quiet else []:
             console.print(part)
 
-    api.analyze(
-        folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
-        reference=reference, show=show,
-    )  # fmt: skip
-    say(f"tables and figures in {folder / FOLDER}")
+    try:
+        api.analyze(
+            folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
+            reference=reference, show=show,
+        )  # fmt: skip
+    finally:
+        if made:
+            say(f"tables and figures in {folder / FOLDER}")
 
 
 @app.command()
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(parser=_path, metavar="DIR…", help="Run directories; several are compared.")
+        list[Path],
+        typer.Argument(
+            parser=_path,
+            metavar="DIR…",
+            help="Run directories; several are compared.",
+            autocompletion=completion.run_directories,
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(parser=_path, help="The page; left out: DIR/report.html, or comparison.html in the first."),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="The method that others are held against; left out: the first.")
+        str | None,
+        typer.Option(
+            help="The method that others are held against; left out: the first.", autocompletion=completion.methods
+        ),
     ] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -287,7 +335,12 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="tasks, methods, backbones, presets or languages")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="tasks, methods, backbones, presets or languages", autocompletion=completion.lists
+        ),
+    ],
     _traceback: Traceback = False,
 ) -> None:
     """Show what there is."""
@@ -302,9 +355,13 @@ def list_(
 
 @app.command()
 def data(
-    task: Annotated[str, typer.Argument(help="A data set; see `isogloss list tasks`.")],
+    task: Annotated[
+        str, typer.Argument(help="A data set; see `isogloss list tasks`.", autocompletion=completion.tasks)
+    ],
     path: Annotated[Path | None, typer.Option(parser=_path, help="A folder in the data set's own layout.")] = None,
-    language: Annotated[str | None, typer.Option(help="Left out: the source.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Left out: the source.", autocompletion=completion.card_languages)
+    ] = None,
     _traceback: Traceback = False,
 ) -> None:
     """Show real samples, label counts, and problems found."""

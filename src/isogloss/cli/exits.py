@@ -78,6 +78,9 @@ def _refused(error: Any) -> int:
     else:
         command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "isogloss"
         said = one_line(error.format_message()).removesuffix(".")
+        wanted = getattr(getattr(error, "param", None), "help", None)
+        if type(error).__name__ == "MissingParameter" and wanted:
+            said += f": {one_line(wanted[:1].lower() + wanted[1:]).removesuffix('.')}"
         _write(f"isogloss: {said}; see `{one_line(command)} --help`\n")
     return int(error.exit_code)
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from isogloss.data.cards import SPLITS, Split
@@ -17,6 +15,7 @@ from isogloss.data.missing_labels import label_kinds, label_lines, missing_label
 from isogloss.data.subsample import spread
 from isogloss.errors import IsoglossError, MissingError
 from isogloss.languages.language import Language
+from isogloss.runtime.shell_table import ShellTable
 
 SAMPLES = 8
 LONGEST = 240  # characters of a sample
@@ -58,8 +57,8 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     yield Text("\n".join(["problems found:", *problems] if problems else ["no problems found"]))
 
 
-def _counts(splits: dict[Split, Examples], labels: list[str], language: Language) -> Table:
-    table = Table("label", box=box.SIMPLE_HEAD, title=f"{language.name} ({language})")
+def _counts(splits: dict[Split, Examples], labels: list[str], language: Language) -> ShellTable:
+    table = ShellTable("label", title=f"{language.name} ({language})")
     for split in splits:
         table.add_column(split, justify="right")
     for label in labels if any(len(examples.labels) for examples in splits.values()) else ():
@@ -69,10 +68,10 @@ def _counts(splits: dict[Split, Examples], labels: list[str], language: Language
     return table
 
 
-def _samples(splits: dict[Split, Examples]) -> Table:
+def _samples(splits: dict[Split, Examples]) -> ShellTable:
     examples = list(splits.values())[-1]
     shown = examples.table.drop("starts", strict=False)
-    table = Table(*shown.columns, box=box.SIMPLE_HEAD)
+    table = ShellTable(*shown.columns)
     for row in _as_text(shown)[spread(len(examples), SAMPLES).tolist()].iter_rows():
         table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
     return table

@@ -11,7 +11,7 @@ from isogloss.data.cards import Card
 from isogloss.data.cells import cell
 from isogloss.data.layouts import Hub
 from isogloss.data.raw_row import RawRow
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.runtime.console import err
 
 
@@ -60,7 +60,7 @@ def read_hub(
     except ImportError:
         raise IsoglossError(
             f"{card.name} ({code}, {split}) lies on the hub, and to read it takes the package datasets, which is not "
-            "installed; pip install 'isogloss[hub]', or set data.path to a local copy"
+            f"installed; {install('hub')}, or set data.path to a local copy"
         ) from None
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

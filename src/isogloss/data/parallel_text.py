@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isogloss.data.dataset import DataSet
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, NotApplicableError
 from isogloss.languages.language import Language
 from isogloss.runtime.console import err
 
@@ -47,12 +47,12 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
     there = set(data.languages())
     languages = [source, *(target for target in targets if target in there)]
     if source not in there or len(languages) == 1:
-        raise IsoglossError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
+        raise NotApplicableError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
     tables = [data.examples(language, "test").table for language in languages]
     texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
     common = [name for name in tables[0]["id"] if all(name in by_id for by_id in texts)][:sentences]
     if len(common) < FEWEST:
-        raise IsoglossError(
+        raise NotApplicableError(
             f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
             f"{FEWEST} are needed"
         )

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 
 from isogloss import __version__
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.executors.gpu_shares import GPUShares
 from isogloss.executors.ray_cluster import answer, cause_of, connect, is_loss, not_begun, one_line, resources
 from isogloss.executors.ray_settings import RaySettings
@@ -86,7 +86,7 @@ class Ray:
 
     def __init__(self, settings: RaySettings) -> None:
         if find_spec("ray") is None:
-            raise IsoglossError("executor: ray is not installed; pip install 'isogloss[ray]'")
+            raise IsoglossError(f"executor: ray is not installed; {install('ray')}")
         self.settings = settings
         self._sent: tuple[Workspace, Any] | None = None
         self._room: Room | None = None

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.executors.remote_display import RemoteDisplay
 from isogloss.executors.slurm_folder import SlurmFolder
 from isogloss.executors.slurm_jobs import SlurmJobs
@@ -93,7 +93,7 @@ class Slurm:
 
     def __init__(self, settings: SlurmSettings) -> None:
         if find_spec("submitit") is None:
-            raise IsoglossError("executor: submitit is not installed; pip install 'isogloss[slurm]'")
+            raise IsoglossError(f"executor: submitit is not installed; {install('slurm')}")
         if settings.cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             raise IsoglossError(
                 "executor: there is no sbatch here; run this where jobs are submitted from, or say "

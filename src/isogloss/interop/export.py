@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import isogloss
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError, install, unknown
 from isogloss.experiment.choice import choose, run_directory
 from isogloss.interop.check import Check, check
 from isogloss.interop.exported_run import exported_run
@@ -165,7 +165,7 @@ def refuse_lacking(form: Format) -> None:
         if find_spec(library) is None:
             raise IsoglossError(
                 f"{form.name} needs the package {library.replace('_', '-')}, which is not installed; "
-                f"pip install 'isogloss[{form.extra}]'"
+                f"{install(form.extra)}"
             )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int8
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.languages.language import Language
 from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.files import atomic_file
@@ -95,7 +95,7 @@ def load() -> Uriel:
     try:
         version = metadata.version("urielplus")
     except metadata.PackageNotFoundError:
-        raise IsoglossError("URIEL+ is not installed; pip install 'isogloss[uriel]'") from None
+        raise IsoglossError(f"URIEL+ is not installed; {install('uriel')}") from None
     path = cache_folder() / "uriel" / f"urielplus-{version}.npz"
     if not path.is_file():
         arrays: dict[str, Any] = _integrated()

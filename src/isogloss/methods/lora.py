@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.prompts import PromptForm
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.methods.backbone_dropout import BackboneDropoutSettings
 from isogloss.methods.settings import Fraction, Rate, Settings
 from isogloss.optim.weight_places import place, places
@@ -73,7 +73,7 @@ class Lora:
     def check(self, backbone: Backbone, settings: LoraSettings) -> None:
         """PEFT has to be there, and the model needs matrices to update, all of them with known places."""
         if find_spec("peft") is None:
-            raise IsoglossError("lora needs the package peft, which is not installed; pip install 'isogloss[peft]'")
+            raise IsoglossError(f"lora needs the package peft, which is not installed; {install('peft')}")
         if not _targets(backbone, settings):
             raise IsoglossError(
                 f"lora finds no matrix to update in the layers of {backbone.identity.name}; expected nn.Linear modules "

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import polars as pl
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.jupyter import JupyterMixin
 from rich.measure import Measurement
-from rich.table import Table
 
 from isogloss.languages.groups import members
 from isogloss.languages.language import Language
 from isogloss.runtime.console import WIDE, PlainConsole, label
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats import collapse
 from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.store import Store
@@ -53,7 +52,7 @@ class ScoreTable(JupyterMixin):
         return text.getvalue()
 
 
-def score_tables(stored: Store, width: int | None = None) -> list[Table]:
+def score_tables(stored: Store, width: int | None = None) -> list[ShellTable]:
     """Test scores of every language and method, mean ± standard deviation over seeds, from the store alone.
 
     Args:
@@ -125,8 +124,8 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
     yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
 
 
-def _table(rows: list[Row], methods: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+def _table(rows: list[Row], methods: list[str]) -> ShellTable:
+    table = ShellTable()
     table.add_column("language")
     table.add_column("code")
     for method in methods:
@@ -137,7 +136,7 @@ def _table(rows: list[Row], methods: list[str]) -> Table:
     return table
 
 
-def _width(table: Table) -> int:
+def _width(table: ShellTable) -> int:
     console = PlainConsole(width=10_000)
     return Measurement.get(console, console.options, table).maximum
 

@@ -36,9 +36,9 @@ class PlainConsole(Console):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
-def label(text: str) -> Text:
+def label(text: str, style: str = "") -> Text:
     """A name or a text of the user's in a table, no wider than it is shown."""
-    return Text(visible(text))
+    return Text(visible(text), style)
 
 
 def say(*parts: object) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError, install, unknown
 from isogloss.runtime.checked import check
 from isogloss.runtime.registry import discover
 from isogloss.trackers.tracker import Tracker
@@ -49,5 +49,5 @@ def refuse_lacking(names: Iterable[str]) -> None:
         tracker = find(name)
         if find_spec(tracker.module) is None:
             raise IsoglossError(
-                f"track: {name} needs {tracker.module}, which is not installed; pip install 'isogloss[{tracker.extra}]'"
+                f"track: {name} needs {tracker.module}, which is not installed; {install(tracker.extra)}"
             )

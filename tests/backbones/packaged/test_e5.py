@@ -84,5 +84,5 @@ def test_a_changed_package_is_refused(monkeypatch, tmp_path):
 def test_a_missing_package_names_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path))
     monkeypatch.setattr(e5.util, "find_spec", lambda _: None)
-    with pytest.raises(IsoglossError, match=r"pip install 'isogloss\[demo\]'.*intfloat/multilingual-e5-small"):
+    with pytest.raises(IsoglossError, match=r"pip install '\.\[demo\]'.*intfloat/multilingual-e5-small"):
         e5.folder()

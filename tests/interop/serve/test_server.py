@@ -56,7 +56,7 @@ def test_a_port_that_is_taken_is_said(tmp_path):
 
 def test_a_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(server, "find_spec", lambda name: None if name == "uvicorn" else name)
-    with pytest.raises(IsoglossError, match=r"serve needs uvicorn, .*pip install 'isogloss\[serve\]'"):
+    with pytest.raises(IsoglossError, match=r"serve needs uvicorn, .*pip install '\.\[serve\]'"):
         server.serve([str(tmp_path)])
 
 

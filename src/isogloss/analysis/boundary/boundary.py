@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, model_cells, titled
@@ -13,10 +11,11 @@ from isogloss.analysis.boundary.classifiers import SCHEMA, HeadStates
 from isogloss.analysis.boundary.plane import Projection
 from isogloss.charts import boundary as drawn
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import activity
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.store import StoredCell
 
 
@@ -30,7 +29,7 @@ def linear_cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[
     linear = [(cell, stored) for cell, stored in model_cells(opened_run, options) if cell.settings.head == "linear"]
     if kind != "classification" or not linear:
         came = f"this is {kind}" if kind != "classification" else "all heads here are verbalizers"
-        raise IsoglossError(f"a decision boundary is looked at in classification with a linear head; {came}")
+        raise NotApplicableError(f"a decision boundary is looked at in classification with a linear head; {came}")
     return linear
 
 
@@ -58,15 +57,15 @@ def _boundary(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     return AnalysisResult(tables, said)
 
 
-def _means(table: pl.DataFrame, source: str) -> Table:
+def _means(table: pl.DataFrame, source: str) -> ShellTable:
     of_source, targets = table.filter(language=source), table.filter(pl.col("language") != source)
     known = targets.drop_nulls("angle")
     columns = {
         "angle": "angle", "agreement": "agreement", "source_on_source": "source's in source",
         "source_on_target": "source's in target", "target_on_target": "target's in target", "centroid": "centroids",
     }  # fmt: skip
-    shown = Table(
-        "method", *columns.values(), "angle of source's halves", box=box.SIMPLE_HEAD,
+    shown = ShellTable(
+        "method", *columns.values(), "angle of source's halves",
         title="boundaries fitted to the source's and to the target's states, the mean of "
         f"{known['language'].n_unique()} of {targets['language'].n_unique()} targets",
     )  # fmt: skip

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from isogloss.data.dataset import Examples
 from isogloss.data.subsample import spread
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.encoded import EncodedData
 from isogloss.experiment.evaluate import TestSet
 from isogloss.experiment.opened_run import OpenedRun
@@ -184,7 +184,9 @@ class HeadStates:
     def __init__(self, opened_run: OpenedRun, examples: int) -> None:
         data = opened_run.data
         if not data.scores_source:
-            raise IsoglossError(f"boundaries take test examples of the source, and there are none in {data.source}")
+            raise NotApplicableError(
+                f"boundaries take test examples of the source, and there are none in {data.source}"
+            )
         self.opened_run = opened_run
         self.labels = data.labels
         parallel = data.dataset.card.parallel

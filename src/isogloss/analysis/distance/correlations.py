@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from rich import box
-from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
@@ -30,6 +28,7 @@ from isogloss.charts.style import short_codes
 from isogloss.data.parallel_text import read_parallel
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import activity
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.correlation import OF, spearman
 from isogloss.stats.intervals import CONFIDENCE, holm
 
@@ -148,11 +147,11 @@ def _distance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     )
 
 
-def _shown(related: pl.DataFrame) -> Table:
+def _shown(related: pl.DataFrame) -> ShellTable:
     partial = related.filter(pl.col("control").is_not_null())["control"]
     given = f"given {DISTANCES[partial[0]]}" if len(partial) else "partial"
-    shown = Table(
-        "method", "distance", "Pearson's r", "Spearman's rho", given, "p (Holm)", "languages", box=box.SIMPLE_HEAD,
+    shown = ShellTable(
+        "method", "distance", "Pearson's r", "Spearman's rho", given, "p (Holm)", "languages",
         title="the gap of a language and its distance from the source",
     )  # fmt: skip
     of_gap = related.filter(pl.col("of") == "gap")

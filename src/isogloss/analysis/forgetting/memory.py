@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from rich import box
-from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
@@ -38,6 +36,7 @@ from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import activity
 from isogloss.runtime.seeding import derive
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.intervals import CONFIDENCE
 from isogloss.store import StoredCell
 from isogloss.training.monitor import MEASURES, parallel_states
@@ -191,8 +190,8 @@ def _forgetting(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
     result = AnalysisResult({"forgetting": every})
     layers = targets.filter(pl.col("depth").is_null() | (pl.col("depth") > 0))
     means = layers.group_by("method", "measure", maintain_order=True).agg(pl.col("before", "after").mean())
-    table = Table(
-        "method", "measure", "before", "after", box=box.SIMPLE_HEAD,
+    table = ShellTable(
+        "method", "measure", "before", "after",
         title=f"what is remembered of {len(parallel.languages) - 1} target languages, the mean over layers",
     )  # fmt: skip
     for method, measure, before, after in means.iter_rows():

@@ -11,18 +11,17 @@ from typing import Any
 
 import polars as pl
 import torch
-from rich import box
-from rich.table import Table
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells, titled
 from isogloss.analysis.importance.rewind import ALL, NONE, RewindableModel, fisher, tunes_backbone
 from isogloss.charts import importance as drawn
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.cells import Cell
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.optim.weight_places import INSIDE
 from isogloss.runtime.console import activity
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.intervals import summarised
 from isogloss.store import StoredCell, safe_name
 
@@ -124,7 +123,7 @@ def _charts(results: Results) -> dict[str, Chart]:
 def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     chosen = [(cell, stored) for cell, stored in cells(opened_run, options) if tunes_backbone(cell)]
     if not chosen:
-        raise IsoglossError("no method of this run tunes the backbone itself")
+        raise NotApplicableError("no method of this run tunes the backbone itself")
     scores, moved = [], []
     with activity("") as say:
         for number, (cell, stored) in enumerate(chosen, start=1):
@@ -134,8 +133,8 @@ def _importance(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
             moved.append(distance)
     every = pl.concat(scores)
     effect = effects(every, str(opened_run.data.source))
-    table = Table(
-        "method", "weights", "source", "mean target", "gap", box=box.SIMPLE_HEAD,
+    table = ShellTable(
+        "method", "weights", "source", "mean target", "gap",
         title="what is lost when one group is rewound: the five that matter most to the gap",
     )  # fmt: skip
     rewound = effect.filter(pl.col("way") == "rewind", pl.col("weights") != ALL)

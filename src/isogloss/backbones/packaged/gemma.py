@@ -12,7 +12,7 @@ from pathlib import Path
 
 from isogloss.backbones.packaged import gguf
 from isogloss.backbones.packaged.conversion import converted
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.runtime.console import err
 
 NAME = "embedded/gemma-3-270m"
@@ -62,6 +62,6 @@ def _part(number: int) -> Path:
     if find_spec(package) is None:
         raise IsoglossError(
             f"{NAME} needs the package {PACKAGE.replace('_', '-')}, which is not installed; "
-            "pip install 'isogloss[gemma]' (about 250 MB)"
+            f"{install('gemma')} (about 250 MB)"
         )
     return Path(str(resources.files(package))) / "data" / f"{FILE}.part{number:02}"

@@ -11,7 +11,7 @@ from isogloss.backbones.checkpoint.config import reason
 from isogloss.backbones.checkpoint.weights import fingerprint
 from isogloss.backbones.families.registry import families
 from isogloss.backbones.packaged.conversion import converted
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 
 HEAD = struct.Struct("<4sIQQ")  # magic, version, how many tensors, how many settings
 SMALLEST = 12  # bytes that an entry takes at least
@@ -71,7 +71,7 @@ def convert(file: Path, path: Path) -> str:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     if find_spec("gguf") is None:
-        raise IsoglossError(f"{file.name} needs the package gguf, which is not installed; pip install 'isogloss[gguf]'")
+        raise IsoglossError(f"{file.name} needs the package gguf, which is not installed; {install('gguf')}")
     check_header(file)
     where, name = str(file.parent), file.name
     try:

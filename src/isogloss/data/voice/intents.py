@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from isogloss.data.cards import Split
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.runtime import yaml
 from isogloss.runtime.cache import cache_folder
 from isogloss.runtime.files import atomic_file
@@ -81,7 +81,7 @@ def fingerprint() -> str:
         try:
             installed = metadata.version(package)
         except metadata.PackageNotFoundError as error:
-            raise IsoglossError(f"voice-intents needs {package}; pip install 'isogloss[demo]'") from error
+            raise IsoglossError(f"voice-intents needs {package}; {install('demo')}") from error
         if installed != version:
             raise IsoglossError(
                 f"voice-intents is drawn from {package} {version}, but {installed} is installed; "

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from isogloss.errors import IsoglossError
+from isogloss.errors import IsoglossError, install
 from isogloss.interop.serve.access import access as access_of
 from isogloss.interop.serve.limits import Limits
 from isogloss.interop.serve.names import named_folders
@@ -52,7 +52,7 @@ def serve(
         IsoglossError: something of it is wrong.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise IsoglossError(f"serve needs {missing[0]}, which is not installed; pip install 'isogloss[serve]'")
+        raise IsoglossError(f"serve needs {missing[0]}, which is not installed; {install('serve')}")
     known, named, access = Limits.of(limits), named_folders(folders), access_of(host, token_file)
     with listener(host, port) as sock:
         from isogloss.interop.serve.models import load
