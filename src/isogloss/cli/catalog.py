@@ -108,8 +108,12 @@ def presets_() -> Table:
     specs = {name: yaml.load(path) for name, path in presets().items()}
     return _table(
         ("preset", "task", "backbone", "methods"),
-        [(name, s["task"], s.get("backbone", ""), ", ".join(s["methods"])) for name, s in specs.items()],
+        [(name, s["task"], _together(s.get("backbone", "")), ", ".join(s["methods"])) for name, s in specs.items()],
     )
+
+
+def _together(backbones: str | list[str]) -> str:
+    return backbones if isinstance(backbones, str) else "\n".join(backbones)
 
 
 def languages() -> Table:
