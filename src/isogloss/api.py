@@ -14,12 +14,19 @@ import polars as pl
 from isogloss.errors import IsoglossError
 from isogloss.executors.registry import executor as executor_of
 from isogloss.executors.registry import leading
+from isogloss.experiment.choice import chosen_run
+from isogloss.experiment.comparison import ComparisonStore, finished_runs, opened_comparison
+from isogloss.experiment.each_backbone import run_each
 from isogloss.experiment.frames import Frames, stored_frames
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.predict import Model
 from isogloss.experiment.run import run as carry_out
 from isogloss.interop.hub import local_run_directory
+from isogloss.reports.comparison_table import ComparisonTable
 from isogloss.reports.score_table import ScoreTable
+from isogloss.run_directory.comparison import Comparison, comparison_of
+from isogloss.run_directory.damage import refuse_strange
+from isogloss.runtime.console import err
 from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
@@ -28,6 +35,7 @@ if TYPE_CHECKING:  # analyses come with what draws charts, which a model is load
     from isogloss.analysis.analysis import AnalysisResult
     from isogloss.analysis.run import AnalysisOutcome
     from isogloss.interop.export import Export
+    from isogloss.reports.comparison_status import ComparisonStatusReport
     from isogloss.reports.status import StatusReport
 
 AnyPath = str | PathLike[str]
@@ -35,13 +43,13 @@ AnyPath = str | PathLike[str]
 
 @dataclass(frozen=True)
 class Results:
-    """What a run directory holds.
+    """What a run directory holds, or a comparison of backbones.
 
     Args:
         store: the directory.
     """
 
-    store: Store
+    store: Store | ComparisonStore
 
     @property
     def path(self) -> Path:
@@ -50,8 +58,8 @@ class Results:
 
     @property
     def spec(self) -> Spec:
-        """The experiment, resolved."""
-        return OpenedRun.of(self.path).spec
+        """The experiment, resolved; of a comparison as it was written."""
+        return self.store.spec() if isinstance(self.store, ComparisonStore) else OpenedRun.of(self.path).spec
 
     @property
     def scores(self) -> pl.DataFrame:
@@ -60,17 +68,17 @@ class Results:
 
     @property
     def predictions(self) -> pl.DataFrame:
-        """`method seed language split example gold predicted score`."""
+        """`method seed language split example gold predicted score`; of a comparison with `backbone` in front."""
         return self.store.table("predictions")
 
     @property
     def history(self) -> pl.DataFrame:
-        """`method seed step epoch tokens loss learning_rate metric value language`."""
+        """`method seed step epoch tokens loss learning_rate metric value language`; of a comparison `backbone` too."""
         return self.store.table("history")
 
-    def table(self) -> ScoreTable:
+    def table(self) -> ScoreTable | ComparisonTable:
         """Test scores of every language and method, and the gap below; shows in a notebook, and `print` prints it."""
-        return ScoreTable(self.store)
+        return ComparisonTable(self.store) if isinstance(self.store, ComparisonStore) else ScoreTable(self.store)
 
     def report(self, out: AnyPath | None = None, *, reference: str | None = None) -> Path:
         """Write one HTML page that tells what came out. See `isogloss.report`."""
@@ -80,9 +88,9 @@ class Results:
         """Find out where the gap comes from. See `isogloss.analyze`."""
         return analyze(self.path, *names, **options)
 
-    def load(self, method: str | None = None, seed: int | None = None) -> Model:
+    def load(self, method: str | None = None, seed: int | None = None, *, backbone: AnyPath | None = None) -> Model:
         """A trained model, in memory. See `isogloss.load`."""
-        return load(self.path, method=method, seed=seed)
+        return load(self.path, method=method, seed=seed, backbone=backbone)
 
     def __repr__(self) -> str:
         """In a line."""
@@ -109,7 +117,7 @@ def run(
 
     Args:
         spec: a spec, its keys and values, a YAML file, or the name of a preset.
-        out: the run directory; None: `runs/NAME`.
+        out: the run directory, of several backbones the folder of their run directories; None: `runs/NAME`.
         data: examples by split and language, as in `{"train": {"en": frame}, "test": {"en": frame, "sw": frame}}`:
             frames of polars or pandas, sets of `datasets` or lists of dictionaries, with the columns `text` (and
             `second` of pairs) and `label`; of tagging `words` and `labels`; of questions `question`, `passage` and
@@ -131,14 +139,17 @@ def run(
     if data is not None:
         checked = stored_frames(checked, data)
     with leading(chosen, checked.device) as leads:
+        if checked.compared:
+            asked = Comparison(folder, tuple(checked.compared))
+            return Results(ComparisonStore(run_each(checked, folder, chosen) if leads else asked))
         return Results(carry_out(checked, folder, chosen) if leads else Store(folder))
 
 
-def status(folder: AnyPath) -> StatusReport:
+def status(folder: AnyPath) -> StatusReport | ComparisonStatusReport:
     """How far a run directory is: what is finished, at work, on a cluster, missing. Nothing is written.
 
     Args:
-        folder: a run directory, of a run that is over, at work, or has only begun.
+        folder: a run directory, of a run that is over, at work, or has only begun; or a comparison of backbones.
 
     Returns:
         What `print` shows as a table, the lines below it and a last one that sums up; `status` has it as data.
@@ -147,18 +158,20 @@ def status(folder: AnyPath) -> StatusReport:
         IsoglossError: it is none.
     """
     from isogloss.executors.slurm_states import cluster_jobs
-    from isogloss.experiment.status import run_status
-    from isogloss.reports.status import StatusReport
+    from isogloss.reports.comparison_status import status_report
 
-    return StatusReport(run_status(_path(folder), cluster_jobs))
+    return status_report(_path(folder), cluster_jobs)
 
 
 def open_run(folder: AnyPath) -> Results:
-    """The results in a run directory; nothing is trained.
+    """The results in a run directory, or in a comparison of backbones; nothing is trained.
 
     Raises:
         IsoglossError: it is none, or nothing in it is finished.
     """
+    if (comparison := opened_comparison(_path(folder))) is not None:
+        comparison.started()
+        return Results(comparison)
     OpenedRun.of(_path(folder))
     return Results(Store(_path(folder)))
 
@@ -169,19 +182,21 @@ def load(
     """A trained model of a run directory, which stays in memory.
 
     Args:
-        folder: a run directory, an export, or the name of an export on the hub: `org/name` or `org/name@revision`. A
-            folder of that name wins.
+        folder: a run directory, a comparison of backbones, an export, or the name of an export on the hub: `org/name`
+            or `org/name@revision`. A folder of that name wins.
         method: the label of one of its methods; None: the one with the best score on source development data.
         seed: one of its seeds; None: the best of the method's.
-        backbone: where its backbone lies, a folder or a hub id; None: where the run directory says.
+        backbone: where its backbone lies, a folder or a hub id; None: where the run directory says. Of a comparison
+            which of its backbones; None: that of the best.
 
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
     _check_cell(method, seed)
     where, named = _path(folder), None if backbone is None else str(_path(backbone, "backbone"))
-    directory = local_run_directory(where, fspath(folder))
-    return Model.load(directory, method=method, seed=None if seed is None else int(seed), backbone=named)
+    number = None if seed is None else int(seed)
+    meant = chosen_run(local_run_directory(where, fspath(folder)), method, number, named)
+    return Model.load(meant.path, method=method, seed=number, backbone=meant.backbone)
 
 
 def export(
@@ -191,6 +206,7 @@ def export(
     to: str,
     method: str | None = None,
     seed: int | None = None,
+    backbone: str | None = None,
     push: str | None = None,
     show: Callable[[str], None] | None = None,
 ) -> Export | list[Path]:
@@ -199,12 +215,13 @@ def export(
     Or the scores of all finished cells, as another project's tools read them.
 
     Args:
-        folder: a run directory.
+        folder: a run directory, or a comparison of backbones.
         out: a new or empty folder.
         to: `peft`, `transformers`, `sentence-transformers` or `onnx`; of scores `mteb`, `lm-eval` or
             `every-eval-ever`.
         method: the label of one of its methods; None: the one with the best score on source development data.
         seed: one of its seeds; None: the best of the method's.
+        backbone: of a comparison, which of its backbones; None: that of the best.
         push: `org/name` on the hub, where the folder is published too, for its owners alone where it is new.
         show: is told what is going on.
 
@@ -222,18 +239,22 @@ def export(
     from isogloss.interop.results.registry import results_formats
 
     _check_cell(method, seed)
+    if backbone is not None and comparison_of(_path(folder)) is None:
+        raise IsoglossError(f"{fspath(folder)} is no comparison of backbones; leave backbone out")
     if not isinstance(to, str):
         raise IsoglossError(f"to is {to!r}; expected the name of a format, such as 'peft'")
     say = show or (lambda _: None)
     if to in results_formats():
         if (method, seed, push) != (None, None, None):
             raise IsoglossError(f"{to} takes the scores of all cells; leave method, seed and push out")
+        if backbone is not None:
+            folder = chosen_run(_path(folder), None, None, backbone).path
         return write_results(_path(folder), _path(out, "out"), results_formats()[to])
     if push is not None:
         check_repository(push)  # before an hour of writing
-    made = write_export(
-        _path(folder), _path(out, "out"), to=to, method=method, seed=None if seed is None else int(seed), say=say
-    )
+    number = None if seed is None else int(seed)
+    meant = chosen_run(_path(folder), method, number, backbone).path
+    made = write_export(meant, _path(out, "out"), to=to, method=method, seed=number, say=say)
     if push is not None:
         say(f"published as {push_folder(made.path, push)}")
     return made
@@ -252,7 +273,7 @@ def analyze(
     """Find out where the gap comes from: tables and charts, kept in the run directory too.
 
     Args:
-        folder: a run directory.
+        folder: a run directory, or a comparison of backbones, of which each is analysed.
         names: of analyses, such as `gap` or `distance`; none: all that the directory has the data for.
         methods: labels of the methods that are analysed; none: all.
         examples: of each target, where models are run many times.
@@ -262,7 +283,8 @@ def analyze(
         show: is given each analysis's outcome as soon as it is there, and why one was left out.
 
     Returns:
-        What each analysis found, by its name.
+        What each analysis found, by its name; of a comparison by the name of the backbone's folder, a slash, and its
+        name.
 
     Raises:
         IsoglossError: when all others are done, where one failed, or none of those that were asked for applies to the
@@ -280,11 +302,15 @@ def analyze(
         parallel=None if parallel is None else _path(parallel, "parallel"), reference=_reference(reference),
     )  # fmt: skip
     results = {}
-    for outcome in carry_out_analyses(_path(folder), names, options):
-        if show is not None:
-            show(outcome)
-        if outcome.result is not None:
-            results[outcome.name] = outcome.result
+    for backbone, run_directory in finished_runs(_path(folder)).items():
+        if backbone:
+            refuse_strange(_path(folder))
+            err.print(f"{backbone}, in {run_directory}", markup=False, soft_wrap=True)
+        for outcome in carry_out_analyses(run_directory, names, options):
+            if show is not None:
+                show(outcome)
+            if outcome.result is not None:
+                results[f"{run_directory.name}/{outcome.name}" if backbone else outcome.name] = outcome.result
     return results
 
 
@@ -298,7 +324,7 @@ def report(
     """Write one HTML page that tells what came out of one run or several, and its tables and figures beside it.
 
     Args:
-        folders: a run directory, or several to be compared.
+        folders: a run directory, a comparison of backbones, or several to be compared.
         out: the page; None: `report.html` in the directory, or `comparison.html` in the first of several.
         reference: the method that others are held against, as the page calls it; None: the first.
         show: is given the answer in one sentence, for each task.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,8 +14,9 @@ from isogloss.languages.groups import check as check_group
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 from isogloss.runtime.checked import Checked, as_value_error, check, mistake
+from isogloss.runtime.fields import Backbones, Device, Folder, RunName
 from isogloss.runtime.visible import one_line
-from isogloss.trackers.registry import settings_of
+from isogloss.trackers.fields import Trackers
 
 __all__ = ["DataSpec", "OwnSeeds", "ResolvedSpec", "Spec", "check", "presets", "read_spec"]
 
@@ -27,34 +27,8 @@ def _template(text: str) -> str:
     return text
 
 
-def _folder(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("expected a path")
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"there is no such user's folder ({error})") from error
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text, re.ASCII):
-        raise ValueError("expected auto, cpu, cuda, cuda:1 (a GPU by its number) or mps")
-    return text
-
-
-def _name(text: str) -> str:
-    """A folder's name, on whatever system the run is copied to."""
-    if not text.strip("."):
-        raise ValueError("dots alone name a folder that is there already; expected a name for the run")
-    if text.split(".", maxsplit=1)[0].upper() in RESERVED:
-        raise ValueError("Windows has a device of that name; expected another name for the run")
-    return text
-
-
-RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=10_000)]
 Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
-Folder = Annotated[Path, AfterValidator(_folder)]
 
 
 class _SpecType(type(BaseModel)):  # type: ignore[misc]
@@ -67,23 +41,6 @@ class _SpecType(type(BaseModel)):  # type: ignore[misc]
                 return super().__call__(*arguments, **values)
             except ValidationError as error:
                 raise mistake(cls, error, where="spec") from error
-
-
-def _named_trackers(value: object) -> object:
-    """Trackers may be listed by their names alone: `[mlflow]`, `mlflow`."""
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {} for name in value}
-    return {name: {} if given is None else given for name, given in value.items()} if isinstance(value, dict) else value
-
-
-def _trackers(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    try:
-        settings_of(named)
-    except IsoglossError as error:
-        raise ValueError(str(error)) from error
-    return named
 
 
 def _without_searches_off(methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -207,12 +164,13 @@ class Spec(Checked, metaclass=_SpecType):
 
     version: Literal[1] = Field(1, description="of the form that a spec has; 1 is the only one so far")
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100), AfterValidator(_name)] = Field(
+    name: RunName = Field(
         description="names the run directory; in a file it may be left out: then it is the file's own name"
     )
-    backbone: str = Field(
+    backbone: Backbones = Field(
         "embedded/multilingual-e5-small",
-        description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision)",
+        description="embedded/…, a checkpoint folder, a GGUF file, or a hub id (org/model@revision); or several in a "
+        "list, to compare them",
     )
     weights: Literal["safetensors", "pickle"] = Field(
         "safetensors",
@@ -241,7 +199,7 @@ class Spec(Checked, metaclass=_SpecType):
         None, description="follow scores of the source and the targets through training, into the history"
     )
     seeds: Seeds = Field([0], description="one training each; three give an interval")
-    device: Annotated[str, AfterValidator(_device)] = Field(
+    device: Device = Field(
         "auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1 (of several, by its number) or mps"
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -268,7 +226,7 @@ class Spec(Checked, metaclass=_SpecType):
         "trainings on a GPU; on a CPU it is not worth its time",
     )
     checkpoint_minutes: float = Field(3.0, ge=0, description="how much training a crash may cost at most")
-    track: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_trackers), AfterValidator(_trackers)] = Field(
+    track: Trackers = Field(
         {},
         description="where else a training is told of while it goes: `[mlflow]`, `[trackio]`, or with settings, "
         "`{mlflow: {experiment: topics}}`",
@@ -280,10 +238,27 @@ class Spec(Checked, metaclass=_SpecType):
         "process, one after the other. It has no part in results, and a run directory does not keep it",
     )
 
+    @property
+    def compared(self) -> list[str]:
+        """The backbones that are compared; none where there is but one."""
+        return [] if isinstance(self.backbone, str) else list(self.backbone)
+
+    @property
+    def one_backbone(self) -> str:
+        """The backbone of one run directory; of several, each is carried out as a spec of its own.
+
+        Raises:
+            IsoglossError: there are several.
+        """
+        if isinstance(self.backbone, str):
+            return self.backbone
+        raise IsoglossError(f"backbone: {', '.join(self.backbone)}; expected one here")
+
 
 class ResolvedSpec(Spec):  # type: ignore[metaclass]
     """A spec as a run directory keeps it: every default filled in, the source and the targets named."""
 
+    backbone: str
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # checked when it was new
     source: Code
     targets: list[Code]

@@ -23,6 +23,7 @@ import polars as pl
 from isogloss.errors import IsoglossError
 from isogloss.run_directory.cell import FinishedCell, StoredCell, StoredWeights
 from isogloss.run_directory.combined_tables import write_combined
+from isogloss.run_directory.comparison import refuse_comparison
 from isogloss.run_directory.damage import DamagedError, refuse_strange
 from isogloss.run_directory.record import (
     RunRecord,
@@ -75,6 +76,7 @@ class Store:
         self.path = path
         if path.exists() and not path.is_dir():
             raise IsoglossError(f"{path} is a file; expected a run directory or a new name")
+        refuse_comparison(path)
         environment = self.environment()
         if environment:
             if environment.get("tool") != "isogloss":

@@ -16,7 +16,7 @@ from transformers.utils import logging
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.checkpoint.config import ModelConfig, read_config, reason
 from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
-from isogloss.backbones.checkpoint.hub import fetched
+from isogloss.backbones.checkpoint.hub import cached, fetched
 from isogloss.backbones.checkpoint.tokenizer import PROBES, FolderTokenizer, load_tokenizer
 from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened, under_base_prefix
 from isogloss.backbones.device import device_of, native_dtype
@@ -29,6 +29,7 @@ from isogloss.runtime.threads import say_if_spinning
 
 __all__ = [
     "EMBEDDED",
+    "at_hand",
     "fingerprint",
     "inspect",
     "load",
@@ -181,7 +182,7 @@ def unused_weight(name: str, weight: str) -> Tensor | None:
 def outline(
     name: str, *, device: str, dtype: str, words: bool | None = False, checkpointing: bool = False
 ) -> Backbone | None:
-    """A backbone without its weights, to reckon with; None where it is no checkpoint in a folder.
+    """A backbone without its weights, to reckon with; None where it is not at hand, see `at_hand`.
 
     Args:
         name: as in `load`.
@@ -193,11 +194,9 @@ def outline(
     Raises:
         IsoglossError: as `load` would.
     """
-    if name in EMBEDDED or gguf.is_file(name) or (path := _local(name)) is None:
+    if (folder := at_hand(name)) is None:
         return None
-    folder = ModelFolder(name, path)
-    if not folder.weights():
-        return None
+    logging.set_verbosity_error()
     with _opened(folder, words=words, pickle=False) as it, _refusals(folder):
         whole, _ = it.config.family.load(it.config.values, words=it.words, weights=None)
         model = getattr(whole, whole.base_model_prefix) if it.words else whole
@@ -209,6 +208,35 @@ def outline(
             model, it.config.family, it.tokenizer.tokens, Identity(name, "", None), dtype=computing,
             pooling=_pooling(name, it.config.family), lm_head=lm_head, checkpointing=checkpointing,
         )  # fmt: skip
+
+
+def at_hand(name: str) -> ModelFolder | None:
+    """The checkpoint by that name, as safetensors on this machine; None where something has to be fetched or converted.
+
+    Raises:
+        IsoglossError: there can be no such backbone.
+    """
+    if gguf.is_file(name):
+        return None
+    if name in EMBEDDED:
+        path = conversion.present(EMBEDDED[name].FOLDER)
+    else:
+        path = _local(name)
+        if path is None:
+            folder = cached(name)
+            return folder if folder is not None and _complete(folder) else None
+    if path is None:
+        return None
+    folder = ModelFolder(name, path)
+    return folder if folder.weights() else None
+
+
+def _complete(folder: ModelFolder) -> bool:
+    """Whether the hub's cache has the weights too: they may not all have come."""
+    try:
+        return bool(folder.weights())
+    except IsoglossError:
+        return False
 
 
 def _computing(dtype: str, device: torch.device) -> torch.dtype:

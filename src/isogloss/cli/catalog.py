@@ -143,9 +143,15 @@ def backbones() -> ShellTable:
 def presets_() -> Listing:
     """Every packaged experiment."""
     specs = {name: yaml.load(path) for name, path in presets().items()}
-    rows = [(name, s["task"], s.get("backbone", ""), ", ".join(s["methods"])) for name, s in specs.items()]
-    paragraphs = [(" · ".join(filter(None, (task, backbone))), methods) for _, task, backbone, methods in rows]
+    rows = [(name, s["task"], _together(s.get("backbone", "")), ", ".join(s["methods"])) for name, s in specs.items()]
+    paragraphs = [
+        (" · ".join(filter(None, (task, *backbones.splitlines()))), methods) for _, task, backbones, methods in rows
+    ]
     return Listing(("preset", "task", "backbone", "methods"), rows, paragraphs)
+
+
+def _together(backbones: str | list[str]) -> str:
+    return backbones if isinstance(backbones, str) else "\n".join(backbones)
 
 
 def languages() -> ShellTable:

@@ -68,7 +68,9 @@ Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole err
 Backbone = Annotated[
     str | None,
     typer.Option(
-        parser=_backbone, metavar="DIR", help="Where the backbone lies now, or its hub id; left out: as the run says."
+        parser=_backbone,
+        metavar="DIR",
+        help="Where the backbone lies now, or its hub id; left out: as the run says. Of a comparison, which.",
     ),
 ]
 
@@ -129,11 +131,10 @@ def status(
 ) -> None:
     """Say what of a run is finished, at work or on a cluster, and what is missing; it writes nothing."""
     from isogloss.executors.slurm_states import cluster_jobs
-    from isogloss.experiment.status import run_status
-    from isogloss.reports.status import StatusReport
+    from isogloss.reports.comparison_status import status_report
     from isogloss.runtime.console import out as console
 
-    console.print(StatusReport(run_status(folder, cluster_jobs)), soft_wrap=True)
+    console.print(status_report(folder, cluster_jobs), soft_wrap=True)
 
 
 @app.command()
@@ -172,13 +173,16 @@ def predict(
 ) -> None:
     """Label new text with a stored run: a line of JSON for each text, or a table with answers beside its columns."""
     from isogloss.cli.predict.labelling import Request, label
+    from isogloss.experiment.choice import chosen_run
     from isogloss.interop.hub import local_run_directory
 
+    meant = chosen_run(local_run_directory(folder, str(folder)), method, seed, backbone)
     request = Request(
         None if file == STANDARD_INPUT else file, method=method, seed=seed, language=language,
-        columns=(text_column, second_column), scores=scores, threshold=threshold, output=output, backbone=backbone,
+        columns=(text_column, second_column), scores=scores, threshold=threshold, output=output,
+        backbone=meant.backbone,
     )  # fmt: skip
-    label(local_run_directory(folder, str(folder)), request)
+    label(meant.path, request)
 
 
 @app.command()
@@ -194,6 +198,9 @@ def export(
     ],
     method: Method = None,
     seed: Seed = None,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a comparison, which; left out: that of the best.")
+    ] = None,
     push: Annotated[str | None, typer.Option(metavar="ORG/NAME", help="Publish it on the hub as well.")] = None,
     _traceback: Traceback = False,
 ) -> None:
@@ -201,7 +208,7 @@ def export(
     from isogloss import api
     from isogloss.runtime.console import say
 
-    made = api.export(folder, out, to=to, method=method, seed=seed, push=push, show=say)
+    made = api.export(folder, out, to=to, method=method, seed=seed, backbone=backbone, push=push, show=say)
     for one in made if isinstance(made, list) else [made]:
         say(one)
 
@@ -279,6 +286,7 @@ def analyze(
     from isogloss import api
     from isogloss.analysis.analysis import FOLDER
     from isogloss.analysis.run import AnalysisOutcome
+    from isogloss.experiment.comparison import opened_comparison
     from isogloss.runtime.console import out as console
     from isogloss.runtime.console import say
 
@@ -299,8 +307,10 @@ def analyze(
             reference=reference, show=show,
         )  # fmt: skip
     finally:
-        if made:
-            say(f"tables and figures in {folder / FOLDER}")
+        comparison = opened_comparison(folder)
+        for path in [folder] if comparison is None else [stored.path for stored in comparison.stores.values()]:
+            if made:
+                say(f"tables and figures in {path / FOLDER}")
 
 
 @app.command()

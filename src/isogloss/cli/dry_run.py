@@ -12,6 +12,7 @@ from isogloss.data.dataset import DataSet, open_data
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
 from isogloss.experiment.data import languages, open_spec
+from isogloss.experiment.each_backbone import parts
 from isogloss.experiment.job import Executor
 from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.price import price
@@ -37,6 +38,13 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
         IsoglossError: the spec could not be carried out.
     """
     say = partial(out.print, markup=False, soft_wrap=True)
+    if spec.compared:
+        each = parts(spec, folder)
+        for number, one in enumerate(each, start=1):
+            say(f"backbone {number} of {len(each)}")
+            with named(f"backbone {one.name}"):
+                describe(one.spec, one.out, executor)
+        return
     plans = planned(spec, folder)
     spec = with_settings(spec, {plan.space.name: plan.settings for plan in plans})
     wanted = cells(spec)
@@ -49,11 +57,11 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     stored = {cell.key for cell in finished}
     missing = [cell for cell in wanted if cell.key not in stored]
     words = any(cell.settings.head == "verbalizer" for cell in wanted)
-    positions = inspect(spec.backbone, device=spec.device, words=words, pickle=spec.weights == "pickle")
+    positions = inspect(spec.one_backbone, device=spec.device, words=words, pickle=spec.weights == "pickle")
     for cell in wanted:
         if positions is not None and (taken := cell.method.positions(cell.settings)) >= positions:
             raise IsoglossError(
-                f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone}, and "
+                f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.one_backbone}, and "
                 "leaves none to a text; expected a shorter prompt"
             )
     _describe_data(spec, data, source, targets)
@@ -70,7 +78,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
 def _describe_data(spec: Spec, data: DataSet, source: Language, targets: Sequence[Language]) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
     say(f"{spec.name}: {data.card.title}")
-    say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
+    say(f"  backbone    {spec.one_backbone} ({where(spec.one_backbone)})")
     say(f"  data        {data.where()}")
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
@@ -94,7 +102,9 @@ def _describe_price(
     spec: Spec, data: DataSet, executor: Executor, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
 ) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
-    if any("from the hub" in place or place.startswith("nowhere") for place in (where(spec.backbone), data.where())):
+    if any(
+        "from the hub" in place or place.startswith("nowhere") for place in (where(spec.one_backbone), data.where())
+    ):
         say(f"  {'jobs':<12}what they would cost is known once texts and backbone are on this machine")
         return
     workspace = Workspace.open(spec)

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.errors import IsoglossError, unknown
+from isogloss.experiment.comparison import ComparisonStore
 from isogloss.languages.language import Language
+from isogloss.run_directory.comparison import Comparison, comparison_of
+from isogloss.runtime.console import err
 from isogloss.store import Store, StoredCell
 
 
@@ -79,3 +82,66 @@ def chosen(stored: Store, method: str | None, seed: int | None) -> Choice:
 def choose(stored: Store, method: str | None, seed: int | None) -> StoredCell:
     """The cell of `chosen`."""
     return chosen(stored, method, seed).cell
+
+
+@dataclass(frozen=True)
+class ChosenRun:
+    """A run directory, of those that a comparison of backbones may have.
+
+    Args:
+        path: the run directory.
+        backbone: where its backbone is to be taken from; None: as the run directory says.
+    """
+
+    path: Path
+    backbone: str | None
+
+
+def chosen_run(folder: Path, method: str | None, seed: int | None, backbone: str | None) -> ChosenRun:
+    """The run directory that is meant: the folder itself, or of a comparison that of one backbone, which is said.
+
+    Args:
+        folder: a run directory, or a comparison of backbones.
+        method: a label of its methods; None: any.
+        seed: of its seeds; None: any.
+        backbone: of a comparison, which: None: the one that holds the best on the source's development data. Of a run
+            directory, where its backbone is to be taken from.
+
+    Raises:
+        IsoglossError: nothing such is stored.
+    """
+    comparison = comparison_of(folder)
+    if comparison is None:
+        return ChosenRun(folder, backbone)
+    if backbone is not None:
+        return ChosenRun(comparison.run_of(backbone), None)
+    found = _best_of_each(comparison, method, seed)
+    best = max(found, key=lambda name: found[name].development["value"])
+    row = found[best].development
+    source = Language.parse(row["language"]).name
+    of = f"the best of {len(found)} backbones" if len(found) > 1 else "the only backbone that is finished"
+    err.print(f"{best}: {of}, by {row['metric']} on {source} development data", markup=False, soft_wrap=True)
+    return ChosenRun(comparison.runs[best], None)
+
+
+def _best_of_each(comparison: Comparison, method: str | None, seed: int | None) -> dict[str, Choice]:
+    """The best cell of every backbone that has such a one.
+
+    Raises:
+        IsoglossError: none has.
+    """
+    found: dict[str, Choice] = {}
+    stores = ComparisonStore(comparison).started()
+    labels = {cell.record.method for stored in stores.values() for cell in stored.finished()}
+    if method is not None and method not in labels:
+        raise unknown("method of this comparison", method, labels)
+    refused: IsoglossError | None = None
+    for name, stored in stores.items():
+        try:
+            found[name] = chosen(stored, method, seed)
+        except IsoglossError as error:  # it has not this method, or not this seed
+            refused = error
+    if not found:
+        assert refused is not None
+        raise refused
+    return found

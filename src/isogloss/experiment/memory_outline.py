@@ -33,7 +33,7 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     trainings = [one for cell in cells for one in (cell.trainings if cell.method.frozen else cell.trainings[:1])]
     plain = [cell for cell in trainings if cell.settings.head == "linear" and cell.settings.epochs]
     backbone = outline(
-        spec.backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
+        spec.one_backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
     )  # fmt: skip
     if backbone is None or not plain:
         return

@@ -71,11 +71,19 @@ def common_facts(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
     }
 
 
-def verbalizer_facts(spec: Spec, backbone: Backbone) -> dict[str, Any]:
-    """What decides how classes are called, and by what head over the vocabulary they are scored."""
+def verbalizer_facts(spec: Spec, backbone: Backbone | None) -> dict[str, Any]:
+    """What decides how classes are called, and by what head over the vocabulary they are scored.
+
+    Args:
+        spec: that names the words.
+        backbone: with its head; None: which head it is is not asked for.
+    """
     assert spec.verbalizer is not None
+    given = spec.verbalizer.model_dump(mode="json")
+    if backbone is None:
+        return {**given, "vocabulary": ""}
     assert backbone.lm_head is not None
-    return {**spec.verbalizer.model_dump(mode="json"), "vocabulary": weights_fingerprint(backbone.lm_head)}
+    return {**given, "vocabulary": weights_fingerprint(backbone.lm_head)}
 
 
 def refuse_changes(
@@ -192,7 +200,7 @@ def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
         resolved["data"]["path"] = str(spec.data.path.resolve())
     if spec.data.train is not None and spec.data.train.path is not None:
         resolved["data"]["train"]["path"] = str(spec.data.train.path.resolve())
-    if (folder := Path(spec.backbone).expanduser()).exists():
+    if (folder := Path(spec.one_backbone).expanduser()).exists():
         resolved["backbone"] = str(folder.resolve())
     if spec.task == CUSTOM:  # the file beside the data may change
         resolved["data"]["card"] = data.dataset.card.model_dump(mode="json", exclude_defaults=True)

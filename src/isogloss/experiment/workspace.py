@@ -15,7 +15,7 @@ from isogloss.backbones.attention import lay
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.device import device_of
-from isogloss.backbones.loading import load
+from isogloss.backbones.loading import at_hand, load, outline
 from isogloss.backbones.meta_copy import meta_copy, modules_of, shared_by, with_tensors
 from isogloss.data.cards import Card
 from isogloss.data.kinds.registry import data_kinds
@@ -75,15 +75,46 @@ class Workspace:
         device_of(spec.device)  # a device that is not there is said before anything is read
         with activity("reading the data"):
             data = read_data(spec)
-        words = any(cell.settings.head == "verbalizer" for cell in wanted)
-        if words and data.dataset.card.kind != "classification":
-            raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
+        words = _words(spec, wanted, data)
         with activity("loading the backbone"):
             backbone = load(
-                spec.backbone, device=spec.device, dtype=spec.dtype, words=words,
+                spec.one_backbone, device=spec.device, dtype=spec.dtype, words=words,
                 checkpointing=spec.gradient_checkpointing, compiled=spec.compile, pickle=spec.weights == "pickle",
                 on_host=spreads(),
             )  # fmt: skip
+        return cls._of(spec, wanted, data, backbone)
+
+    @classmethod
+    def outlined(cls, spec: Spec, data: ExperimentData | None = None) -> Workspace | None:
+        """The same without the backbone's weights, of which none is read: to reckon with, and to find mistakes early.
+
+        Args:
+            spec: of the experiment.
+            data: where it was read already, for the same spec on another backbone.
+
+        Returns:
+            Without what was trained elsewhere; None where the backbone is not at hand, see `loading.at_hand`.
+
+        Raises:
+            IsoglossError: as `open` does.
+        """
+        if at_hand(spec.one_backbone) is None:
+            return None
+        wanted = [cell for cell in cells(spec) if cell.settings.epochs]
+        if data is None:
+            with activity("reading the data"):
+                data = read_data(spec)
+        backbone = outline(
+            spec.one_backbone, device=spec.device, dtype=spec.dtype, words=_words(spec, wanted, data),
+            checkpointing=spec.gradient_checkpointing,
+        )  # fmt: skip
+        return None if backbone is None else cls._of(spec, wanted, data, backbone, outlined=True)
+
+    @classmethod
+    def _of(
+        cls, spec: Spec, wanted: Sequence[Cell], data: ExperimentData, backbone: Backbone, *, outlined: bool = False
+    ) -> Workspace:
+        """The workspace of a spec over its data and its backbone."""
         for cell in {cell.label: cell for cell in wanted}.values():  # of whatever seed
             cell.method.check(backbone, cell.settings)
         imported = {cell.key: _imported(cell, spec, data, backbone) for cell in wanted if not cell.settings.epochs}
@@ -91,8 +122,8 @@ class Workspace:
             replace(cell, settings=imported[cell.key].settings) if cell.key in imported else cell for cell in wanted
         ]
         facts = common_facts(data, backbone)
-        if words:
-            facts["verbalizer"] = verbalizer_facts(spec, backbone)
+        if any(cell.settings.head == "verbalizer" for cell in wanted):
+            facts["verbalizer"] = verbalizer_facts(spec, None if outlined else backbone)
         card = data.dataset.card
         inputs = TASKS[card.kind].inputs(card.columns.second is not None)
         for cell in wanted:
@@ -197,6 +228,18 @@ class Workspace:
         return self.encoded(cell).fit(features, self.room(cell))
 
 
+def _words(spec: Spec, wanted: Sequence[Cell], data: ExperimentData) -> bool:
+    """Whether classes are words, for which the backbone's head over its vocabulary is needed.
+
+    Raises:
+        IsoglossError: they are, and the data has no classes.
+    """
+    words = any(cell.settings.head == "verbalizer" for cell in wanted)
+    if words and data.dataset.card.kind != "classification":
+        raise IsoglossError(f"`head: verbalizer` is for classification, which {spec.task} is not")
+    return words
+
+
 def _imported(cell: Cell, spec: Spec, data: ExperimentData, backbone: Backbone) -> Imported:
     """What a cell that trains nothing is of; what is to be known of it is said."""
     assert isinstance(cell.method, Importer)
@@ -205,7 +248,7 @@ def _imported(cell: Cell, spec: Spec, data: ExperimentData, backbone: Backbone) 
         if (head := HEADS.get(data_kinds()[card.kind].family)) is None:
             raise IsoglossError(f"nothing that was trained elsewhere can be scored on data of the kind {card.kind}")
         one = cell.method.read(
-            backbone, cell.settings, labels=data.labels, kind=head, base=spec.backbone, subword=data.subword
+            backbone, cell.settings, labels=data.labels, kind=head, base=spec.one_backbone, subword=data.subword
         )
     said = [*one.said]
     if len(spec.seeds) > 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from isogloss.analysis.analysis import AnalysisOptions
 from isogloss.analysis.registry import analyses
 from isogloss.analysis.run import carry_out
 from isogloss.errors import IsoglossError
+from isogloss.experiment.comparison import finished_runs, opened_comparison
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.reports.figures import figures
 from isogloss.reports.files import write_figures, write_tables
@@ -35,7 +36,7 @@ def report(
     them.
 
     Args:
-        folders: run directories.
+        folders: run directories, or comparisons of backbones, of which all that are finished are told of.
         out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
             figures go to a folder of that name without `.html`.
         reference: the method that the others are held against, as the page calls it; none: the first.
@@ -48,8 +49,10 @@ def report(
         IsoglossError: one is no run directory, nothing in it is finished, no run has the reference, or `out` cannot be
             a file.
     """
-    opened_runs = [OpenedRun.of(folder) for folder in folders]  # before a page is named after one that is none
+    runs = [run for folder in folders for run in finished_runs(folder).values()]
+    opened_runs = [OpenedRun.of(run) for run in runs]  # before a page is named after one that is none
     target = out or folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
+    unfinished = list(_unfinished(folders))
     for opened_run in opened_runs:
         if opened_run.stored.writable:
             refuse_strange(opened_run.stored.path)
@@ -57,7 +60,7 @@ def report(
             raise IsoglossError(f"{opened_run.stored.path} cannot be written to; give --out, the page to write")
     beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
-    options = AnalysisOptions(reference=reference if len(folders) == 1 else None)
+    options = AnalysisOptions(reference=reference if len(runs) == 1 else None)
     outcomes = [list(carry_out(opened_run, cheap, options, skip=True)) for opened_run in opened_runs]
     missing = [f"{outcome.name}: {outcome.reason}" for of_run in outcomes for outcome in of_run if outcome.reason]
     found = [
@@ -75,13 +78,22 @@ def report(
         write_figures(figures(run_group), beside, before)
         if len(run_group.opened_runs) > 1:  # else an analysis's figures lie beside its tables
             write_figures(analysis_charts(run_group), beside, before)
-    content = page(groups, " · ".join(names), command, missing)
+    content = page(groups, " · ".join(names), command, [*unfinished, *missing])
     with atomic_file(target) as file:
         file.write_text(content, encoding="utf-8")
     if show is not None:
         for run_group in groups:
             show(next(iter(answer(run_group)), "Nothing can be said of these scores."))
     return target
+
+
+def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
+    """A line for each backbone of a comparison of which nothing is finished. What leads out of one is refused."""
+    for folder in folders:
+        if (comparison := opened_comparison(folder)) is not None:
+            if os.access(folder, os.W_OK):
+                refuse_strange(folder)
+            yield from (f"{name}: nothing of it is finished" for name in comparison.unfinished)
 
 
 def _beside(target: Path) -> Path:

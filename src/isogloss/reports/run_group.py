@@ -135,8 +135,12 @@ def run_groups(
 
 
 def _names(opened_runs: Sequence[OpenedRun]) -> list[str]:
-    """The specs' names, or the folders' where those are alike, or the folders' paths."""
-    called = [one.spec.name for one in opened_runs], [one.stored.path.resolve().name for one in opened_runs]
+    """The specs' names, or where those are alike the backbones' or the folders', or the folders' paths."""
+    called = [
+        [one.spec.name for one in opened_runs],
+        [one.spec.backbone.rstrip("/").rpartition("/")[2] for one in opened_runs],
+        [one.stored.path.resolve().name for one in opened_runs],
+    ]
     whole = [str(one.stored.path) for one in opened_runs]
     return next((names for names in called if len(set(names)) == len(names)), whole)
 

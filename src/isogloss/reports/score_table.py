@@ -109,14 +109,12 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
         yield Row(Language.parse(language).name, language, values, bold=first, last=last)
     averages = by_seed(test, source, common)
     for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
-        yield Row(title, "", {method: _spread(averages, method, column) for method in methods}, bold=True)
+        yield Row(title, "", {method: spread(averages, method, column) for method in methods}, bold=True)
     spec = stored.spec()
     for group in spec.groups if spec else []:
         inside = {str(language) for language in members(group, [Language.parse(code) for code in common])}
         means = by_seed(test, source, sorted(inside))
-        yield Row(
-            f"mean of {len(inside)} {group}", "", {method: _spread(means, method, "target") for method in methods}
-        )
+        yield Row(f"mean of {len(inside)} {group}", "", {method: spread(means, method, "target") for method in methods})
     records = {cell.record.method: cell.record for cell in stored.finished()}
     trained = {method: records[method].trainable_parameters for method in methods}
     yield Row("trainable parameters", "", {method: f"{count:,}" for method, count in trained.items()})
@@ -141,7 +139,8 @@ def _width(table: ShellTable) -> int:
     return Measurement.get(console, console.options, table).maximum
 
 
-def _spread(averages: pl.DataFrame, method: str, column: str) -> str:
+def spread(averages: pl.DataFrame, method: str, column: str) -> str:
+    """A method's mean over seeds of one of the columns of `aggregate.by_seed`, and the deviation."""
     values = averages.filter(method=method)[column]
     return _cell(values.mean(), values.std()) if values.null_count() == 0 else ABSENT  # type: ignore[arg-type]
 

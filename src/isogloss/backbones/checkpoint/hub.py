@@ -31,18 +31,24 @@ def fetched(name: str, instead: str, *, pickle: bool) -> ModelFolder:
         about = HfApi().model_info(repository, revision=revision or None, files_metadata=True)
     # Each version of the client raises another HTTP library's errors. Without network, the cache may have it.
     except Exception as error:
-        try:
-            cached = try_to_load_from_cache(repository, CONFIG, revision=revision or None)
-        except (ValueError, OSError):
-            cached = None
-        if isinstance(cached, str):
-            folder = Path(cached).parent
-            return ModelFolder(name, folder, commit=folder.name)
+        if (there := cached(name)) is not None:
+            return there
         raise IsoglossError(
             f"backbone {name} could not be loaded ({_why(error)}); without network use a local folder or {instead}"
         ) from error
     folder = _download(name, repository, about, pickle=pickle)
     return ModelFolder(name, folder, commit=about.sha)
+
+
+def cached(name: str) -> ModelFolder | None:
+    """A model of the hub as far as the hub's cache has it; None where it has not its configuration. Nobody is asked."""
+    repository, _, revision = name.partition("@")
+    try:
+        config = try_to_load_from_cache(repository, CONFIG, revision=revision or None)
+    except (ValueError, OSError):
+        return None
+    folder = Path(config).parent if isinstance(config, str) else None
+    return None if folder is None else ModelFolder(name, folder, commit=folder.name)
 
 
 def fetched_files(name: str, first: str, others: Sequence[str], *, what: str) -> ModelFolder | None:
@@ -62,10 +68,10 @@ def fetched_files(name: str, first: str, others: Sequence[str], *, what: str) ->
         about = HfApi().model_info(repository, revision=revision or None, files_metadata=True)
     except Exception:  # noqa: BLE001 - as above; where it is not cached either, whoever looks for a model will say so
         try:
-            cached = try_to_load_from_cache(repository, first, revision=revision or None)
+            in_cache = try_to_load_from_cache(repository, first, revision=revision or None)
         except (ValueError, OSError):
-            cached = None
-        folder = Path(cached).parent if isinstance(cached, str) else None
+            in_cache = None
+        folder = Path(in_cache).parent if isinstance(in_cache, str) else None
         return None if folder is None else ModelFolder(name, folder, commit=folder.name, what=what)
     sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
     if first not in sizes:

