@@ -53,6 +53,9 @@ def _backbone(text: str) -> str:
 
 STANDARD_INPUT = Path("-")
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
+NoTexts = Annotated[
+    bool, typer.Option("--no-texts", help="Leave texts of the data out, and remove those that were there.")
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -240,6 +243,7 @@ def analyze(
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
     ] = None,
+    no_texts: NoTexts = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say no more than where tables and figures lie.")] = False,
     _traceback: Traceback = False,
 ) -> None:
@@ -259,7 +263,7 @@ def analyze(
 
     api.analyze(
         folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
-        reference=reference, show=show,
+        reference=reference, texts=not no_texts, show=show,
     )  # fmt: skip
     say(f"tables and figures in {folder / FOLDER}")
 
@@ -276,13 +280,20 @@ def report(
     reference: Annotated[
         str | None, typer.Option(help="The method that others are held against; left out: the first.")
     ] = None,
+    good_enough: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE", help="Say what can ship: languages by whether they score so much, a fraction such as 0.8."
+        ),
+    ] = None,
+    no_texts: NoTexts = False,
     _traceback: Traceback = False,
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss import api
     from isogloss.runtime.console import say
 
-    say(api.report(folders, out, reference=reference, show=say))
+    say(api.report(folders, out, reference=reference, good_enough=good_enough, texts=not no_texts, show=say))
 
 
 @app.command("list")
