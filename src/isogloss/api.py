@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # analyses come with what draws charts, which a model is load
     from isogloss.reports.status import StatusReport
 
 AnyPath = str | PathLike[str]
+PERCENT = 100
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,16 @@ class Results:
         """Test scores of every language and method, and the gap below; shows in a notebook, and `print` prints it."""
         return ComparisonTable(self.store) if isinstance(self.store, ComparisonStore) else ScoreTable(self.store)
 
-    def report(self, out: AnyPath | None = None, *, reference: str | None = None) -> Path:
+    def report(
+        self,
+        out: AnyPath | None = None,
+        *,
+        reference: str | None = None,
+        good_enough: float | None = None,
+        texts: bool = True,
+    ) -> Path:
         """Write one HTML page that tells what came out. See `isogloss.report`."""
-        return report(self.path, out=out, reference=reference)
+        return report(self.path, out=out, reference=reference, good_enough=good_enough, texts=texts)
 
     def analyze(self, *names: str, **options: Any) -> dict[str, AnalysisResult]:
         """Find out where the gap comes from. See `isogloss.analyze`."""
@@ -268,6 +277,7 @@ def analyze(
     parallel: AnyPath | None = None,
     sentences: int = 100,
     reference: str | None = None,
+    texts: bool = True,
     show: Callable[[AnalysisOutcome], None] | None = None,
 ) -> dict[str, AnalysisResult]:
     """Find out where the gap comes from: tables and charts, kept in the run directory too.
@@ -280,6 +290,7 @@ def analyze(
         parallel: a folder of parallel sentences in SIB-200's layout; None: what the spec names, or the run's own data.
         sentences: of them, of each language.
         reference: the method that others are held against; None: the first.
+        texts: whether tables may hold texts of the data; if not, those that an analysis has left are removed.
         show: is given each analysis's outcome as soon as it is there, and why one was left out.
 
     Returns:
@@ -300,6 +311,7 @@ def analyze(
     options = AnalysisOptions(
         list(of_methods), examples=_number(examples, "examples"), sentences=_number(sentences, "sentences"),
         parallel=None if parallel is None else _path(parallel, "parallel"), reference=_reference(reference),
+        texts=_truth(texts, "texts"),
     )  # fmt: skip
     results = {}
     for backbone, run_directory in finished_runs(_path(folder)).items():
@@ -319,6 +331,8 @@ def report(
     out: AnyPath | None = None,
     *,
     reference: str | None = None,
+    good_enough: float | None = None,
+    texts: bool = True,
     show: Callable[[str], None] | None = None,
 ) -> Path:
     """Write one HTML page that tells what came out of one run or several, and its tables and figures beside it.
@@ -327,13 +341,17 @@ def report(
         folders: a run directory, a comparison of backbones, or several to be compared.
         out: the page; None: `report.html` in the directory, or `comparison.html` in the first of several.
         reference: the method that others are held against, as the page calls it; None: the first.
+        good_enough: the score from which on a language can be shipped, a fraction such as 0.8; None: nothing is said of
+            that.
+        texts: whether page and tables may hold texts of the data; if not, those of before are removed.
         show: is given the answer in one sentence, for each task.
 
     Returns:
         The page.
 
     Raises:
-        IsoglossError: one is no run directory, nothing in it is finished, or `out` cannot be a file.
+        IsoglossError: one is no run directory, nothing in it is finished, `out` cannot be a file, or `good_enough` is
+            no such fraction.
     """
     from isogloss.reports.report import report as write_report
 
@@ -342,7 +360,10 @@ def report(
         raise IsoglossError("there is no run directory to report on; expected at least one")
     target = None if out is None else _path(out, "out")
     paths = [_path(folder) for folder in several]
-    return write_report(paths, target, reference=_reference(reference), show=show)
+    return write_report(
+        paths, target, reference=_reference(reference), good_enough=_fraction(good_enough, "good_enough"),
+        texts=_truth(texts, "texts"), show=show,
+    )  # fmt: skip
 
 
 def _path(given: Any, what: str = "run directory") -> Path:
@@ -365,6 +386,24 @@ def _number(given: Any, what: str) -> int:
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise IsoglossError(f"{what} is {given!r}; expected a whole number")
     return int(given)
+
+
+def _truth(given: Any, what: str) -> bool:
+    if not isinstance(given, bool):
+        raise IsoglossError(f"{what} is {given!r}; expected True or False")
+    return given
+
+
+def _fraction(given: Any, what: str) -> float | None:
+    """A score as tables have it, never a percentage."""
+    if given is None:
+        return None
+    number = float(given) if isinstance(given, Real) and not isinstance(given, bool) else math.nan
+    if not 0 < number < 1:
+        meant = f"; {number:g} % is {number / PERCENT:g}" if 1 < number < PERCENT else ""
+        came = given if math.isnan(number) else f"{number:g}"
+        raise IsoglossError(f"{what} is {came}; expected a fraction between 0 and 1, such as 0.8{meant}")
+    return number
 
 
 def _reference(given: Any) -> str | None:

@@ -33,6 +33,7 @@ class AnalysisOptions:
         parallel: a folder of sentences in SIB-200's layout; none: what the spec names, or the run's own data.
         sentences: of each language.
         reference: the method that the others are held against; none: the first of the spec.
+        texts: whether tables may hold texts of the data.
     """
 
     methods: Sequence[str] = ()
@@ -40,6 +41,7 @@ class AnalysisOptions:
     parallel: Path | None = None
     sentences: int = 100
     reference: str | None = None
+    texts: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what is too little.
@@ -144,13 +146,15 @@ class Analysis:
         name: to ask for it by.
         find: carries it out; an `IsoglossError` says what the directory lacks for it.
         computes: whether it runs models, and does not read tables alone.
-        section: how a report shows it; none: not at all.
+        section: how a report shows it; none: not at all, or as the report itself says.
+        texts: whether its tables hold texts of the data, which may be asked to be left out.
     """
 
     name: str
     find: Callable[[OpenedRun, AnalysisOptions], AnalysisResult]
     computes: bool = False
     section: Section | None = None
+    texts: bool = False
 
 
 def cells(opened_run: OpenedRun, options: AnalysisOptions) -> list[tuple[Cell, StoredCell]]:
@@ -209,13 +213,18 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
 
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
     """The answers in a run directory; neither data nor models are loaded."""
-    spec, chosen = opened_run.spec, cells(opened_run, options)
-    card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
+    chosen = cells(opened_run, options)
     return Answers(
         _predictions(opened_run, options), [(cell.label, cell.seed) for cell, _ in chosen],
-        spec.source, chosen[0][1].record.kind,
-        parallel=bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel,
+        opened_run.spec.source, chosen[0][1].record.kind, parallel=parallel_items(opened_run),
     )  # fmt: skip
+
+
+def parallel_items(opened_run: OpenedRun) -> bool:
+    """Whether an example's name means the same example in every language, as the card says."""
+    spec = opened_run.spec
+    card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
+    return bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel
 
 
 def _predictions(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:

@@ -73,6 +73,9 @@ def carry_out(
     for method in options.methods:
         if method not in labels:
             raise unknown("method of this run", method, labels)
+    if not options.texts:  # those of before stay nowhere, whatever is carried out now
+        for name in [name for name, analysis in analyses().items() if analysis.texts]:
+            forget(opened_run.stored, name)
     lacking: dict[str, IsoglossError] = {}
     chosen = list(dict.fromkeys(names or analyses()))
     for name in chosen:
@@ -132,6 +135,22 @@ def keep(stored: Store, name: str, result: AnalysisResult) -> None:
         entries |= dict.fromkeys([*result.tables, *result.charts], (name, now))
         with atomic_file(folder / MADE) as file:
             file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def forget(stored: Store, name: str) -> None:
+    """Remove what an analysis has left, also where it was killed before it said so.
+
+    Args:
+        stored: the run directory. Where it is only to be read, nothing is removed.
+        name: of the analysis, with which the titles of its tables begin.
+    """
+    if not stored.writable:
+        return
+    folder = stored.path / FOLDER
+    if any(other == name for other, _ in kept(stored).values()):
+        keep(stored, name, AnalysisResult())
+    for file in [folder / f"{name}.parquet", *folder.glob(f"{name}-*.parquet")]:
+        file.unlink(missing_ok=True)
 
 
 def kept(stored: Store) -> dict[str, tuple[str, str]]:

@@ -65,6 +65,9 @@ Seed = Annotated[
     typer.Option(help="Left out: the best on the source's development data.", autocompletion=completion.seeds),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
+NoTexts = Annotated[
+    bool, typer.Option("--no-texts", help="Leave texts of the data out, and remove those that were there.")
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -279,6 +282,7 @@ def analyze(
             help="The method that others are held against; left out: the first.", autocompletion=completion.methods
         ),
     ] = None,
+    no_texts: NoTexts = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say no more than where tables and figures lie.")] = False,
     _traceback: Traceback = False,
 ) -> None:
@@ -304,7 +308,7 @@ def analyze(
     try:
         api.analyze(
             folder, *(names or []), methods=method or [], examples=examples, parallel=parallel, sentences=sentences,
-            reference=reference, show=show,
+            reference=reference, texts=not no_texts, show=show,
         )  # fmt: skip
     finally:
         comparison = opened_comparison(folder)
@@ -334,13 +338,20 @@ def report(
             help="The method that others are held against; left out: the first.", autocompletion=completion.methods
         ),
     ] = None,
+    good_enough: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE", help="Say what can ship: languages by whether they score so much, a fraction such as 0.8."
+        ),
+    ] = None,
+    no_texts: NoTexts = False,
     _traceback: Traceback = False,
 ) -> None:
     """Write one HTML page that tells what came out, and its tables and figures beside it."""
     from isogloss import api
     from isogloss.runtime.console import say
 
-    say(api.report(folders, out, reference=reference, show=say))
+    say(api.report(folders, out, reference=reference, good_enough=good_enough, texts=not no_texts, show=say))
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ import polars as pl
 
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import save
-from isogloss.reports import tables
+from isogloss.reports import ship, tables
 from isogloss.reports.latex import latex
 from isogloss.reports.run_group import RunGroup
 from isogloss.runtime.files import atomic_file
@@ -18,6 +18,7 @@ from isogloss.runtime.visible import visible
 
 FORMULA = re.compile("[\\s]*[=+@\uff1d\uff0b\uff20\uff0d-]|[\t\r\n]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+OF_TEXTS = ("errors-examples", "errors-parallel")  # tables with texts of the data, which stay nowhere unasked
 LONGEST = 300  # rows of a LaTeX table: a longer one is for programs, not for paper
 
 
@@ -32,12 +33,20 @@ def write_tables(run_group: RunGroup, folder: Path, before: str) -> None:
     shown = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
     shown |= {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
     values = {"methods": tables.overview(run_group), "languages": tables.by_language(run_group), **run_group.tables}
+    if run_group.decisions is not None:
+        shown[ship.TITLE] = ship.ship_table(run_group)
+        values[ship.TITLE] = run_group.decisions
+    for title in {ship.TITLE, *OF_TEXTS} - values.keys():  # of before, when it was asked for
+        for kind in ("csv", "tex"):
+            (folder / f"{before}{title}.{kind}").unlink(missing_ok=True)
     for title, table in values.items():
         with atomic_file(folder / f"{before}{title}.csv") as file:
             csv_safe(table).write_csv(file)
         if len(table) <= LONGEST:
             with atomic_file(folder / f"{before}{title}.tex") as file:
                 file.write_text(latex(shown[title]), encoding="utf-8")
+        else:  # of before, when it was shorter
+            (folder / f"{before}{title}.tex").unlink(missing_ok=True)
 
 
 def csv_safe(table: pl.DataFrame) -> pl.DataFrame:

@@ -17,8 +17,9 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.reports import searches, summary, tables
+from isogloss.reports import mistakes, searches, ship, summary, tables
 from isogloss.reports.figures import figures
+from isogloss.reports.mistakes import PagePart
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.tables import ShownTable
 from isogloss.runtime import yaml
@@ -29,8 +30,8 @@ TEMPLATE = "isogloss.reports.template"
 
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.
 ORDER = (
-    "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance", "forgetting",
-    "forecast",
+    "calibration", "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance",
+    "forgetting", "forecast",
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ class PageSection:
         notes: what is to be known to read the charts.
         tables: in order.
         small: whether charts stand side by side where there is room.
+        parts: that a reader opens one by one, behind the tables.
     """
 
     name: str
@@ -55,6 +57,7 @@ class PageSection:
     tables: list[ShownTable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     small: bool = False
+    parts: list[PagePart] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
     )
     spread = charts["methods"]
     sections = [
+        *_ship(run_group),
         PageSection(
             "methods", "Methods", [text, *summary.drawn(run_group)], specifications(spread),
             [tables.overview_table(run_group)], _notes([spread]),
@@ -139,6 +143,9 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
             tables=[tables.language_table(run_group)],
         ),
     ]  # fmt: skip
+    if told := mistakes.text(run_group):
+        parts = list(mistakes.parts(run_group))
+        sections.append(PageSection("errors", "What goes wrong", told, tables=mistakes.overall(run_group), parts=parts))
     if "map" in charts:
         words = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
         _, missing = placed(sorted(set(run_group.by_language["language"])))
@@ -158,6 +165,16 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
         shown = [tables.plain_table(name, searches.table(record)) for name, record in found.items()]
         sections.append(PageSection("settings", "Settings that were searched", told, tables=shown))
     return sections + analysis_sections(run_group)
+
+
+def _ship(run_group: RunGroup) -> list[PageSection]:
+    """Which languages can ship, where somebody has said what is good enough."""
+    if run_group.decisions is None:
+        return []
+    told = list(ship.sentences(run_group))
+    shown = [ship.ship_table(run_group)]
+    how = PagePart("What the decisions mean, and how they are made", lines=ship.meanings(run_group), open=True)
+    return [PageSection("ship", "What can ship", told, tables=shown, parts=[how])]
 
 
 def _notes(charts: Iterable[Chart]) -> list[str]:

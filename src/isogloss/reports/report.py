@@ -1,4 +1,7 @@
-"""The report of runs: one page that opens anywhere, and every table and figure beside it. Reads the store alone."""
+"""The report of runs: one page that opens anywhere, and every table and figure beside it.
+
+It reads the store alone, and for examples of mistakes the test texts where the data still lie.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from isogloss.reports.figures import figures
 from isogloss.reports.files import write_figures, write_tables
 from isogloss.reports.page import analysis_charts, page
 from isogloss.reports.run_group import run_groups
+from isogloss.reports.ship import with_decisions
 from isogloss.reports.summary import answer
 from isogloss.run_directory.damage import refuse_strange
 from isogloss.runtime.files import atomic_file
@@ -28,6 +32,8 @@ def report(
     out: Path | None = None,
     *,
     reference: str | None = None,
+    good_enough: float | None = None,
+    texts: bool = True,
     show: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the report of run directories.
@@ -40,6 +46,8 @@ def report(
         out: the page; none: `report.html` in the directory, or `comparison.html` in the first of several. Tables and
             figures go to a folder of that name without `.html`.
         reference: the method that the others are held against, as the page calls it; none: the first.
+        good_enough: the score from which on a language can be shipped, between 0 and 1; none: nothing is said of that.
+        texts: whether page and tables may hold texts of the data.
         show: is given the answer in one sentence, for each task.
 
     Returns:
@@ -60,16 +68,17 @@ def report(
             raise IsoglossError(f"{opened_run.stored.path} cannot be written to; give --out, the page to write")
     beside = _beside(target)
     cheap = [name for name, analysis in analyses().items() if not analysis.computes]
-    options = AnalysisOptions(reference=reference if len(runs) == 1 else None)
+    options = AnalysisOptions(reference=reference if len(runs) == 1 else None, texts=texts)
     outcomes = [list(carry_out(opened_run, cheap, options, skip=True)) for opened_run in opened_runs]
     missing = [f"{outcome.name}: {outcome.reason}" for of_run in outcomes for outcome in of_run if outcome.reason]
     found = [
         {title: table for outcome in of_run if outcome.result for title, table in outcome.result.tables.items()}
         for of_run in outcomes
     ]
-    groups = run_groups(opened_runs, reference, found)
+    groups = [with_decisions(run_group, good_enough) for run_group in run_groups(opened_runs, reference, found)]
     names = dict.fromkeys(opened_run.spec.name for run_group in groups for opened_run in run_group.opened_runs.values())
     given = [*(["--out", str(out)] if out else []), *(["--reference", reference] if reference else [])]
+    given += [*(["--good-enough", f"{good_enough:g}"] if good_enough else []), *([] if texts else ["--no-texts"])]
     command = shlex.join(["isogloss", "report", *map(str, folders), *given])
     beside.mkdir(parents=True, exist_ok=True)
     for run_group in groups:

@@ -41,6 +41,8 @@ class RunGroup:
         runs: the name of the run that each method is of.
         stale: titles of tables that are of other scores than the run has now.
         unlike: codes of languages left out because their test examples differ between runs.
+        good_enough: the score from which on a language can be shipped; none: nothing is said of that.
+        decisions: what can ship then (`ship.decisions`); none: nothing is said of that.
     """
 
     task: str
@@ -56,6 +58,21 @@ class RunGroup:
     runs: dict[str, str]
     stale: list[str]
     unlike: list[str]
+    good_enough: float | None = None
+    decisions: pl.DataFrame | None = None
+
+    @cached_property
+    def best(self) -> str:
+        """The method with the best score on the source's development data, the mean over its seeds.
+
+        Of equal ones, the first.
+        """
+        means = {}
+        for method, name in self.runs.items():
+            scores = self.opened_runs[name].stored.table("scores")
+            of_method = scores.filter(split="dev", metric=self.metric, method=self.records[method].method)
+            means[method] = float(of_method.select(pl.col("value").mean()).item() or 0.0)
+        return max(self.methods, key=lambda method: means[method])
 
     @property
     def targets(self) -> list[Language]:

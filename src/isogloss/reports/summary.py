@@ -15,6 +15,7 @@ from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.methods.registry import find
 from isogloss.methods.settings import MeanOfUpdates
+from isogloss.reports import ship
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.score_table import no_gap
 from isogloss.stats import collapse
@@ -28,6 +29,7 @@ def answer(run_group: RunGroup) -> list[str]:
     return [
         *_collapsed(run_group),
         *_carried(run_group),
+        *list(ship.sentences(run_group))[:1],
         *_best(run_group),
         *_against_next(run_group),
         *_ends(run_group),

@@ -27,12 +27,14 @@ class ShownValue:
         sort: what it is sorted by; none: it comes last.
         shade: from 0 to 1, how far it lies between the least and the greatest of its kind; none: not shaded.
         best: whether it is the best of its row.
+        foreign: whether it is a text of the data, in whatever language and direction.
     """
 
     text: str
     sort: float | str | None
     shade: float | None = None
     best: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True)

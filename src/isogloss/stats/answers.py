@@ -8,13 +8,13 @@ questions. Only macro-F1 has more than one class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array, csr_array
 
 from isogloss.errors import IsoglossError
@@ -55,6 +55,16 @@ class ScoreTerms:
         """The rows of some runs, given by their places among all."""
         first = self.classes * np.array([self.runs.index(run) for run in runs])
         return (first[:, None] + np.arange(self.classes)).ravel()
+
+    def answered(self, given: Bool[np.ndarray, "runs examples"]) -> ScoreTerms:
+        """The same over the answers that are given alone.
+
+        Args:
+            given: by the runs that have the language, in their order.
+        """
+        rows = np.repeat(given, self.classes, axis=0)
+        above, below = (csr_array(part.multiply(rows)) for part in (self.above, self.below))
+        return replace(self, above=above, below=below)
 
 
 @dataclass(frozen=True, eq=False)

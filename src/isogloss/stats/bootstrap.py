@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from isogloss.runtime.seeding import derive
-from isogloss.stats.answers import Answers
+from isogloss.stats.answers import Answers, ScoreTerms
 from isogloss.stats.intervals import Estimate, crossed
 
 RESAMPLES = 1000
@@ -71,7 +71,19 @@ def resampled(answers: Answers, language: str, metric: str, draws: int) -> Float
     The draws are the same for all runs and, where examples are parallel, for all languages. Draws vary by (n - 1) / n
     of the variance of new examples; they are spread out by as much. Runs that lack the language have NaN.
     """
-    sums, (name, examples, positions) = answers.sums(language, metric), answers.drawn_from(language)
+    return redrawn(answers, language, answers.sums(language, metric), draws)
+
+
+def redrawn(answers: Answers, language: str, sums: ScoreTerms, draws: int) -> Float[np.ndarray, "runs draws_and_one"]:
+    """The same of terms that may leave some of the answers out.
+
+    Args:
+        answers: of all runs.
+        language: that the terms are of.
+        sums: what each example adds to every run's score.
+        draws: how many.
+    """
+    name, examples, positions = answers.drawn_from(language)
     generator = np.random.default_rng(derive("resampling", name))
     scores = [sums.scores(np.ones((1, len(positions))))]
     for start in range(0, draws, AT_ONCE):
