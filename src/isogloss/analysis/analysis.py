@@ -116,6 +116,7 @@ class Section:
         text: what is to be known to read it.
         charts: by title, of the tables that are there.
         tables: of these, the ones that a reader sees, by what stands over them.
+        notes: sentences besides the text, as the tables ask for.
         small: whether charts stand side by side where there is room.
     """
 
@@ -123,6 +124,7 @@ class Section:
     text: str
     charts: Callable[[Results], dict[str, Chart]]
     tables: Callable[[Results], dict[str, pl.DataFrame]]
+    notes: Callable[[Results], list[str]] = lambda _: []
     small: bool = False
 
 
@@ -206,18 +208,21 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
 
 
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
-    """The answers in a run directory; neither data nor models are loaded."""
+    """The answers in a run directory of which it is known what is right; neither data nor models are loaded."""
     spec, chosen = opened_run.spec, cells(opened_run, options)
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
-        _predictions(opened_run, options), [(cell.label, cell.seed) for cell, _ in chosen],
+        predictions_of(opened_run, options).drop_nulls("gold"), [(cell.label, cell.seed) for cell, _ in chosen],
         spec.source, chosen[0][1].record.kind,
         parallel=bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel,
     )  # fmt: skip
 
 
-def _predictions(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
-    """What the methods analysed have predicted; where it comes in parts, texts are codes, which take a quarter."""
+def predictions_of(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """What the methods analysed have predicted; where it comes in parts, texts are codes, which take a quarter.
+
+    Of languages without labels, `gold` is null.
+    """
     parts, coded = opened_run.stored.parts("predictions"), pl.col(pl.String).cast(pl.Categorical)
     first = wanted(next(parts), options)
     others = [wanted(part, options).with_columns(coded) for part in parts]

@@ -29,7 +29,7 @@ TEMPLATE = "isogloss.reports.template"
 
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.
 ORDER = (
-    "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance", "forgetting",
+    "significance", "unlabelled", "distance", "tokenization", "dynamics", "representation", "boundary", "importance", "forgetting",
     "forecast",
 )  # fmt: skip
 
@@ -188,6 +188,9 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
         ]
         if charts or shown:
             sections.append(
-                PageSection(name, section.title, [section.text], charts, shown, _notes(drawn), small=section.small)
+                PageSection(
+                    name, section.title, [section.text, *section.notes(run_group.results)], charts, shown, _notes(drawn),
+                    small=section.small,
+                )
             )
     return sections
