@@ -292,7 +292,7 @@ class ResolvedSpec(Spec):  # type: ignore[metaclass]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # checked when it was new
     source: Code
     targets: list[Code]
-    unlabelled: list[Code] = []
+    unlabelled: list[Code] = Field([])
 
 
 def read_spec(name: str, overrides: list[str] | None = None) -> Spec:

@@ -1,7 +1,7 @@
 """Signs of how well a method does in a language that take no label of it, and what they are worth where labels exist.
 
-A sign is held against scores by the same line that a forecast is (`jackknife`): through the scored target languages, and
-judged by what it says of each of them from all the others.
+A sign is held against scores by the same line that a forecast is (`jackknife`): through the scored target languages,
+and judged by what it says of each of them from all the others.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def signs(
     return (
         agreements(predictions.filter(pl.col("language") != source), words=words)
         .join(confidence, on=["method", "language"], how="left", maintain_order="left")
-        .join(scores.select("method", "language", "score"), on=["method", "language"], how="left", maintain_order="left")
+        .join(
+            scores.select("method", "language", "score"), on=["method", "language"], how="left", maintain_order="left"
+        )
         .with_columns(
             unknown=pl.col("language").replace_strict(dict(unknown), default=0.0, return_dtype=pl.Float64),
             labels=pl.when(pl.col("score").is_null()).then(pl.lit(NO_LABELS)).otherwise(pl.lit(SCORED)),
@@ -126,7 +128,9 @@ def too_few(table: pl.DataFrame) -> str | None:
     count = table.filter(pl.col("labels") == SCORED)["language"].n_unique()
     if count >= FEWEST:
         return None
-    languages = "no target language has" if count == 0 else f"{count} target language{' has' if count == 1 else 's have'}"
+    languages = (
+        "no target language has" if count == 0 else f"{count} target language{' has' if count == 1 else 's have'}"
+    )
     return f"{languages} labels; what such signs are worth is judged by {FEWEST} or more"
 
 
@@ -146,4 +150,3 @@ def _informative(table: pl.DataFrame) -> Iterator[tuple[str, str, list[str], pl.
 
 def _values(table: pl.DataFrame, names: Sequence[str]) -> Float[np.ndarray, "n signs"]:
     return table.select(names).to_numpy()
-

@@ -61,7 +61,9 @@ class Examples:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every value, in order; of examples without labels, over all others."""
-        return _sha256(self.table if self.labelled else self.table.select(pl.exclude("^(label|labels|answers|starts)$")))
+        return _sha256(
+            self.table if self.labelled else self.table.select(pl.exclude("^(label|labels|answers|starts)$"))
+        )
 
     @cached_property
     def inputs_fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """Files without labels: whether a label's column is there, and whether anything stands in it.
 
-What has no label is a language to predict and not to score. Half a column of labels, or one that is called otherwise, is
-more likely a mistake, and is told.
+What has no label is a language to predict and not to score. Half a column of labels, or one that is called otherwise,
+is more likely a mistake, and is told.
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ def _spec(spec: ResolvedSpec, record: RunRecord, backbone: BackboneOrigin) -> Re
     languages = [code for code in record.scored if code != spec.source]
     return ResolvedSpec.model_validate(
         {
-            **values, "targets": languages, "unlabelled": record.unlabelled, "methods": {record.name: _method(record)}, "seeds": [record.seed],
+            **values, "targets": languages, "unlabelled": record.unlabelled,
+            "methods": {record.name: _method(record)}, "seeds": [record.seed],
             "device": "auto", "memory": None, "weights": "safetensors", "track": {},
         }
     )  # fmt: skip

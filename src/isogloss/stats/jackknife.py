@@ -146,7 +146,7 @@ def forecast(
 def expected_without(
     predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n"]:
-    """What is expected of each language from all the others, without intervals, which take as many fits again for each."""
+    """What is expected of each language from all the others; intervals would take as many fits again for each."""
     every = np.arange(len(scores))
     without = [fit(predictors[every != one], scores[every != one]).expected(predictors[[one]])[0] for one in every]
     return np.asarray(without)
