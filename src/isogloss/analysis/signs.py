@@ -128,10 +128,9 @@ def too_few(table: pl.DataFrame) -> str | None:
     count = table.filter(pl.col("labels") == SCORED)["language"].n_unique()
     if count >= FEWEST:
         return None
-    languages = (
-        "no target language has" if count == 0 else f"{count} target language{' has' if count == 1 else 's have'}"
-    )
-    return f"{languages} labels; what such signs are worth is judged by {FEWEST} or more"
+    have = "no target language has labels" if count == 0 else f"{count} target languages have labels"
+    have = "1 target language has labels" if count == 1 else have
+    return f"{have}, and it takes {FEWEST}"
 
 
 def _informative(table: pl.DataFrame) -> Iterator[tuple[str, str, list[str], pl.DataFrame]]:

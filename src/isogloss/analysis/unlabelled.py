@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,7 @@ from isogloss.analysis.analysis import (
 from isogloss.analysis.format import estimate
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.languages.language import Language
+from isogloss.stats.jackknife import MISS
 
 FORECAST = "forecast"
 CONFIDENCE: Any = {"method": pl.String, "language": pl.String, "confidence": pl.Float64}
@@ -62,69 +64,78 @@ def _unlabelled(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResu
         return AnalysisResult(shown=[Text("every language that was predicted has labels")])
     table = signs_of(opened_run, options)
     expected, error = signs.expected(table), signs.errors(table)
-    shown: list[RenderableType] = [_shown(_by_language(table, expected, None), "languages without labels")]
+    methods = list(dict.fromkeys(cell.label for cell, _ in cells(opened_run, options)))
+    shown: list[RenderableType] = [_shown(_by_language(table, expected, methods), "languages without labels")]
     if len(error):
-        shown.append(_shown(_errors(error, None), "each scored language from the others: mean errors in points"))
+        shown.append(_shown(_errors(error, methods), "each scored language from the others: mean errors in points"))
     shown += map(Text, _notes(table))
     return AnalysisResult({"signs": table, "signs-expected": expected, "signs-error": error}, shown)
 
 
-def _by_language(table: pl.DataFrame, expected: pl.DataFrame, forecast: pl.DataFrame | None) -> pl.DataFrame:
+def _by_language(
+    table: pl.DataFrame,
+    expected: pl.DataFrame,
+    methods: Sequence[str],
+    forecast: pl.DataFrame | None = None,
+    tokenization: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """A row a language and method: what is expected, and the signs."""
-    by_forecast = _written(forecast)
     by_signs = _written(expected.filter(sign=signs.TOGETHER))
-    rows = []
+    by_forecast = {} if forecast is None else _written(forecast)
+    fertility = {} if tokenization is None else dict(tokenization.select("language", "fertility").iter_rows())
+    rows: list[dict[str, str]] = []
     for row in table.filter(labels=signs.NO_LABELS).iter_rows(named=True):
-        key = row["method"], row["language"]
-        rows.append(
-            {
-                "language": Language.parse(row["language"]).name, "code": row["language"], "method": row["method"],
-                **({} if forecast is None else {"expected by the forecast": by_forecast.get(key, "")}),
-                **({"expected by all signs": by_signs.get(key, "")} if len(expected) else {}),
-                **{name: _share(row[sign]) for sign, name in signs.SIGNS.items()},
-            }
-        )  # fmt: skip
-    return pl.DataFrame(rows).sort("language", "code", maintain_order=True)
+        code, key = row["language"], (row["method"], row["language"])
+        line = {"language": Language.parse(code).name, "code": code, "method": row["method"]}
+        if forecast is not None:
+            line["expected by the forecast"] = by_forecast.get(key, "not known")
+        if len(expected):
+            line["expected by all signs"] = by_signs.get(key, "not known")
+        line |= {name: _known(row[sign], ".1%") for sign, name in signs.SIGNS.items()}
+        if tokenization is not None:
+            line["tokens a word"] = _known(fertility.get(code), ".2f")
+        rows.append(line)
+    rows.sort(key=lambda line: (line["language"], line["code"], methods.index(line["method"])))
+    return pl.DataFrame(rows)
 
 
-def _share(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.1%}"
-
-
-def _written(table: pl.DataFrame | None) -> dict[tuple[str, str], str]:
-    if table is None:
-        return {}
+def _written(table: pl.DataFrame) -> dict[tuple[str, str], str]:
     columns = table.select("method", "language", "expected", "low", "high").iter_rows()
     return {(method, code): estimate(*numbers, places=2) for method, code, *numbers in columns}
 
 
-def _errors(error: pl.DataFrame, forecast: pl.DataFrame | None) -> pl.DataFrame:
+def _known(value: float | None, form: str) -> str:
+    return "not known" if value is None else format(value, form)
+
+
+def _errors(error: pl.DataFrame, methods: Sequence[str], forecast: pl.DataFrame | None = None) -> pl.DataFrame:
     """A row a method and sign, and of the forecast where it was made: errors in points."""
-    rows = []
+    rows: list[dict[str, str]] = []
     for row in (*error.iter_rows(named=True), *(() if forecast is None else forecast.iter_rows(named=True))):
-        rank = row.get("spearman")
+        sign, rank = row.get("sign", FORECAST), row.get("spearman")
         rows.append(
             {
-                "method": row["method"], "by": signs.SIGNS.get(row.get("sign", FORECAST), row.get("sign", FORECAST)),
+                "method": row["method"], "by": signs.SIGNS.get(sign, sign),
                 "misses by, in points": f"{100 * row['mae']:.1f}",
                 "the mean of the others misses by": f"{100 * row['baseline_mae']:.1f}",
                 "rank correlation with scores": "" if rank is None else f"{rank:.2f}",
                 "scored languages": str(row["languages"]),
             }
         )  # fmt: skip
-    methods = list(dict.fromkeys(row["method"] for row in rows))
     return pl.DataFrame(sorted(rows, key=lambda row: methods.index(row["method"])))
 
 
 def _notes(table: pl.DataFrame) -> Iterator[str]:
-    without = table.filter(labels=signs.NO_LABELS)
+    """What the tables leave to be said, a sentence each."""
+    scored, without = (table.filter(labels=labels) for labels in (signs.SCORED, signs.NO_LABELS))
+    count = scored["language"].n_unique()
     if reason := signs.too_few(table):
-        yield f"Nothing can be said of what such signs are worth: {reason}."
-    else:
-        for sign, name in signs.SIGNS.items():
-            scored = table.filter(labels=signs.SCORED)[sign]
-            if not scored.null_count() and scored.n_unique() == 1:
-                yield f"The {name} is the same in every scored language, and foretells nothing here."
+        yield f"What such signs are worth cannot be said: {reason}."
+    elif count < ceil(1 / MISS) - 1:
+        yield f"Intervals are from 0 to 1, since {count} scored languages are too few for narrower ones."
+    for sign, name in signs.SIGNS.items():
+        if not reason and not scored[sign].null_count() and scored[sign].n_unique() == 1:
+            yield f"The {name} is the same in every scored language, and foretells nothing here."
     for sign, why in (("seeds", "one seed"), ("methods", "no other method beside it")):
         if lacking := without.filter(pl.col(sign).is_null())["method"].unique(maintain_order=True).to_list():
             yield f"No {signs.SIGNS[sign]}, there being {why}: {', '.join(lacking)}."
@@ -141,29 +152,26 @@ def _tables(results: Results) -> dict[str, pl.DataFrame]:
     table = results.table("signs")
     if table is None:
         return {}
-    expected, error = results.table("signs-expected"), results.table("signs-error")
-    made = table.clear() if expected is None else expected
-    shown = {"What to expect": _by_language(table, _with_columns(made, signs.EXPECTED), results.table("forecast"))}
-    if error is not None or results.table("forecast-error") is not None:
-        held = _with_columns(table.clear() if error is None else error, signs.ERROR)
-        shown["What such expectations are worth, where there are labels"] = _errors(
-            held, results.table("forecast-error")
-        )
+    expected, error = (
+        pl.DataFrame(schema=schema) if (found := results.table(title)) is None else found
+        for title, schema in (("signs-expected", signs.EXPECTED), ("signs-error", signs.ERROR))
+    )
+    forecast, of_forecast = results.table("forecast"), results.table("forecast-error")
+    by_language = _by_language(table, expected, results.methods, forecast, results.table("tokenization"))
+    shown = {"What to expect": by_language}
+    if len(error) or of_forecast is not None:
+        errors = _errors(error, results.methods, of_forecast)
+        shown["What such expectations are worth, where there are labels"] = errors
     return shown
-
-
-def _with_columns(table: pl.DataFrame, schema: Any) -> pl.DataFrame:
-    return table if len(table) else pl.DataFrame(schema=schema)
 
 
 def _section_notes(results: Results) -> list[str]:
     table = results.table("signs")
     if table is None:
         return []
-    notes = list(_notes(table))
-    if results.table("forecast") is None:
-        notes.append("No forecast was made: `isogloss analyze DIR forecast` makes one, of parallel sentences.")
-    return notes
+    if results.table("forecast") is not None:
+        return list(_notes(table))
+    return [*_notes(table), 'No forecast was made: "isogloss analyze DIR forecast" makes one, of parallel sentences.']
 
 
 ANALYSIS = Analysis(

@@ -77,6 +77,11 @@ def refuse_partly(rows: Sequence[RawRow], card: Card, *, scored: bool) -> None:
         )
 
 
+def may_mean(column: str, label: str) -> bool:
+    """Whether a column has nearly the name of the label's."""
+    return difflib.SequenceMatcher(None, column.lower(), label.lower()).ratio() >= ALIKE
+
+
 def refuse_misspelt(rows: Sequence[RawRow], card: Card, missing: IsoglossError) -> None:
     """Whether the column of the labels is not there at all, and not merely called otherwise.
 
@@ -92,8 +97,7 @@ def refuse_misspelt(rows: Sequence[RawRow], card: Card, missing: IsoglossError) 
     labels = {*card.labels, *card.aliases}
     for column in dict.fromkeys(name for row in rows for name in row.values if name not in known):
         values = {str(row.values.get(column, "")).strip() for row in rows}
-        likeness = difflib.SequenceMatcher(None, column.lower(), card.columns.label.lower()).ratio()
-        if likeness >= ALIKE or (values <= labels and len(values) > 1):
+        if may_mean(column, card.columns.label) or (values <= labels and len(values) > 1):
             raise IsoglossError(
                 f"{missing}; if {column!r} holds the labels, call it so, else name the language in `unlabelled`"
             ) from missing
