@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PositiveInt, ValidationError
 
 from isogloss.errors import IsoglossError, unknown
-from isogloss.languages.fields import Code, Targets, words_by_language
+from isogloss.languages.fields import Code, Targets, Unlabelled, words_by_language
 from isogloss.languages.groups import check as check_group
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
@@ -182,6 +182,11 @@ class Spec(Checked, metaclass=_SpecType):
     targets: Targets = Field(
         "all", description="languages to score besides the source, or groups: family:Uralic, script:Cyrl, low-resource"
     )
+    unlabelled: Unlabelled = Field(
+        [],
+        description="languages, or groups, that are predicted and not scored; labels that they have are not looked at. "
+        "Languages of `targets` whose files have no labels are added",
+    )
     groups: list[Annotated[str, AfterValidator(as_value_error(check_group))]] = Field(
         [], description="groups of targets whose averages the table shows; those that `targets` names are added"
     )
@@ -262,6 +267,7 @@ class ResolvedSpec(Spec):  # type: ignore[metaclass]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]  # checked when it was new
     source: Code
     targets: list[Code]
+    unlabelled: list[Code] = Field([])
 
 
 def read_spec(name: str, overrides: list[str] | None = None) -> Spec:

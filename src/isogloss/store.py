@@ -293,7 +293,7 @@ class Store:
         if not file.is_file():
             return None
         try:
-            return without_others(read_table(file, name), name, {row for cell in cells for row in cell.rows})
+            return without_others(read_table(file, name), name, {row for cell in cells for row in cell.rows_of(name)})
         except IsoglossError:
             return None
 

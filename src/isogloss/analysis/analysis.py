@@ -118,6 +118,7 @@ class Section:
         text: what is to be known to read it.
         charts: by title, of the tables that are there.
         tables: of these, the ones that a reader sees, by what stands over them.
+        notes: sentences besides the text, as the tables ask for.
         small: whether charts stand side by side where there is room.
     """
 
@@ -125,6 +126,7 @@ class Section:
     text: str
     charts: Callable[[Results], dict[str, Chart]]
     tables: Callable[[Results], dict[str, pl.DataFrame]]
+    notes: Callable[[Results], list[str]] = lambda _: []
     small: bool = False
 
 
@@ -212,10 +214,10 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
 
 
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
-    """The answers in a run directory; neither data nor models are loaded."""
+    """The answers in a run directory of which it is known what is right; neither data nor models are loaded."""
     chosen = cells(opened_run, options)
     return Answers(
-        _predictions(opened_run, options), [(cell.label, cell.seed) for cell, _ in chosen],
+        predictions_of(opened_run, options).drop_nulls("gold"), [(cell.label, cell.seed) for cell, _ in chosen],
         opened_run.spec.source, chosen[0][1].record.kind, parallel=parallel_items(opened_run),
     )  # fmt: skip
 
@@ -227,8 +229,11 @@ def parallel_items(opened_run: OpenedRun) -> bool:
     return bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel
 
 
-def _predictions(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
-    """What the methods analysed have predicted; where it comes in parts, texts are codes, which take a quarter."""
+def predictions_of(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """What the methods analysed have predicted; where it comes in parts, texts are codes, which take a quarter.
+
+    Of languages without labels, `gold` is null.
+    """
     parts, coded = opened_run.stored.parts("predictions"), pl.col(pl.String).cast(pl.Categorical)
     first = wanted(next(parts), options)
     others = [wanted(part, options).with_columns(coded) for part in parts]

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, Results, Section, cells
@@ -20,6 +18,7 @@ from isogloss.charts.calibration import AFTER, BEFORE, TARGETS, reliability_diag
 from isogloss.charts.chart import Chart
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.reliability import SCHEMA as BINS
 from isogloss.stats.reliability import calibration_error, reliability
 from isogloss.tasks.registry import TASKS
@@ -91,8 +90,8 @@ def _calibration(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisRes
     if answers["score"].null_count() == len(answers):
         raise IsoglossError("the predictions do not say how sure they are")
     errors, bins = calibration(answers, opened_run.spec.source)
-    shown = Table(
-        "method", "language", "before", "after", box=box.SIMPLE_HEAD,
+    shown = ShellTable(
+        "method", "language", "before", "after",
         title="expected calibration error, before the temperature and after",
     )  # fmt: skip
     for (method, language), rows in errors.group_by(["method", "language"], maintain_order=True):

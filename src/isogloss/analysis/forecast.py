@@ -195,8 +195,11 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
         check = checks(table, scores)
     expected, error = forecasts(table, scores), errors(check)
     shown: list[RenderableType] = [_trusted(error), *map(Text, [*notes, *_verdict(error)])]
+    without = [str(test.language) for test in opened_run.data.unlabelled]
+    if lacking := [code for code in without if code not in set(expected["language"])]:
+        shown.append(Text(f"no forecast, for want of parallel sentences: {', '.join(lacking)}"))
     if len(expected):
-        shown.append(_expected(expected))
+        shown.append(_expected(expected, without))
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
     return AnalysisResult({"forecast": expected, "forecast-check": check, "forecast-error": error}, shown)
@@ -221,14 +224,15 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(table: pl.DataFrame) -> ShellTable:
+def _expected(table: pl.DataFrame, first: Sequence[str]) -> ShellTable:
+    """The languages that the run has predicted without labels, and then all others."""
     methods = table["method"].unique(maintain_order=True).to_list()
-    order: Sequence[str] = (
-        table.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
-    )
+    means = table.group_by("language").agg(pl.col("expected").mean())
+    order: Sequence[str] = means.sort(~pl.col("language").is_in(first), "expected", "language")["language"].to_list()
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
-        title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
+        what = "those that were predicted, then the lowest," if first else "the lowest"
+        title += f"; {what} {SHOWN} of {len(order)}, all of them in forecast.parquet"
     shown = ShellTable("language", *methods, title=title)
     for code in order[:SHOWN]:
         rows = {row["method"]: row for row in table.filter(pl.col("language") == code).iter_rows(named=True)}

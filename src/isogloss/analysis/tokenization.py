@@ -164,9 +164,10 @@ def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFram
         Rows of `SCHEMA`; the source's first, if it has a test split.
     """
     data, tokenizer = opened_run.data, opened_run.backbone.tokenizer
-    encoded = [encode(test.table, tokenizer) for test in data.tests]
+    tests = data.predicted
+    encoded = [encode(test.table, tokenizer) for test in tests]
     same = data.dataset.card.parallel
-    ratio = ratios(data.tests, encoded, parallel=same) if data.scores_source else {}
+    ratio = ratios(tests, encoded, parallel=same) if data.scores_source else {}
     honest = set(ratio) if same else set[str]()
     if not same and (options.parallel or (opened_run.spec.dynamics and opened_run.spec.dynamics.parallel)):
         given = parallel_sentences(opened_run, options)
@@ -179,7 +180,7 @@ def tokenization(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFram
         }
         ratio, honest = ratio | ratio_of, set(ratio_of)
     rows = []
-    for test, tokens_of in zip(data.tests, encoded, strict=True):
+    for test, tokens_of in zip(tests, encoded, strict=True):
         code = str(test.language)
         rows.append(
             {"language": code, **measured(tokens_of, tokenizer), "ratio": ratio.get(code), "parallel": code in honest}

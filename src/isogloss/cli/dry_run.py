@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -11,12 +12,13 @@ from isogloss.backbones.loading import inspect, where
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
-from isogloss.experiment.data import languages, open_spec
+from isogloss.experiment.data import SpecLanguages, languages, open_spec
 from isogloss.experiment.each_backbone import parts
 from isogloss.experiment.job import Executor
 from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.price import price
 from isogloss.experiment.provenance import refuse_changed_limits, refuse_changed_settings
+from isogloss.experiment.remarks import no_labels
 from isogloss.experiment.search.plan import PlannedSearch, planned, with_settings
 from isogloss.experiment.workspace import Workspace
 from isogloss.languages.language import Language
@@ -50,7 +52,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     wanted = cells(spec)
     refuse_lacking(spec.track)
     data = open_spec(spec)
-    source, targets = languages(spec, data)
+    meant = languages(spec, data)
     finished = Store(folder).finished()
     refuse_changed_settings(folder, finished, wanted)
     refuse_changed_limits(folder, finished, data.limit_facts)
@@ -64,7 +66,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
                 f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.one_backbone}, and "
                 "leaves none to a text; expected a shorter prompt"
             )
-    _describe_data(spec, data, source, targets)
+    _describe_data(spec, data, meant)
     _describe_methods(wanted, missing, plans)
     for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
         say(f"  {'' if number else 'memory':<12}{line}")
@@ -75,14 +77,19 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     say(f"  store       {folder}")
 
 
-def _describe_data(spec: Spec, data: DataSet, source: Language, targets: Sequence[Language]) -> None:
+def _describe_data(spec: Spec, data: DataSet, meant: SpecLanguages) -> None:
+    source = meant.source
+    without = sorted([*meant.unlabelled, *_without_labels(data, meant.targets)])
+    targets = [language for language in meant.targets if language not in without]
     say = partial(out.print, markup=False, soft_wrap=True)
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.one_backbone} ({where(spec.one_backbone)})")
     say(f"  data        {data.where()}")
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
-    say(f"  score       {len(targets)} other languages")
+    say(f"  score       {len(targets)} other language{'' if len(targets) == 1 else 's'}")
+    if without:
+        say(f"              {no_labels(without)}")
     if source not in data.languages():
         say(f"              not {source.name}, which {data.card.name} has no test split in: there will be no gap")
     if (limits := data.limit_facts) is not None:
@@ -96,6 +103,16 @@ def _describe_data(spec: Spec, data: DataSet, source: Language, targets: Sequenc
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
+
+
+def _without_labels(data: DataSet, targets: Sequence[Language]) -> list[Language]:
+    """Targets whose files have no labels, as far as files are at hand; what is wrong with others `run` says."""
+    found = []
+    for language in targets if data.path is not None else ():
+        with suppress(IsoglossError):
+            if not data.examples(language, "test", "any").labelled:
+                found.append(language)
+    return found
 
 
 def _describe_price(

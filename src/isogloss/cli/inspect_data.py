@@ -36,7 +36,7 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     broken = []
     for split in SPLITS:
         try:
-            splits[split] = data.examples(chosen, split)
+            splits[split] = data.examples(chosen, split, "any")
         except MissingError:  # many data sets have only a test split outside their source, and some none in it
             if split == "test" and (language is not None or not splits):
                 raise
@@ -46,6 +46,9 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
             broken.append(f"  {split}: {error}")
     yield Text(f"{data.card.title}\n{data.card.citation}\nlicence: {data.card.licence}\n")
     yield _counts(splits, data.card.labels, chosen)
+    if without := [split for split, examples in splits.items() if not examples.labelled]:
+        does = "it can be predicted, and not scored" if without == ["test"] else "nothing can be learnt from it"
+        yield Text(f"no labels in {' and '.join(without)}: {does}")
     yield _samples(splits)
     lacking: dict[str, dict[str, list[str]]] = {
         split: {str(chosen): missing}
@@ -62,19 +65,29 @@ def _counts(splits: dict[Split, Examples], labels: list[str], language: Language
     for split in splits:
         table.add_column(split, justify="right")
     for label in labels if any(len(examples.labels) for examples in splits.values()) else ():
-        table.add_row(label, *[str((examples.labels == label).sum()) for examples in splits.values()])
+        counts = [(examples.labels == label).sum() if examples.labelled else "" for examples in splits.values()]
+        table.add_row(label, *map(str, counts))
     table.add_section()
-    table.add_row("all", *[str(len(examples.labels) or len(examples)) for examples in splits.values()], style="bold")
+    table.add_row("all", *[_size(examples) for examples in splits.values()], style="bold")
     return table
+
+
+def _size(examples: Examples) -> str:
+    return str(len(examples.labels) or len(examples)) + ("" if examples.labelled else " (no labels)")
 
 
 def _samples(splits: dict[Split, Examples]) -> ShellTable:
     examples = list(splits.values())[-1]
-    shown = examples.table.drop("starts", strict=False)
+    shown = examples.table.drop("starts", *([] if examples.labelled else _answers(examples)), strict=False)
     table = ShellTable(*shown.columns)
     for row in _as_text(shown)[spread(len(examples), SAMPLES).tolist()].iter_rows():
         table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
     return table
+
+
+def _answers(examples: Examples) -> list[str]:
+    """The columns of what is right."""
+    return [name for name in ("label", "labels", "answers") if name in examples.table.columns]
 
 
 def _as_text(table: pl.DataFrame) -> pl.DataFrame:
@@ -94,6 +107,8 @@ def _problems(splits: dict[Split, Examples]) -> Iterator[str]:
         twice = len(texts) - texts["text"].n_unique()
         if twice:
             yield f"  {split}: {twice} texts occur more than once"
+        if not examples.labelled:
+            continue
         unclear = texts.group_by("text").agg(pl.col("label").n_unique()).filter(pl.col("label") > 1)
         if len(unclear):
             yield f"  {split}: {len(unclear)} texts have more than one label, such as {unclear['text'][0]!r}"

@@ -122,6 +122,20 @@ def _delimited(form: str, texts: Mapping[Path, str]) -> tuple[str, bool] | None:
                 return delimiter, quoting
             quoted = [_records(text, delimiter, quoting=True) for text in texts.values()]
             return delimiter, all(rows is not None and _is_even(rows) for rows in quoted)
+    return _with_single_columns(form, texts)
+
+
+def _with_single_columns(form: str, texts: Mapping[Path, str]) -> tuple[str, bool] | None:
+    """The same where some files have but one column, which others have beside the labels that these lack."""
+    for delimiter in DELIMITERS[form]:
+        quoting = USUAL[form][1] and len(delimiter) == 1
+        tables = [_records(text, delimiter, quoting) for text in texts.values()]
+        filled = [rows for rows in tables if rows]
+        names = {name for rows in filled if len(rows[0]) > 1 for name in rows[0]}
+        single = {rows[0][0] for rows in filled if len(rows[0]) == 1}
+        whole = all(rows is not None and all(len(row) == len(rows[0]) for row in rows) for rows in tables)
+        if whole and single and single <= names:
+            return delimiter, quoting
     return None
 
 

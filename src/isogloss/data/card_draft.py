@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from isogloss.data.card_columns import guess, label_facts
+from isogloss.data.card_columns import label_facts
 from isogloss.data.card_dialect import dialect
 from isogloss.data.card_layout import FORMATS, NAMES, FileLayout, file_layout
+from isogloss.data.card_rows import Rows, by_column, kind_and_columns, read_rows, unlabelled
 from isogloss.data.cards import Card, read_card
 from isogloss.data.kinds.registry import data_kinds
-from isogloss.data.layouts import Local
+from isogloss.data.label_column import refuse_misspelt
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers.registry import read_file
 from isogloss.data.tag_schemes import strange_tag
 from isogloss.errors import IsoglossError
 from isogloss.languages.language import Language
@@ -24,10 +24,13 @@ SQUAD = {"id": "id", "text": "context", "second": "question", "label": "answers"
 CONLLU = {"text": "form", "label": "upos"}
 MOST_NAMES = 20  # in a note
 PARTITIONS = ("split", "partition", "subset", "set")  # what a column is called that says which split a row is of
+PARTS = {"train": "all[:80%]", "dev": "all[80%:90%]", "test": "all[90%:]"}  # of one file that nothing divides
 
 
 def draft(folder: Path) -> Path:
-    """Write `card.yaml` into a folder of files, one a language and split.
+    """Write `card.yaml` into a folder of files: one a language and split, or fewer with columns that say which.
+
+    Files of other languages than the source may have no labels.
 
     Returns:
         Its path.
@@ -41,69 +44,75 @@ def draft(folder: Path) -> Path:
         raise IsoglossError(f"{folder} is no folder")
     if target.exists() or target.is_symlink():
         raise IsoglossError(f"{target} exists; remove it first to have a new one drafted")
-    layout = file_layout(folder)
+    layout = _layout(folder)
     paths = list(layout.files.values())
     local: dict[str, Any] = {"path": layout.pattern, **dialect(FORMATS[layout.suffix], layout.suffix, paths)}
     columns, rows = _read(local, layout)
     card = _card(folder, layout, local, columns, rows)
-    _try(card, layout, rows)
+    without = unlabelled(rows, card["columns"]["label"])
+    _try(card, layout, rows, without)
     with atomic_file(target) as temporary:
-        temporary.write_text(_notes(layout, card) + yaml.dumps(card), encoding="utf-8")
+        temporary.write_text(_notes(layout, card, without) + yaml.dumps(card), encoding="utf-8")
     return target
 
 
-def _read(
-    local: dict[str, Any], layout: FileLayout
-) -> tuple[dict[str, str] | None, dict[tuple[str, str], list[RawRow]]]:
+def _layout(folder: Path) -> FileLayout:
+    """Files named by language, or where none is, files in which a column says which language each row is in."""
+    try:
+        return file_layout(folder)
+    except IsoglossError as error:
+        if (layout := by_column(folder)) is None:
+            raise
+        del error
+        return layout
+
+
+def _read(local: dict[str, Any], layout: FileLayout) -> tuple[dict[str, str] | None, Rows]:
     """The columns, where the format says what they are, and the rows of each file."""
     form = local["format"]
     columns = {"squad": SQUAD, "conllu": CONLLU}.get(form)
     # Files of words hand out only what they are asked for.
     asked = list(CONLLU.values()) if form == "conllu" else local["header"] if form == "tokens" else []
-    shape = Local.model_validate({**local, "splits": {"test": "test"}})
-    rows = {key: read_file(path, asked, shape) for key, path in layout.files.items()}
-    for key, some in rows.items():
-        if not some:
-            raise IsoglossError(
-                f"{layout.files[key]} has no rows to learn the columns from; fill it in or move it away"
-            )
-    return columns, rows
+    return columns, read_rows(layout, local, asked)
 
 
 def _card(
-    folder: Path,
-    layout: FileLayout,
-    local: dict[str, Any],
-    columns: dict[str, str] | None,
-    rows: dict[tuple[str, str], list[RawRow]],
+    folder: Path, layout: FileLayout, local: dict[str, Any], columns: dict[str, str] | None, rows: Rows
 ) -> dict[str, Any]:
-    kind, columns = ("qa" if columns == SQUAD else "tagging", columns) if columns else guess(list(rows.values()))
+    source = layout.languages[_source(layout)]
+    kind, columns = ("qa" if columns == SQUAD else "tagging", columns) if columns else kind_and_columns(rows, source)
     every = [row for some in rows.values() for row in some]
-    if layout.splits:
-        splits = _splits(layout)
-    else:
-        local["split_column"], splits = _split_column(folder, layout, every)
+    without = unlabelled(rows, columns["label"])
+    labelled = [row for key, some in rows.items() if key not in without for row in some]
+    splits = _splits(layout) if layout.splits else _split_column(folder, layout, every, local)
+    if layout.column is not None:
+        local["only"] = {"column": layout.column, "equals": "{code}"}
     own = sorted(layout.languages.values())
     same = all(_parses(code, form) for form, code in layout.languages.items())
     return {
         "name": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name) or "data",
         "kind": kind,
         "source": _source(layout),
-        **label_facts(kind, [_label(row, kind, columns["label"]) for row in every]),
+        **label_facts(kind, [_label(row, kind, columns["label"]) for row in labelled]),
         "columns": columns,
         "local": {**local, "splits": splits},
         "languages": " ".join(own) if same else layout.languages,
     }
 
 
-def _notes(layout: FileLayout, card: dict[str, Any]) -> str:
-    """What a reader of the card has to know: files that it does not read, and a split that stands for another."""
+def _notes(layout: FileLayout, card: dict[str, Any], without: list[tuple[str, str]]) -> str:
+    """What a reader of the card has to know: files that it does not read or that lack labels, and made-up splits."""
     names = [path.as_posix() if path.as_posix().isprintable() else ascii(str(path)) for path in layout.left_out]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     notes = ""
     if names:
         notes += f"# Left out, because they are named otherwise: {', '.join(names[:MOST_NAMES])}{more}\n"
-    if "test" not in layout.splits and not card["local"].get("split_column"):
+    if without:
+        codes = ", ".join(dict.fromkeys(code for code, _ in without))
+        notes += f"# No labels, so that they are predicted and not scored: {codes}\n"
+    if card["local"]["splits"] == PARTS:
+        notes += "# Nothing says which split a row is of: the last tenth is test, the tenth before it dev.\n"
+    elif "test" not in layout.splits and not card["local"].get("split_column"):
         notes += "# No file is named test: dev stands for it, and the last tenth of train for dev.\n"
     strange = strange_tag(card["labels"]) if card["kind"] == "tagging" else None
     if strange is not None and any(label == "O" or "-" in label for label in card["labels"]):
@@ -155,12 +164,15 @@ def _source(layout: FileLayout) -> str:
     return "eng-Latn" if "eng-Latn" in candidates else min(candidates)
 
 
-def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple[str, dict[str, str]]:
-    """Where no name has a split: the column that says which, and what it calls each."""
+def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow], local: dict[str, Any]) -> dict[str, str]:
+    """Where no name has a split: what the column that says which calls each; of one file, parts of it if none does."""
     for name in PARTITIONS:
         values = {row.text(name) for row in rows if isinstance(row.values.get(name), str)}
         if values and values <= NAMES.keys() and all(isinstance(row.values.get(name), str) for row in rows):
-            return name, {NAMES[value]: value for value in sorted(values)}
+            local["split_column"] = name
+            return {NAMES[value]: value for value in sorted(values)}
+    if len(set(layout.files.values())) == 1:
+        return dict(PARTS)
     first = next(iter(layout.files.values())).relative_to(folder)
     raise IsoglossError(
         f"{folder} holds files named by language, such as {first}, but none says which split it is; expected train, "
@@ -168,7 +180,7 @@ def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow]) -> tuple
     )
 
 
-def _try(card: dict[str, Any], layout: FileLayout, rows: dict[tuple[str, str], list[RawRow]]) -> None:
+def _try(card: dict[str, Any], layout: FileLayout, rows: Rows, without: list[tuple[str, str]]) -> None:
     """Read every file by the card.
 
     Raises:
@@ -178,8 +190,11 @@ def _try(card: dict[str, Any], layout: FileLayout, rows: dict[tuple[str, str], l
     try:
         read: Card = read_card(card, where="the card")
         kind = data_kinds()[read.kind]
-        for some in rows.values():
-            kind.columns(some, read)
+        for key, some in rows.items():
+            if key in without and read.columns.label not in some[0].values:
+                missing = IsoglossError(f"{some[0].where} has no column {read.columns.label!r}")
+                refuse_misspelt(some, read, missing)
+            kind.columns(some, read, labelled=key not in without)
     except IsoglossError as error:
         shown = ", ".join(
             f"{name}: {column if column.isprintable() else ascii(column)}" for name, column in columns.items()

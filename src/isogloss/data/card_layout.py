@@ -43,6 +43,7 @@ class FileLayout:
     files: Files
     languages: dict[str, str]  # canonical form to the files' own code
     left_out: list[Path]  # files that could be read and are named otherwise
+    column: str | None = None  # that says which language a row is in, where no name does
 
     @property
     def splits(self) -> dict[str, str]:
@@ -56,8 +57,7 @@ def file_layout(folder: Path) -> FileLayout:
     Raises:
         IsoglossError: none is named by a language.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path.relative_to(folder))]
-    readable = [path for path in paths if path.suffix.lower() in FORMATS]
+    paths, readable = _files(folder)
     patterns: dict[tuple[str, str], dict[tuple[str, str], Path]] = defaultdict(dict)
     for path in readable:
         name = path.relative_to(folder).as_posix().removesuffix(path.suffix)
@@ -74,6 +74,39 @@ def file_layout(folder: Path) -> FileLayout:
         pattern, suffix, files, {str(language(code)): code for code in codes},
         [path.relative_to(folder) for path in readable if path not in used],
     )  # fmt: skip
+
+
+def named_by_split(folder: Path) -> FileLayout | None:
+    """Files that are named by their split alone, or one file; of no language yet. None where they are neither.
+
+    One file that is named as training data holds all that there is.
+    """
+    _, readable = _files(folder)
+    if len(readable) == 1:
+        (path,) = readable
+        name, splits = path.relative_to(folder).as_posix(), SPLIT.findall(path.stem)
+        if not set(name) & set("{}") and {NAMES[split.lower()] for split in splits} <= {"train"}:
+            return FileLayout(name, path.suffix.lower(), {("", ""): path}, {}, [])
+    patterns: dict[str, dict[tuple[str, str], Path]] = defaultdict(dict)
+    for path in readable:
+        name = path.relative_to(folder).as_posix().removesuffix(path.suffix)
+        for pattern, split in [] if set(name) & set("{}") else _marked(name, _splits(name), "{split}"):
+            patterns[pattern + path.suffix]["", split] = path
+    if not patterns:
+        return None
+    pattern = max(patterns, key=lambda one: (len(patterns[one]), one))
+    files = patterns[pattern]
+    if len({NAMES[_plain(split)] for _, split in files}) < len(files):
+        return None
+    used = set(files.values())
+    suffix = next(iter(used)).suffix.lower()
+    return FileLayout(pattern, suffix, files, {}, [path.relative_to(folder) for path in readable if path not in used])
+
+
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """All files of a folder, and those that may be read."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path.relative_to(folder))]
+    return paths, [path for path in paths if path.suffix.lower() in FORMATS]
 
 
 def _hidden(path: Path) -> bool:
@@ -190,5 +223,5 @@ def _unnamed(folder: Path, paths: list[Path], readable: list[Path]) -> IsoglossE
     lacks = "a split but no language" if any(SPLIT.search(path.stem) for path in readable) else "no language"
     return IsoglossError(
         f"{folder} holds no file named by language and split: {readable[0].relative_to(folder)} names {lacks}; "
-        f"{expected}"
+        f"{expected}, or a column that says which language each row is in (language, lang, locale)"
     )

@@ -17,8 +17,10 @@ from isogloss.data.cards import CUSTOM, SPLITS, Card, Split, cards, find
 from isogloss.data.custom_card import custom_card
 from isogloss.data.examples import Examples
 from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.label_column import Labels, have_labels, refuse_misspelt, refuse_partly
 from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
+from isogloss.data.readers.columns import NoColumnError
 from isogloss.data.tables import examples_table, words_in
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
@@ -34,6 +36,16 @@ class _Drawn:
     reference: Language
     names: set[str]
     whole: bool  # whether it leaves all of the reference's
+
+
+@dataclass(frozen=True)
+class _UsableRows:
+    """What a split holds, as it is read."""
+
+    rows: list[RawRow]  # without void ones
+    origin: str
+    dropped: int  # void ones
+    labelled: bool  # whether labels are read
 
 
 @dataclass(eq=False)
@@ -91,8 +103,13 @@ class DataSet:
             f"from the hub, {self.card.hub.id}, {self.card.hub.revision or 'its newest revision'}, unless it is cached"
         )
 
-    def examples(self, language: Language, split: Split) -> Examples:
+    def examples(self, language: Language, split: Split, labels: Labels = "needed") -> Examples:
         """One split in one language.
+
+        Args:
+            language: one of the card's.
+            split: which.
+            labels: whether the examples have to have them, or are looked at at all.
 
         Raises:
             IsoglossError: it is missing, empty, or holds something that cannot be right.
@@ -100,13 +117,14 @@ class DataSet:
         if self.trainer is not None and split != "test":
             return self.trainer.examples(self.trainer.card.language(str(language)), split)
         limit = self.limits.get(split)
-        rows, origin, dropped = self._usable(language, split)
+        usable = self._usable(language, split, labels)
+        rows, origin, labelled = usable.rows, usable.origin, usable.labelled
         whole = None if limit is None else len(rows)
         if limit is not None and self.first_rows:
             rows, limit = rows[:limit], None
-        table = examples_table(rows, self.card)
+        table = examples_table(rows, self.card, labelled=labelled)
         empty = words_in(rows, self.card) - words_in(table, self.card)
-        examples = Examples(language, split, table, origin, dropped, empty, whole)
+        examples = Examples(language, split, table, origin, usable.dropped, empty, labelled, whole)
         if limit is None:
             return examples
         if not self.card.parallel:
@@ -126,23 +144,61 @@ class DataSet:
         how = limit_draw.HOW[data_kinds()[self.card.kind].family]
         return {**{split: self.limits[split] for split in SPLITS if split in self.limits}, "drawn": how}
 
-    def _usable(self, language: Language, split: Split) -> tuple[list[RawRow], str, int]:
-        """The rows of a split, where they come from, and how many void ones were left out."""
+    def _usable(self, language: Language, split: Split, labels: Labels) -> _UsableRows:
         taken = self.splits.get(split, split)
-        every, origin = self._rows(language, cast(Split, split_slices.name(taken)))
-        usable = [row for row in every if not self._is_void(row)]
+        every, origin, labelled = self._read(language, cast(Split, split_slices.name(taken)), labels)
+        usable = [row for row in every if not self._is_void(row, labelled=labelled)]
         rows = self._part(taken, usable)
+        labelled = labelled and labels != "ignored"
+        if labelled:
+            refuse_partly(rows, self.card, scored=split == "test")
         if not rows:
             void = len(every) - len(usable)
             beside = f" beside {void:,} void row{'s' if void > 1 else ''}" if void else ""
             raise IsoglossError(f"{origin} has no examples{beside}; the {split} split of {language} needs at least one")
-        return rows, origin, len(every) - len(usable)
+        return _UsableRows(rows, origin, len(every) - len(usable), labelled)
+
+    def _read(self, language: Language, split: Split, labels: Labels) -> tuple[list[RawRow], str, bool]:
+        """The rows of a split, where they come from, and whether labels stand in them."""
+        columns = self._columns
+        try:
+            rows, origin = self._rows(language, split, columns)
+        except MissingError:
+            raise
+        except IsoglossError as error:
+            label = self.card.columns.label
+            if labels == "needed" or label == self.card.columns.text:
+                raise
+            try:
+                rows, origin = self._rows(language, split, [column for column in columns if column != label])
+            except IsoglossError as other:
+                raise (other if isinstance(error, NoColumnError) else error) from other
+            if have_labels(rows, self.card):  # as where keys stand in some lines of JSON alone
+                if labels == "any":
+                    raise
+                return rows, origin, True
+            if labels == "any":
+                refuse_misspelt(rows, self.card, error)
+            return rows, origin, False
+        labelled = not rows or have_labels(rows, self.card)
+        if not labelled and labels == "needed":
+            raise IsoglossError(
+                f"{origin} has no label in any row: {self.card.columns.label!r} is empty; the {split} split of "
+                f"{language} needs labels here"
+            )
+        return rows, origin, labelled
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns that rows have to have."""
+        named = self.card.columns.model_dump(exclude={"group"}).values()
+        return list(dict.fromkeys([*(name for name in named if name is not None), *self.card.void]))
 
     def _draw(self, examples: Examples, rows: list[RawRow], limit: int) -> list[int]:
         """Places of the examples that a limit leaves of a language by itself."""
         family = data_kinds()[self.card.kind].family
         strata: list[str] | None = None
-        if family == "classification":
+        if family == "classification" and examples.labelled:
             strata = examples.table["label"].to_list()
         elif family == "qa":
             group = self.card.columns.group
@@ -181,19 +237,18 @@ class DataSet:
             if language not in known:
                 continue
             try:
-                its_rows, origin, _ = self._usable(language, examples.split)
+                its = self._usable(language, examples.split, "any")
             except MissingError:
                 continue
-            return Examples(language, examples.split, examples_table(its_rows, self.card), origin), its_rows
+            table = examples_table(its.rows, self.card, labelled=its.labelled)
+            return Examples(language, examples.split, table, its.origin, labelled=its.labelled), its.rows
         return examples, rows
 
-    def _rows(self, language: Language, split: Split) -> tuple[list[RawRow], str]:
+    def _rows(self, language: Language, split: Split, columns: list[str]) -> tuple[list[RawRow], str]:
         code = self.card.code(language)
-        columns = [name for name in self.card.columns.model_dump(exclude={"group"}).values() if name is not None]
         if self.card.generator is not None:
             table: pl.DataFrame = importlib.import_module(self.card.generator).examples(code, split)
             return [RawRow(f"{self.card.name} {row['id']}", row) for row in table.iter_rows(named=True)], self.card.name
-        columns += [column for column in self.card.void if column not in columns]
         if self.path is not None and self.card.local:
             if not any(split in layout.splits for layout in self.card.local):
                 raise self._missing(split)
@@ -205,17 +260,22 @@ class DataSet:
             raise self._missing(split)
         part, only = hub.splits[split], hub.only or self.card.only
         if only is not None and only.column not in columns:
-            columns.append(only.column)
+            columns = [*columns, only.column]
         from isogloss.data.hub import read_hub
 
         rows = read_hub(self.card, hub, code, split_slices.name(part), columns, revision=self.revision)
         return self._part(part, in_language(rows, only, code)), f"{self.card.name} ({code}, {part}) on the hub"
 
-    def _is_void(self, row: RawRow) -> bool:
-        """Whether the card says that there is no example in a row."""
-        if self.card.drop and row.values[self.card.columns.label] in self.card.drop:
+    def _is_void(self, row: RawRow, *, labelled: bool) -> bool:
+        """Whether the card says that there is no example in a row; of rows without labels, what a label says is open.
+
+        A label that says so is heeded where labels are ignored, too: it says nothing of what is right.
+        """
+        label = self.card.columns.label
+        if labelled and self.card.drop and row.values.get(label) in self.card.drop:
             return True
-        return any(row.values[column] in values for column, values in self.card.void.items())
+        void = self.card.void.items()
+        return any(row.values.get(column) in values for column, values in void if labelled or column != label)
 
     def _missing(self, split: Split) -> MissingError:
         return MissingError(

@@ -25,6 +25,7 @@ class Examples:
     origin: str  # where it came from, for errors and records
     dropped: int = 0  # rows left out because the card's `drop` says that they are void
     empty_words: int = 0  # of tagging: words of nothing or white space, left out with their tags
+    labelled: bool = True  # whether what is right is known; else its columns are null
     whole: int | None = None  # examples of the split, of which a limit left these; none: there is no limit
 
     def __len__(self) -> int:
@@ -36,7 +37,9 @@ class Examples:
 
     @property
     def labels(self) -> pl.Series:
-        """The label of each text or word; of questions, none."""
+        """The label of each text or word; of questions and of examples without labels, none."""
+        if not self.labelled:
+            return pl.Series(dtype=pl.String)
         if "label" in self.table.columns:
             return self.table["label"]
         return self.table["labels"].explode() if "labels" in self.table.columns else pl.Series(dtype=pl.String)
@@ -57,8 +60,10 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over every value, in order."""
-        return _sha256(self.table)
+        """sha256 over every value, in order; of examples without labels, over all others."""
+        return _sha256(
+            self.table if self.labelled else self.table.select(pl.exclude("^(label|labels|answers|starts)$"))
+        )
 
     @cached_property
     def inputs_fingerprint(self) -> str:

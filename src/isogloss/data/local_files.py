@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isogloss.data import split_slices
 from isogloss.data.cards import Card, Split
+from isogloss.data.label_column import without_label
 from isogloss.data.layouts import Local, Only
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.registry import read_file
@@ -46,7 +47,7 @@ def read_local(
         folder: where it lies.
         language: one of the card's.
         split: one that a layout has.
-        columns: those that have to be there, by the card's names.
+        columns: those that have to be there, by the card's names; without the label's, files may lack it.
 
     Returns:
         The rows, the part of them that is the split (`split_slices`), and where they come from.
@@ -62,6 +63,8 @@ def read_local(
         raise MissingError(f"{folder} has no {split} split of {card.name} in {language}; expected {some}")
     layout, path = found
     part, only = layout.splits[split], layout.only or card.only
+    if card.columns.label not in columns:
+        layout = without_label(layout, layout.columns.get(card.columns.label, card.columns.label))
     wanted = [layout.columns.get(column, column) for column in columns]
     named = card.columns.id and layout.columns.get(card.columns.id, card.columns.id)
     numbered = named is not None and layout.header is not None and named not in layout.header

@@ -48,7 +48,8 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
     languages = [source, *(target for target in targets if target in there)]
     if source not in there or len(languages) == 1:
         raise NotApplicableError(f"{data.card.name} in {data.path} has no sentences of {source} and one of the targets")
-    tables = [data.examples(language, "test").table for language in languages]
+    parts = [data.examples(language, "test", "any") for language in languages]
+    tables = [part.table for part in parts]
     texts = [dict(zip(table["id"], table["text"], strict=True)) for table in tables]
     common = [name for name in tables[0]["id"] if all(name in by_id for by_id in texts)][:sentences]
     if len(common) < FEWEST:
@@ -56,8 +57,8 @@ def read_parallel(data: DataSet, source: Language, targets: Sequence[Language], 
             f"{data.card.name} has only {len(common)} sentences in all of {', '.join(map(str, languages))}; "
             f"{FEWEST} are needed"
         )
-    labels = dict(zip(tables[0]["id"], tables[0]["label"], strict=True))
-    held = dict.fromkeys(labels[name] for name in common)
+    labels = dict(zip(tables[0]["id"], tables[0]["label"], strict=True)) if parts[0].labelled else {}
+    held = dict.fromkeys(labels[name] for name in common if name in labels)
     if len(held) < len(set(labels.values())):
         err.print(
             f"the first {len(common)} sentences of {data.card.name} are of {len(held)} of its {len(data.card.labels)} "

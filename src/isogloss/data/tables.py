@@ -13,15 +13,20 @@ from isogloss.data.raw_row import RawRow
 DTYPES = {"text": pl.String(), "texts": pl.List(pl.String), "numbers": pl.List(pl.Int64)}
 
 
-def examples_table(rows: Sequence[RawRow], card: Card) -> pl.DataFrame:
+def examples_table(rows: Sequence[RawRow], card: Card, *, labelled: bool = True) -> pl.DataFrame:
     """The examples that rows hold, in the columns of the card's kind (`DataKind.schema`).
+
+    Args:
+        rows: of a split.
+        card: the data set's.
+        labelled: whether labels are read; else `DataKind.answers` are null.
 
     Raises:
         IsoglossError: a row holds what cannot be right; it is named.
     """
     kind = data_kinds()[card.kind]
     schema = {name: DTYPES[column] for name, column in kind.schema(card).items()}
-    return pl.DataFrame(kind.columns(rows, card), schema=schema)
+    return pl.DataFrame(kind.columns(rows, card, labelled=labelled), schema=schema)
 
 
 def words_in(examples: Sequence[RawRow] | pl.DataFrame, card: Card) -> int:

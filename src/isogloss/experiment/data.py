@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,7 +29,8 @@ class ExperimentData:
     source: Language
     train: Examples
     dev: Examples
-    tests: list[Examples]  # the source's first, if it has one
+    tests: list[Examples]  # those with labels; the source's first, if it has one
+    unlabelled: list[Examples]  # test splits without labels, which are predicted and not scored
 
     subword: Literal["first", "last"] | None  # which sub-word stands for a word; none: as fits the backbone
     longest: int | None  # most tokens of a row
@@ -54,9 +56,18 @@ class ExperimentData:
         return self.tests[1:] if self.scores_source else self.tests
 
     @property
+    def predicted(self) -> list[Examples]:
+        """Every test split: the source's first, if it has one, then the others by their codes, whether scored or not.
+
+        So what is predicted of a language does not depend on whether its labels are known.
+        """
+        others = sorted([*self.targets, *self.unlabelled], key=lambda test: test.language)
+        return [*(self.tests[:1] if self.scores_source else []), *others]
+
+    @property
     def test_data(self) -> dict[str, str]:
         """The fingerprint of each language's test split."""
-        return {str(test.language): test.fingerprint for test in self.tests}
+        return {str(test.language): test.fingerprint for test in self.predicted}
 
 
 def open_spec(spec: Spec) -> DataSet:
@@ -75,28 +86,56 @@ def open_spec(spec: Spec) -> DataSet:
     )
 
 
-def languages(spec: Spec, data: DataSet) -> tuple[Language, list[Language]]:
-    """The source, and the targets besides it in the order of their codes.
+@dataclass(frozen=True)
+class SpecLanguages:
+    """The languages of an experiment.
+
+    Args:
+        source: the one to train in.
+        targets: to be scored besides it, in the order of their codes; the files of some may turn out to have no labels.
+        unlabelled: to be predicted, and not scored, as the spec says.
+    """
+
+    source: Language
+    targets: list[Language]
+    unlabelled: list[Language]
+
+
+def languages(spec: Spec, data: DataSet) -> SpecLanguages:
+    """The languages that a spec names, or leaves to the data set.
 
     Raises:
-        IsoglossError: the data set has none such.
+        IsoglossError: the data set has none such, or one is meant twice.
     """
-    card, source, known = data.card, _source(spec, data), data.languages()
+    source, known = _source(spec, data), data.languages()
+    unlabelled = _meant("unlabelled", spec.unlabelled, spec.task, data, source)
     if spec.targets == "all":
-        return source, sorted(set(known) - {source})
-    targets: set[Language] = set()
+        return SpecLanguages(source, sorted(set(known) - {source} - unlabelled.keys()), sorted(unlabelled))
+    targets = _meant("targets", spec.targets, spec.task, data, source)
+    for language in targets.keys() & unlabelled.keys():
+        codes = targets[language], unlabelled[language]
+        if not all(map(is_group, codes)) and not is_group(codes[0]):
+            by = "" if not is_group(codes[1]) else f", as a language of {codes[1]}"
+            raise IsoglossError(f"unlabelled: {language} is also in targets{by}; leave it out of one of them")
+    return SpecLanguages(source, sorted(targets.keys() - unlabelled.keys()), sorted(unlabelled))
+
+
+def _meant(key: str, codes: Sequence[str], task: str, data: DataSet, source: Language) -> dict[Language, str]:
+    """The languages besides the source that a key of the spec means, each with the code or group that means it."""
+    found: dict[Language, str] = {}
     by_code: dict[Language, str] = {}
-    for target in spec.targets:
-        with named("targets"):
-            meant = members(target, known) if is_group(target) else [card.language(target)]
+    for code in codes:
+        with named(key):
+            meant = members(code, data.languages()) if is_group(code) else [data.card.language(code)]
         if not set(meant) - {source}:
-            if not is_group(target):
-                raise IsoglossError(f"targets: {target} is the source, which is scored as it is; leave it out")
-            raise IsoglossError(f"targets: {spec.task} has no language of {target} besides the source")
-        if not is_group(target) and (other := by_code.setdefault(meant[0], target)) != target:
-            raise IsoglossError(f"targets: {other} and {target} are both {meant[0]} in {spec.task}; leave one out")
-        targets |= set(meant)
-    return source, sorted(targets - {source})
+            if not is_group(code):
+                is_source = "which is scored as it is" if key == "targets" else "which needs its labels"
+                raise IsoglossError(f"{key}: {code} is the source, {is_source}; leave it out")
+            raise IsoglossError(f"{key}: {task} has no language of {code} besides the source")
+        if not is_group(code) and (other := by_code.setdefault(meant[0], code)) != code:
+            raise IsoglossError(f"{key}: {other} and {code} are both {meant[0]} in {task}; leave one out")
+        found |= {one: found[one] if one in found and is_group(code) else code for one in meant if one != source}
+    return found
 
 
 def _source(spec: Spec, data: DataSet) -> Language:
@@ -125,17 +164,25 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
         IsoglossError: something is missing or wrong.
     """
     dataset = open_spec(spec)
-    source, targets = languages(spec, dataset)
+    meant = languages(spec, dataset)
+    source, targets = meant.source, meant.targets
     dataset = dataset.read_for(source, first_rows=first_rows)
     known = dataset.languages()
-    for language in targets:
+    for language in (*targets, *meant.unlabelled):
         if language not in known:
             raise IsoglossError(f"{spec.task} has no data of {language} ({language.name}) in {spec.data.path}")
     train, dev = dataset.examples(source, "train"), dataset.examples(source, "dev")
-    scored = [source, *targets] if source in known else targets
-    if not scored:
-        raise IsoglossError(f"{spec.task} has no test split: neither in {source}, the source, nor in another language")
-    tests = [dataset.examples(language, "test") for language in scored]
+    of_targets = [dataset.examples(language, "test", "any") for language in targets]
+    unlabelled = [test for test in of_targets if not test.labelled]
+    unlabelled += [dataset.examples(language, "test", "ignored") for language in meant.unlabelled]
+    tests = [dataset.examples(source, "test")] if source in known else []
+    tests += [test for test in of_targets if test.labelled]
+    targets = [test.language for test in of_targets if test.labelled]
+    if not tests:
+        without = f"; {len(unlabelled)} without labels are there, of which nothing can be scored" if unlabelled else ""
+        raise IsoglossError(
+            f"{spec.task} has no test split: neither in {source}, the source, nor in another language{without}"
+        )
     _refuse_overlap(train, dev, *(test for test in tests if test.language == source))
     watched: list[Examples] = []
     if spec.dynamics is not None:
@@ -159,6 +206,7 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
         shots=spec.data.shots,
         watched=watched,
         parallel=_parallel(spec, source, targets),
+        unlabelled=sorted(unlabelled, key=lambda test: test.language),
         every=None if spec.dynamics is None else spec.dynamics.every,
         cost=None if spec.dynamics is None else spec.dynamics.cost,
         tests=tests,

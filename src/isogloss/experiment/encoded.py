@@ -67,7 +67,7 @@ class EncodedData:
     @cached_property
     def test(self) -> TestSet:
         """Every language."""
-        return self.test_set(self.data.tests)
+        return self.test_set(self.data.predicted)
 
     @cached_property
     def watched(self) -> TestSet:
@@ -91,7 +91,9 @@ class EncodedData:
         """The test splits of these languages, tokenised once for all cells that lack them."""
         wanted = tuple(codes)
         if wanted not in self._languages:
-            self._languages[wanted] = self.test_set([part for part in self.data.tests if str(part.language) in wanted])
+            self._languages[wanted] = self.test_set(
+                [part for part in self.data.predicted if str(part.language) in wanted]
+            )
         return self._languages[wanted]
 
     def train_dev(self, seed: int) -> TrainDev:

@@ -70,7 +70,7 @@ def predict(
 def predictions_table(
     test: TestSet, task: Task, predicted: Predicted, labels: Sequence[str], *, method: str, seed: int
 ) -> pl.DataFrame:
-    """One row an example: what was right, what was said, and how sure the model was.
+    """One row an example: what was right (null of languages without labels), what was said, and how sure the model was.
 
     It holds a hundred bytes or two an example, of all languages of one cell.
     """
@@ -78,7 +78,7 @@ def predictions_table(
     said = pl.DataFrame({"predicted": answers, "score": sure}, schema_overrides={"score": pl.Float32})
     begin, parts = 0, []
     for part in test.examples:
-        gold = pl.Series("gold", task.gold(part.table), pl.String)
+        gold = pl.Series("gold", task.gold(part.table) if part.labelled else [None] * len(part), pl.String)
         constant = {"method": method, "seed": seed, "language": str(part.language), "split": "test"}
         parts.append(
             part.table.select(example="id")
@@ -93,9 +93,9 @@ def predictions_table(
 def scores_table(
     predictions: pl.DataFrame, task: Task, names: Sequence[str], common: Mapping[str, object]
 ) -> pl.DataFrame:
-    """Scores of each language and metric, from predictions alone."""
+    """Scores of each language with labels and each metric, from predictions alone."""
     rows = []
-    for (language,), part in predictions.group_by(["language"], maintain_order=True):
+    for (language,), part in predictions.drop_nulls("gold").group_by(["language"], maintain_order=True):
         gold, predicted = part["gold"].to_list(), part["predicted"].to_list()
         rows += [
             {

@@ -18,6 +18,7 @@ import polars as pl
 from isogloss.data.card_columns import label_facts
 from isogloss.data.cards import CUSTOM, SPLITS, read_card
 from isogloss.data.kinds.registry import data_kinds
+from isogloss.data.label_column import may_mean
 from isogloss.data.raw_row import RawRow
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.language import distinct
@@ -57,11 +58,16 @@ def stored_frames(spec: Spec, frames: Frames) -> Spec:
     pairs = kind == "classification" and any(not _missing(row.get("second")) for part in rows.values() for row in part)
     named = all(not _missing(row.get("id")) for part in rows.values() for row in part)
     columns = [*(name for name in TEXTS[kind] if name != "second" or pairs), *(["id"] if named else [])]
+    label = CARDS[kind]["label"]
     for key, part in rows.items():
         if not part:
             raise IsoglossError(f"{names[key]} holds no examples; leave it out or fill it in")
+        labelled = key[0] != "test" or not all(_has_nothing(row.get(label)) for row in part)
+        if not labelled and label not in part[0] and (like := [name for name in part[0] if may_mean(str(name), label)]):
+            raise IsoglossError(f"{names[key]} has no column {label!r}, but {like[0]!r}; call it so, or leave it out")
+        of_part = columns if labelled else [name for name in columns if name != label]
         for number, row in enumerate(part):
-            part[number] = _checked(row, kind, columns, f"{names[key]} row {number + 1}")
+            part[number] = _checked(row, kind, of_part, f"{names[key]} row {number + 1}", labelled=labelled)
         counts = Counter(row["id"] for row in part if named)
         if twice := next((name for name, count in counts.items() if count > 1), None):
             raise IsoglossError(f"{names[key]} has the id {twice!r} twice; ids name one example each")
@@ -93,13 +99,14 @@ def _try(
         given = [
             RawRow(f"{names[key]} row {number}", _as_in_files(row, number)) for number, row in enumerate(part, start=1)
         ]
-        label = read.columns.label
-        data_kinds()[read.kind].columns([row for row in given if row.values.get(label) not in read.drop], read)
+        label, labelled = read.columns.label, CARDS[_kind(rows)]["label"] in part[0]
+        kept = [row for row in given if row.values.get(label) not in read.drop]
+        data_kinds()[read.kind].columns(kept, read, labelled=labelled)
 
 
 def _as_in_files(row: Row, number: int) -> Row:
     """Of questions, in the columns of SQuAD's files, as which they are kept."""
-    if "answers" not in row:
+    if "passage" not in row:
         return row
     return {**row, "id": row.get("id", str(number)), "context": row["passage"]}
 
@@ -170,10 +177,12 @@ def _named(value: Any, names: list[str] | None) -> Any:
 
 
 def _kind(rows: Mapping[tuple[str, str], list[Row]]) -> str:
-    """The kind of task, by the columns."""
-    first = next((part[0] for part in rows.values() if part), None)
-    if first is None:
+    """The kind of task, by the columns of the first part, or where these hold no labels of the first that has some."""
+    firsts = [part[0] for part in rows.values() if part]
+    if not firsts:
         raise IsoglossError("data holds no examples; expected such as {'train': {'en': frame}, 'test': {'sw': frame}}")
+    labels = {card["label"] for card in CARDS.values()}
+    first = next((row for row in firsts if not labels.isdisjoint(row)), firsts[0])
     for kind, columns in {"qa": ("question", "answers"), "tagging": ("words", "labels"),
                           "classification": ("text", "label")}.items():  # fmt: skip
         if all(column in first for column in columns):
@@ -184,15 +193,21 @@ def _kind(rows: Mapping[tuple[str, str], list[Row]]) -> str:
     )
 
 
-def _checked(row: Row, kind: str, columns: Sequence[str], where: str) -> Row:
-    """An example in the form of all: texts are texts, numbers as labels too, and nothing is missing."""
+def _checked(row: Row, kind: str, columns: Sequence[str], where: str, *, labelled: bool) -> Row:
+    """An example in the form of all: texts are texts, numbers as labels too, and nothing is missing but all labels."""
     if kind == "qa":
         row = {**row, "passage": row.get("context") if _missing(row.get("passage")) else row["passage"]}
     read = _words if kind == "tagging" else _text
     checked: Row = {name: (_text if name == "id" else read)(row.get(name), name, where) for name in columns}
-    if kind == "qa":
+    if kind == "qa" and labelled:
         checked["answers"] = _answers(row.get("answers"), str(checked["passage"]), where)
     return checked
+
+
+def _has_nothing(value: Any) -> bool:
+    """Whether a test example has no label: nothing stands there, or an empty text or list."""
+    value = _plain(value)
+    return _missing(value) or (isinstance(value, str | list | tuple | Mapping) and not value)
 
 
 def _missing(value: Any) -> bool:
@@ -258,10 +273,10 @@ def _write(path: Path, rows: list[Row], kind: str) -> None:
     articles = [
         {"title": str(number), "paragraphs": [{"context": row["passage"], "qas": [{
             "id": row.get("id", str(number)), "question": row["question"],
-            "answers": [
+            **({} if "answers" not in row else {"answers": [
                 {"text": text, "answer_start": start}
                 for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
-            ],
+            ]}),
         }]}]}
         for number, row in enumerate(rows)
     ]  # fmt: skip
@@ -272,7 +287,7 @@ def _card(spec: Spec, rows: Mapping[tuple[str, str], list[Row]], kind: str) -> d
     """What the examples are, as far as they tell."""
     trained = [code for split, code in rows if split == "train"]
     columns, label = dict(CARDS[kind]), CARDS[kind]["label"]
-    first = next(part[0] for part in rows.values() if part)
+    first = next(part[0] for part in rows.values() if label in part[0])
     if kind == "classification" and "second" in first:
         columns["second"] = "second"
     if kind != "qa" and "id" in first:
@@ -281,7 +296,7 @@ def _card(spec: Spec, rows: Mapping[tuple[str, str], list[Row]], kind: str) -> d
     suffix, form = (".json", "squad") if kind == "qa" else (".parquet", "parquet")
     return {
         "name": spec.name, "kind": kind, "source": spec.source or (trained[0] if trained else next(iter(rows))[1]),
-        **label_facts(kind, [row[label] for part in rows.values() for row in part]), "columns": columns,
+        **label_facts(kind, [row[label] for part in rows.values() for row in part if label in row]), "columns": columns,
         "local": {"path": f"{{code}}/{{split}}{suffix}", "format": form, "splits": splits},
         "languages": {code: code for code in dict.fromkeys(code for _, code in rows)},
     }  # fmt: skip

@@ -89,7 +89,10 @@ class OpenedRun:
             if changed := [code for code, now in data.test_data.items() if tested.get(code, now) != now]:
                 raise IsoglossError(f"the test data of {', '.join(changed)} is not what {cell.label} was scored on")
             scored |= tested.keys()
-        return replace(data, tests=[test for test in data.tests if str(test.language) in scored])
+        tests, unlabelled = (
+            [test for test in some if str(test.language) in scored] for some in (data.tests, data.unlabelled)
+        )
+        return replace(data, tests=tests, unlabelled=unlabelled)
 
     @property
     def task(self) -> Task:

@@ -208,7 +208,7 @@ def _kept(workspace: Workspace, cell: Cell) -> int:
         )
         tensors = weights(cell, run)
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) + A_ROW * sum(
-        map(len, workspace.data.tests)
+        map(len, workspace.data.predicted)
     )
 
 

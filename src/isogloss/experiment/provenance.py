@@ -130,6 +130,32 @@ def refuse_changes(
             raise _made_differently(out, stored, changes)
 
 
+def refuse_other_labels(out: Path, finished: Sequence[StoredCell], data: ExperimentData) -> None:
+    """A language has labels in all of a run directory or in none of it.
+
+    Args:
+        out: the run directory.
+        finished: its cells.
+        data: of the experiment that adds to them.
+
+    Raises:
+        IsoglossError: labels have come, or are not looked at any more.
+    """
+    without = {str(test.language) for test in data.unlabelled}
+    for stored in finished:
+        before = set(stored.record.unlabelled)
+        if come := sorted((before & data.test_data.keys()) - without):
+            raise IsoglossError(
+                f"{out} has predicted {', '.join(come)} without labels, which are there now: choose another --out to "
+                "have it scored, or name it in `unlabelled`"
+            )
+        if gone := sorted((without & set(stored.record.test_data)) - before):
+            raise IsoglossError(
+                f"{out} has scored {', '.join(gone)}, which is without labels now: choose another --out, or give the "
+                "labels as before"
+            )
+
+
 def refuse_changed_settings(out: Path, finished: Sequence[StoredCell], wanted: Sequence[Cell]) -> None:
     """What `refuse_changes` refuses of a spec alone, before data and backbone are read.
 
@@ -209,6 +235,7 @@ def resolved_spec(spec: Spec, data: ExperimentData) -> ResolvedSpec:
         resolved["data"]["train"]["card"] = trained.model_dump(mode="json", exclude_defaults=True)
     resolved["source"] = str(data.source)
     resolved["targets"] = [str(test.language) for test in data.tests if test.language != data.source]
+    resolved["unlabelled"] = [str(test.language) for test in data.unlabelled]
     groups = [target for target in spec.targets if is_group(target)] if spec.targets != "all" else []
     resolved["groups"] = list(dict.fromkeys([*groups, *spec.groups]))
     resolved["methods"] = resolved_methods(spec)
@@ -229,6 +256,7 @@ def merged_spec(spec: ResolvedSpec, stored: ResolvedSpec | None) -> ResolvedSpec
         "data": _covering(spec, stored),
         "methods": methods,
         "targets": sorted({*stored.targets, *spec.targets}),
+        "unlabelled": sorted({*stored.unlabelled, *spec.unlabelled}),
         "groups": list(dict.fromkeys([*stored.groups, *spec.groups])),
         "verbalizer": spec.verbalizer or stored.verbalizer,
         "seeds": sorted({*stored.seeds, *spec.seeds}),
@@ -242,7 +270,7 @@ def _covering(spec: ResolvedSpec, stored: ResolvedSpec) -> Any:
     Each set of examples from Python has a folder of its own; one with fewer languages must not take those from the
     analyses.
     """
-    languages = {*stored.targets, *spec.targets}
+    languages = {*stored.targets, *spec.targets, *stored.unlabelled, *spec.unlabelled}
 
     def held(one: ResolvedSpec) -> set[str]:
         return set((one.data.card or {}).get("languages") or languages)
@@ -284,7 +312,7 @@ def surroundings(data: ExperimentData, backbone: Backbone) -> dict[str, Any]:
             },
             "dropped": {
                 "train": data.train.dropped, "dev": data.dev.dropped,
-                "test": {str(test.language): test.dropped for test in data.tests if test.dropped},
+                "test": {str(test.language): test.dropped for test in data.predicted if test.dropped},
             },
         },
     }  # fmt: skip

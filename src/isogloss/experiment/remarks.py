@@ -40,7 +40,7 @@ def of_splits(data: ExperimentData, tests: Iterable[Examples], *, trained: bool 
         if missing := missing_labels(part, data.dataset.card):
             lacking.setdefault(part.split, {})[language] = missing
     scored = {test.language for test in tests}
-    same = {str(one): str(other) for one, other in repeated(data.tests) if one in scored}
+    same = {str(one): str(other) for one, other in repeated(data.predicted) if one in scored}
     return {"drawn": drawn, "lacking": lacking, "same": same}
 
 
@@ -144,6 +144,11 @@ def tokenless_lines(tokenless: Mapping[str, int]) -> Iterator[str]:
     """Texts of which the tokenizer leaves nothing."""
     if tokenless:
         yield f"texts of which the tokenizer leaves no token: {most(tokenless)}"
+
+
+def no_labels(languages: Sequence[Language]) -> str:
+    """Which languages are predicted and not scored."""
+    return f"no labels, so predicted and not scored: {some([f'{one.name} ({one})' for one in languages])}"
 
 
 def cut_line(count: int, longest: int) -> str:

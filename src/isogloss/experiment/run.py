@@ -9,7 +9,8 @@ from isogloss.errors import IsoglossError
 from isogloss.experiment.failed_jobs import raise_failed
 from isogloss.experiment.job import Detached, Executor
 from isogloss.experiment.leases import CellLeases
-from isogloss.experiment.provenance import merged_spec, refuse_changes, resolved_spec
+from isogloss.experiment.provenance import merged_spec, refuse_changes, refuse_other_labels, resolved_spec
+from isogloss.experiment.remarks import no_labels
 from isogloss.experiment.restore import recorded_dtype, refuse_other_reading
 from isogloss.experiment.schedule import Schedule
 from isogloss.experiment.search.plan import refuse_stale
@@ -55,10 +56,13 @@ def _run(spec: Spec, out: Path, executor: Executor) -> Store:
     refuse_stale(asked, out, workspace.facts)
 
     def refuse() -> None:
+        refuse_other_labels(out, store.finished(), workspace.data)
         refuse_changes(out, store.finished(), workspace.cells, workspace.facts, workspace.data.test_data)
         refuse_other_reading(store, store.finished(), workspace.backbone)
 
     refuse()
+    if without := workspace.data.unlabelled:
+        err.print(no_labels([test.language for test in without]), markup=False, soft_wrap=True)
     resolved = resolved_spec(spec, workspace.data)
     carried_out = resolved.model_copy(update={"dtype": workspace.facts["backbone"]["dtype"]})
     facts = {cell.label: {**cell.facts(workspace.facts), "seed": None} for cell in workspace.cells}

@@ -137,6 +137,7 @@ class _Finishing:
             variant=dict(cell.variant),
             facts=cell.facts(workspace.facts),
             test_data={str(part.language): data.test_data[str(part.language)] for part in self.test.examples},
+            unlabelled=_unlabelled(self.test),
             kind=workspace.card.kind,
             inputs=list(workspace.inputs),
             labels=data.labels,
@@ -184,6 +185,7 @@ def _scored(
     tables = _tables(workspace, cell, test, predicted, record.temperature)
     changes = {
         "test_data": {code: workspace.data.test_data[code] for code in job.languages},
+        "unlabelled": _unlabelled(test),
         "truncated": {"test": cut},
         "cut": _cut_by_language(workspace, cell, test),
         **said,
@@ -202,6 +204,10 @@ def _tables(
     if temperature is not None:
         tables["confidence"] = confidence_table(predictions, workspace.task, predicted, labels, temperature)
     return tables
+
+
+def _unlabelled(test: TestSet) -> list[str]:
+    return [str(part.language) for part in test.examples if not part.labelled]
 
 
 def _columns(workspace: Workspace, cell: Cell) -> dict[str, Any]:

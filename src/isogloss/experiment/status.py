@@ -84,7 +84,7 @@ def run_status(out: Path, look: Callable[[Path], Sequence[ClusterJob]]) -> RunSt
         wanted = [] if spec is None else cells(spec)
     except IsoglossError as error:
         problems.append(f"{error}; what is missing is not known")
-    seen = _Seen(store, at_work(out), look(out), () if spec is None else tuple(map(str, spec.targets)))
+    seen = _Seen(store, at_work(out), look(out), () if spec is None else (*spec.targets, *spec.unlabelled))
     every = [seen.cell(cell) for cell in wanted]
     others, damaged = _others(store, wanted)
     every += [seen.stored(*key) for key in others]

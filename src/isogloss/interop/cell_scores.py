@@ -156,7 +156,7 @@ def _estimates(
     if any("predictions" in cell.record.left_out for cell in cells):
         return None, "the model has come without its test answers"
     try:
-        predictions = pl.concat([cell.table("predictions") for cell in cells])
+        predictions = pl.concat([cell.table("predictions") for cell in cells]).drop_nulls("gold")
         answers = Answers(
             predictions, [cell.key for cell in cells], source, record.kind,
             parallel=card is not None and card.parallel,

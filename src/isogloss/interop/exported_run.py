@@ -108,10 +108,11 @@ def _spec(spec: ResolvedSpec, record: RunRecord, backbone: BackboneOrigin) -> Re
     for place in (values["data"], values["data"]["train"], (values["dynamics"] or {}).get("parallel")):
         if place is not None:
             place["path"] = None
-    languages = [code for code in record.test_data if code != spec.source]
+    languages = [code for code in record.scored if code != spec.source]
     return ResolvedSpec.model_validate(
         {
-            **values, "targets": languages, "methods": {record.name: _method(record)}, "seeds": [record.seed],
+            **values, "targets": languages, "unlabelled": record.unlabelled,
+            "methods": {record.name: _method(record)}, "seeds": [record.seed],
             "device": "auto", "memory": None, "weights": "safetensors", "track": {},
         }
     )  # fmt: skip

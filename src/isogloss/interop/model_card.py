@@ -277,6 +277,11 @@ def _caveats(card: _Card) -> list[Any]:
         lines.append("There is one seed: the intervals cover other test examples, not another training.")
     if scores.targets:
         lines.append("Only the source's labels were learnt from; in every other language it was never trained.")
+    if record.unlabelled:
+        names = ", ".join(Language.parse(code).name for code in record.unlabelled)
+        lines.append(
+            f"Without labels to score it by, so that nothing is known of how well it does there, were {names}."
+        )
     lines.append("In languages that are not listed nothing is known of it.")
     return lines
 

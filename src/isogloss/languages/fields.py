@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator
@@ -23,8 +24,8 @@ def _target(text: str) -> str:
     return check_group(text) if is_group(text) else str(Language.parse(text))
 
 
-def _listed(value: object) -> object:
-    """One target may stand without brackets; two that are one language are not both meant."""
+def _listed(value: object, key: str = "targets") -> object:
+    """One language may stand without brackets; two that are one language are not both meant."""
     if not isinstance(value, list):
         return [value] if isinstance(value, str) and value != "all" else value
     by_form: dict[str, str] = {}
@@ -34,7 +35,7 @@ def _listed(value: object) -> object:
             and not is_group(code)
             and (other := by_form.setdefault(_canonical(code), code)) != code
         ):
-            raise IsoglossError(f"targets: {other!r} and {code!r} are both {_canonical(code)}; leave one out")
+            raise IsoglossError(f"{key}: {other!r} and {code!r} are both {_canonical(code)}; leave one out")
     return value
 
 
@@ -53,4 +54,7 @@ def words_by_language(value: object) -> object:
 
 
 Targets = Annotated[Literal["all"] | list[Annotated[str, AfterValidator(_target)]], BeforeValidator(_listed)]
+Unlabelled = Annotated[
+    list[Annotated[str, AfterValidator(_target)]], BeforeValidator(partial(_listed, key="unlabelled"))
+]
 Code = Annotated[str, AfterValidator(_canonical)]

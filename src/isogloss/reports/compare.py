@@ -22,8 +22,8 @@ def unlike(opened_runs: Mapping[str, OpenedRun]) -> set[str]:
     seen: dict[str, set[str]] = {}
     for opened_run in opened_runs.values():
         for _, stored in opened_run.cells:
-            for code, fingerprint in stored.record.test_data.items():
-                seen.setdefault(code, set()).add(fingerprint)
+            for code in stored.record.scored:
+                seen.setdefault(code, set()).add(stored.record.test_data[code])
     return {code for code, fingerprints in seen.items() if len(fingerprints) > 1}
 
 

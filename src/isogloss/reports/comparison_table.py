@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 
 import polars as pl
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.jupyter import JupyterMixin
-from rich.table import Table
 
 from isogloss.experiment.comparison import ComparisonStore
 from isogloss.languages.language import Language
 from isogloss.reports.score_table import ScoreTable, spread
 from isogloss.runtime.console import WIDE, PlainConsole, label
+from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.aggregate import by_seed, everywhere
 
 BETWEEN = "\0"  # a backbone and a method, neither of which has it
@@ -42,7 +41,7 @@ class ComparisonTable(JupyterMixin):
         return text.getvalue()
 
 
-def comparison_table(stored: ComparisonStore) -> Table:
+def comparison_table(stored: ComparisonStore) -> ShellTable:
     """A row for each backbone and method, the best mean over the targets first; means over targets that all have."""
     stores = {name: one.snapshot() for name, one in stored.started().items()}
     tables = {name: one.table("scores") for name, one in stores.items()}
@@ -53,7 +52,7 @@ def comparison_table(stored: ComparisonStore) -> Table:
     means = by_seed(every, source, common)
     records = {(name, cell.record.method): cell.record for name, one in stores.items() for cell in one.finished()}
     order = means.group_by("method").agg(pl.col("target").mean()).sort("target", descending=True, nulls_last=True)
-    table = Table(box=box.SIMPLE_HEAD, title=label(f"{len(stores)} backbones"))
+    table = ShellTable(title=label(f"{len(stores)} backbones"))
     for head in ("backbone", "method"):
         table.add_column(head, overflow="fold")
     for head in (Language.parse(source).name, f"mean of {len(common)} targets", "gap", "trainable", "of the backbone"):

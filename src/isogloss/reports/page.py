@@ -31,7 +31,7 @@ TEMPLATE = "isogloss.reports.template"
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.
 ORDER = (
     "calibration", "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance",
-    "forgetting", "forecast",
+    "forgetting", "unlabelled", "forecast",
 )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
         section = analyses()[name].section
         if section is None:
             continue
-        drawn = section.charts(run_group.results).values()
+        drawn, text = section.charts(run_group.results).values(), [section.text, *section.notes(run_group.results)]
         charts = [view for chart in drawn for view in specifications(chart)]
         one = ["run"] if len(run_group.opened_runs) == 1 else []
         shown = [
@@ -204,7 +204,5 @@ def analysis_sections(run_group: RunGroup) -> list[PageSection]:
             for title, table in section.tables(run_group.results).items()
         ]
         if charts or shown:
-            sections.append(
-                PageSection(name, section.title, [section.text], charts, shown, _notes(drawn), small=section.small)
-            )
+            sections.append(PageSection(name, section.title, text, charts, shown, _notes(drawn), small=section.small))
     return sections

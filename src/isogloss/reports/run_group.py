@@ -85,6 +85,13 @@ class RunGroup:
         """Whether there are test scores in the source: it may be a language of the training set alone."""
         return str(self.source) in set(self.scores["language"])
 
+    @property
+    def unlabelled(self) -> list[Language]:
+        """Languages that were predicted and have no labels in any run, by name."""
+        records = [stored.record for one in self.opened_runs.values() for _, stored in one.cells]
+        codes = {code for record in records for code in record.unlabelled} - set(self.scores["language"])
+        return sorted(map(Language.parse, codes), key=lambda language: (language.name, language))
+
     @cached_property
     def collapsed(self) -> dict[str, tuple[str, int, int]]:
         """Methods that say the same to every text of the source. See `isogloss.stats.collapse`."""

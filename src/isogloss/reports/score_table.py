@@ -20,6 +20,7 @@ from isogloss.stats.aggregate import by_seed, everywhere
 from isogloss.store import Store
 
 ABSENT = "-"
+UNLABELLED = "no labels"  # in the place of a score
 
 
 class Row(NamedTuple):
@@ -102,11 +103,13 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
     targets = sorted(set(test["language"]) - {source}, key=lambda code: (Language.parse(code).name, code))
     whole = everywhere(test)
     common = [language for language in targets if language in whole]
-    for language in [source, *targets]:
-        values = {method: cells.get((language, method), ABSENT) for method in methods}
+    without = _unlabelled(stored)
+    shown = [source, *targets, *without]
+    for language in shown:
+        absent = UNLABELLED if language in without else ABSENT
+        values = {method: cells.get((language, method), absent) for method in methods}
         first = language == source
-        last = first or language == targets[-1]
-        yield Row(Language.parse(language).name, language, values, bold=first, last=last)
+        yield Row(Language.parse(language).name, language, values, bold=first, last=first or language == shown[-1])
     averages = by_seed(test, source, common)
     for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
         yield Row(title, "", {method: spread(averages, method, column) for method in methods}, bold=True)
@@ -120,6 +123,12 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
     yield Row("trainable parameters", "", {method: f"{count:,}" for method, count in trained.items()})
     shares = {method: trained[method] / records[method].backbone_parameters for method in methods}
     yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
+
+
+def _unlabelled(stored: Store) -> list[str]:
+    """Languages that were predicted and have no labels, by name."""
+    codes = {code for cell in stored.finished() for code in cell.record.unlabelled}
+    return sorted(codes, key=lambda code: (Language.parse(code).name, code))
 
 
 def _table(rows: list[Row], methods: list[str]) -> ShellTable:

@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.analysis.format import estimate, p_value
 from isogloss.charts.differences import BEYOND
-from isogloss.data.missing_labels import label_kinds
+from isogloss.data.missing_labels import label_kinds, some
 from isogloss.experiment import remarks
 from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
@@ -33,6 +33,7 @@ def answer(run_group: RunGroup) -> list[str]:
         *_best(run_group),
         *_against_next(run_group),
         *_ends(run_group),
+        *_unlabelled(run_group),
         *_forecast(run_group),
     ]
 
@@ -217,6 +218,23 @@ def _ends(run_group: RunGroup) -> Iterator[str]:
         return
     rows = [(Language.parse(code).name, score) for code, score in means.iter_rows()]
     yield f"With {order[0]}, the best are {_listed(rows[:NAMED])}; the worst {_listed(rows[-NAMED:][::-1])}."
+
+
+def _unlabelled(run_group: RunGroup) -> Iterator[str]:
+    """What was predicted without labels, and what is expected of the best method there."""
+    if not (without := run_group.unlabelled):
+        return
+    names = some([language.name for language in without])
+    yield f"Predicted without labels, and in no score, mean or gap: {names}."
+    table, order = run_group.table("forecast"), ranked(run_group)
+    if table is None or not order:
+        return
+    codes = {str(language): language.name for language in without}
+    rows = table.filter(pl.col("method") == order[0], pl.col("language").is_in(list(codes))).sort("expected")
+    bounds = rows.select("language", "expected", "low", "high").head(NAMED).iter_rows()
+    if told := "; ".join(f"{codes[code]} {estimate(*numbers, places=2)}" for code, *numbers in bounds):
+        lowest = "" if len(rows) <= NAMED else ", of the lowest"
+        yield f"Of {order[0]} the forecast expects there, with 90 % intervals{lowest}: {told}."
 
 
 def _forecast(run_group: RunGroup) -> Iterator[str]:

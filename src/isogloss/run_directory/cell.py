@@ -158,8 +158,13 @@ class StoredCell:
 
     @property
     def rows(self) -> set[tuple[str, int, str]]:
-        """Method, seed and language of every test split that it was scored on."""
-        return {(*self.key, language) for language in self.record.test_data}
+        """Method, seed and language of every test split that it has predicted."""
+        return self.rows_of("predictions")
+
+    def rows_of(self, name: str) -> set[tuple[str, int, str]]:
+        """The same of those that a table has rows of: languages without labels have no scores."""
+        languages = self.record.scored if name == "scores" else self.record.test_data
+        return {(*self.key, language) for language in languages}
 
     def weights(self) -> StoredWeights:
         """The stored tensors by name."""
@@ -189,7 +194,7 @@ class StoredCell:
         table = table.filter(pl.col("language").is_in(list(self.record.test_data)) | (pl.col("split") != "test"))
         if name == "confidence":  # languages that a version added which knew of none have no rows
             return table
-        if lacking := self.rows - cells_and_languages(table):
+        if lacking := self.rows_of(name) - cells_and_languages(table):
             raise DamagedError(file, f"it has no rows of {', '.join(sorted(language for *_, language in lacking))}")
         if name == "scores":
             self._check_scores(table, file)
@@ -215,7 +220,7 @@ class StoredCell:
         if isinstance(metrics, list) and metric not in metrics[:1]:
             raise DamagedError(file, f"its score on development data is {metric}, which selects nothing")
         scored = table.filter(split="test", metric=metric)
-        if set(scored["language"]) != set(self.record.test_data):
+        if set(scored["language"]) != set(self.record.scored):
             raise DamagedError(file, f"it does not have the {metric} of every language")
 
 

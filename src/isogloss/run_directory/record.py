@@ -32,6 +32,7 @@ class RunRecord(BaseModel):
     seed: int
     facts: dict[str, Any]  # all that decides the result
     test_data: dict[str, str]  # the fingerprint of each language's test split
+    unlabelled: list[str] = []  # of these languages, those that have no labels: predicted, and not scored
     kind: str  # of task
     inputs: list[str] = Field(min_length=1)  # what an example consists of, for people
     labels: list[str]  # in the order of the head's classes
@@ -57,6 +58,11 @@ class RunRecord(BaseModel):
     # Of the file of each table, as it is and, while languages are being added, as it is about to be.
     tables_sha256: dict[str, list[str]] = {}
     left_out: list[str] = []  # tables that stayed behind when the cell was exported
+
+    @property
+    def scored(self) -> list[str]:
+        """The languages of `test_data` that have scores."""
+        return [code for code in self.test_data if code not in self.unlabelled]
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +117,8 @@ def check_facts(record: RunRecord, folder: Path) -> None:
         raise DamagedError(folder / "run.json", f"method: {record.method!r} is not made of its name and variant")
     if strange := [code for code in record.test_data if not _is_language(code)]:
         raise DamagedError(folder / "run.json", f"test_data: {strange[0]!r} is no language")
+    if strange := [code for code in record.unlabelled if code not in record.test_data]:
+        raise DamagedError(folder / "run.json", f"unlabelled: {strange[0]!r} is not in test_data")
 
 
 @cache
@@ -154,6 +162,7 @@ def with_languages(before: RunRecord, new: RunRecord) -> dict[str, Any]:
     }
     return {
         **by_split,
+        "unlabelled": list(dict.fromkeys([*before.unlabelled, *new.unlabelled])),
         **{name: {**getattr(new, name), **getattr(before, name)} for name in ("same", "unknown", "tokenless", "cut")},
     }
 

@@ -6,6 +6,7 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
+from rich.text import Text
 
 BLANKS = 4  # columns that stand around a name
 
@@ -19,7 +20,7 @@ class ShellTable(Table):
         caption: under it.
     """
 
-    def __init__(self, *columns: str, title: str | None = None, caption: str | None = None) -> None:
+    def __init__(self, *columns: str, title: str | Text | None = None, caption: str | None = None) -> None:
         super().__init__(*columns, box=box.SIMPLE_HEAD, title=title, caption=caption)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

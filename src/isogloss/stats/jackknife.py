@@ -143,14 +143,22 @@ def forecast(
     return Forecast(fit(predictors, scores).expected(others), low, high)
 
 
+def expected_without(
+    predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
+    """What is expected of each language from all the others; intervals would take as many fits again for each."""
+    every = np.arange(len(scores))
+    without = [fit(predictors[every != one], scores[every != one]).expected(predictors[[one]])[0] for one in every]
+    return np.asarray(without)
+
+
 def left_out(predictors: Float[np.ndarray, "n predictors"], scores: Float[np.ndarray, "n"]) -> Forecast:
     """What `forecast` says of each language from all the others: nothing of it is known to any choice."""
     count = len(scores)
     every = np.arange(count)
-    expected, low, high = np.empty((3, count))
+    expected, (low, high) = expected_without(predictors, scores), np.empty((2, count))
     apart = np.empty((count, count, 2))  # both ways, of the first where the second is left out too
     for one in every:
-        expected[one] = fit(predictors[every != one], scores[every != one]).expected(predictors[[one]])[0]
         for other in every[:one]:
             rest = (every != one) & (every != other)
             apart[one, other], apart[other, one] = fit(predictors[rest], scores[rest]).both(predictors[[one, other]]).T

@@ -58,7 +58,7 @@ class QuestionAnswering:
     ) -> Features:
         """One row a question, one unit a token of the passage; trained on the first of several answers."""
         spans = [
-            (starts[0], starts[0] + len(answers[0]))
+            None if starts is None else (starts[0], starts[0] + len(answers[0]))
             for starts, answers in zip(table["starts"].to_list(), table["answers"].to_list(), strict=True)
         ]
         return tokenise_passages(table["question"], table["passage"], spans, tokenizer, longest=longest or LONGEST)

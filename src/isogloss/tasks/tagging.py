@@ -49,7 +49,9 @@ class Tagging:
         self, table: pl.DataFrame, labels: Sequence[str], tokenizer: Any, *, last: bool, longest: int | None
     ) -> Features:
         """One row a sentence, one unit a word."""
-        tags = numbered(table["labels"].explode(), labels)
+        given = table["labels"]
+        count = int(table["words"].list.len().sum())
+        tags = np.zeros(count, dtype=np.int64) if given.null_count() else numbered(given.explode(), labels)
         return tokenise_words(table["words"], tags, tokenizer, last=last, longest=longest)
 
     def texts(self, table: pl.DataFrame, template: Template | None = None) -> tuple[pl.Series, ...]:

@@ -48,7 +48,7 @@ class Task(Protocol):
         """A split's examples, tokenised, each unit with its class.
 
         Args:
-            table: in the columns of this kind of task.
+            table: in the columns of this kind of task; where what is right is null, the classes mean nothing.
             labels: in the order of the head's classes.
             tokenizer: a fast tokenizer.
             last: whether a word's last sub-word stands for it, not its first.
@@ -134,13 +134,13 @@ class Task(Protocol):
 
 
 def numbered(names: pl.Series, labels: Sequence[str]) -> Int[np.ndarray, "names"]:
-    """Labels by their numbers among the classes.
+    """Labels by their numbers among the classes; of examples without labels the first, which then means nothing.
 
     Args:
-        names: all of them classes.
+        names: all of them classes, or null.
         labels: in the order of the head's classes.
     """
-    return names.cast(pl.Enum(labels)).to_physical().to_numpy().astype(np.int64)
+    return names.cast(pl.Enum(labels)).to_physical().fill_null(0).to_numpy().astype(np.int64)
 
 
 def class_probabilities(scores: Float[Tensor, "units C"], names: Sequence[str]) -> list[dict[str, float]]:

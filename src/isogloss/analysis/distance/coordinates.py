@@ -90,7 +90,7 @@ def _pretraining(backbone: Backbone, source: Language, languages: Sequence[Langu
 
 def _fertility(opened_run: OpenedRun) -> dict[str, float]:
     tokens_a_word = {}
-    for test in opened_run.data.tests:
+    for test in opened_run.data.predicted:
         encoded = encode(test.table, opened_run.backbone.tokenizer)
         if encoded.words is not None and len(encoded.words):
             tokens_a_word[str(test.language)] = float(encoded.lengths.sum() / len(encoded.words))

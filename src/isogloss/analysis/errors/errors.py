@@ -7,9 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult, cells, parallel_items
@@ -19,6 +17,7 @@ from isogloss.analysis.errors.units import units_of
 from isogloss.analysis.sure_answers import sure_answers
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.console import label
+from isogloss.runtime.shell_table import ShellTable
 
 SHOWN = 5  # confusions of a method in the terminal
 KEYS: Any = {"method": pl.String, "language": pl.String}
@@ -142,11 +141,11 @@ def _errors(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     return AnalysisResult(found, said)
 
 
-def _most(targets: pl.DataFrame, *, by_label: bool) -> Table:
+def _most(targets: pl.DataFrame, *, by_label: bool) -> ShellTable:
     """The most frequent mistakes of each method over all targets."""
     keys = ["kind", "gold", "predicted"] if by_label else ["kind"]
-    shown = Table(
-        "method", "mistake", "times", "languages", box=box.SIMPLE_HEAD,
+    shown = ShellTable(
+        "method", "mistake", "times", "languages",
         title="the most frequent mistakes in the targets, over all seeds",
     )  # fmt: skip
     counts = targets.group_by("method", *keys, maintain_order=True).agg(

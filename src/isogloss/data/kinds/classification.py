@@ -16,6 +16,7 @@ class LabelledTexts:
     metrics: tuple[str, ...] = ("accuracy", "macro-f1")
     labels: tuple[str, ...] = ()
     family = "classification"
+    answers: tuple[str, ...] = ("label",)
 
     def check(self, card: Card) -> None:
         """Everything goes."""
@@ -24,15 +25,13 @@ class LabelledTexts:
         """The columns id, text, second (pairs only) and label."""
         return dict.fromkeys(("id", *_texts(card), "label"), "text")
 
-    def columns(self, rows: Sequence[RawRow], card: Card) -> dict[str, list[object]]:
+    def columns(self, rows: Sequence[RawRow], card: Card, *, labelled: bool = True) -> dict[str, list[object]]:
         """No text may be empty, and no id come twice."""
         columns = card.columns
         out: dict[str, list[object]] = {name: [] for name in self.schema(card)}
         ids = []
         for number, row in enumerate(rows):
-            label = card_label(self, row.label(columns.label), card)
-            if label not in card.labels:
-                raise unknown_label(row, label, card)
+            label = self._label(row, card) if labelled else None
             for name, column in _texts(card).items():
                 text = row.text(column).strip()
                 if not text:
@@ -42,6 +41,12 @@ class LabelledTexts:
             out["label"].append(label)
         refuse_twice(ids, rows)
         return {**out, "id": list(ids)}
+
+    def _label(self, row: RawRow, card: Card) -> str:
+        label = card_label(self, row.label(card.columns.label), card)
+        if label not in card.labels:
+            raise unknown_label(row, label, card)
+        return label
 
     def renamed(self, label: str, card: Card) -> str:
         """An alias stands for the whole label."""

@@ -24,6 +24,7 @@ class DataKind(Protocol):
     metrics: tuple[str, ...]  # the usual one first; `Task.metrics` computes them
     labels: tuple[str, ...]  # the classes of every data set of the kind; empty: cards list their own
     family: str  # a data set can train for another of the same family
+    answers: tuple[str, ...]  # the columns of `schema` that are null where there are no labels
 
     def check(self, card: Card) -> None:
         """Whether a card goes with the kind.
@@ -37,8 +38,13 @@ class DataKind(Protocol):
         """The columns of an examples' table, in order; the first is `id`."""
         ...
 
-    def columns(self, rows: Sequence[RawRow], card: Card) -> dict[str, list[object]]:
+    def columns(self, rows: Sequence[RawRow], card: Card, *, labelled: bool = True) -> dict[str, list[object]]:
         """What rows of files hold, in the columns of `schema`, each value checked.
+
+        Args:
+            rows: in order.
+            card: the data set's.
+            labelled: whether labels are read; else `answers` are null, whatever the rows hold there.
 
         Raises:
             IsoglossError: a row holds what cannot be right; it is named.

@@ -16,6 +16,7 @@ class QuestionsOnPassages:
     metrics: tuple[str, ...] = ("f1", "exact-match")
     labels: tuple[str, ...] = ("start", "end")
     family = "qa"
+    answers: tuple[str, ...] = ("answers", "starts")
 
     def check(self, card: Card) -> None:
         """Questions have a column of their own."""
@@ -26,7 +27,7 @@ class QuestionsOnPassages:
         """The columns id, question, passage, answers and starts, as many starts as answers."""
         return {"id": "text", "question": "text", "passage": "text", "answers": "texts", "starts": "numbers"}
 
-    def columns(self, rows: Sequence[RawRow], card: Card) -> dict[str, list[object]]:
+    def columns(self, rows: Sequence[RawRow], card: Card, *, labelled: bool = True) -> dict[str, list[object]]:
         """Every question has an answer, and all of its answers are in the passage.
 
         Where an answer does not stand where the file says (offsets counted in bytes, white space lost), the nearest
@@ -36,9 +37,9 @@ class QuestionsOnPassages:
         ids = []
         for number, row in enumerate(rows):
             passage, question = (row.text(column) for column in (card.columns.text, card.columns.second or ""))
-            places = row.answers(card.columns.label)
+            places = row.answers(card.columns.label) if labelled else []
             answers, starts = [text for text, _ in places], [start for _, start in places]
-            if not answers:
+            if labelled and not answers:
                 raise IsoglossError(f"{row.where} has no answer; leave SQuAD 2.0's unanswerable questions out")
             if not question.strip() or not passage.strip() or not all(answer.strip() for answer in answers):
                 raise IsoglossError(f"{row.where} has an empty question, passage or answer")
@@ -53,8 +54,9 @@ class QuestionsOnPassages:
             ids.append(row.text(card.columns.id) if card.columns.id else str(number))
             out["question"].append(question)
             out["passage"].append(passage)
-            out["answers"].append(answers)
-            out["starts"].append([_nearest(passage, text, start) for text, start in zip(answers, starts, strict=True)])
+            nearest = [_nearest(passage, text, start) for text, start in zip(answers, starts, strict=True)]
+            out["answers"].append(answers if labelled else None)
+            out["starts"].append(nearest if labelled else None)
         refuse_twice(ids, rows)
         return {**out, "id": list(ids)}
 

@@ -20,6 +20,7 @@ class TaggedWords:
     metrics: tuple[str, ...] = ("span-f1", "accuracy", "macro-f1")
     labels: tuple[str, ...] = ()
     family = "tagging"
+    answers: tuple[str, ...] = ("labels",)
 
     def check(self, card: Card) -> None:
         """Answers are tags with spaces between, so that a tag holds none; spans are scored where tags mark some."""
@@ -36,7 +37,7 @@ class TaggedWords:
         """The columns id, words and labels, as many labels as words."""
         return {"id": "text", "words": "texts", "labels": "texts"}
 
-    def columns(self, rows: Sequence[RawRow], card: Card) -> dict[str, list[object]]:
+    def columns(self, rows: Sequence[RawRow], card: Card, *, labelled: bool = True) -> dict[str, list[object]]:
         """Words of nothing or of white space are left out with their tags, and so is a sentence without others.
 
         Where one column is both words and tags, it holds texts with slots in brackets: `wake me at [time : five am]`.
@@ -48,9 +49,10 @@ class TaggedWords:
             if card.columns.text == card.columns.label:
                 words, labels = tagged(*annotated(row.text(card.columns.text), row.where))
             else:
-                words, labels = row.texts(card.columns.text), row.texts(card.columns.label)
-            tags = [known.get(label) or card_label(self, label, card) for label in labels]
-            for tag in tags:
+                words = row.texts(card.columns.text)
+                labels = row.texts(card.columns.label) if labelled else []
+            tags = [known.get(label) or card_label(self, label, card) for label in labels] if labelled else words
+            for tag in tags if labelled else ():
                 if tag not in known:
                     raise unknown_label(row, tag, card)
             if not words or len(words) != len(tags):
@@ -65,7 +67,7 @@ class TaggedWords:
                 kept.append(row)
                 ids.append(row.text(card.columns.id) if card.columns.id else row.values.get(SENTENCE_ID, str(number)))
                 out["words"].append(words)
-                out["labels"].append(tags)
+                out["labels"].append(tags if labelled else None)
         if rows and not kept:
             raise IsoglossError(f"{rows[0].where} and all others have no word that is more than white space")
         if card.columns.id is None and not card.parallel and len(set(ids)) < len(ids):

@@ -11,6 +11,19 @@ from isogloss.errors import IsoglossError
 UNNAMED = {"", "_", "-"}  # what a column that nobody asks for may be called, and several be called alike
 
 
+class NoColumnError(IsoglossError):
+    """A file lacks a column.
+
+    Args:
+        message: what is told of it.
+        column: that is wanted, where it is known.
+    """
+
+    def __init__(self, message: str, column: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+
+
 def check_columns(where: str, wanted: Sequence[str], columns: Collection[str]) -> None:
     """Whether the columns hold those that are wanted, and none twice.
 
@@ -19,7 +32,7 @@ def check_columns(where: str, wanted: Sequence[str], columns: Collection[str]) -
     """
     for column in wanted:
         if column not in columns:
-            raise IsoglossError(f"{where} has no column {column!r}; it has {listed(columns)}")
+            raise NoColumnError(f"{where} has no column {column!r}; it has {listed(columns)}", column)
     if len(set(columns)) < len(columns):
         for column, count in Counter(columns).items():
             if count > 1 and not (column in UNNAMED and column not in wanted):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogloss.data.cells import Number, cell
+from isogloss.data.cells import Cell, Number, cell
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.columns import check_columns
 from isogloss.data.readers.json_lines import parsed
@@ -17,10 +17,13 @@ from isogloss.errors import IsoglossError
 def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None = None) -> list[RawRow]:
     """SQuAD's JSON, version 1.1: title, context, id, question and answers, the last as the hub has them.
 
+    Answers may lack where `columns` do not name them.
+
     Raises:
         IsoglossError: it is not of this form.
     """
     rows = []
+    values: dict[str, Cell]
     whole = parsed(read_text(path), str(path))
     for number, article in enumerate(_items(whole, "data", f"{path}")):
         where = f"{path} data[{number}]"
@@ -29,11 +32,11 @@ def read_squad(path: Path, columns: Sequence[str], _header: Sequence[str] | None
             context = _text(paragraph, "context", at)
             for place, question in _numbered(paragraph, "qas", at):
                 name = _text(question, "id", place)
-                answers = cell(_items(question, "answers", place), place)
                 values = {
                     "title": title, "context": context, "id": name, "question": _text(question, "question", place),
-                    "answers": answers,
                 }  # fmt: skip
+                if "answers" in columns or "answers" in question:
+                    values["answers"] = cell(_items(question, "answers", place), place)
                 rows.append(RawRow(f"{path} question {name[:60]!r}", values))
     if rows:
         check_columns(str(path), columns, list(rows[0].values))

@@ -32,7 +32,7 @@ def _write(store: Store, out: Path) -> list[Path]:
 
 def _results(model: PublishedModel) -> dict[str, Any]:
     group = _plain(f"{TOOL}_{model.task}")
-    tasks = {code: _plain(f"{group}_{code}") for code in model.record.test_data}
+    tasks = {code: _plain(f"{group}_{code}") for code in model.record.scored}
     by_language: dict[str, list[LanguageScore]] = {code: [] for code in tasks}
     for score in model.scores.languages:
         by_language[score.language].append(score)

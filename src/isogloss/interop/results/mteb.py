@@ -37,7 +37,7 @@ def _task_result(model: PublishedModel) -> dict[str, Any]:
         "dataset_revision": model.data_revision,
         "task_name": task_name(model),
         "mteb_version": None,  # MTEB has computed nothing of it
-        "scores": {"test": [_subset(model, code) for code in model.record.test_data]},
+        "scores": {"test": [_subset(model, code) for code in model.record.scored]},
         "evaluation_time": None,
         "kg_co2_emissions": None,
         "date": model.finished,
@@ -59,7 +59,7 @@ def _model_meta(model: PublishedModel) -> dict[str, Any]:
     record = model.record
     return {
         "name": model.name, "revision": model.revision, "release_date": None, "loader": None,
-        "languages": [iso_script(code) for code in record.test_data],
+        "languages": [iso_script(code) for code in record.scored],
         "n_parameters": record.backbone_parameters, "n_embedding_parameters": None, "memory_usage_mb": None,
         "max_tokens": None, "embed_dim": None, "license": None, "open_weights": None, "public_training_code": None,
         "public_training_data": None, "framework": ["PyTorch"], "reference": None, "similarity_fn_name": None,
