@@ -177,3 +177,93 @@ def test_a_draft_that_does_not_read_a_file_is_not_written(tmp_path):
     with pytest.raises(IsoglossError, match=r"no card was written; .*test.tsv line 6 has an empty 'text'"):
         drafted(tmp_path, {"en/train.tsv": TABLE, "en/test.tsv": TABLE + "9\t\ta\n"})
     assert not (tmp_path / "card.yaml").exists()
+
+
+LABELLED = "text,label\na good meal,good\na bad meal,bad\na fine meal,good\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "source", "other"),
+    [
+        ("csv", LABELLED, "text\nchakula kizuri\nchakula kibaya\n"),
+        ("csv", LABELLED, "text,label\nchakula kizuri,\nchakula kibaya,\n"),
+        ("csv", LABELLED.replace(",", ",x,"), "text,x\nchakula kizuri,x\nchakula kibaya,x\n"),
+        ("tsv", LABELLED.replace(",", ";"), "text\nchakula kizuri\nchakula kibaya\n"),
+        ("jsonl", '{"text": "meal", "label": "good"}\n{"text": "plate", "label": "bad"}\n', '{"text": "chakula"}\n'),
+        ("tsv", "Ada\tB-PER\nran\tO\n\nOslo\tO\n", "Ada\nalikimbia\n\nOslo\n"),
+        ("conllu", *(
+            f"1\tAda\t_\t{tags[0]}\t_\t_\t0\troot\t_\t_\n2\tran\t_\t{tags[1]}\t_\t_\t1\tdep\t_\t_\n\n"
+            for tags in (("PROPN", "VERB"), ("_", "_"))
+        )),
+    ],
+)  # fmt: skip
+def test_files_without_labels_are_read_and_named(tmp_path, form, source, other):
+    files = {f"en/{split}.{form}": source for split in ("train", "dev", "test")}
+    card = drafted(tmp_path, {**files, f"sw/test.{form}": other})
+    assert "# No labels, so that they are predicted and not scored: sw\n" in (tmp_path / "card.yaml").read_text()
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    same = drafted(alone, files)
+    assert (card.kind, card.labels, card.columns) == (same.kind, same.labels, same.columns)
+    data = open_data("custom", path=tmp_path)
+    assert not data.examples(Language.parse("sw"), "test", "any").labelled
+    assert data.examples(Language.parse("en"), "test", "any").labelled
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("text,label\nchakula kizuri,good\nchakula kibaya,\n", "has no label: 'label' is empty"),
+        ("text,lable\nchakula kizuri,x\nchakula kibaya,y\n", "if 'lable' holds the labels, call it so"),
+        ("text,jibu\nchakula kizuri,good\nchakula kibaya,bad\n", "if 'jibu' holds the labels, call it so"),
+        ("maandishi\nchakula kizuri\n", "columns|no table"),
+    ],
+)
+def test_a_slip_is_no_language_without_labels(tmp_path, other, message):
+    with pytest.raises(IsoglossError, match=message):
+        drafted(tmp_path, {"en/train.csv": LABELLED, "en/test.csv": LABELLED, "sw/test.csv": other})
+    assert not (tmp_path / "card.yaml").exists()
+
+
+def in_columns(languages, *, splits=True):
+    """A file in which columns say language and split, three rows of each."""
+    rows = [
+        f"{language} text {split} {number},{['good', 'bad'][number % 2]},{language}" + (f",{split}" if splits else "")
+        for language in languages
+        for split in (("train", "dev", "test") if language == "en" else ("test",))
+        for number in range(5)
+    ]
+    return "\n".join(["text,label,lang" + (",split" if splits else ""), *rows]) + "\n"
+
+
+def test_a_single_file_whose_columns_say_language_and_split(tmp_path):
+    card = drafted(tmp_path, {"data.csv": in_columns(["en", "sw"])})
+    assert (card.local[0].path, card.local[0].split_column, card.local[0].only.column) == ("data.csv", "split", "lang")
+    data = open_data("custom", path=tmp_path)
+    english, swahili = (Language.parse(code) for code in ("en", "sw"))
+    assert data.examples(english, "train").table["text"].to_list() == [f"en text train {n}" for n in range(5)]
+    assert data.examples(swahili, "test").table["text"].to_list() == [f"sw text test {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("name", ["data.csv", "train.csv", "reviews.en.csv"])
+def test_a_single_file_that_says_no_split_is_divided(tmp_path, name):
+    drafted(tmp_path, {name: in_columns(["en"] * 4, splits=False)})
+    assert "# Nothing says which split a row is of" in (tmp_path / "card.yaml").read_text()
+    data = open_data("custom", path=tmp_path)
+    parts = [data.examples(Language.parse("en"), split).table["text"].to_list() for split in ("train", "dev", "test")]
+    assert list(map(len, parts)) == [48, 6, 6]
+
+
+def test_one_file_a_split_with_a_column_of_languages(tmp_path):
+    files = {f"{split}.csv": in_columns(["en"], splits=False) for split in ("train", "dev")}
+    without = in_columns(["sw"], splits=False).replace("good", "").replace("bad", "").partition("\n")[2]
+    drafted(tmp_path, {**files, "test.csv": in_columns(["en"], splits=False) + without})
+    data = open_data("custom", path=tmp_path)
+    assert [str(language) for language in data.languages()] == ["eng-Latn", "swh-Latn"]
+    assert not data.examples(Language.parse("sw"), "test", "any").labelled
+    assert len(data.examples(Language.parse("en"), "test")) == 15
+
+
+def test_a_single_file_of_no_language_is_refused_in_a_line(tmp_path):
+    with pytest.raises(IsoglossError, match=r"names no language; .* or a column that says which language"):
+        drafted(tmp_path, {"data.csv": LABELLED})
