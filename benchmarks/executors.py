@@ -4,8 +4,8 @@
 
 The grid of `slow-fast-sib200`, every method with one seed, with few examples and without a search: first in this
 process with one thread, job after job, then by two workers of a Ray cluster that is started on this machine, each with
-one thread. The table says how long either takes, how long until the first cell is there, and what a job costs on top from then on: two
-workers' time less this process's, divided by jobs. That both give the same scores is checked.
+one thread. The table says how long either takes, how long until the first cell is there, and what a job costs on top
+from then on: two workers' time less this process's, divided by jobs. That both give the same scores is checked.
 """
 
 from __future__ import annotations
