@@ -30,8 +30,8 @@ def agreements(predictions: pl.DataFrame, *, words: bool = False) -> pl.DataFram
 def _of_language(part: pl.DataFrame, *, words: bool) -> pl.DataFrame:
     texts = pl.col("method", "language", "example", "predicted").cast(pl.String)
     part = part.select(texts, "seed").with_columns(place=pl.lit(0, pl.Int64))
-    runs = part.select("method", "seed").unique(maintain_order=True).group_by("method", maintain_order=True)
-    runs = runs.len("runs").cast({"runs": pl.Int64}).with_columns(others=pl.col("runs").sum() - pl.col("runs"))
+    of_method = part.select("method", "seed").unique(maintain_order=True).group_by("method", maintain_order=True)
+    runs = of_method.len("runs").cast({"runs": pl.Int64}).with_columns(others=pl.col("runs").sum() - pl.col("runs"))
     if words:
         part = part.with_columns(pl.col("predicted").str.split(" "))
         part = part.with_columns(place=pl.int_ranges(pl.col("predicted").list.len())).explode("predicted", "place")
