@@ -106,7 +106,7 @@ def test_too_few_scored_languages_are_said_in_a_line(scored, said):
     results = of({"signs": table})
     assert any("cannot be said" in note for note in SECTION.notes(results))
     (shown,) = SECTION.tables(results).values()
-    assert shown["agreement between methods"].to_list() == ["not known"] * 3
+    assert shown["methods agree"].to_list() == ["not known"] * 3
     assert signs.too_few(made(scored=5)[0]) is None
 
 
@@ -129,11 +129,11 @@ def test_a_reader_sees_words_and_the_forecast_beside_the_signs():
     expected, worth = SECTION.tables(of(tables)).values()
     (row,) = expected.to_dicts()
     assert (row["language"], row["code"], row["method"]) == ("Swahili", "swh-Latn", "one")
-    assert row["expected by the forecast"] == "0.50 [0.40, 0.60]"
+    assert row["by the forecast"] == "0.50 [0.40, 0.60]"
     assert row["tokens a word"] == "1.75"
-    assert row["share of unknown tokens"] == "0.0%"
+    assert row["unknown tokens"] == "0.0%"
     assert worth["by"].to_list() == [SIGNS["seeds"], SIGNS["confidence"], TOGETHER, "forecast"]
-    assert worth.filter(by="forecast")["misses by, in points"].to_list() == ["3.1"]
+    assert worth.filter(by="forecast")["misses by (points)"].to_list() == ["3.1"]
     assert all(kind == pl.String for shown in (expected, worth) for kind in shown.schema.values())
     notes = SECTION.notes(of(tables))
     assert any("Intervals are from 0 to 1, since 6 scored languages" in note for note in notes)

@@ -28,6 +28,9 @@ from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.jackknife import MISS
 
 FORECAST = "forecast"
+HEADS = {  # of columns, which there are many of
+    "seeds": "seeds agree", "methods": "methods agree", "confidence": "confidence", "unknown": "unknown tokens",
+}  # fmt: skip
 CONFIDENCE: Any = {"method": pl.String, "language": pl.String, "confidence": pl.Float64}
 
 
@@ -87,10 +90,10 @@ def _by_language(
         code, key = row["language"], (row["method"], row["language"])
         line = {"language": Language.parse(code).name, "code": code, "method": row["method"]}
         if forecast is not None:
-            line["expected by the forecast"] = by_forecast.get(key, "not known")
+            line["by the forecast"] = by_forecast.get(key, "not known")
         if len(expected):
-            line["expected by all signs"] = by_signs.get(key, "not known")
-        line |= {name: _known(row[sign], ".1%") for sign, name in signs.SIGNS.items()}
+            line["by all signs"] = by_signs.get(key, "not known")
+        line |= {head: _known(row[sign], ".1%") for sign, head in HEADS.items()}
         if tokenization is not None:
             line["tokens a word"] = _known(fertility.get(code), ".2f")
         rows.append(line)
@@ -115,10 +118,10 @@ def _errors(error: pl.DataFrame, methods: Sequence[str], forecast: pl.DataFrame 
         rows.append(
             {
                 "method": row["method"], "by": signs.SIGNS.get(sign, sign),
-                "misses by, in points": f"{100 * row['mae']:.1f}",
-                "the mean of the others misses by": f"{100 * row['baseline_mae']:.1f}",
-                "rank correlation with scores": "" if rank is None else f"{rank:.2f}",
-                "scored languages": str(row["languages"]),
+                "misses by (points)": f"{100 * row['mae']:.1f}",
+                "the mean misses by": f"{100 * row['baseline_mae']:.1f}",
+                "rank correlation": "" if rank is None else f"{rank:.2f}",
+                "languages": str(row["languages"]),
             }
         )  # fmt: skip
     return pl.DataFrame(sorted(rows, key=lambda row: methods.index(row["method"])))

@@ -24,6 +24,7 @@ SQUAD = {"id": "id", "text": "context", "second": "question", "label": "answers"
 CONLLU = {"text": "form", "label": "upos"}
 MOST_NAMES = 20  # in a note
 PARTITIONS = ("split", "partition", "subset", "set")  # what a column is called that says which split a row is of
+DIVISIBLE = 10  # rows of a language, of which one is for testing
 PARTS = {"train": "all[:80%]", "dev": "all[80%:90%]", "test": "all[90%:]"}  # of one file that nothing divides
 
 
@@ -81,10 +82,9 @@ def _card(
 ) -> dict[str, Any]:
     source = layout.languages[_source(layout)]
     kind, columns = ("qa" if columns == SQUAD else "tagging", columns) if columns else kind_and_columns(rows, source)
-    every = [row for some in rows.values() for row in some]
     without = unlabelled(rows, columns["label"])
     labelled = [row for key, some in rows.items() if key not in without for row in some]
-    splits = _splits(layout) if layout.splits else _split_column(folder, layout, every, local)
+    splits = _splits(layout) if layout.splits else _split_column(folder, layout, rows, local)
     if layout.column is not None:
         local["only"] = {"column": layout.column, "equals": "{code}"}
     own = sorted(layout.languages.values())
@@ -164,14 +164,15 @@ def _source(layout: FileLayout) -> str:
     return "eng-Latn" if "eng-Latn" in candidates else min(candidates)
 
 
-def _split_column(folder: Path, layout: FileLayout, rows: list[RawRow], local: dict[str, Any]) -> dict[str, str]:
+def _split_column(folder: Path, layout: FileLayout, rows: Rows, local: dict[str, Any]) -> dict[str, str]:
     """Where no name has a split: what the column that says which calls each; of one file, parts of it if none does."""
+    every = [row for some in rows.values() for row in some]
     for name in PARTITIONS:
-        values = {row.text(name) for row in rows if isinstance(row.values.get(name), str)}
-        if values and values <= NAMES.keys() and all(isinstance(row.values.get(name), str) for row in rows):
+        values = {row.text(name) for row in every if isinstance(row.values.get(name), str)}
+        if values and values <= NAMES.keys() and all(isinstance(row.values.get(name), str) for row in every):
             local["split_column"] = name
             return {NAMES[value]: value for value in sorted(values)}
-    if len(set(layout.files.values())) == 1:
+    if len(set(layout.files.values())) == 1 and min(map(len, rows.values())) >= DIVISIBLE:
         return dict(PARTS)
     first = next(iter(layout.files.values())).relative_to(folder)
     raise IsoglossError(

@@ -30,13 +30,8 @@ def agreements(predictions: pl.DataFrame, *, words: bool = False) -> pl.DataFram
 def _of_language(part: pl.DataFrame, *, words: bool) -> pl.DataFrame:
     texts = pl.col("method", "language", "example", "predicted").cast(pl.String)
     part = part.select(texts, "seed").with_columns(place=pl.lit(0, pl.Int64))
-    cells = part.select("method", "seed").unique(maintain_order=True)
-    runs = (
-        cells.group_by("method", maintain_order=True)
-        .len("runs")
-        .cast({"runs": pl.Int64})
-        .with_columns(others=pl.col("runs").sum() - pl.col("runs"))
-    )
+    of_method = part.select("method", "seed").unique(maintain_order=True).group_by("method", maintain_order=True)
+    runs = of_method.len("runs").cast({"runs": pl.Int64}).with_columns(others=pl.col("runs").sum() - pl.col("runs"))
     if words:
         part = part.with_columns(pl.col("predicted").str.split(" "))
         part = part.with_columns(place=pl.int_ranges(pl.col("predicted").list.len())).explode("predicted", "place")
@@ -48,9 +43,8 @@ def _of_language(part: pl.DataFrame, *, words: bool) -> pl.DataFrame:
     )  # fmt: skip
     joined = runs.join(pairs, on="method", maintain_order="left")
     one, other = pl.col("runs") * (pl.col("runs") - 1), pl.col("runs") * pl.col("others")
-    agreement: pl.DataFrame = joined.select(
+    return joined.select(
         "method", pl.lit(part["language"][0]).alias("language"),
         pl.when(one > 0).then(pl.col("within") / (one * pl.col("units"))).alias("seeds"),
         pl.when(other > 0).then(pl.col("across") / (other * pl.col("units"))).alias("methods"),
     ).cast(pl.Schema(AGREEMENT))  # fmt: skip
-    return agreement
