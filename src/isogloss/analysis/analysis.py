@@ -34,6 +34,7 @@ class AnalysisOptions:
         sentences: of each language.
         reference: the method that the others are held against; none: the first of the spec.
         texts: whether tables may hold texts of the data.
+        fetch: whether these may be fetched from the hub.
     """
 
     methods: Sequence[str] = ()
@@ -42,6 +43,7 @@ class AnalysisOptions:
     sentences: int = 100
     reference: str | None = None
     texts: bool = True
+    fetch: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what is too little.

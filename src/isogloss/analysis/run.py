@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +167,18 @@ def kept(stored: Store) -> dict[str, tuple[str, str]]:
         and list(map(type, entry)) == [str, str]
         and entry[0] in analyses()
     }
+
+
+def kept_of_now(stored: Store, name: str, methods: Collection[str]) -> bool:
+    """Whether what an analysis has left is of the scores and methods that there are now.
+
+    Args:
+        stored: the run directory.
+        name: of the analysis and of its first table.
+        methods: labels.
+    """
+    table = kept_table(stored, name) if kept(stored).get(name) == (name, fingerprint(stored)) else None
+    return table is not None and "method" in table.columns and set(table["method"]) >= set(methods)
 
 
 def kept_table(stored: Store, title: str) -> pl.DataFrame | None:

@@ -14,6 +14,7 @@ from isogloss.reports.run_group import RunGroup
 from isogloss.reports.tables import ShownRow, ShownTable, ShownValue
 
 CONFUSIONS, LANGUAGES = 5, 10  # of a language, and in all targets together
+ITEMS = {"tagging": "sentences", "qa": "questions"}  # by kind of task
 NOTHING = "nothing"  # where a span was missed or invented
 TITLES = {"errors-confusions": "Most frequent confusions", "errors-kinds": "Kinds of mistakes"}
 
@@ -78,13 +79,14 @@ def _part(run_group: RunGroup, row: Mapping[str, Any]) -> PagePart:
         title: _best(run_group, title).filter(language=code)
         for title in ("errors-confusions", "errors-kinds", "errors-classes", "errors-examples", "errors-parallel")
     }
-    title = f"{Language.parse(code).name}: {_percent(row['wrong'])} wrong"
+    items = ITEMS.get(run_group.records[run_group.best].kind.partition("-")[0], "texts")
+    title = f"{Language.parse(code).name}: {_percent(row['wrong'])} of {items} wrong"
     confused = found["errors-confusions"]
     if len(confused):
         title += f", most often {mistake(confused.row(0, named=True))}"
     elif len(found["errors-kinds"]):
         title += f", most often {found['errors-kinds']['kind'][0]}"
-    if row["right_in_source"] is not None:
+    if row["right_in_source"]:
         title += f"; {_percent(row['right_in_source'])} of these right in {run_group.source.name}"
     tables = [*_examples(found["errors-examples"], "Typical mistakes")]
     tables += _examples(
@@ -162,8 +164,8 @@ def _kinds(table: pl.DataFrame) -> ShownTable:
 
 
 def _classes(table: pl.DataFrame) -> ShownTable:
-    """Labels by F1, the worst first."""
-    order = table.sort("f1", "label", nulls_last=True)
+    """Labels by F1, the worst first; those that are right nowhere come last."""
+    order = table.sort(pl.col("n") == 0, "f1", "label", nulls_last=True)
     rows = [
         ShownRow([_text(row["label"]), *(_number(row[name], ".2f") for name in ("f1", "precision", "recall")),
                   _number(row["n"], ","), _number(row["predicted"], ",")])

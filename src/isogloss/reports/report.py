@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.errors.texts import on_hub
 from isogloss.analysis.registry import analyses
-from isogloss.analysis.run import carry_out
+from isogloss.analysis.run import carry_out, kept_of_now
 from isogloss.errors import IsoglossError
 from isogloss.experiment.comparison import finished_runs, opened_comparison
 from isogloss.experiment.opened_run import OpenedRun
@@ -67,9 +68,10 @@ def report(
         elif target.parent.resolve() == opened_run.stored.path.resolve():
             raise IsoglossError(f"{opened_run.stored.path} cannot be written to; give --out, the page to write")
     beside = _beside(target)
-    cheap = [name for name, analysis in analyses().items() if not analysis.computes]
-    options = AnalysisOptions(reference=reference if len(runs) == 1 else None, texts=texts)
-    outcomes = [list(carry_out(opened_run, cheap, options, skip=True)) for opened_run in opened_runs]
+    options = AnalysisOptions(reference=reference if len(runs) == 1 else None, texts=texts, fetch=False)
+    outcomes = [
+        list(carry_out(opened_run, _cheap(opened_run, texts=texts), options, skip=True)) for opened_run in opened_runs
+    ]
     missing = [f"{outcome.name}: {outcome.reason}" for of_run in outcomes for outcome in of_run if outcome.reason]
     found = [
         {title: table for outcome in of_run if outcome.result for title, table in outcome.result.tables.items()}
@@ -103,6 +105,16 @@ def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
             if os.access(folder, os.W_OK):
                 refuse_strange(folder)
             yield from (f"{name}: nothing of it is finished" for name in comparison.unfinished)
+
+
+def _cheap(opened_run: OpenedRun, *, texts: bool) -> list[str]:
+    """The analyses that only read tables; those with texts that have been fetched from the hub stay as they are."""
+    cheap = [analysis for analysis in analyses().values() if not analysis.computes]
+    if texts and on_hub(opened_run):
+        labels = {cell.label for cell, _ in opened_run.cells}
+        stored = opened_run.stored
+        cheap = [one for one in cheap if not (one.texts and kept_of_now(stored, one.name, labels))]
+    return [one.name for one in cheap]
 
 
 def _beside(target: Path) -> Path:

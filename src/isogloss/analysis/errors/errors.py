@@ -53,7 +53,7 @@ class Mistakes:
         self.by_label = not record.kind.startswith("qa")
         codes = dict.fromkeys(code for _, stored in self.chosen for code in stored.record.test_data)
         wanted = sorted(codes, key=lambda code: (code != self.source, code))
-        self.texts = Texts.read(opened_run, wanted) if options.texts else Texts(why_not=[NO_TEXTS])
+        self.texts = Texts.read(opened_run, wanted, fetch=options.fetch) if options.texts else Texts(why_not=[NO_TEXTS])
         self.with_texts = options.texts
 
     def tables(self) -> dict[str, pl.DataFrame]:

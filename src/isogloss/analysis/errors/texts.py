@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from isogloss.analysis.errors.passages import Passage
+from isogloss.data.cards import CUSTOM, find
 from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
 from isogloss.experiment.data import open_spec
@@ -35,13 +36,16 @@ class Texts:
     why_not: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, opened_run: OpenedRun, wanted: Sequence[str]) -> Texts:
+    def read(cls, opened_run: OpenedRun, wanted: Sequence[str], *, fetch: bool = True) -> Texts:
         """Those of some languages, of which test data alone are read.
 
         Args:
             opened_run: the run directory.
             wanted: codes of languages.
+            fetch: whether they may be fetched from the hub.
         """
+        if not fetch and on_hub(opened_run):
+            return cls({}, ["The texts lie on the hub, which a report does not ask: isogloss analyze DIR errors does."])
         scored: dict[str, str] = {}
         for _, stored in opened_run.cells:
             scored |= stored.record.test_data
@@ -85,6 +89,12 @@ class Texts:
         if "passage" in row:
             return f"{cut(row['question'])} · {_around(row['passage'], row['starts'][0], len(row['answers'][0]))}"
         return cut(" · ".join(row[name] for name in ("text", "second") if name in row))
+
+
+def on_hub(opened_run: OpenedRun) -> bool:
+    """Whether the test examples come from the hub."""
+    spec = opened_run.spec
+    return spec.data.path is None and spec.task != CUSTOM and find(spec.task).generator is None
 
 
 def _tests(opened_run: OpenedRun, wanted: Sequence[str]) -> dict[str, Examples]:
