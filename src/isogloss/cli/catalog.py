@@ -13,10 +13,12 @@ from rich import box
 from rich.table import Table
 
 import isogloss
+from isogloss.backbones.recommended import RECOMMENDED
 from isogloss.data.cards import Card, cards
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
 from isogloss.runtime.cache import cache_folder
+from isogloss.runtime.console import label
 from isogloss.runtime.files import atomic_file
 from isogloss.spec import presets
 
@@ -92,15 +94,18 @@ def _method_settings() -> dict[str, list[list[str]]]:
 
 
 def backbones() -> Table:
-    """The embedded backbones, and the families that load from the hub or a folder."""
+    """Backbones to begin with, and the families that load from the hub, a folder or a GGUF file."""
     from isogloss.backbones.families.registry import families
-    from isogloss.backbones.loading import EMBEDDED
 
-    rows = [(name, f"comes with the extra `{module.EXTRA}`") for name, module in EMBEDDED.items()]
-    return _table(
-        ("backbone", "what it is"),
-        [*rows, ("a hub id, a checkpoint folder or a GGUF file", "of the families " + ", ".join(families()))],
-    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("backbone", no_wrap=True)  # it is to be typed
+    for head, justify in (("param.", "right"), ("lang.", "right"), ("licence", "left"), ("what for", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for one in RECOMMENDED:
+        table.add_row(one.name, str(one.parameters), one.languages, one.licence, one.use)
+    others = "a hub id, a checkpoint folder or a GGUF file of these families: " + ", ".join(families())
+    table.caption = label(f"Parameters in millions; by the models' own cards. Any other: {others}.")
+    return table
 
 
 def presets_() -> Table:
