@@ -1,7 +1,7 @@
 """Multilingual backbones to begin with, of families that isogloss reads: a short list, not all that there is.
 
-Parameters, languages and licences are those of the models' own cards and papers. Parameters are of the whole model as it
-is distributed, most of them in the table of words where a vocabulary is large.
+Parameters, languages and licences are those of the models' own cards. Parameters are of the whole model as it is
+distributed, most of them in the table of words where a vocabulary is large.
 """
 
 from __future__ import annotations

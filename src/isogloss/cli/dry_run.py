@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -104,18 +104,29 @@ def _describe_price(
     if (lacking := _lacking(spec, data)) is not None:
         say(f"  {'cost':<12}how many hours and bytes is known once {lacking}")
         return
+    try:
+        lines = list(_priced(spec, executor, finished, plans))
+    except IsoglossError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a model that stumbles over numbers that mean nothing must not stop a dry run
+        lines = [("cost", f"it could not be reckoned ({type(error).__name__}: {' '.join(str(error).split())[:100]})")]
+    for what, how_much in lines:
+        say(f"  {what:<12}{how_much}")
+
+
+def _priced(
+    spec: Spec, executor: Executor | None, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
+) -> Iterator[tuple[str, str]]:
+    """What is left of an experiment costs, in words: what, and how much."""
     workspace = Workspace.outlined(spec)
     assert workspace is not None
-    if not workspace.cells:
-        say(f"  {'cost':<12}nothing is to be trained: what was trained elsewhere is only scored")
-        return
-    room = executor.room(workspace) if executor is not None and hasattr(executor, "room") else None
-    parallel = getattr(executor, "parallel", False)
-    cost = price(workspace, finished, plans, room=room, parallel=parallel, whole=executor is None)
-    for what, how_much in cost.lines():
-        say(f"  {what:<12}{how_much}")
-    if len(workspace.cells) < len(cells(spec)):
-        say(f"  {'':<12}without what was trained elsewhere, whose weights are not looked at here")
+    elsewhere = len(workspace.cells) < len(cells(spec))
+    if workspace.cells:
+        room = executor.room(workspace) if executor is not None and hasattr(executor, "room") else None
+        parallel = getattr(executor, "parallel", False)
+        yield from price(workspace, finished, plans, room=room, parallel=parallel, whole=executor is None).lines()
+    if elsewhere:
+        yield "", "what was trained elsewhere is scored besides; its weights are not looked at here"
 
 
 def _lacking(spec: Spec, data: DataSet) -> str | None:

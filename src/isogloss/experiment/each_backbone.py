@@ -105,7 +105,12 @@ def refuse_unfit(each: Sequence[OneBackbone]) -> None:
             spec = with_settings(one.spec, {plan.space.name: plan.settings for plan in plans})
             finished = Store(one.out).finished()
             refuse_changed_settings(one.out, finished, cells(spec))
-            outline = Workspace.outlined(spec, data)
+            try:
+                outline = Workspace.outlined(spec, data)
+            except IsoglossError:
+                raise
+            except Exception:  # noqa: BLE001 - what is no user's mistake is told where it is carried out
+                continue
             data = outline.data if outline is not None else data
 
 
