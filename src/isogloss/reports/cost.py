@@ -18,6 +18,7 @@ from isogloss.runtime.device_memory import in_words
 from isogloss.store import StoredCell
 
 MINUTE = 60
+SHORTEST = 0.1  # seconds that are told
 MILLION = 10**6
 WEIGHTS = "weights.safetensors"
 
@@ -263,12 +264,13 @@ def _told(one: MethodCost) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds for people: `0.8 s`, `45 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds < 9.95:  # noqa: PLR2004
+    if seconds < SHORTEST:
+        return f"under {SHORTEST} s"
+    if seconds < 9.95:  # noqa: PLR2004 - or it would be shown as 10.0
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    minutes, left = divmod(whole, MINUTE)
+    minutes, left = divmod(round(seconds), MINUTE)
+    if not minutes:
+        return f"{left} s"
     if minutes < MINUTE:
         return f"{minutes} min {left:02} s"
     hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
