@@ -180,7 +180,13 @@ def presets() -> Iterator[str]:
 
 
 def backbones() -> Iterator[str]:
-    """What is embedded, and the families that load."""
+    """What to begin with, what is embedded, and the families that load."""
+    recommended = found("isogloss.backbones.recommended:RECOMMENDED")
+    yield from table(
+        ("backbone", "parameters", "languages", "licence", "what for"),
+        [(f"`{one.name}`", f"{one.parameters:,} M", one.languages, one.licence, one.use) for one in recommended],
+    )
+    yield ""
     loading = importlib.import_module("isogloss.backbones.loading")
     rows = [(f"`{name}`", first(module.__doc__), f"`{module.EXTRA}`") for name, module in loading.EMBEDDED.items()]
     yield from table(("embedded backbone", "what it is", "extra"), rows)

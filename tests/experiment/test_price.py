@@ -2,7 +2,10 @@
 
 import pytest
 
+from decoders import whole
 from isogloss import api
+from isogloss.backbones import loading
+from isogloss.cli import dry_run
 from isogloss.cli.dry_run import describe
 from isogloss.executors.registry import executor
 from isogloss.executors.serial import Serial
@@ -12,8 +15,9 @@ from isogloss.experiment.price import price
 from isogloss.experiment.search.plan import planned
 from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.console import out
+from isogloss.runtime.device_memory import in_words
 from isogloss.spec import Spec, read_spec
-from models import checkpoint, sib200
+from models import LABELS, WORDS, checkpoint, sib200
 
 
 class Counting(Serial):
@@ -66,6 +70,43 @@ def test_jobs_and_bytes_are_what_they_come_to(tmp_path):
     assert "of one device as fast as this one" in lines["time"]
 
 
+@pytest.mark.parametrize("family", ["xlm-roberta", "gemma3_text"])
+def test_no_weight_is_read_for_a_price_that_is_the_same(tmp_path, monkeypatch, family):
+    whole(tmp_path / "model", family)
+    classes = dict(zip(LABELS, WORDS, strict=False))
+    spec = Spec.model_validate({
+        "name": "priced", "backbone": str(tmp_path / "model"), "task": "sib200", "seeds": [0, 1], "targets": ["de"],
+        "data": {"path": sib200(tmp_path / "data")}, "device": "cpu",
+        "verbalizer": {"template": "{text} {answer}", "words": classes},
+        "methods": {
+            "deep-prompt": {"epochs": 2}, "fine-tuning": {"epochs": 1, "embeddings": True},
+            "words": {"method": "soft-prompt", "epochs": 1, "length": 2, "head": "verbalizer"},
+        },
+    })  # fmt: skip
+    read = price(Workspace.open(spec), [], [])
+    monkeypatch.setattr(loading, "load_weights", None)  # whoever reads them fails
+    found = price(Workspace.outlined(spec), [], [], whole=True)
+    assert (found.jobs, found.cost, found.stored) == (read.jobs, read.cost, read.stored)
+    assert found.speed > 0
+    with out.capture() as shown:
+        describe(spec, tmp_path / "run")
+    lines = {line.split()[0]: line for line in shown.get().splitlines() if line.strip()}
+    assert "of one device as fast as this one" in lines["time"]
+    assert f"about {in_words(read.stored)}" in lines["stored"]
+
+
+def test_a_model_that_stumbles_over_meaningless_numbers_stops_no_dry_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(dry_run, "price", lambda *_, **__: 1 / 0)
+    spec = Spec(
+        name="priced", task="sib200", backbone=str(checkpoint(tmp_path / "model")), device="cpu",
+        data={"path": sib200(tmp_path / "data")}, methods={"linear-probe": {}},
+    )  # fmt: skip
+    with out.capture() as shown:
+        describe(spec, tmp_path / "run")
+    assert "could not be reckoned (ZeroDivisionError: division by zero)" in shown.get()
+    assert "store " in shown.get()
+
+
 def words(split):
     return {"words": ["ada", split, "oslo"] * 40, "labels": ["A", "O", "B"] * 40}
 
@@ -91,7 +132,7 @@ def test_tags_and_passages_and_texts_longer_than_there_is_room_have_a_price(tmp_
 def test_what_is_not_at_hand_has_no_price(tmp_path):
     with out.capture() as shown:
         describe(read_spec("tu2022-xnli"), tmp_path / "run", executor({}))
-    assert "known once texts and backbone are on this machine" in shown.get()
+    assert "is known once texts and backbone are on this machine" in shown.get()
 
 
 def test_a_search_costs_its_budget(tmp_path):

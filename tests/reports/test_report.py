@@ -272,10 +272,10 @@ def test_methods_differ_in_the_weights_that_they_keep_and_not_in_what_select_say
         return {"method": method, "settings": spelled, "backbone": {"weights": "x"}}
 
     slow = fact("slow-fast")
-    (line,) = summary._of_methods({"slow": slow, "fine": fact("fine-tuning", epochs=slow["settings"]["epochs"])})
+    (line,) = summary._of_methods({"slow": slow, "fine": fact("fine-tuning", epochs=slow["settings"]["epochs"])}, {})
     assert line == "The methods differ in select: slow {'mean': 0.5, 'every': 4}; fine best."
     mean = fact("fine-tuning", select={"mean": 0.5}, epochs=slow["settings"]["epochs"])
-    assert not list(summary._of_methods({"slow": slow, "fine": mean}))
+    assert not list(summary._of_methods({"slow": slow, "fine": mean}, {}))
 
 
 def test_what_methods_differ_in_is_said_once_a_value():

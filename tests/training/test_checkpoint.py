@@ -9,7 +9,9 @@ from safetensors.torch import save_file
 
 from isogloss.methods.registry import find
 from isogloss.preprocessing.tokenize import tokenise
+from isogloss.training import checkpoint
 from isogloss.training.checkpoint import Checkpoints
+from isogloss.training.clock import TrainingClock
 from isogloss.training.engine import Engine
 from isogloss.training.run import new_run
 from isogloss.training.stack import Stack
@@ -33,7 +35,9 @@ def test_names_in_a_checkpoint_stay(model, tmp_path):
     with safe_open(file, framework="pt") as stored:
         facts = json.loads(stored.metadata()["lane"])
         assert {name.split(".")[0] for name in stored.keys()} == {"run"}  # noqa: SIM118 - it is no dict
-    assert set(facts) == {"version", "fingerprint", "step", "tokens", "total", "best", "best_epoch", "history"}
+    assert set(facts) == {
+        "version", "fingerprint", "step", "tokens", "total", "seconds", "best", "best_epoch", "history",
+    }  # fmt: skip
 
 
 def test_a_checkpoint_is_taken_by_the_run_that_wrote_it_and_no_other(model, tmp_path):
@@ -44,6 +48,25 @@ def test_a_checkpoint_is_taken_by_the_run_that_wrote_it_and_no_other(model, tmp_
         read = state(model, 0)
         Checkpoints([tmp_path / "file"], [fingerprint], minutes=0.0).load([read])
         assert read.step == step
+
+
+@pytest.mark.parametrize(("kept", "known"), [(2.5, 2.5), (None, None), ("long", None), (..., None)])
+def test_the_time_of_a_training_goes_on_and_of_one_of_before_it_is_not_known(model, tmp_path, kept, known):
+    written = state(model, 0)
+    Checkpoints([tmp_path / "file"], ["a"], minutes=0.0).save([written])
+    facts, tensors = checkpoint._read(tmp_path / "file")
+    facts |= {} if kept is ... else {"seconds": kept}
+    if kept is ...:
+        facts.pop("seconds")
+    read = state(model, 0)
+    checkpoint._load(read, facts, tensors)
+    assert read.seconds == known
+    clock = TrainingClock([read, other := state(model, 1)])
+    read.step += 1
+    clock.count()
+    assert (read.seconds is None) == (known is None)
+    assert read.seconds is None or read.seconds > known
+    assert other.seconds == 0.0  # it has not learnt
 
 
 def test_a_damaged_checkpoint_is_as_good_as_none_and_said(model, tmp_path, capsys):

@@ -32,6 +32,7 @@ __all__ = [
     "at_hand",
     "fingerprint",
     "inspect",
+    "is_folder",
     "load",
     "native_dtype",
     "outline",
@@ -208,6 +209,11 @@ def outline(
             model, it.config.family, it.tokenizer.tokens, Identity(name, "", None), dtype=computing,
             pooling=_pooling(name, it.config.family), lm_head=lm_head, checkpointing=checkpointing,
         )  # fmt: skip
+
+
+def is_folder(name: str) -> bool:
+    """Whether it is a checkpoint in a folder of the user's."""
+    return name not in EMBEDDED and not gguf.is_file(name) and _local(name) is not None
 
 
 def at_hand(name: str) -> ModelFolder | None:

@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 
 import isogloss
+from isogloss.backbones.recommended import RECOMMENDED
 from isogloss.data.cards import Card, cards
 from isogloss.languages.language import Language
 from isogloss.runtime import yaml
@@ -129,15 +130,17 @@ def _method_settings() -> dict[str, list[list[str]]]:
 
 
 def backbones() -> ShellTable:
-    """The embedded backbones, and the families that load from the hub or a folder."""
+    """Backbones to begin with, and the families that load from the hub, a folder or a GGUF file."""
     from isogloss.backbones.families.registry import families
-    from isogloss.backbones.loading import EMBEDDED
 
-    rows = [(name, f"comes with the extra `{module.EXTRA}`") for name, module in EMBEDDED.items()]
-    return _table(
-        ("backbone", "what it is"),
-        [*rows, ("a hub id, a checkpoint folder or a GGUF file", "of the families " + ", ".join(families()))],
-    )
+    others = "a hub id, a checkpoint folder or a GGUF file of these families: " + ", ".join(families())
+    table = ShellTable(caption=label(f"Parameters in millions; by the models' own cards. Any other: {others}."))
+    table.add_column("backbone")
+    for head, justify in (("param.", "right"), ("lang.", "right"), ("licence", "left"), ("what for", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for one in RECOMMENDED:
+        table.add_row(one.name, str(one.parameters), one.languages, one.licence, one.use)
+    return table
 
 
 def presets_() -> Listing:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from isogloss.backbones.loading import inspect, where
+from isogloss.backbones.loading import at_hand, inspect, where
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
@@ -34,7 +34,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     Args:
         spec: the experiment.
         folder: its run directory.
-        executor: with which it is reckoned what it costs, if texts and backbone are at hand; None: it is not.
+        executor: with which it is reckoned what it costs, if texts and backbone are at hand; None: this process.
 
     Raises:
         IsoglossError: the spec could not be carried out.
@@ -72,8 +72,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
         say(f"  {'' if number else 'memory':<12}{line}")
     if spec.track:
         say(f"  track       {', '.join(spec.track)}")
-    if executor is not None:
-        _describe_price(spec, data, executor, finished, plans)
+    _describe_price(spec, data, executor, finished, plans)
     say(f"  store       {folder}")
 
 
@@ -116,19 +115,48 @@ def _without_labels(data: DataSet, targets: Sequence[Language]) -> list[Language
 
 
 def _describe_price(
-    spec: Spec, data: DataSet, executor: Executor, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
+    spec: Spec, data: DataSet, executor: Executor | None, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
 ) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
-    if any(
-        "from the hub" in place or place.startswith("nowhere") for place in (where(spec.one_backbone), data.where())
-    ):
-        say(f"  {'jobs':<12}what they would cost is known once texts and backbone are on this machine")
+    if (lacking := _lacking(spec, data)) is not None:
+        say(f"  {'cost':<12}how many hours and bytes is known once {lacking}")
         return
-    workspace = Workspace.open(spec)
-    room = executor.room(workspace) if hasattr(executor, "room") else None
-    cost = price(workspace, finished, plans, room=room, parallel=getattr(executor, "parallel", False))
-    for what, how_much in cost.lines():
+    try:
+        lines = list(_priced(spec, executor, finished, plans))
+    except IsoglossError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a model that stumbles over numbers that mean nothing must not stop a dry run
+        lines = [("cost", f"it could not be reckoned ({type(error).__name__}: {' '.join(str(error).split())[:100]})")]
+    for what, how_much in lines:
         say(f"  {what:<12}{how_much}")
+
+
+def _priced(
+    spec: Spec, executor: Executor | None, finished: Sequence[StoredCell], plans: Sequence[PlannedSearch]
+) -> Iterator[tuple[str, str]]:
+    """What is left of an experiment costs, in words: what, and how much."""
+    workspace = Workspace.outlined(spec)
+    assert workspace is not None
+    elsewhere = len(workspace.cells) < len(cells(spec))
+    if workspace.cells:
+        room = executor.room(workspace) if executor is not None and hasattr(executor, "room") else None
+        parallel = getattr(executor, "parallel", False)
+        yield from price(workspace, finished, plans, room=room, parallel=parallel, whole=executor is None).lines()
+    if elsewhere:
+        yield "", "what was trained elsewhere is scored besides; its weights are not looked at here"
+
+
+def _lacking(spec: Spec, data: DataSet) -> str | None:
+    """What has to be there before it is known what a run costs; None where all is."""
+    place = data.where()
+    texts = "the texts are on this machine" if "from the hub" in place or place.startswith("nowhere") else None
+    if at_hand(spec.one_backbone) is not None:
+        return texts
+    if "converted once" in where(spec.one_backbone):
+        weights = "the backbone is converted, as the first run does"
+    else:
+        weights = "the backbone is on this machine"
+    return weights if texts is None else "texts and backbone are on this machine"
 
 
 def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell], plans: Sequence[PlannedSearch]) -> None:

@@ -81,7 +81,8 @@ class Averaging:
         """How several trainings went, and how good their mean is."""
         job, workspace, cell = replace(self.job, monitor=None), self.workspace, self.cell
         state = train_state(job, workspace, cell, self.stack.runs[0])
-        first, onsets = members[0], [member.onset for member in members if member.onset is not None]
+        first, times = members[0], [member.seconds for member in members if member.seconds is not None]
+        onsets = [member.onset for member in members if member.onset is not None]
         state.step, state.tokens = max(one.step for one in members), sum(one.tokens for one in members)
         state.history = mean_history(member.history for member in members)
         score, loss = development(state, self._scorer)
@@ -92,7 +93,7 @@ class Averaging:
             selected_epoch=max(member.selected_epoch for member in members),
             skipped=sum(member.skipped for member in members),
             onset=sum(onsets) / len(onsets) if len(onsets) == len(members) else None,
-            observed=first.observed, cut=first.cut,
+            observed=first.observed, cut=first.cut, seconds=sum(times) if len(times) == len(members) else None,
         )  # fmt: skip
 
     def _widened(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

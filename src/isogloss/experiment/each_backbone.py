@@ -10,6 +10,7 @@ from pathlib import Path
 
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import cells
+from isogloss.experiment.data import ExperimentData
 from isogloss.experiment.job import Executor
 from isogloss.experiment.provenance import refuse_changed_settings
 from isogloss.experiment.run import run
@@ -105,8 +106,18 @@ def refuse_unfit(each: Sequence[OneBackbone]) -> None:
             spec = with_settings(one.spec, {plan.space.name: plan.settings for plan in plans})
             finished = Store(one.out).finished()
             refuse_changed_settings(one.out, finished, cells(spec))
-            outline = Workspace.outlined(spec, data)
+            outline = _outlined(spec, data)
             data = outline.data if outline is not None else data
+
+
+def _outlined(spec: Spec, data: ExperimentData | None) -> Workspace | None:
+    """A workspace without weights; None where it cannot be had, which is told where the run itself cannot go on."""
+    try:
+        return Workspace.outlined(spec, data)
+    except IsoglossError:
+        raise
+    except Exception:  # noqa: BLE001 - of a model that stumbles over numbers that mean nothing
+        return None
 
 
 def _raise_failed(failed: Mapping[str, Exception], count: int) -> None:

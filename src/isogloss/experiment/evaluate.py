@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,23 @@ def predict(
         part = cut(features, stack.room(group[0]))
         for scores in stack.logits(part, group, budget=budget, advance=advance):
             yield Predicted(part, scores)
+
+
+def timed(scored: Iterator[Predicted], *, at_once: bool) -> Iterator[tuple[Predicted, float]]:
+    """Scores, and the seconds that it took to compute them.
+
+    Args:
+        scored: what `predict` gives.
+        at_once: whether those of all runs are computed in one pass: the first waits for it, and each needs all of it.
+    """
+    whole = None
+    while True:
+        begin = time.perf_counter()
+        if (predicted := next(scored, None)) is None:
+            return
+        taken = time.perf_counter() - begin
+        whole = taken if whole is None or not at_once else whole
+        yield predicted, whole
 
 
 def predictions_table(

@@ -17,6 +17,7 @@ from isogloss.runtime.process_group import current
 from isogloss.store import fingerprint
 from isogloss.trackers.feed import Feed
 from isogloss.training.checkpoint import Checkpoints, agreed
+from isogloss.training.clock import TrainingClock
 from isogloss.training.loop import Scorer, train
 from isogloss.training.monitor import MonitorSample
 from isogloss.training.run import Run, new_run
@@ -106,7 +107,10 @@ class JobTraining:
         a_update = sum(cost.training(workspace, cell) for cell in job.cells) / max(1, updates)
         observer.advance(0, self._done(states, a_update))
 
+        clock = TrainingClock(states)
+
         def after_update(tokens: int, updates: int) -> None:
+            clock.count()
             observer.advance(tokens, a_update * updates)
             self.learnt = True
             self._tell(states)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from isogloss.backbones.device import device_of
-from isogloss.backbones.loading import outline
+from isogloss.backbones.loading import is_folder, outline
 from isogloss.experiment.cells import Cell, stacks
 from isogloss.experiment.memory import not_reckoned
 from isogloss.preprocessing.batching import budgets
@@ -21,6 +21,8 @@ from isogloss.training.memory_estimate import MemoryEstimate
 def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     """A line for each job, where the backbone is a checkpoint in a folder; verbalizers are not reckoned.
 
+    It takes seconds a job, which the embedded backbones are too small to be worth.
+
     Args:
         spec: the experiment.
         cells: those to train.
@@ -32,6 +34,8 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     # Of the members of an averaged cell, those that train together, or one of them.
     trainings = [one for cell in cells for one in (cell.trainings if cell.method.frozen else cell.trainings[:1])]
     plain = [cell for cell in trainings if cell.settings.head == "linear" and cell.settings.epochs]
+    if not is_folder(spec.one_backbone):
+        return
     backbone = outline(
         spec.one_backbone, device=spec.device, dtype=spec.dtype, checkpointing=spec.gradient_checkpointing
     )  # fmt: skip
@@ -42,8 +46,13 @@ def outlined(spec: Spec, cells: Sequence[Cell], classes: int) -> Iterator[str]:
     longest = min(backbone.shape.positions, spec.data.longest or backbone.shape.positions)
     weights = sum(weight.numel() * weight.element_size() for weight in backbone.weights().values())
     yield f"the backbone {in_words(weights)}"
+    told: set[str] = set()  # of jobs that differ in nothing but the seed, one
     for stack in stacks(plain, backbone.pooling):
         first = stack[0]
+        alike = repr([(cell.method_name, cell.settings) for cell in stack])
+        if alike in told:
+            continue
+        told.add(alike)
         length = min(longest, backbone.room(max(cell.method.positions(cell.settings) for cell in stack)))
         train = [_longest(cell.settings.batch_size, length) for cell in stack]
         read = _longest(max(1, eval_budget // length), length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -76,6 +76,7 @@ def price(
     *,
     room: Room | None = None,
     parallel: bool = False,
+    whole: bool = False,
 ) -> Price:
     """What is left to be done.
 
@@ -85,11 +86,13 @@ def price(
         plans: of its searches.
         room: where jobs are carried out, if that is elsewhere.
         parallel: whether they are carried out beside one another, and much scoring is shared.
+        whole: whether stacks are taken as they are, without the seconds that it takes to know whether they fit.
     """
     finished = {cell.key: cell for cell in stored}
     missing = [cell for cell in workspace.cells if cell.key not in finished]
     parts = {cell.key: scoring_parts(workspace, cell) if parallel else 1 for cell in workspace.cells}
-    jobs = [*_trainings(workspace, missing, room, parts), *_scorings(workspace, finished, parts)]
+    stacked = _stacked(workspace, missing) if whole else _narrowed(workspace, missing, room)
+    jobs = [*_trainings(workspace, missing, stacked, parts), *_scorings(workspace, finished, parts)]
     firsts = {cell.name: cost.training(workspace, cell) / cell.average for cell in workspace.cells}
     searching = sum(
         min(plan.space.budget, plan.count)
@@ -100,7 +103,7 @@ def price(
     )
     return Price(
         len(jobs), max(jobs, key=lambda job: job[1], default=("", 0.0)), sum(work for _, work in jobs), searching,
-        _speed(workspace), sum(_kept(workspace, cell) for cell in missing),
+        _speed(workspace), sum(_kept(workspace, cells[0]) * len(cells) for cells in _by_label(missing)),
     )  # fmt: skip
 
 
@@ -108,16 +111,33 @@ def _average(plan: PlannedSearch) -> int:
     return int(plan.space.fixed.get("average", 1))
 
 
+def _by_label(missing: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that differ in nothing but the seed."""
+    labels: dict[str, list[Cell]] = {}
+    for cell in missing:
+        labels.setdefault(cell.label, []).append(cell)
+    return [*labels.values()]
+
+
+def _stacked(workspace: Workspace, missing: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+    """Trainings that go together."""
+    yield from stacks([one for cell in missing for one in cell.trainings], workspace.backbone.pooling)
+
+
+def _narrowed(workspace: Workspace, missing: Sequence[Cell], room: Room | None) -> Iterator[Sequence[Cell]]:
+    """The same in parts that fit into memory."""
+    for stack in _stacked(workspace, missing):
+        yield from narrower(workspace, stack, tests=stack[0].member is None, room=room)[0]
+
+
 def _trainings(
-    workspace: Workspace, missing: Sequence[Cell], room: Room | None, parts: Mapping[Key, int]
+    workspace: Workspace, missing: Sequence[Cell], stacked: Iterable[Sequence[Cell]], parts: Mapping[Key, int]
 ) -> Iterator[tuple[str, float]]:
     """Jobs that train, and those that share the scoring of what they train."""
-    trainings = [one for cell in missing for one in cell.trainings]
-    for stack in stacks(trainings, workspace.backbone.pooling):
-        for part in narrower(workspace, stack, tests=stack[0].member is None, room=room)[0]:
-            work = sum(cost.training(workspace, cell) for cell in part)
-            title = part[0].label + (f" and {len(part) - 1} more" if len(part) > 1 else "")
-            yield from _with_scoring(workspace, part, title, work, parts)
+    for part in stacked:
+        work = sum(cost.training(workspace, cell) for cell in part)
+        title = part[0].label + (f" and {len(part) - 1} more" if len(part) > 1 else "")
+        yield from _with_scoring(workspace, part, title, work, parts)
     for cell in missing:
         if cell.average > 1:
             yield from _with_scoring(workspace, [cell], f"{cell.label}, the mean of {cell.average}", 0.0, parts)

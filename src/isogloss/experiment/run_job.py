@@ -16,7 +16,7 @@ from isogloss.experiment import cost, remarks
 from isogloss.experiment.averaging import Averaging, training_of
 from isogloss.experiment.calibration import confidence_table, temperatures
 from isogloss.experiment.cells import Cell
-from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table
+from isogloss.experiment.evaluate import Predicted, TestSet, predict, predictions_table, scores_table, timed
 from isogloss.experiment.job import Job, JobObserver, PausedCell
 from isogloss.experiment.job_training import JobTraining
 from isogloss.experiment.provenance import difference
@@ -108,8 +108,9 @@ class _Finishing:
             stack, stack.runs, test.features, fitted=self.encoded.fit, budget=self.plan.eval_budget,
             advance=advance,
         )  # fmt: skip
-        for number, (temperature, predicted) in enumerate(zip(fitted, scored, strict=True)):
-            yield self._finished(number, trained[number], temperature, predicted)
+        taken = timed(scored, at_once=stack.head_only)
+        for number, (temperature, (predicted, seconds)) in enumerate(zip(fitted, taken, strict=True)):
+            yield self._finished(number, trained[number], temperature, predicted, seconds)
 
     def _engine(self) -> dict[str, Any]:
         """What computed: how many processes, which kernels of attention, and how many passes plainly or captured."""
@@ -118,7 +119,9 @@ class _Finishing:
         several |= {"sharded": True} if together.shards else {}
         return {**several, "attention": sorted(self.stack.backbone.kernels), "passes": dict(self.stack.updates)}
 
-    def _finished(self, number: int, trained: Trained, temperature: float | None, predicted: Predicted) -> FinishedCell:
+    def _finished(
+        self, number: int, trained: Trained, temperature: float | None, predicted: Predicted, seconds: float
+    ) -> FinishedCell:
         workspace, data = self.workspace, self.workspace.data
         cell, run = self.training.job.cells[number], self.stack.runs[number]
         named, columns = {"method": cell.label, "seed": cell.seed}, _columns(workspace, cell)
@@ -150,11 +153,21 @@ class _Finishing:
             temperature=temperature,
             observed=None if trained.observed is None else dict(trained.observed),
             truncated={**trained.cut, "test": predicted.features.cut},
-            environment={**workspace.environment, "engine": self._engine(), "memory": self._memory()},
+            environment={
+                **workspace.environment,
+                "engine": self._engine(),
+                "memory": self._memory(),
+                "time": self._time(trained, seconds),
+            },
             **self.remarks,
             cut=_cut_by_language(workspace, cell, self.test),
         )
         return FinishedCell(record, weights(cell, run), tables)
+
+    def _time(self, trained: Trained, scoring: float) -> dict[str, float | int | None]:
+        """Seconds of its training, of a stack its share, and of scoring so many texts, tokenising aside."""
+        texts = sum(map(len, self.test.examples))
+        return {"training": trained.seconds, "together": len(self.stack.runs), "scoring": scoring, "texts": texts}
 
     def _memory(self) -> dict[str, int | None]:
         """Bytes beside the backbone that were expected, and those that the process has taken in all so far."""

@@ -17,6 +17,7 @@ from isogloss.backbones.checkpoint.kinds import HeadKind
 from isogloss.backbones.device import device_of
 from isogloss.backbones.loading import at_hand, load, outline
 from isogloss.backbones.meta_copy import meta_copy, modules_of, shared_by, with_tensors
+from isogloss.backbones.stand_in import stand_in
 from isogloss.data.cards import Card
 from isogloss.data.kinds.registry import data_kinds
 from isogloss.errors import IsoglossError, named
@@ -88,6 +89,8 @@ class Workspace:
     def outlined(cls, spec: Spec, data: ExperimentData | None = None) -> Workspace | None:
         """The same without the backbone's weights, of which none is read: to reckon with, and to find mistakes early.
 
+        In their place stand numbers that mean nothing, see `stand_in`.
+
         Args:
             spec: of the experiment.
             data: where it was read already, for the same spec on another backbone.
@@ -108,7 +111,9 @@ class Workspace:
             spec.one_backbone, device=spec.device, dtype=spec.dtype, words=_words(spec, wanted, data),
             checkpointing=spec.gradient_checkpointing,
         )  # fmt: skip
-        return None if backbone is None else cls._of(spec, wanted, data, backbone, outlined=True)
+        if backbone is None:
+            return None
+        return cls._of(spec, wanted, data, stand_in(backbone, device_of(spec.device)), outlined=True)
 
     @classmethod
     def _of(

@@ -6,8 +6,8 @@ import polars as pl
 
 from isogloss.charts import scores, training, worldmap
 from isogloss.charts.chart import Chart
+from isogloss.reports.ranking import ranked
 from isogloss.reports.run_group import RunGroup
-from isogloss.reports.summary import ranked
 from isogloss.stats.intervals import summarised
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import save
 from isogloss.reports import ship, tables
+from isogloss.reports.cost import cost_table, costs, shown_costs
 from isogloss.reports.latex import latex
 from isogloss.reports.run_group import RunGroup
 from isogloss.runtime.files import atomic_file
@@ -30,9 +31,16 @@ def write_tables(run_group: RunGroup, folder: Path, before: str) -> None:
         folder: where to.
         before: what names begin with.
     """
-    shown = {"methods": tables.overview_table(run_group), "languages": tables.language_table(run_group)}
+    found = costs(run_group)
+    shown = {
+        "methods": tables.overview_table(run_group), "languages": tables.language_table(run_group),
+        "cost": shown_costs(found),
+    }  # fmt: skip
     shown |= {title: tables.plain_table(title, table) for title, table in run_group.tables.items()}
-    values = {"methods": tables.overview(run_group), "languages": tables.by_language(run_group), **run_group.tables}
+    values = {
+        "methods": tables.overview(run_group), "languages": tables.by_language(run_group), "cost": cost_table(found),
+        **run_group.tables,
+    }  # fmt: skip
     if run_group.decisions is not None:
         shown[ship.TITLE] = ship.ship_table(run_group)
         values[ship.TITLE] = run_group.decisions

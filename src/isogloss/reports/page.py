@@ -17,7 +17,7 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.reports import mistakes, searches, ship, summary, tables
+from isogloss.reports import cost, mistakes, searches, ship, summary, tables
 from isogloss.reports.figures import figures
 from isogloss.reports.mistakes import PagePart
 from isogloss.reports.run_group import RunGroup
@@ -143,6 +143,8 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
             tables=[tables.language_table(run_group)],
         ),
     ]  # fmt: skip
+    if found := cost.costs(run_group):
+        sections.append(PageSection("cost", "Cost", cost.notes(found), tables=[cost.shown_costs(found)]))
     if told := mistakes.text(run_group):
         parts = list(mistakes.parts(run_group))
         sections.append(PageSection("errors", "What goes wrong", told, tables=mistakes.overall(run_group), parts=parts))
@@ -159,10 +161,10 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
                 "training", "Training", ["Means over seeds."], curves, notes=_notes([charts["learning"]]), small=True
             )
         )
-    if found := searches.searches(run_group):
+    if searched := searches.searches(run_group):
         told = ["Chosen on the source's development data alone, with a seed that is none of the runs'."]
-        told += [searches.words(name, record) for name, record in found.items()]
-        shown = [tables.plain_table(name, searches.table(record)) for name, record in found.items()]
+        told += [searches.words(name, record) for name, record in searched.items()]
+        shown = [tables.plain_table(name, searches.table(record)) for name, record in searched.items()]
         sections.append(PageSection("settings", "Settings that were searched", told, tables=shown))
     return sections + analysis_sections(run_group)
 

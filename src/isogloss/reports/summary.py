@@ -15,7 +15,8 @@ from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
 from isogloss.methods.registry import find
 from isogloss.methods.settings import MeanOfUpdates
-from isogloss.reports import ship
+from isogloss.reports import cost, ship
+from isogloss.reports.ranking import ranked, value
 from isogloss.reports.run_group import RunGroup
 from isogloss.reports.score_table import no_gap
 from isogloss.stats import collapse
@@ -32,6 +33,8 @@ def answer(run_group: RunGroup) -> list[str]:
         *list(ship.sentences(run_group))[:1],
         *_best(run_group),
         *_against_next(run_group),
+        *cost.by_backbone(run_group),
+        *cost.sentences(run_group),
         *_ends(run_group),
         *_unlabelled(run_group),
         *_forecast(run_group),
@@ -58,14 +61,20 @@ def caveats(run_group: RunGroup) -> list[str]:
         if cut := record.truncated["test"]:
             named = f" ({remarks.most(record.cut)})" if record.cut else ""
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
-    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()})
+    names = {method: run_group.opened_runs[run].spec.backbone for method, run in run_group.runs.items()}
+    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()}, names)
     if run_group.stale:
         sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
     return sentences
 
 
-def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """In what the methods of a comparison are not alike."""
+def _of_methods(facts: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
+    """In what the methods of a comparison are not alike.
+
+    Args:
+        facts: of each method.
+        names: of each method's backbone, as the spec has it.
+    """
     elsewhere = {method: found for method, fact in facts.items() if (found := fact["settings"].get("found"))}
     if elsewhere:
         yield f"Trained elsewhere, on what and for how long is not known here: {', '.join(elsewhere)}."
@@ -74,14 +83,45 @@ def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         key.replace("_", " "): {method: fact["settings"].get(key) for method, fact in here.items()} for key in SETTINGS
     }
     unlike["select"] = {method: _kept(fact) for method, fact in here.items()}
+    unlike["pooling"] = {method: pooled for method, fact in here.items() if (pooled := _pooling(fact)) is not None}
+    unlike["precision"] = {method: fact["backbone"].get("dtype") for method, fact in here.items()}
+    unlike["limits"] = {method: _limits(fact) for method, fact in here.items()}
+    unlike["shots a class"] = {method: fact.get("shots") or "all" for method, fact in here.items()}
+    unlike["tokens of a text at most"] = {
+        method: fact.get("longest") or "as the backbone" for method, fact in here.items()
+    }
     weights = {
         name: elsewhere.get(name, {}).get("backbone") or fact["backbone"]["weights"] for name, fact in facts.items()
     }
-    unlike["backbone"] = {method: own[:8] for method, own in weights.items()}
+    unlike["backbone"] = _backbones(weights, names)
     unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
     for what, values in unlike.items():
-        if said := differing(values):
+        if values and (said := differing(values)):
             yield f"The methods differ in {what}: {said}."
+
+
+def _pooling(fact: Mapping[str, Any]) -> str | None:
+    """How a sentence is pooled for a head; None where classes are words, or it was not kept."""
+    settings = fact["settings"]
+    pooled = settings.get("pooling") or fact["backbone"].get("pooling")
+    return None if settings.get("head") == "verbalizer" or pooled is None else str(pooled)
+
+
+def _limits(fact: Mapping[str, Any]) -> str:
+    """At most how much of each split is used."""
+    limits = fact.get("limits") or {}
+    return ", ".join(f"{split} {count:,}" for split, count in limits.items() if split != "drawn") or "none"
+
+
+def _backbones(weights: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """The backbone of each method by name, and by its weights where these alone tell two apart."""
+    alike: dict[str, set[str]] = {}
+    for method, own in weights.items():
+        alike.setdefault(names.get(method, ""), set()).add(own)
+    return {
+        method: names[method] if len(alike.get(names.get(method, ""), ())) == 1 and method in names else own[:8]
+        for method, own in weights.items()
+    }
 
 
 def _of_data(run_group: RunGroup) -> Iterator[str]:
@@ -133,21 +173,6 @@ def differing(values: Mapping[str, object]) -> str:
         return ""
     groups = sorted(having.items(), key=lambda group: len(group[1]))
     return "; ".join(f"{', '.join(names)} {what}" for what, names in groups)
-
-
-def value(run_group: RunGroup, method: str, measure: str) -> tuple[float, float | None, float | None] | None:
-    """A method's measure with its interval, from the table `gap-intervals`."""
-    table = run_group.table("gap-intervals")
-    if table is None:
-        return None
-    intervals = table.filter(method=method, measure=measure).drop_nulls("value")
-    return None if not len(intervals) else intervals.select("value", "low", "high").row(0)
-
-
-def ranked(run_group: RunGroup) -> list[str]:
-    """The methods by mean target score, the best first."""
-    means = {method: value(run_group, method, "target") for method in run_group.methods}
-    return sorted((name for name, mean in means.items() if mean), key=lambda name: -(means[name] or (0.0,))[0])
 
 
 def _collapsed(run_group: RunGroup) -> Iterator[str]:

@@ -20,7 +20,7 @@ class ShellTable(Table):
         caption: under it.
     """
 
-    def __init__(self, *columns: str, title: str | Text | None = None, caption: str | None = None) -> None:
+    def __init__(self, *columns: str, title: str | Text | None = None, caption: str | Text | None = None) -> None:
         super().__init__(*columns, box=box.SIMPLE_HEAD, title=title, caption=caption)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

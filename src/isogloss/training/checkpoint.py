@@ -121,7 +121,7 @@ def _head(file: Path) -> tuple[tuple[Any, Any], int]:
 def _facts(train_state: TrainState, fingerprint: str) -> dict[str, object]:
     return {
         "version": VERSION, "fingerprint": fingerprint, "step": train_state.step, "tokens": train_state.tokens,
-        "total": train_state.total,
+        "total": train_state.total, "seconds": train_state.seconds,
         "best": train_state.best, "best_epoch": train_state.best_epoch, "history": train_state.history,
     }  # fmt: skip
 
@@ -198,6 +198,8 @@ def _load(train_state: TrainState, facts: Mapping[str, Any], tensors: dict[str, 
     train_state.best_state = _under("best.", tensors)
     train_state.run.load_state(_under("run.", tensors) or train_state.best_state)
     train_state.step, train_state.tokens = facts["step"], facts["tokens"]
+    seconds = facts.get("seconds")  # those of before say nothing of it
+    train_state.seconds = float(seconds) if isinstance(seconds, int | float) else None
     train_state.best, train_state.best_epoch = tuple(facts["best"]), facts["best_epoch"]
     train_state.history = facts["history"]
     train_state.optimizer = _under("optimizer.", tensors)

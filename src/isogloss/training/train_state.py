@@ -51,6 +51,7 @@ class TrainState:
     parallel: ParallelStates | None = None
     step: int = 0  # updates done
     tokens: int = 0  # tokens of text learnt from
+    seconds: float | None = 0.0  # that it has trained, of a stack its share; None: it is not known
     best: tuple[float, float] = (-math.inf, -math.inf)  # dev score and negative dev loss
     best_epoch: int = 0
     best_state: dict[str, Tensor] = field(default_factory=dict)

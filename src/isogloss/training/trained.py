@@ -27,6 +27,7 @@ class Trained:
         onset: the share of the updates at which the source was learnt, if it was.
         observed: examples of each language that were looked at, if any were.
         cut: texts of each split that are cut to fit.
+        seconds: that it has trained, of a stack its share; None: it is not known.
     """
 
     metric: str
@@ -39,6 +40,7 @@ class Trained:
     onset: float | None
     observed: Mapping[str, int] | None
     cut: Mapping[str, int]
+    seconds: float | None = None
 
     @classmethod
     def of(cls, state: TrainState) -> Trained:
@@ -46,7 +48,7 @@ class Trained:
         return cls(
             state.metric, state.best[0], list(state.history), state.step, state.tokens,
             state.best_epoch, state.skipped, state.onset, None if state.sample is None else state.sample.counts,
-            {"train": state.train.cut, "dev": state.dev.cut},
+            {"train": state.train.cut, "dev": state.dev.cut}, state.seconds if state.total else None,
         )  # fmt: skip
 
 
