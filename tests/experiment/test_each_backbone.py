@@ -14,6 +14,7 @@ from isogloss.cli import commands as cli
 from isogloss.errors import IsoglossError
 from isogloss.interop.serve.models import load as served
 from isogloss.reports import report
+from isogloss.runtime.console import err
 from isogloss.spec import Spec
 from isogloss.store import Store
 from models import checkpoint, sib200
@@ -120,11 +121,12 @@ def test_two_revisions_of_a_model_are_two_backbones(results, tmp_path, monkeypat
     assert set(isogloss.open_run("run").scores["backbone"]) == {"org/model@a"}
 
 
-def test_the_best_on_source_dev_labels_unless_a_backbone_is_named(results, home, capsys):
+def test_the_best_on_source_dev_labels_unless_a_backbone_is_named(results, home):
     dev = results.scores.filter(split="dev").sort("value", descending=True, maintain_order=True)
     best = dev["backbone"][0]
-    assert isogloss.load(results.path).stack.backbone.identity.name == best
-    assert f"{best}: the best of 2 backbones, by accuracy on English" in capsys.readouterr().err
+    with err.capture() as told:
+        assert isogloss.load(results.path).stack.backbone.identity.name == best
+    assert f"{best}: the best of 2 backbones, by accuracy on English" in told.get()
     for name in ("other", str(home / "other")):
         model = isogloss.load(results.path, "linear-probe", backbone=name)
         assert model.stack.backbone.identity.name == str(home / "other")
