@@ -12,6 +12,7 @@ from isogloss.cli.inspect_data import look
 from isogloss.errors import IsoglossError
 from isogloss.experiment.data import languages, open_spec, read_data
 from isogloss.experiment.opened_run import OpenedRun
+from isogloss.experiment.provenance import resolved_spec
 from isogloss.experiment.status import run_status
 from isogloss.reports.score_table import ScoreTable
 from isogloss.run_directory.damage import DamagedError
@@ -151,6 +152,30 @@ def test_a_language_is_added_later(folder):
         run(given.model_copy(update={"targets": ["de", "sw"]}), folder / "later")
     with pytest.raises(IsoglossError, match=r"has scored deu-Latn, which is without labels now"):
         run(given.model_copy(update={"targets": ["fr"], "unlabelled": ["deu-Latn"]}), folder / "later")
+
+
+def test_what_was_only_begun_may_still_be_meant_otherwise(folder, tmp_path):
+    given = spec(folder, targets=["de", "sw"], methods={"linear-probe": {"epochs": 1}}, seeds=[0])
+    Store(tmp_path / "run").begin(resolved_spec(given, read_data(given)), {})
+    run(given.model_copy(update={"targets": ["de"], "unlabelled": ["swh-Latn"]}), tmp_path / "run")
+    stored = Store(tmp_path / "run").known_spec()
+    assert (stored.targets, stored.unlabelled) == (["deu-Latn"], ["swh-Latn"])
+    assert len(OpenedRun.of(tmp_path / "run").data.unlabelled) == 1
+
+
+def test_looking_on_takes_labelled_examples_alone(folder, tmp_path):
+    """Of a target whose development data have no labels, test examples are looked at."""
+    sib200(tmp_path / "sib200", CODES)
+    for file in (tmp_path / "sib200").glob("[ds]*/*.tsv"):
+        if (file.parent.name, file.stem) in {("deu_Latn", "dev"), ("swh_Latn", "test")}:
+            lines = file.read_text().splitlines(keepends=True)
+            file.write_text("".join("\t".join(line.split("\t")[::2]) for line in lines))
+    read = read_data(spec(folder, data={"path": tmp_path / "sib200"}, dynamics={"every": 2, "examples": 4}))
+    seen = {str(part.language): part for part in read.watched}
+    assert set(seen) == {"eng-Latn", "deu-Latn", "fra-Latn", "xho-Latn"}
+    assert seen["deu-Latn"].split == "test"
+    assert seen["fra-Latn"].split == "dev"
+    assert all(part.labelled for part in read.watched)
 
 
 def test_a_record_that_names_others_is_damaged(done):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -233,12 +234,12 @@ def _watched(
 
 
 def _watch(data: DataSet, test: Examples, wanted: int) -> tuple[Examples, Examples]:
-    """A sample of a target's development split, or of its test split, which then loses it."""
-    try:
-        dev = data.examples(test.language, "dev")
-    except MissingError:
-        return divide(test, wanted)
-    return sample(dev, wanted), test
+    """A sample of a target's development split, or where none has labels of its test split, which then loses it."""
+    with suppress(MissingError):
+        dev = data.examples(test.language, "dev", "any")
+        if dev.labelled:
+            return sample(dev, wanted), test
+    return divide(test, wanted)
 
 
 def _without_the_same(tests: list[Examples], watched: list[Examples]) -> list[Examples]:

@@ -255,8 +255,9 @@ def merged_spec(spec: ResolvedSpec, stored: ResolvedSpec | None) -> ResolvedSpec
     changes = {
         "data": _covering(spec, stored),
         "methods": methods,
-        "targets": sorted({*stored.targets, *spec.targets}),
-        "unlabelled": sorted({*stored.unlabelled, *spec.unlabelled}),
+        # What is only begun may still have been meant otherwise; `refuse_other_labels` sees to what is finished.
+        "targets": sorted({*stored.targets, *spec.targets} - set(spec.unlabelled)),
+        "unlabelled": sorted({*stored.unlabelled, *spec.unlabelled} - set(spec.targets)),
         "groups": list(dict.fromkeys([*stored.groups, *spec.groups])),
         "verbalizer": spec.verbalizer or stored.verbalizer,
         "seeds": sorted({*stored.seeds, *spec.seeds}),
