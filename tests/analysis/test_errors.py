@@ -11,8 +11,11 @@ from isogloss.analysis.errors.passages import Passage
 from isogloss.analysis.errors.span_errors import aligned
 from isogloss.analysis.errors.texts import LONGEST, cut
 from isogloss.analysis.errors.units import of_questions, of_spans, of_texts, of_words
-from isogloss.analysis.run import analyze
+from isogloss.analysis.run import analyze, carry_out
 from isogloss.api import report
+from isogloss.experiment.opened_run import OpenedRun
+from isogloss.reports.report import cheap_analyses
+from synthetic import directory
 from told import told
 
 ANSWERS = {"seed": pl.Int64, "item": pl.Int64, "example": pl.String, "gold": pl.String, "predicted": pl.String,
@@ -216,6 +219,19 @@ def test_data_that_are_gone_give_names_and_a_line(spoken):
     assert made["errors-examples"]["text"].null_count() == len(made["errors-examples"])
     (line,) = made["errors-notes"]["note"]
     assert "the data cannot be read" in line
+
+
+def test_a_report_asks_no_hub_for_texts_and_keeps_those_that_were_fetched(tmp_path, monkeypatch):
+    folder = directory(tmp_path / "run", targets=1, seeds=1, examples=6, methods=["fine-tuning"])
+    monkeypatch.setattr("isogloss.data.hub.announce", lambda *_: pytest.fail("the hub was asked"))
+    opened_run = OpenedRun.of(folder)
+    list(carry_out(opened_run, ["errors"], AnalysisOptions(fetch=False)))
+    (line,) = pl.read_parquet(folder / "analysis" / "errors-notes.parquet")["note"]
+    assert line.startswith("The texts lie on the hub")
+    assert "errors" not in cheap_analyses(opened_run, texts=True)
+    assert "errors" in cheap_analyses(opened_run, texts=False)
+    (folder / "analysis" / "errors.parquet").unlink()
+    assert "errors" in cheap_analyses(opened_run, texts=True)
 
 
 def test_right_answers_that_are_not_known_are_no_mistakes(tmp_path):

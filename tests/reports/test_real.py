@@ -40,6 +40,9 @@ def test_the_report_of_a_real_run_opens(preset, tmp_path, browser):
     text = visit.page.inner_text("main")
     assert "linear-probe carries" in text
     assert "Tokenization" in text
+    examples = visit.page.locator("#errors-1 details.part").nth(1).locator("table").first
+    assert examples.locator("th button").first.text_content() == "text"
+    assert ("Confidence" in text) == (preset != "xquad")
     assert ("Decision boundary" in text) == (preset == "sib200")
     for place in range(visit.page.locator(".chart").count()):
         assert visit.page.locator(".chart").nth(place).locator("svg path").count() > 3

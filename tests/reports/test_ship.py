@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from browsing import Visit
-from isogloss.api import report
+from isogloss.api import open_run, report
 from isogloss.cli.commands import app
 from isogloss.errors import IsoglossError
 from isogloss.experiment.opened_run import OpenedRun
@@ -42,6 +42,15 @@ def answers(_method, seed, code):
 def sure(_method, seed, code):
     """In Arabic, what is right is what the model is sure of; in Finnish, all is alike."""
     return [(0.99, 0.97 if good and code != "fi" else 0.5) for good in right(code, seed)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_figures():
+    """As files, which takes most of the time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("isogloss.charts.export.save", lambda *_: None)
+        patched.setattr("isogloss.reports.report.write_figures", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +101,8 @@ def test_without_a_confidence_there_is_no_threshold(tmp_path):
     assert with_decisions(run_group, 0.3).decisions["decision"].to_list() == ["ship"]
 
 
-def test_the_section_comes_when_it_is_asked_for_and_goes_again(made, monkeypatch):
-    monkeypatch.setattr("isogloss.charts.export.save", lambda *_: None)  # which takes most of the time
-    monkeypatch.setattr("isogloss.reports.report.write_figures", lambda *_: None)
-    page = report(made, good_enough=0.8).read_text()
+def test_the_section_comes_when_it_is_asked_for_and_goes_again(made):
+    page = open_run(made).report(good_enough=0.8).read_text()
     assert 'id="ship-1"' in page
     assert "isogloss report" in page
     assert "--good-enough 0.8" in page

@@ -70,7 +70,8 @@ def report(
     beside = _beside(target)
     options = AnalysisOptions(reference=reference if len(runs) == 1 else None, texts=texts, fetch=False)
     outcomes = [
-        list(carry_out(opened_run, _cheap(opened_run, texts=texts), options, skip=True)) for opened_run in opened_runs
+        list(carry_out(opened_run, cheap_analyses(opened_run, texts=texts), options, skip=True))
+        for opened_run in opened_runs
     ]
     missing = [f"{outcome.name}: {outcome.reason}" for of_run in outcomes for outcome in of_run if outcome.reason]
     found = [
@@ -107,7 +108,7 @@ def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
             yield from (f"{name}: nothing of it is finished" for name in comparison.unfinished)
 
 
-def _cheap(opened_run: OpenedRun, *, texts: bool) -> list[str]:
+def cheap_analyses(opened_run: OpenedRun, *, texts: bool) -> list[str]:
     """The analyses that only read tables; those with texts that have been fetched from the hub stay as they are."""
     cheap = [analysis for analysis in analyses().values() if not analysis.computes]
     if texts and on_hub(opened_run):

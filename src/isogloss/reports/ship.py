@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -55,20 +55,31 @@ def decisions(run_group: RunGroup) -> pl.DataFrame:
     opened_run = run_group.opened_runs[run_group.runs[run_group.best]]
     options = AnalysisOptions(methods=[run_group.records[run_group.best].method])
     answers = answers_of(opened_run, options)
-    sure = _confidences(answers, {cell.seed: sure_answers(stored) for cell, stored in cells(opened_run, options)})
-    intervals = run_group.table("scores-intervals")
-    rows = []
+    of_seeds = {cell.seed: sure_answers(stored) for cell, stored in cells(opened_run, options)}
+    scored = set(run_group.scores["language"]) - {answers.source}  # whose right answers are known
+    table = pl.DataFrame(decided(answers, of_seeds, scored, run_group.metric, run_group.good_enough), schema=SCHEMA)
+    if (intervals := run_group.table("scores-intervals")) is not None:
+        known = intervals.filter(method=run_group.best, metric=run_group.metric).select("language", "low", "high")
+        table = table.drop("low", "high").join(known, on="language", how="left").select(*SCHEMA)
+    return _ordered(table)
+
+
+def decided(
+    answers: Answers, of_seeds: Mapping[int, pl.DataFrame], languages: Collection[str], metric: str, good_enough: float
+) -> Iterator[dict[str, Any]]:
+    """What to do with some languages, in columns of `SCHEMA`, by the answers of one method.
+
+    Args:
+        answers: of its runs.
+        of_seeds: the same by seed, beside how sure they are (`sure_answers`).
+        languages: codes; the right answers are known of these.
+        metric: one of the data set's.
+        good_enough: the score from which on a language can be shipped, between 0 and 1.
+    """
+    sure = _confidences(answers, of_seeds)
     for code in answers.languages:
-        if code == answers.source:
-            continue
-        row = _row(answers, code, run_group.metric, sure.get(code), run_group.good_enough)
-        known = None if intervals is None else intervals.filter(
-            method=run_group.best, language=code, metric=run_group.metric
-        )  # fmt: skip
-        if known is not None and len(known):
-            row |= known.select("low", "high").row(0, named=True)
-        rows.append(row)
-    return _ordered(pl.DataFrame(rows, schema=SCHEMA))
+        if code in languages:
+            yield _row(answers, code, metric, sure.get(code), good_enough)
 
 
 def with_decisions(run_group: RunGroup, good_enough: float | None) -> RunGroup:

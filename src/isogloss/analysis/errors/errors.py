@@ -51,7 +51,7 @@ class Mistakes:
         self.parallel = parallel_items(opened_run)
         self.takes_apart = units_of(record.kind, record.labels)
         self.by_label = not record.kind.startswith("qa")
-        codes = dict.fromkeys(code for _, stored in self.chosen for code in stored.record.test_data)
+        codes = set(opened_run.stored.table("scores").filter(split="test")["language"])  # whose right answers are known
         wanted = sorted(codes, key=lambda code: (code != self.source, code))
         self.texts = Texts.read(opened_run, wanted, fetch=options.fetch) if options.texts else Texts(why_not=[NO_TEXTS])
         self.with_texts = options.texts
