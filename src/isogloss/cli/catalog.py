@@ -99,12 +99,12 @@ def backbones() -> Table:
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("backbone", no_wrap=True)  # it is to be typed
-    for head, justify in (("param.", "right"), ("lang.", "right"), ("licence", "left"), ("what for", "left")):
-        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for head in ("param.", "lang.", "licence"):
+        table.add_column(head, justify="left" if head == "licence" else "right", no_wrap=True)
     for one in RECOMMENDED:
-        table.add_row(one.name, str(one.parameters), one.languages, one.licence, one.use)
+        table.add_row(label(f"{one.name}\n  {one.use}"), f"{one.parameters:,} M", one.languages, one.licence)
     others = "a hub id, a checkpoint folder or a GGUF file of these families: " + ", ".join(families())
-    table.caption = label(f"Parameters in millions; by the models' own cards. Any other: {others}.")
+    table.caption = label(f"Parameters, languages and licences by the models' own cards. Or {others}.")
     return table
 
 
