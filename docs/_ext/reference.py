@@ -175,7 +175,8 @@ def presets() -> Iterator[str]:
         raw = yaml.load(path)
         backbone = raw.get("backbone", spec.Spec.model_fields["backbone"].default)
         methods = ", ".join(f"`{method}`" for method in raw["methods"])
-        rows.append((f"`{name}`", f"[`{raw['task']}`](#task-{raw['task']})", f"`{backbone}`", methods))
+        backbones = ", ".join(f"`{one}`" for one in (backbone if isinstance(backbone, list) else [backbone]))
+        rows.append((f"`{name}`", f"[`{raw['task']}`](#task-{raw['task']})", backbones, methods))
     return table(("preset", "task", "backbone", "methods"), rows)
 
 

@@ -5,14 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
+from isogloss.backbones.loading import EMBEDDED
+from isogloss.backbones.recommended import RECOMMENDED
 from isogloss.cli.catalog import LISTS
 from isogloss.cli.inspect_data import look
 from isogloss.errors import IsoglossError
 from models import sib200
 
 
-def shown(*parts):
-    console = Console(width=120, file=io.StringIO(), record=True)
+def shown(*parts, width=120):
+    console = Console(width=width, file=io.StringIO(), record=True)
     for part in parts:
         console.print(part)
     return console.export_text()
@@ -61,3 +63,13 @@ def test_every_list_has_entries(what):
         "languages": "swh-Latn",
     }  # fmt: skip
     assert known[what] in text
+
+
+def test_recommended_backbones_are_of_families_that_are_read_and_are_never_cut_short():
+    lines = shown(LISTS["backbones"](), width=80)
+    assert len({one.name for one in RECOMMENDED}) == len(RECOMMENDED)
+    for one in RECOMMENDED:
+        assert one.name in lines
+        assert one.licence.split()[0] in lines
+    embedded = {one.name for one in RECOMMENDED if one.name.startswith("embedded/")}
+    assert embedded == set(EMBEDDED)

@@ -10,6 +10,7 @@ from isogloss.cli.dry_run import describe
 from isogloss.executors.registry import executor
 from isogloss.executors.serial import Serial
 from isogloss.experiment import cost
+from isogloss.experiment import workspace as workspace_module
 from isogloss.experiment.frames import stored_frames
 from isogloss.experiment.price import price
 from isogloss.experiment.search.plan import planned
@@ -93,6 +94,29 @@ def test_no_weight_is_read_for_a_price_that_is_the_same(tmp_path, monkeypatch, f
     lines = {line.split()[0]: line for line in shown.get().splitlines() if line.strip()}
     assert "of one device as fast as this one" in lines["time"]
     assert f"about {in_words(read.stored)}" in lines["stored"]
+
+
+@pytest.mark.parametrize("kind", ["texts", "words", "passages"])
+def test_of_large_splits_some_texts_stand_for_all(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path))
+    row = {"texts": lambda split: {"text": split, "label": "A"}, "words": words, "passages": passage}[kind]
+    rows = {
+        split: [{**row(f"{split} {'red ' * (number % 3)}"), **({"label": "AB"[number % 2]} if kind == "texts" else {})}
+                for number in range(23)]
+        for split in ("train", "dev", "test")
+    }  # fmt: skip
+    asked = Spec(
+        name="given", task="custom", backbone=str(checkpoint(tmp_path / "model", positions=200)), device="cpu",
+        methods={"deep-prompt": {"epochs": 2, "length": 4, "batch_size": 4}},
+    )  # fmt: skip
+    spec = stored_frames(asked, {split: {"en": [*some]} for split, some in rows.items()})
+    whole_texts = price(Workspace.outlined(spec), [], [], whole=True)
+    monkeypatch.setattr(workspace_module, "SOME", 5)
+    sampled = Workspace.outlined(spec)
+    assert cost.updates(sampled, sampled.cells[0]) == 2 * 6
+    found = price(sampled, [], [], whole=True)
+    assert (found.jobs, found.stored) == (whole_texts.jobs, whole_texts.stored)
+    assert found.cost == pytest.approx(whole_texts.cost, rel=0.25)
 
 
 def test_a_model_that_stumbles_over_meaningless_numbers_stops_no_dry_run(tmp_path, monkeypatch):

@@ -272,15 +272,45 @@ def test_methods_differ_in_the_weights_that_they_keep_and_not_in_what_select_say
         return {"method": method, "settings": spelled, "backbone": {"weights": "x"}}
 
     slow = fact("slow-fast")
-    (line,) = summary._of_methods({"slow": slow, "fine": fact("fine-tuning", epochs=slow["settings"]["epochs"])}, {})
+    fine = fact("fine-tuning", epochs=slow["settings"]["epochs"])
+    (line,) = summary._of_methods({"slow": slow, "fine": fine}, {}, {})
     assert line == "The methods differ in select: slow {'mean': 0.5, 'every': 4}; fine best."
     mean = fact("fine-tuning", select={"mean": 0.5}, epochs=slow["settings"]["epochs"])
-    assert not list(summary._of_methods({"slow": slow, "fine": mean}, {}))
+    assert not list(summary._of_methods({"slow": slow, "fine": mean}, {}, {}))
 
 
 def test_what_methods_differ_in_is_said_once_a_value():
     assert differing({"a": 1, "b": 1}) == ""
     assert differing({"a": "best", "b": "mean", "c": "best"}) == "b mean; a, c best"
+    runs = {"x: a": "x", "x: b": "x", "y: a": "y", "y: b": "y"}
+    assert differing(dict.fromkeys(runs, 1) | {"y: b": 2}, runs) == "y: b 2; x, y: a 1"
+
+
+def test_pooling_limits_and_backbones_that_are_not_alike_are_told_by_name():
+    settings = methods()["linear-probe"].settings.model_validate({}).model_dump(mode="json")
+    words = {**settings, "head": "verbalizer"}
+    common = {"method": "linear-probe", "settings": settings}
+    facts = {
+        "e5: probe": {**common, "backbone": {"weights": "a" * 64, "dtype": "float32", "pooling": "mean"}},
+        "gemma: probe": {
+            **common, "backbone": {"weights": "b" * 64, "dtype": "bfloat16", "pooling": "last"},
+            "limits": {"train": 1000, "drawn": "in proportion"}, "shots": 8, "longest": 128,
+        },
+        "gemma: words": {
+            **common, "settings": words, "backbone": {"weights": "b" * 64, "dtype": "bfloat16", "pooling": "last"},
+            "limits": {"train": 1000, "drawn": "in proportion"}, "shots": 8, "longest": 128,
+        },
+    }  # fmt: skip
+    runs = {method: method.partition(":")[0] for method in facts}
+    said = list(summary._of_methods(facts, {method: f"org/{run}" for method, run in runs.items()}, runs))
+    for line in (
+        "pooling: e5 mean; gemma last", "precision: e5 float32; gemma bfloat16", "limits: e5 none; gemma train 1,000",
+        "shots a class: e5 all; gemma 8", "tokens of a text at most: e5 as the backbone; gemma 128",
+        "backbone: e5 org/e5; gemma org/gemma", "head: gemma: words verbalizer; e5, gemma: probe linear",
+    ):  # fmt: skip
+        assert f"The methods differ in {line}." in said
+    told = summary._backbones({"a": "1" * 64, "b": "2" * 64}, {"a": "org/one", "b": "org/one"})
+    assert told == {"a": "11111111", "b": "22222222"}  # the same name of other weights
 
 
 @pytest.mark.slow

@@ -134,12 +134,12 @@ def backbones() -> ShellTable:
     from isogloss.backbones.families.registry import families
 
     others = "a hub id, a checkpoint folder or a GGUF file of these families: " + ", ".join(families())
-    table = ShellTable(caption=label(f"Parameters in millions; by the models' own cards. Any other: {others}."))
+    table = ShellTable(caption=label(f"Parameters, languages and licences by the models' own cards. Or {others}."))
     table.add_column("backbone")
-    for head, justify in (("param.", "right"), ("lang.", "right"), ("licence", "left"), ("what for", "left")):
-        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for head in ("param.", "lang.", "licence"):
+        table.add_column(head, justify="left" if head == "licence" else "right", no_wrap=True)
     for one in RECOMMENDED:
-        table.add_row(one.name, str(one.parameters), one.languages, one.licence, one.use)
+        table.add_row(label(f"{one.name}\n  {one.use}"), f"{one.parameters:,} M", one.languages, one.licence)
     return table
 
 

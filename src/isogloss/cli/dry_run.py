@@ -146,10 +146,22 @@ def _priced(
         yield "", "what was trained elsewhere is scored besides; its weights are not looked at here"
 
 
+def _places(spec: Spec, data: DataSet) -> Iterator[str]:
+    """Where all texts of an experiment would come from, in words."""
+    yield data.where()
+    if data.trainer is not None:
+        yield data.trainer.where()
+    if spec.dynamics is not None and (given := spec.dynamics.parallel) is not None:
+        yield open_data(given.task, path=given.path).where()
+
+
+def _is_here(place: str) -> bool:
+    return "from the hub" not in place and not place.startswith("nowhere")
+
+
 def _lacking(spec: Spec, data: DataSet) -> str | None:
     """What has to be there before it is known what a run costs; None where all is."""
-    place = data.where()
-    texts = "the texts are on this machine" if "from the hub" in place or place.startswith("nowhere") else None
+    texts = None if all(map(_is_here, _places(spec, data))) else "the texts are on this machine"
     if at_hand(spec.one_backbone) is not None:
         return texts
     if "converted once" in where(spec.one_backbone):

@@ -44,16 +44,18 @@ class EncodedData:
         backbone: whose tokenizer encodes it.
         verbalizer: whose template is filled in; none for a linear head.
         given: which sub-word stands for a word; None: as the data are read.
+        most: examples of a split that are tokenised, to reckon with: they stand for the others too; None: all.
     """
 
     def __init__(
         self, data: ExperimentData, task: Task, backbone: Backbone, verbalizer: Verbalizer | None,
-        given: str | None = None,
+        given: str | None = None, most: int | None = None,
     ) -> None:  # fmt: skip
         self.data = data
         self.task = task
         self.backbone = backbone
         self.verbalizer = verbalizer
+        self.most = most
         self.subword = given or subword(data, backbone)  # that stands for a word
         self._train_dev: dict[int | None, TrainDev] = {}
         self._fewer: dict[int, TestSet] = {}
@@ -122,6 +124,10 @@ class EncodedData:
 
     def _tokenised(self, part: Examples) -> Features:
         """One split in one language; of a large one what was kept of it, if it was tokenised so before."""
+        if self.most is not None and len(part) > self.most:
+            times, rest = divmod(len(part), self.most)
+            some = [self._made(sample(part, self.most))] * times
+            return Features.joined([*some, *([self._made(sample(part, rest))] if rest else [])])
         make, size = partial(self._made, part), part.inputs.estimated_size()
         if size < SMALLEST:
             return make()

@@ -38,6 +38,7 @@ from isogloss.training.monitor import ParallelStates, parallel_states
 from isogloss.training.stack import Stack
 
 OF_THIS_PROCESS = {"environment", "meta_copy"}
+SOME = 2000  # examples of a split that are enough to know how long its texts are
 HEADS: dict[str, HeadKind] = {"classification": "classification", "tagging": "tagging", "qa": "questions"}  # by family
 
 
@@ -54,6 +55,7 @@ class Workspace:
         verbalizer: the words that are the classes, where a cell asks for some.
         imported: what was trained elsewhere, by the key of its cell.
         said: lines on the data that were printed; each is of all jobs alike.
+        most: examples of a split that are tokenised, see `EncodedData`; None: all.
     """
 
     spec: Spec
@@ -64,6 +66,7 @@ class Workspace:
     verbalizer: Verbalizer | None
     imported: Mapping[tuple[str, int], Imported] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
+    most: int | None = None
 
     @classmethod
     def open(cls, spec: Spec) -> Workspace:
@@ -89,7 +92,7 @@ class Workspace:
     def outlined(cls, spec: Spec, data: ExperimentData | None = None) -> Workspace | None:
         """The same without the backbone's weights, of which none is read: to reckon with, and to find mistakes early.
 
-        In their place stand numbers that mean nothing, see `stand_in`.
+        In their place stand numbers that mean nothing, see `stand_in`; and of large splits, some texts for all.
 
         Args:
             spec: of the experiment.
@@ -134,7 +137,8 @@ class Workspace:
         for cell in wanted:
             own = imported[cell.key].backbone if cell.key in imported else None
             _refuse_without_room(cell, own or backbone, parts=len(inputs))
-        return cls(spec, wanted, data, backbone, facts, verbalizer_of(backbone, facts, inputs), imported)
+        verbalizer = verbalizer_of(backbone, facts, inputs)
+        return cls(spec, wanted, data, backbone, facts, verbalizer, imported, most=SOME if outlined else None)
 
     def __getstate__(self) -> dict[str, Any]:
         """What is sent to another process: texts as features too, but nothing that is of this machine."""
@@ -192,7 +196,7 @@ class Workspace:
     def _encoded(self) -> dict[str, EncodedData]:
         verbalizers = {"linear": None, "verbalizer": self.verbalizer}
         return {
-            head: EncodedData(self.data, self.task, self.backbone, verbalizer)
+            head: EncodedData(self.data, self.task, self.backbone, verbalizer, most=self.most)
             for head, verbalizer in verbalizers.items()
         }
 

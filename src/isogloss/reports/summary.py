@@ -62,18 +62,22 @@ def caveats(run_group: RunGroup) -> list[str]:
             named = f" ({remarks.most(record.cut)})" if record.cut else ""
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
     names = {method: run_group.opened_runs[run].spec.backbone for method, run in run_group.runs.items()}
-    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()}, names)
+    runs = run_group.runs if len(run_group.opened_runs) > 1 else {}
+    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()}, names, runs)
     if run_group.stale:
         sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
     return sentences
 
 
-def _of_methods(facts: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
+def _of_methods(
+    facts: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], runs: Mapping[str, str]
+) -> Iterator[str]:
     """In what the methods of a comparison are not alike.
 
     Args:
         facts: of each method.
         names: of each method's backbone, as the spec has it.
+        runs: the run that each method is of, where there are several.
     """
     elsewhere = {method: found for method, fact in facts.items() if (found := fact["settings"].get("found"))}
     if elsewhere:
@@ -96,7 +100,7 @@ def _of_methods(facts: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
     unlike["backbone"] = _backbones(weights, names)
     unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
     for what, values in unlike.items():
-        if values and (said := differing(values)):
+        if values and (said := differing(values, runs)):
             yield f"The methods differ in {what}: {said}."
 
 
@@ -164,15 +168,26 @@ def _kept(fact: Mapping[str, Any]) -> Any:
     return kept.model_dump() if isinstance(kept, MeanOfUpdates) else kept
 
 
-def differing(values: Mapping[str, object]) -> str:
-    """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same."""
+def differing(values: Mapping[str, object], runs: Mapping[str, str] | None = None) -> str:
+    """What methods have, each value once and the most common last: "b 1; a, c 2"; nothing where they are the same.
+
+    Args:
+        values: of each method.
+        runs: the run that a method is of; where all of a run's have the same, the run is named in their place.
+    """
     having: dict[str, list[str]] = {}
     for name, what in values.items():
         having.setdefault(str(what), []).append(name)
     if len(having) == 1:
         return ""
     groups = sorted(having.items(), key=lambda group: len(group[1]))
-    return "; ".join(f"{', '.join(names)} {what}" for what, names in groups)
+    return "; ".join(f"{', '.join(_together(names, values, runs or {}))} {what}" for what, names in groups)
+
+
+def _together(names: Sequence[str], values: Mapping[str, object], runs: Mapping[str, str]) -> list[str]:
+    """Methods, or their run where all of its methods are among them."""
+    others = {runs.get(method) for method in values if method not in names}
+    return list(dict.fromkeys(name if runs.get(name) in {None, *others} else runs[name] for name in names))
 
 
 def _collapsed(run_group: RunGroup) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,6 +30,8 @@ def load_as(
     """
     kind = auto._model_mapping[type(config)]  # noqa: SLF001 - what its own `from_pretrained` begins with
     if weights is None:
+        config = copy.deepcopy(config)
+        config._attn_implementation = ATTENTION  # noqa: SLF001 - as `from_pretrained` sets it
         with torch.device("meta"):
             return kind(config, **arguments), {}
     loaded: tuple[Any, dict[str, set[str]]] = kind.from_pretrained(
