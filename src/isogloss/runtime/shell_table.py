@@ -21,7 +21,7 @@ class ShellTable(Table):
     """
 
     def __init__(self, *columns: str, title: str | Text | None = None, caption: str | Text | None = None) -> None:
-        super().__init__(*columns, box=box.SIMPLE_HEAD, title=title, caption=caption)
+        super().__init__(*columns, box=box.SIMPLE_HEAD, title=title, caption=caption, caption_justify="left")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As rich's, which would end what is too wide with dots."""
