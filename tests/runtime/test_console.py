@@ -7,7 +7,7 @@ import io
 import pytest
 
 from isogloss.runtime import console
-from isogloss.runtime.console import PlainConsole, activity, counting, watching
+from isogloss.runtime.console import PlainConsole, activity, counting, err, watching
 
 
 @pytest.fixture
@@ -67,3 +67,11 @@ def test_an_error_gives_the_terminal_back(shown):
         advance(1)
         raise ValueError("no")
     assert text.getvalue().endswith("\x1b[?25h") or "\x1b[?25h" in text.getvalue()  # the cursor is shown again
+
+
+def test_what_was_redirected_follows_standard_error_again(capsys):
+    kept = io.StringIO()
+    with err.redirected(kept):
+        err.print("aside")
+    err.print("here")
+    assert (kept.getvalue(), capsys.readouterr().err) == ("aside\n", "here\n")

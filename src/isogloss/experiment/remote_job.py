@@ -182,13 +182,13 @@ class Telling(JobObserver):
     def events(self) -> Iterator[Event]:
         """What is told, until the job ends."""
         self._thread = thread = threading.Thread(target=self._carry_out, name=self.job.title, daemon=True)
-        before, err.file = err.file, cast("IO[str]", _Lines(lambda line: self.told.put(Said(line))))
-        thread.start()
         try:
-            while (event := self.told.get()) is not None:
-                yield event
+            with err.redirected(cast("IO[str]", _Lines(lambda line: self.told.put(Said(line))))):
+                thread.start()
+                while (event := self.told.get()) is not None:
+                    yield event
         finally:
-            self.given_up, err.file = True, before
+            self.given_up = True
             thread.join(self.patience)
 
     def stop(self, patience: float) -> Iterator[Event]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.errors import LiveError
@@ -25,6 +25,15 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    @contextmanager
+    def redirected(self, file: IO[str]) -> Iterator[None]:
+        """Whatever is printed meanwhile goes to a file; then again to where standard output or error leads by then."""
+        before, self._file = self._file, file
+        try:
+            yield
+        finally:
+            self._file = before
 
     def render_str(self, text: str, **options: Any) -> Text:
         """As rich's, of what may be shown; escaped before it is laid out, so that columns are wide enough."""
