@@ -38,16 +38,31 @@ def languages(count: int) -> list[str]:
 
 
 def directory(
-    folder, *, targets=6, methods=("fine-tuning", "deep-prompt"), seeds=3, examples=40, labels=LABELS, seed=0, data="0"
+    folder,
+    *,
+    targets=6,
+    methods=("fine-tuning", "deep-prompt"),
+    seeds=3,
+    examples=40,
+    labels=LABELS,
+    seed=0,
+    data="0",
+    unlabelled=0,
 ):
-    """Write it. `methods` are labels: each is of the method that it names, or else of fine-tuning."""
+    """Write it. `methods` are labels: each is of the method that it names, or else of fine-tuning.
+
+    `unlabelled` is how many of the targets, the last ones, have no labels.
+    """
     generator = np.random.default_rng(seed)
     codes = languages(targets)
+    scored = codes[: len(codes) - unlabelled]
     known = {label: label if label in {"fine-tuning", "deep-prompt"} else "fine-tuning" for label in methods}
     methods_of_spec = {label.partition("[")[0]: {"method": name} for label, name in known.items()}
     stored = Store(folder)
     stored.begin(
-        resolved(methods=methods_of_spec, targets=codes[1:], seeds=list(range(seeds))),
+        resolved(
+            methods=methods_of_spec, targets=scored[1:], unlabelled=codes[len(scored) :], seeds=list(range(seeds))
+        ),
         {"python": "3", "packages": {}, "git": None},
     )
     ease = dict(zip(codes, [0.95, *generator.uniform(0.3, 0.9, len(codes) - 1)], strict=True))
@@ -56,8 +71,12 @@ def directory(
         for own in range(seeds):
             noise = generator.normal(0, 0.02)
             tables = _tables(generator, codes, ease, labels, examples, label, own, 0.02 * number + noise)
+            without = pl.col("language").is_in(codes[len(scored) :])
+            tables["scores"] = tables["scores"].filter(~without)
+            tables["predictions"] = tables["predictions"].with_columns(pl.when(~without).then("gold").alias("gold"))
             record = {
                 **RECORD, "method": label, "seed": own, "labels": list(labels), "test_data": dict.fromkeys(codes, data),
+                "unlabelled": codes[len(scored) :],
                 "facts": {
                     "method": known[label], "settings": settings.model_dump(mode="json"), "metrics": ["accuracy"],
                     "backbone": {"weights": "0" * 12, "dtype": "float32"},

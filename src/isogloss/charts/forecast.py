@@ -67,10 +67,16 @@ def languages(
     most = max(part["name"].n_unique() for part in table.partition_by("kind"))
     tips = ["name:N", "language:N", *numbers(BOUNDS, ".3f")]
     rule = base.mark_rule(strokeWidth=2, opacity=0.6, color=COLOURS[0])
-    rule = rule.encode(x=alt.X("low:Q", title=metric), x2="high:Q")
-    dot = base.mark_point(filled=True, size=60, opacity=1, color=COLOURS[0]).encode(x="expected:Q", tooltip=tips)
+    # Given, since of languages without labels there is no score to find it from.
+    ends = [table.select(pl.min_horizontal(pl.col("low", "score").min())).item(),
+            table.select(pl.max_horizontal(pl.col("high", "score").max())).item()]  # fmt: skip
+    scale = alt.Scale(domain=ends)
+    rule = rule.encode(x=alt.X("low:Q", title=metric, scale=scale), x2="high:Q")
+    dot = base.mark_point(filled=True, size=60, opacity=1, color=COLOURS[0]).encode(
+        x=alt.X("expected:Q", scale=scale), tooltip=tips
+    )
     cross = base.transform_filter("isValid(datum.score)").mark_point(shape="cross", filled=True, size=50, opacity=1)
-    view = layered(rule, dot, cross.encode(x="score:Q", tooltip=tips, color=alt.value(COLOURS[1])))
+    view = layered(rule, dot, cross.encode(x=alt.X("score:Q", scale=scale), tooltip=tips, color=alt.value(COLOURS[1])))
     return Chart(
         view, table.drop("family", "script"),
         [Split("method", methods, "method"), Split("kind", [UNSCORED, SCORED], "languages")],

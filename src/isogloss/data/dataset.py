@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,10 +17,9 @@ from isogloss.data.cards import CUSTOM, SPLITS, Card, Split, cards, find
 from isogloss.data.custom_card import custom_card
 from isogloss.data.examples import Examples
 from isogloss.data.kinds.registry import data_kinds
-from isogloss.data.label_column import Labels, have_labels, refuse_misspelt, refuse_partly
+from isogloss.data.label_column import Labels, read_either_way, refuse_partly
 from isogloss.data.local_files import expected_files, has, in_language, read_local
 from isogloss.data.raw_row import RawRow
-from isogloss.data.readers.columns import NoColumnError
 from isogloss.data.tables import examples_table, words_in
 from isogloss.errors import IsoglossError, MissingError, unknown
 from isogloss.languages.language import Language
@@ -146,7 +145,8 @@ class DataSet:
 
     def _usable(self, language: Language, split: Split, labels: Labels) -> _UsableRows:
         taken = self.splits.get(split, split)
-        every, origin, labelled = self._read(language, cast(Split, split_slices.name(taken)), labels)
+        read = partial(self._rows, language, cast(Split, split_slices.name(taken)))
+        every, origin, labelled = read_either_way(read, self.card, self._columns, labels)
         usable = [row for row in every if not self._is_void(row, labelled=labelled)]
         rows = self._part(taken, usable)
         labelled = labelled and labels != "ignored"
@@ -157,36 +157,6 @@ class DataSet:
             beside = f" beside {void:,} void row{'s' if void > 1 else ''}" if void else ""
             raise IsoglossError(f"{origin} has no examples{beside}; the {split} split of {language} needs at least one")
         return _UsableRows(rows, origin, len(every) - len(usable), labelled)
-
-    def _read(self, language: Language, split: Split, labels: Labels) -> tuple[list[RawRow], str, bool]:
-        """The rows of a split, where they come from, and whether labels stand in them."""
-        columns = self._columns
-        try:
-            rows, origin = self._rows(language, split, columns)
-        except MissingError:
-            raise
-        except IsoglossError as error:
-            label = self.card.columns.label
-            if labels == "needed" or label == self.card.columns.text:
-                raise
-            try:
-                rows, origin = self._rows(language, split, [column for column in columns if column != label])
-            except IsoglossError as other:
-                raise (other if isinstance(error, NoColumnError) else error) from other
-            if have_labels(rows, self.card):  # as where keys stand in some lines of JSON alone
-                if labels == "any":
-                    raise
-                return rows, origin, True
-            if labels == "any":
-                refuse_misspelt(rows, self.card, error)
-            return rows, origin, False
-        labelled = not rows or have_labels(rows, self.card)
-        if not labelled and labels == "needed":
-            raise IsoglossError(
-                f"{origin} has no label in any row: {self.card.columns.label!r} is empty; the {split} split of "
-                f"{language} needs labels here"
-            )
-        return rows, origin, labelled
 
     @property
     def _columns(self) -> list[str]:

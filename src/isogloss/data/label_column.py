@@ -7,13 +7,14 @@ is more likely a mistake, and is told.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from isogloss.data.cards import Card
 from isogloss.data.layouts import Local
 from isogloss.data.raw_row import RawRow
-from isogloss.errors import IsoglossError
+from isogloss.data.readers.columns import NoColumnError
+from isogloss.errors import IsoglossError, MissingError
 
 Labels = Literal["needed", "any", "ignored"]
 """Of a split: it has to have them, it may lack all of them, or they are not looked at though they may be there."""
@@ -51,6 +52,47 @@ def _is_nothing(value: Any, labels: set[str]) -> bool:
 def have_labels(rows: Sequence[RawRow], card: Card) -> bool:
     """Whether any row has one; where words and tags are one column, all do."""
     return card.columns.label == card.columns.text or not all(is_unlabelled(row, card) for row in rows)
+
+
+def read_either_way(
+    read: Callable[[list[str]], tuple[list[RawRow], str]], card: Card, columns: Sequence[str], labels: Labels
+) -> tuple[list[RawRow], str, bool]:
+    """Rows with their labels, or where that cannot be and need not, without.
+
+    Args:
+        read: gives the rows that have certain columns, and where they come from.
+        card: the data set's.
+        columns: the label's among them.
+        labels: whether rows have to have them.
+
+    Returns:
+        The rows, where they come from, and whether labels stand in them.
+
+    Raises:
+        IsoglossError: they cannot be read, or lack labels that are needed or may stand elsewhere.
+    """
+    label = card.columns.label
+    try:
+        rows, origin = read(list(columns))
+    except MissingError:
+        raise
+    except IsoglossError as error:
+        if labels == "needed" or label == card.columns.text:
+            raise
+        try:
+            rows, origin = read([column for column in columns if column != label])
+        except IsoglossError as other:
+            raise (other if isinstance(error, NoColumnError) else error) from other
+        labelled = have_labels(rows, card)  # as where keys stand in some lines of JSON alone
+        if labels == "any" and labelled:
+            raise
+        if labels == "any":
+            refuse_misspelt(rows, card, error)
+        return rows, origin, labelled
+    labelled = not rows or have_labels(rows, card)
+    if not labelled and labels == "needed":
+        raise IsoglossError(f"{origin} has no label in any row: {label!r} is empty, and labels are needed here")
+    return rows, origin, labelled
 
 
 def refuse_partly(rows: Sequence[RawRow], card: Card, *, scored: bool) -> None:
