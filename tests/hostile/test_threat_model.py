@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import isogloss as package
@@ -205,13 +206,28 @@ def test_a_path_in_a_stored_spec_is_used_only_if_what_lies_there_fits(isogloss, 
     isogloss("predict", "run", "in.txt", cwd=whole_home).well(code=2)
 
 
-def test_a_report_reads_no_data_and_shows_no_text_of_it(isogloss, whole_home):
+@pytest.mark.parametrize("head", [True, False])
+def test_a_report_shows_no_text_of_other_data_than_the_runs_own(isogloss, whole_home, head):
     for file in (whole_home / "data").rglob("*.tsv"):
-        file.write_text(file.read_text().replace("the ", "a secret ").replace("cat", "secret"))
+        lines = file.read_text().splitlines(keepends=True)
+        kept = 0 if head else 1  # a table still, of other texts, or something that cannot be read
+        changed = "".join(lines[kept:]).replace("the ", "a secret ").replace("cat", "secret")
+        file.write_text("".join(lines[:kept]) + changed)
     isogloss("report", "run", cwd=whole_home).well(code=0)
     for file in (whole_home / "run").rglob("*"):
         if file.suffix in {".html", ".csv", ".tex", ".svg"}:
             assert "secret" not in file.read_text(encoding="utf-8")
+        if file.suffix == ".parquet" and file.parent.name == "analysis":
+            assert "secret" not in str(pl.read_parquet(file).to_dicts())
+
+
+def test_a_report_reads_no_training_data(isogloss, whole_home):
+    for split in ("train", "dev"):
+        for file in (whole_home / "data").rglob(f"{split}.tsv"):
+            file.unlink()
+    isogloss("report", "run", cwd=whole_home).well(code=0)
+    notes = pl.read_parquet(whole_home / "run" / "analysis" / "errors-notes.parquet")
+    assert notes.is_empty()
 
 
 @pytest.mark.parametrize("name", ["x[1]", "x*", "x?", "[a-z]1", "{x,y}", "x[!2]"])

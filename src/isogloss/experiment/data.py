@@ -188,7 +188,7 @@ def read_data(spec: Spec, *, first_rows: bool = False) -> ExperimentData:
     watched: list[Examples] = []
     if spec.dynamics is not None:
         source_seen = sample(dev, spec.dynamics.examples * max(1, len(targets)))
-        seen, tests = _watched(dataset, tests, len(targets), spec.dynamics.examples)
+        seen, tests = watched_apart(dataset, tests, len(targets), spec.dynamics.examples)
         watched = [source_seen, *seen]
     if spec.data.shots is not None:
         if dataset.card.kind != "classification":
@@ -221,10 +221,17 @@ def _parallel(spec: Spec, source: Language, targets: list[Language]) -> Parallel
         return read_parallel(open_data(given.task, path=given.path), source, targets, given.sentences)
 
 
-def _watched(
+def watched_apart(
     dataset: DataSet, tests: list[Examples], targets: int, wanted: int
 ) -> tuple[list[Examples], list[Examples]]:
-    """Samples of the targets, which are the last of the test splits, and the test splits without them."""
+    """Samples of the targets, to look at in training, and the test splits without them.
+
+    Args:
+        dataset: that they are of.
+        tests: test splits, those of the targets last.
+        targets: how many these are.
+        wanted: examples of each.
+    """
     tested, tests, watched = replace(dataset, trainer=None), [*tests], []
     first = len(tests) - targets
     for number, test in enumerate(tests[first:], start=first):

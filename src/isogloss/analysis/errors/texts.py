@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,7 +12,7 @@ from isogloss.analysis.errors.passages import Passage
 from isogloss.data.cards import CUSTOM, find
 from isogloss.data.dataset import Examples
 from isogloss.errors import IsoglossError
-from isogloss.experiment.data import open_spec
+from isogloss.experiment.data import open_spec, watched_apart
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.experiment.provenance import limited_to_first_rows
 from isogloss.languages.language import Language
@@ -49,19 +50,9 @@ class Texts:
         scored: dict[str, str] = {}
         for _, stored in opened_run.cells:
             scored |= stored.record.test_data
-        try:
-            tests = _tests(opened_run, wanted)
-        except IsoglossError as error:
-            return cls({}, [f"The texts are not shown, since the data cannot be read: {error}."])
+        tests = _tests(opened_run, wanted)
         same = {code: test.table for code, test in tests.items() if test.fingerprint == scored.get(code)}
-        lines = []
-        if changed := [code for code in wanted if code not in same]:
-            more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-            lines.append(
-                f"No texts are shown of {', '.join(changed[:NAMED])}{more}: the test data are not there any more as "
-                "they were scored on."
-            )
-        return cls(same, lines)
+        return cls(same, [_changed(changed)] if (changed := [code for code in wanted if code not in same]) else [])
 
     def passages(self, code: str) -> dict[int, Passage] | None:
         """The passages of a language's questions by their places; None where they are not known."""
@@ -91,6 +82,12 @@ class Texts:
         return cut(" · ".join(row[name] for name in ("text", "second") if name in row))
 
 
+def _changed(codes: Sequence[str]) -> str:
+    """A line on languages whose texts are not shown."""
+    named = ", ".join(codes[:NAMED]) + (f" and {len(codes) - NAMED} more" if len(codes) > NAMED else "")
+    return f"No texts are shown of {named}: the test data are gone, or are not what was scored."
+
+
 def on_hub(opened_run: OpenedRun) -> bool:
     """Whether the test examples come from the hub."""
     spec = opened_run.spec
@@ -98,23 +95,24 @@ def on_hub(opened_run: OpenedRun) -> bool:
 
 
 def _tests(opened_run: OpenedRun, wanted: Sequence[str]) -> dict[str, Examples]:
-    """The test split of each language that can be read."""
-    spec = opened_run.spec
-    if spec.dynamics is not None:  # test examples that were looked at in training are left out
-        return {str(test.language): test for test in opened_run.data.tests}
-    first_rows = limited_to_first_rows(spec, [stored for _, stored in opened_run.cells])
-    with activity("errors: reading the texts"):
+    """The test split of each language that can be read.
+
+    Why another cannot is not told: an error quotes what it has read, which may be a file that a stranger's spec names.
+    """
+    spec, found = opened_run.spec, {}
+    with activity("errors: reading the texts"), suppress(IsoglossError):
+        first_rows = limited_to_first_rows(spec, [stored for _, stored in opened_run.cells])
         data = open_spec(spec).read_for(Language.parse(spec.source), first_rows=first_rows)
-        found, reason = {}, None
         for code in wanted:
             try:
                 found[code] = data.examples(Language.parse(code), "test")
-            except IsoglossError as error:
-                reason = error
+            except IsoglossError:
                 if data.path is None:  # whoever does not reach the hub waits but once
                     break
-    if reason is not None and not found:
-        raise reason
+        if spec.dynamics is not None:  # what was looked at in training is not scored
+            targets = len(found.keys() - {spec.source})
+            _, tests = watched_apart(data, list(found.values()), targets, spec.dynamics.examples)
+            found = {str(test.language): test for test in tests}
     return found
 
 
