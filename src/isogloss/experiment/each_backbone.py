@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from isogloss.backbones.loading import at_hand
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import cells
-from isogloss.experiment.data import ExperimentData
+from isogloss.experiment.data import ExperimentData, read_data
 from isogloss.experiment.job import Executor
 from isogloss.experiment.provenance import refuse_changed_settings
 from isogloss.experiment.run import run
@@ -99,25 +100,29 @@ def refuse_unfit(each: Sequence[OneBackbone]) -> None:
     Raises:
         IsoglossError: names the backbone and the mistake.
     """
-    data = None
+    here = [one.name for one in each if at_hand(one.name) is not None]
+    data = read_data(each[0].spec) if here else None  # it is the same for all, and so is a mistake in it
     for one in each:
         with named(f"backbone {one.name}"):
             plans = planned(one.spec, one.out)
             spec = with_settings(one.spec, {plan.space.name: plan.settings for plan in plans})
-            finished = Store(one.out).finished()
-            refuse_changed_settings(one.out, finished, cells(spec))
-            outline = _outlined(spec, data)
-            data = outline.data if outline is not None else data
+            refuse_changed_settings(one.out, Store(one.out).finished(), cells(spec))
+            if one.name in here:
+                _look_at(spec, data)
 
 
-def _outlined(spec: Spec, data: ExperimentData | None) -> Workspace | None:
-    """A workspace without weights; None where it cannot be had, which is told where the run itself cannot go on."""
+def _look_at(spec: Spec, data: ExperimentData | None) -> None:
+    """Refuse what is seen without weights.
+
+    Raises:
+        IsoglossError: as `Workspace.outlined` does.
+    """
     try:
-        return Workspace.outlined(spec, data)
+        Workspace.outlined(spec, data)
     except IsoglossError:
         raise
-    except Exception:  # noqa: BLE001 - of a model that stumbles over numbers that mean nothing
-        return None
+    except Exception as error:  # noqa: BLE001 - of a model that stumbles over numbers that mean nothing
+        err.print(f"{spec.one_backbone} is looked at later ({type(error).__name__})", markup=False, soft_wrap=True)
 
 
 def _raise_failed(failed: Mapping[str, Exception], count: int) -> None:
