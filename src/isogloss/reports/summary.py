@@ -55,14 +55,20 @@ def caveats(run_group: RunGroup) -> list[str]:
         if cut := record.truncated["test"]:
             named = f" ({remarks.most(record.cut)})" if record.cut else ""
             sentences.append(f"{method}: {cut:,} test texts were longer than the model takes, and cut{named}.")
-    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()})
+    called = {method: _backbone_name(record.environment) for method, record in run_group.records.items()}
+    sentences += _of_methods({method: record.facts for method, record in run_group.records.items()}, called)
     if run_group.stale:
         sentences.append(f"Of other scores than the run has now, and to be made again: {', '.join(run_group.stale)}.")
     return sentences
 
 
-def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """In what the methods of a comparison are not alike."""
+def _of_methods(facts: Mapping[str, Mapping[str, Any]], called: Mapping[str, str] | None = None) -> Iterator[str]:
+    """In what the methods of a comparison are not alike.
+
+    Args:
+        facts: of each method, what decided its result.
+        called: what the backbone of each is called; left out, or empty: by its hash.
+    """
     elsewhere = {method: found for method, fact in facts.items() if (found := fact["settings"].get("found"))}
     if elsewhere:
         yield f"Trained elsewhere, on what and for how long is not known here: {', '.join(elsewhere)}."
@@ -74,11 +80,43 @@ def _of_methods(facts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     weights = {
         name: elsewhere.get(name, {}).get("backbone") or fact["backbone"]["weights"] for name, fact in facts.items()
     }
-    unlike["backbone"] = {method: own[:8] for method, own in weights.items()}
-    unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
+    unlike["backbone"] = _backbones(weights, called or {})
+    unlike["pooling"] = {
+        method: fact["settings"].get("pooling") or fact["backbone"].get("pooling") for method, fact in here.items()
+    }
+    unlike["precision"] = {method: fact["backbone"].get("dtype") for method, fact in facts.items()}
+    unlike["limits"] = {method: _limits(fact) for method, fact in here.items()}
+    if len(set(unlike["limits"].values())) == 1:  # else they say why the data differ
+        unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
     for what, values in unlike.items():
         if said := differing(values):
             yield f"The methods differ in {what}: {said}."
+
+
+def _backbone_name(environment: Mapping[str, Any]) -> str:
+    """What a run calls its backbone; nothing where that is not known."""
+    backbone = environment.get("backbone")
+    return str(backbone.get("name") or "") if isinstance(backbone, dict) else ""
+
+
+def _backbones(weights: Mapping[str, str], called: Mapping[str, str]) -> dict[str, str]:
+    """Backbones by their names, with the hash of their weights where it takes that to tell them apart."""
+    hashes: dict[str, set[str]] = {}
+    for method, own in weights.items():
+        hashes.setdefault(called.get(method, ""), set()).add(own)
+    return {
+        method: " ".join(filter(None, (name, own[:8] if not name or len(hashes[name]) > 1 else "")))
+        for method, own in weights.items()
+        for name in [called.get(method, "")]
+    }
+
+
+def _limits(fact: Mapping[str, Any]) -> str:
+    """How much of the data a method was trained and selected on, as far as the spec bounds it."""
+    limits = fact.get("limits") or {}
+    said = [f"{split} {limits[split]:,}" for split in ("train", "dev") if split in limits]
+    said += [f"{fact['shots']} of a class"] if fact.get("shots") else []
+    return ", ".join(said) or "none"
 
 
 def _of_data(run_group: RunGroup) -> Iterator[str]:
@@ -153,7 +191,9 @@ def _collapsed(run_group: RunGroup) -> Iterator[str]:
 
 
 def _carried(run_group: RunGroup) -> Iterator[str]:
-    if not run_group.common:
+    if not run_group.targets:
+        yield f"Only {run_group.source.name} was scored: there is nothing to be carried to."
+    elif not run_group.common:
         yield "No target language was scored by every run: there is no mean to compare."
     for best in ranked(run_group)[:1]:
         source, target, ratio = (value(run_group, best, name) for name in ("source", "target", "transfer-ratio"))
@@ -163,7 +203,8 @@ def _carried(run_group: RunGroup) -> Iterator[str]:
         if source is None or target is None:
             return
         to, there = _languages(len(run_group.common)), f"{run_group.metric} {source[0]:.3f} in {run_group.source.name}"
-        on_average = f"{estimate(*target)} on average in the others"
+        alone = Language.parse(run_group.common[0]).name if len(run_group.common) == 1 else None
+        on_average = f"{estimate(*target)} {f'in {alone}' if alone else 'on average in the others'}"
         if ratio is None:
             yield f"{best} scores the highest in {to}: {there}, {on_average}."
         else:
