@@ -89,21 +89,22 @@ def directory(
 
 
 def _tables(generator, codes, ease, labels, examples, label, seed, shift):
-    gold = [labels[place % len(labels)] for place in range(examples)]
-    predictions, scores = [], []
-    for code in codes:
-        right = generator.random(examples) < np.clip(ease[code] + shift, 0, 1)
-        said = [
-            own if good else labels[(labels.index(own) + 1) % len(labels)]
-            for own, good in zip(gold, right, strict=True)
-        ]
-        predictions.append(
-            pl.DataFrame({
-                "method": label, "seed": seed, "language": code, "split": "test",
-                "example": [str(place) for place in range(examples)], "gold": gold, "predicted": said,
-            }).with_columns(pl.lit(None, pl.Float32).alias("score"), pl.col("seed").cast(pl.Int64))
-        )  # fmt: skip
-        scores.append({"language": code, "split": "test", "value": float(right.mean()), "n": examples})
+    gold = np.arange(examples) % len(labels)
+    ease = np.array([ease[code] for code in codes])[:, None]
+    right = generator.random((len(codes), examples)) < np.clip(ease + shift, 0, 1)
+    names, every = np.array(labels, dtype=object), np.broadcast_to(gold, right.shape)
+    said = np.where(right, every, (every + 1) % len(labels))
+    predictions = pl.DataFrame({
+        "method": label, "seed": seed, "language": np.repeat(np.array(codes, dtype=object), examples), "split": "test",
+        "example": [str(place) for place in range(examples)] * len(codes), "gold": names[every.ravel()],
+        "predicted": names[said.ravel()],
+    }, schema_overrides=dict.fromkeys(["language", "gold", "predicted"], pl.String)).with_columns(
+        pl.lit(None, pl.Float32).alias("score"), pl.col("seed").cast(pl.Int64)
+    )  # fmt: skip
+    scores = [
+        {"language": code, "split": "test", "value": float(value), "n": examples}
+        for code, value in zip(codes, right.mean(axis=1), strict=True)
+    ]
     scores.append({"language": "eng-Latn", "split": "dev", "value": 0.9, "n": examples})
     named = {
         "backbone": "embedded/multilingual-e5-small", "task": "sib200", "method": label, "seed": seed,
@@ -121,6 +122,6 @@ def _tables(generator, codes, ease, labels, examples, label, seed, shift):
     ]  # fmt: skip
     return {
         "scores": pl.DataFrame([{**named, **row} for row in scores]).select(columns),
-        "predictions": pl.concat(predictions),
+        "predictions": predictions,
         "history": pl.DataFrame(history, schema=HISTORY),
     }

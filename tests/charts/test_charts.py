@@ -44,6 +44,7 @@ def every_chart(methods):
     yield scores.methods(table, methods, metric="accuracy", source="eng-Latn", common=common)
     yield scores.languages(table, methods, metric="accuracy", source="eng-Latn")
     yield worldmap.world(table, methods, source="eng-Latn")
+    yield worldmap.part(table, methods, source="eng-Latn")
     pairs = pl.DataFrame(
         [
             {"one": one, "other": other, "language": code, "difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.04,
@@ -109,11 +110,37 @@ def test_a_menu_on_the_page_is_panels_on_paper():
     chart = worldmap.world(by_language(methods), methods, source="eng-Latn")
     (view,) = specifications(chart)
     bound = {own["name"]: own["bind"]["options"] for own in view["params"] if "bind" in own}
-    assert bound == {"method": methods, "outcome": ["score", "gap"], "region": list(worldmap.VIEWS)}
+    assert bound == {"method": methods, "outcome": ["score", "gap"]}
+    assert view["usermeta"] == {"aspect": worldmap.ASPECT}
     assert view["width"] == "container"
     assert view["title"]["text"]["expr"] == '"" + outcome + " of " + method + ""'
     assert {"score of one", "score of two"} <= set(texts(svg(chart)))
     assert not re.search("<(select|input)", svg(chart))
+
+
+def test_the_part_of_the_world_is_the_one_that_most_languages_are_in():
+    codes = ["eng-Latn", "deu-Latn", "fin-Latn", "swh-Latn", "amh-Ethi", "zho-Hans", "quy-Latn"]
+    chart = worldmap.part(by_language(["one"], codes), ["one"], source="eng-Latn")
+    (view,) = specifications(chart)
+    bound = {own["name"]: own["bind"]["options"] for own in view["params"] if "bind" in own}
+    assert bound["region"] == ["Europe", "Africa and West Asia", "South and East Asia", "America"]
+    assert view["title"]["text"]["expr"] == '"" + outcome + " of " + method + ", " + region + ""'
+    written = texts(svg(chart))
+    assert {"deu", "fin", "eng", "score of one, Europe"} <= set(written)
+    african = worldmap.part(by_language(["one"], ["swh-Latn", "amh-Ethi"]), ["one"], source="eng-Latn")
+    assert "score of one, Africa and West Asia" in texts(svg(african))
+
+
+def test_varieties_of_a_language_have_one_label():
+    chart = worldmap.part(by_language(["one"], ["por-Latn", "por-Latn-BR", "spa-Latn"]), ["one"], source="eng-Latn")
+    labels = dict(chart.table.select("language", "code").iter_rows())
+    assert labels == {"por-Latn": None, "por-Latn-BR": "por", "spa-Latn": "spa"}
+
+
+def test_where_languages_are_too_many_their_codes_are_left_out():
+    codes = ["deu-Latn"] + [f"deu-Latn-x-{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(45)]
+    chart = worldmap.part(by_language(["one"], codes), ["one"], source="eng-Latn")
+    assert set(chart.table["code"]) == {None}
 
 
 def test_rows_are_told_apart_by_splits():

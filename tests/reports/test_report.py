@@ -176,7 +176,8 @@ def test_latex_sets_any_label_as_it_is():
     )
     head = escaped.replace(r"x\_1", "x 1")  # heads have no underscores
     assert text.splitlines() == [
-        "% Written by isogloss; booktabs. a% b", r"\begin{tabular}{lr}", r"\toprule", rf"{head} & n \\", r"\midrule",
+        "% Written by isogloss; booktabs. a% b", r"\begin{tabular}{lr}", r"\toprule",
+        rf"{head} & count \\", r"\midrule",
         rf"{escaped} & 1.500 \\", r"{[}c] d & 2.0e-09 \\", r"-1 & $-$3.000 \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
 

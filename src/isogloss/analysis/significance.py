@@ -161,10 +161,11 @@ def _tables(results: Results) -> dict[str, pl.DataFrame]:
     table = results.table("significance")
     if table is None:
         return {}
-    tables = {"Overall": table.filter(pl.col("scope") != "language")}
-    held = against(table, results.reference)
+    known = table.filter(pl.col("scope") != "language").drop_nulls("difference")
+    tables = {"Overall": known.drop("language")} if len(known) else {}
+    held = against(known, results.reference)
     if held["one"].n_unique() > 1:
-        tables[f"Over {results.reference}, corrected over these pairs alone"] = held
+        tables[f"Over {results.reference}, corrected over these pairs alone"] = held.drop("language", "other")
     mixed_effects = titled({"significance-mixed": "Mixed-effects model: languages and seeds are random"})
     return tables | mixed_effects(results)
 
@@ -215,9 +216,9 @@ ANALYSIS = Analysis(
     section=Section(
         "Differences between methods",
         "Means over the seeds that two methods have in common, with 95 % intervals for new seeds and new examples. "
-        "p is from the same variance and holds for new seeds; p items exchanges the methods' answers to an example and "
-        "holds for these trained models alone. Both are corrected by Holm's procedure in the columns that say so: over "
-        "all pairs of methods, or in a second table over the pairs with one of them alone.",
+        "p is from the same variance and holds for new seeds; p of these models exchanges the methods' answers to an "
+        "example and holds for these trained models alone. Both are corrected by Holm's procedure in the columns that "
+        "say so: over all pairs of methods, or in a second table over the pairs with one of them alone.",
         _charts,
         _tables,
     ),

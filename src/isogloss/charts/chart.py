@@ -74,6 +74,7 @@ class Chart:
         width: of a panel on paper, in pixels or a step for each value.
         height: of a panel.
         page_height: of a view on the page, where it is another; 0: it is not. A step is for paper alone.
+        aspect: height of a view on the page for its width, as of a map; 0: it goes by pixels.
         columns: panels side by side on paper.
         resolve: channels whose scales are `shared` or `independent` between panels on paper, against Vega's custom.
         extent: whether expressions of the view read the width of a panel, as `extent`.
@@ -88,6 +89,7 @@ class Chart:
     width: int | alt.Step = 300
     height: int | alt.Step = 240
     page_height: int = 0
+    aspect: float = 0
     columns: int = 3
     resolve: Mapping[str, Any] = field(default_factory=dict)
     extent: bool = False
@@ -106,6 +108,7 @@ class Chart:
             for menu in menus:
                 view = view.transform_filter(f"datum.{menu.name} === {menu.name}")
             view = view.add_params(*parameters) if parameters else view
+            view = view.properties(usermeta={"aspect": self.aspect}) if self.aspect else view
             if self.title:
                 text = alt.expr(_expression(self.title, values))
                 view = view.properties(
@@ -117,9 +120,10 @@ class Chart:
     def paper(self) -> alt.Chart | alt.LayerChart | alt.ConcatChart:
         """A panel for each choice, in one figure without menus."""
         panels: list[Any] = []
+        first = {menu.name: menu.values[0] for menu in self.menus}
         for values, table in _parts(self.table, self.splits, paper=True):
             panel = self.view.properties(data=_plain(table), width=self.width, height=self.height)
-            panels.append(panel.properties(title=_words(self.title, values)))
+            panels.append(panel.properties(title=_words(self.title, values | first)))
         whole: Any = panels[0]
         if len(panels) > 1:
             whole = alt.concat(*panels, columns=self.columns).resolve_scale(**self.resolve)

@@ -12,7 +12,6 @@ from isogloss.charts.style import (
     FREE,
     code_labels,
     layered,
-    method_colour,
     method_legend,
     method_scale,
     named,
@@ -67,7 +66,9 @@ def against(
         tooltip=["name:N", "language:N", "family:N", "method:N", *numbers(["x", "y"])],
     )  # fmt: skip
     trend = base.transform_regression("x", "y", groupby=["method"]).mark_line(opacity=0.5, strokeWidth=1.5)
-    trend = trend.encode(x="x:Q", y="y:Q", color=method_colour(methods, legend=False))
+    trend = trend.encode(
+        x="x:Q", y="y:Q", stroke=alt.Stroke("method:N", scale=method_scale(methods), legend=method_legend(methods))
+    )
     return Chart(
         layered(points, trend, code_labels(base, x="x", y="y")), long.drop("script"),
         [

@@ -25,6 +25,7 @@ def methods(
         source: code of the source language.
         common: codes of the target languages that means are over.
     """
+    of_targets = f"mean of {len(common)} target{'s' * (len(common) > 1)}"
     means = scores.filter(pl.col("language").is_in(list(common))).group_by("method", maintain_order=True)
     table = pl.concat(
         [
@@ -32,7 +33,7 @@ def methods(
                 kind=pl.when(pl.col("language") == source).then(pl.lit("source")).otherwise(pl.lit("target"))
             ),
             means.agg(pl.col("score").mean()).with_columns(
-                kind=pl.lit("mean"), name=pl.lit(f"mean of {len(common)} targets"), language=pl.lit("")
+                kind=pl.lit("mean"), name=pl.lit(of_targets), language=pl.lit("")
             ),
         ],
         how="diagonal",

@@ -42,14 +42,15 @@ def method_scale(methods: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(methods), range=colours)
 
 
-def method_colour(methods: Sequence[str], *, legend: bool = True) -> alt.Color:
+def method_colour(methods: Sequence[str], *, legend: bool = True, lines: bool = False) -> alt.Color:
     """A colour for each method; past seven they come again, and dashes tell them apart.
 
     Args:
         methods: labels in their order.
         legend: whether the colours are explained.
+        lines: whether it is of lines with dashes.
     """
-    key = method_legend(methods) if legend else None
+    key = method_legend(methods, lines=lines) if legend else None
     return alt.Color("method:N", scale=method_scale(methods), legend=key)
 
 
@@ -59,14 +60,17 @@ def method_dash(methods: Sequence[str]) -> Any:
         return alt.Undefined
     dashes = [DASHES[number // len(COLOURS) % len(DASHES)] for number in range(len(methods))]
     scale = alt.Scale(domain=list(methods), range=dashes)
-    return alt.StrokeDash("method:N", scale=scale, legend=method_legend(methods))
+    return alt.StrokeDash("method:N", scale=scale, legend=method_legend(methods, lines=True))
 
 
-def method_legend(methods: Sequence[str]) -> alt.Legend | None:
-    """Below the chart; a single method needs none."""
+def method_legend(methods: Sequence[str], *, lines: bool = False) -> alt.Legend | None:
+    """Below the chart; a single method needs none, and more than there are colours are shown as lines with dashes."""
     if len(methods) == 1:
         return None
-    return alt.Legend(orient="bottom", columns=2, labelLimit=2 * LABEL, title=None, symbolOpacity=1)
+    drawn: dict[str, Any] = {}
+    if lines and len(methods) > len(COLOURS):
+        drawn = {"symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2}
+    return alt.Legend(orient="bottom", columns=2, labelLimit=2 * LABEL, title=None, symbolOpacity=1, **drawn)
 
 
 def method_axis(column: str, methods: Sequence[str]) -> alt.Y:
@@ -94,7 +98,7 @@ def banded(base: alt.Chart, methods: Sequence[str], *, x: str, y: str, x_title: 
         y: the column of their heights.
         x_title: of the axis.
     """
-    colour, across = method_colour(methods), alt.X(f"{x}:Q", title=x_title)
+    colour, across = method_colour(methods, lines=True), alt.X(f"{x}:Q", title=x_title)
     up = alt.Y(f"{y}:Q", title=None, scale=FREE)
     area = base.mark_area(opacity=0.15).encode(
         x=across, y=alt.Y("low:Q", title=None, scale=FREE), y2="high:Q", color=colour

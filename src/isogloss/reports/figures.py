@@ -19,7 +19,8 @@ def figures(run_group: RunGroup) -> dict[str, Chart]:
     charts = {
         "methods": scores.methods(table, methods, metric=metric, source=source, common=run_group.common),
         "languages": scores.languages(table, methods, metric=metric, source=source),
-        "map": worldmap.world(table, order, source=source),
+        "map": worldmap.world(table, order, source=source) if run_group.targets else None,
+        "map-part": worldmap.part(table, order, source=source) if run_group.targets else None,
         "learning": _learning(run_group),
     }
     return {title: chart for title, chart in charts.items() if chart is not None}

@@ -17,7 +17,7 @@ from isogloss.analysis.registry import analyses
 from isogloss.charts.chart import Chart
 from isogloss.charts.export import VERSION, specifications
 from isogloss.charts.worldmap import placed
-from isogloss.reports import cost, mistakes, searches, ship, summary, tables
+from isogloss.reports import cost, mistakes, searches, ship, summary, tables, words
 from isogloss.reports.figures import figures
 from isogloss.reports.mistakes import PagePart
 from isogloss.reports.run_group import RunGroup
@@ -92,6 +92,7 @@ def page(run_groups: Sequence[RunGroup], title: str, command: str, missing: Sequ
         loader=jinja2.FunctionLoader(_file), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
+    environment.filters |= {"told": words.told, "broken": words.broken}
     # Not one character of a library's code may end the element that it stands in.
     bundle: str = vl_convert.javascript_bundle(None, VERSION)  # type: ignore[arg-type]
     library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
@@ -112,7 +113,8 @@ def _file(name: str) -> str:
 
 def _chapter(run_group: RunGroup) -> Chapter:
     count = len(run_group.targets)
-    title = f"{run_group.task}: {run_group.source.name} to {count} {'language' if count == 1 else 'languages'}"
+    to = f"to {count} {'language' if count == 1 else 'languages'}" if count else "alone"
+    title = f"{run_group.task}: {run_group.source.name} {to}"
     provenance = []
     for name, opened_run in run_group.opened_runs.items():
         environment = opened_run.stored.environment()
@@ -149,11 +151,12 @@ def _sections(run_group: RunGroup) -> list[PageSection]:
         parts = list(mistakes.parts(run_group))
         sections.append(PageSection("errors", "What goes wrong", told, tables=mistakes.overall(run_group), parts=parts))
     if "map" in charts:
-        words = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
+        told = ["Languages stand where Glottolog has them at home, not everywhere they are spoken."]
         _, missing = placed(sorted(set(run_group.by_language["language"])))
         if missing:
-            words.append(f"Without a place: {', '.join(missing)}.")
-        sections.append(PageSection("map", "On the map", words, specifications(charts["map"])))
+            told.append(f"Without a place: {', '.join(missing)}.")
+        views = [view for title in ("map", "map-part") if title in charts for view in specifications(charts[title])]
+        sections.append(PageSection("map", "On the map", told, views, small=True))
     if "learning" in charts:
         curves = specifications(charts["learning"])
         sections.append(

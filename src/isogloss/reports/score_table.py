@@ -111,7 +111,7 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
         first = language == source
         yield Row(Language.parse(language).name, language, values, bold=first, last=first or language == shown[-1])
     averages = by_seed(test, source, common)
-    for title, column in ((f"mean of {len(common)} targets", "target"), ("gap", "gap")):
+    for title, column in ((f"mean of {len(common)} target{'s' * (len(common) != 1)}", "target"), ("gap", "gap")):
         yield Row(title, "", {method: spread(averages, method, column) for method in methods}, bold=True)
     spec = stored.spec()
     for group in spec.groups if spec else []:

@@ -98,7 +98,8 @@ def _of_methods(
         name: elsewhere.get(name, {}).get("backbone") or fact["backbone"]["weights"] for name, fact in facts.items()
     }
     unlike["backbone"] = _backbones(weights, names)
-    unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
+    if len(set(unlike["limits"].values())) == 1:  # else they say why the data differ
+        unlike["training data"] = {method: str(fact.get("train"))[:8] for method, fact in here.items()}
     for what, values in unlike.items():
         if values and (said := differing(values, runs)):
             yield f"The methods differ in {what}: {said}."
@@ -196,7 +197,9 @@ def _collapsed(run_group: RunGroup) -> Iterator[str]:
 
 
 def _carried(run_group: RunGroup) -> Iterator[str]:
-    if not run_group.common:
+    if not run_group.targets:
+        yield f"Only {run_group.source.name} was scored: there is nothing to be carried to."
+    elif not run_group.common:
         yield "No target language was scored by every run: there is no mean to compare."
     for best in ranked(run_group)[:1]:
         source, target, ratio = (value(run_group, best, name) for name in ("source", "target", "transfer-ratio"))
@@ -206,7 +209,8 @@ def _carried(run_group: RunGroup) -> Iterator[str]:
         if source is None or target is None:
             return
         to, there = _languages(len(run_group.common)), f"{run_group.metric} {source[0]:.3f} in {run_group.source.name}"
-        on_average = f"{estimate(*target)} on average in the others"
+        alone = Language.parse(run_group.common[0]).name if len(run_group.common) == 1 else None
+        on_average = f"{estimate(*target)} {f'in {alone}' if alone else 'on average in the others'}"
         if ratio is None:
             yield f"{best} scores the highest in {to}: {there}, {on_average}."
         else:

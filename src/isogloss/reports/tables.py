@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from isogloss.analysis.format import estimate
+from isogloss.analysis.format import estimate, p_value
+from isogloss.reports import words
 from isogloss.reports.run_group import RunGroup
 from isogloss.stats import aggregate
 
@@ -64,6 +65,7 @@ class ShownTable:
         rows: in order.
         summary: rows below a line, such as means.
         filterable: whether rows have families and scripts.
+        facts: places of columns that a narrow page leaves out.
     """
 
     title: str
@@ -71,6 +73,7 @@ class ShownTable:
     rows: list[ShownRow]
     summary: list[ShownRow] = field(default_factory=list)
     filterable: bool = False
+    facts: tuple[int, ...] = ()
 
 
 def overview(run_group: RunGroup) -> pl.DataFrame:
@@ -100,7 +103,10 @@ def overview_table(run_group: RunGroup) -> ShownTable:
         values += [_between(row[title], row[f"{title} low"], row[f"{title} high"]) for title in MEASURES.values()]
         values += [ShownValue(f"{row[name]:,}", float(row[name])) for name in ("seeds", "trainable parameters")]
         rows.append(ShownRow(values))
-    return ShownTable("Methods", ["method", *MEASURES.values(), "seeds", "trainable parameters"], rows)
+    heads = ["method", *MEASURES.values(), "seeds", "trainable parameters"]
+    known = [place for place in range(len(heads)) if any(row.values[place].text for row in rows)]
+    rows = [ShownRow([row.values[place] for place in known]) for row in rows]
+    return ShownTable("Methods", [heads[place] for place in known], rows)
 
 
 def by_language(run_group: RunGroup) -> pl.DataFrame:
@@ -137,7 +143,7 @@ def language_table(run_group: RunGroup) -> ShownTable:
         values += _means(known, lambda score: (score - low) / (high - low or 1.0))
         rows.append(ShownRow(values, language.family or "unknown", language.script, language == run_group.source))
     columns = ["language", "code", "family", "script", *run_group.methods]
-    return ShownTable("Languages", columns, rows, _summary(run_group), filterable=True)
+    return ShownTable("Languages", columns, rows, _summary(run_group), filterable=True, facts=(2, 3))
 
 
 def _summary(run_group: RunGroup) -> list[ShownRow]:
@@ -146,7 +152,10 @@ def _summary(run_group: RunGroup) -> list[ShownRow]:
         return []
     seeds = aggregate.by_seed(run_group.scores, str(run_group.source), run_group.common)
     rows = []
-    for title, column in ((f"mean of {len(run_group.common)} targets", "target"), ("gap", "gap")):
+    for title, column in (
+        (f"mean of {len(run_group.common)} target{'s' * (len(run_group.common) > 1)}", "target"),
+        ("gap", "gap"),
+    ):
         if column == "gap" and not run_group.scores_source:
             continue
         known = []
@@ -175,21 +184,55 @@ def _means(
 
 
 def plain_table(title: str, table: pl.DataFrame, limit: int = 500) -> ShownTable:
-    """Any table, numbers rounded."""
-    rows = [ShownRow([_plain(value) for value in row]) for row in table.head(limit).iter_rows()]
+    """Any table: numbers rounded, intervals beside their values, words for heads; no columns without a value."""
+    part = table.head(limit)
+    known = [name for name in part.columns if not len(part) or part[name].null_count() < len(part)]
+    columns = [_column(part, name) for name in known if name not in BOUNDS or not _has_interval(part)]
+    heads = [words.head(name) for name in known if name not in BOUNDS or not _has_interval(part)]
+    rows = [ShownRow(list(row)) for row in zip(*columns, strict=True)]
     shown = title if len(table) <= limit else f"{title} (the first {limit} of {len(table):,} rows)"
-    return ShownTable(shown, [name.replace("_", " ") for name in table.columns], rows)
+    return ShownTable(shown, heads, rows)
+
+
+BOUNDS = ("low", "high")  # of the interval of the column before them
+
+
+def _has_interval(table: pl.DataFrame) -> bool:
+    """Whether a value, its lower and its upper bound stand beside one another."""
+    columns = table.columns
+    place = columns.index("low") if set(BOUNDS) <= set(columns) else 0
+    numbers = place > 0 and columns[place + 1] == "high" and table.schema[columns[place - 1]].is_float()
+    return numbers and all(table.schema[name].is_float() for name in BOUNDS)
+
+
+def _column(table: pl.DataFrame, name: str) -> list[ShownValue]:
+    """The values of a column as a reader sees them."""
+    values = table[name].to_list()
+    if name == "language":
+        called = words.language_names(dict.fromkeys(values))
+        return [ShownValue("", None) if value is None else ShownValue(called[value], called[value]) for value in values]
+    if name in words.P_VALUES and table.schema[name].is_float():
+        return [_plain(value) if value is None else ShownValue(p_value(value), value) for value in values]
+    if _has_interval(table) and table.columns.index(name) + 1 == table.columns.index("low"):
+        return [_between(*row) for row in table.select(name, *BOUNDS).iter_rows()]
+    said = words.VALUES.get(name, {})
+    return [_plain(said.get(value, value) if isinstance(value, str) else value) for value in values]
 
 
 def _plain(value: object) -> ShownValue:
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN
         return ShownValue("", None)
+    if isinstance(value, bool):
+        return ShownValue("yes" if value else "no", float(value))
     if isinstance(value, float):
+        value = 0.0 if abs(value) < words.NOISE else value
         return ShownValue(f"{value:.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:.1e}", value)  # noqa: PLR2004
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return ShownValue(f"{value:,}", float(value))
     return ShownValue(str(value), str(value))
 
 
 def _between(value: float | None, low: float | None, high: float | None) -> ShownValue:
-    return ShownValue(estimate(value, low, high), value)
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return ShownValue("", None)
+    return ShownValue(estimate(0.0 if abs(value) < words.NOISE else value, low, high), value)

@@ -9,13 +9,17 @@
     const config = {
       background: "transparent", view: { stroke: soft },
       axis: { labelColor: ink, titleColor: ink, gridColor: soft, domainColor: ink, tickColor: ink, titleFontWeight: "normal" },
-      legend: { labelColor: ink, titleColor: ink, layout: { bottom: { direction: "vertical", anchor: "start" } } }, title: { color: ink }, header: { labelColor: ink, titleColor: ink },
+      legend: { labelFontSize: 11, labelColor: ink, titleColor: ink, layout: { bottom: { direction: "vertical", anchor: "start" } } }, title: { color: ink }, header: { labelColor: ink, titleColor: ink },
       rule: { color: ink }, point: { color: ink }, text: { color: ink }, font: "system-ui, sans-serif",
     };
     for (const holder of document.querySelectorAll("script[data-chart]")) {
       const place = document.getElementById(holder.dataset.chart);
       try {
-        await vegaEmbed(place, JSON.parse(holder.textContent), { config, actions: false, renderer: "svg" });
+        // A legend of two columns would be cut on a phone; a map is as high as its width asks for.
+        const narrow = place.clientWidth < 480;
+        const view = JSON.parse(holder.textContent, (key, value) => key === "legend" && narrow && value ? { ...value, columns: 1 } : value);
+        if (view.usermeta?.aspect) view.height = Math.round(place.clientWidth * view.usermeta.aspect);
+        await vegaEmbed(place, view, { config, actions: false, renderer: "svg", logLevel: 1 });
       } catch (error) {  // the other charts are drawn all the same
         place.textContent = "This chart could not be drawn.";
         console.error(error);
@@ -68,6 +72,14 @@
     fields.forEach((field) => field.addEventListener("input", apply));
     apply();
   }
+  // A table that would be cut leaves out what its filters tell, and stands closer.
+  const fit = () => document.querySelectorAll(".scroll").forEach((box) => {
+    box.classList.remove("tight");
+    box.classList.toggle("tight", box.scrollWidth > box.clientWidth + 1);
+  });
+  addEventListener("resize", fit);
+  document.querySelectorAll("details").forEach((own) => own.addEventListener("toggle", fit));
+  fit();
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];
