@@ -144,12 +144,13 @@ def test_a_comparison_tells_backbones_pooling_precision_and_limits():
         }  # fmt: skip
 
     one, other = fact(), fact("b" * 64, "first", "bfloat16", limits={"train": 1000, "drawn": "alike"}, shots=8)
-    said = list(summary._of_methods({"m": one, "n": other}, {"m": "org/small", "n": "org/large"}))
+    said = list(summary._of_methods({"m": one, "n": other}, {"m": "org/small", "n": "org/large"}, {}))
     assert "The methods differ in backbone: m org/small; n org/large." in said
     assert "The methods differ in pooling: m mean; n first." in said
     assert "The methods differ in precision: m float32; n bfloat16." in said
-    assert "The methods differ in limits: m none; n train 1,000, 8 of a class." in said
+    assert "The methods differ in limits: m none; n train 1,000." in said
+    assert "The methods differ in shots a class: m all; n 8." in said
     assert not any("training data" in line for line in said)
-    same_name = list(summary._of_methods({"m": fact(), "n": fact("b" * 64)}, {"m": "org/x", "n": "org/x"}))
+    same_name = list(summary._of_methods({"m": fact(), "n": fact("b" * 64)}, {"m": "org/x", "n": "org/x"}, {}))
     assert same_name == ["The methods differ in backbone: m org/x aaaaaaaa; n org/x bbbbbbbb."]
-    assert list(summary._of_methods({"m": one, "n": one}, {})) == []
+    assert list(summary._of_methods({"m": one, "n": one}, {}, {})) == []

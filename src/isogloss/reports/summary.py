@@ -119,13 +119,14 @@ def _limits(fact: Mapping[str, Any]) -> str:
 
 
 def _backbones(weights: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """The backbone of each method by name, and by its weights where these alone tell two apart."""
-    alike: dict[str, set[str]] = {}
+    """The backbone of each method by name, and with the hash of its weights where names do not tell two apart."""
+    hashes: dict[str, set[str]] = {}
     for method, own in weights.items():
-        alike.setdefault(names.get(method, ""), set()).add(own)
+        hashes.setdefault(names.get(method, ""), set()).add(own)
     return {
-        method: names[method] if len(alike.get(names.get(method, ""), ())) == 1 and method in names else own[:8]
+        method: " ".join(filter(None, (name, own[:8] if not name or len(hashes[name]) > 1 else "")))
         for method, own in weights.items()
+        for name in [names.get(method, "")]
     }
 
 
