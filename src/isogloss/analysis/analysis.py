@@ -212,10 +212,15 @@ def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
     spec, chosen = opened_run.spec, cells(opened_run, options)
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
-        predictions_of(opened_run, options).drop_nulls("gold"), [(cell.label, cell.seed) for cell, _ in chosen],
+        _predictions(opened_run, options), [(cell.label, cell.seed) for cell, _ in chosen],
         spec.source, chosen[0][1].record.kind,
         parallel=bool(card.get("parallel")) if spec.task == CUSTOM else find(spec.task).parallel,
     )  # fmt: skip
+
+
+def _predictions(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:
+    """Those of the methods analysed of which it is known what is right."""
+    return predictions_of(opened_run, options).drop_nulls("gold")
 
 
 def predictions_of(opened_run: OpenedRun, options: AnalysisOptions) -> pl.DataFrame:

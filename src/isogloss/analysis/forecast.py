@@ -199,8 +199,9 @@ def _forecast(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult
     without = [str(test.language) for test in opened_run.data.unlabelled]
     if lacking := [code for code in without if code not in set(expected["language"])]:
         shown.append(Text(f"no forecast, for want of parallel sentences: {', '.join(lacking)}"))
-    if len(expected):
-        shown.append(_expected(expected, without))
+    of_run = pl.col("language").is_in(without)
+    if len(expected):  # what the run has predicted comes first
+        shown += [_expected(some) for some in (expected.filter(of_run), expected.filter(~of_run)) if len(some)]
     else:
         shown.append(Text("every language with parallel sentences has a score: there is nothing to forecast"))
     return AnalysisResult({"forecast": expected, "forecast-check": check, "forecast-error": error}, shown)
@@ -225,15 +226,14 @@ def _verdict(error: pl.DataFrame) -> list[str]:
     return [f"not shown to be better than the mean of the other languages: {', '.join(methods)}"] if methods else []
 
 
-def _expected(table: pl.DataFrame, first: Sequence[str]) -> Table:
-    """The languages that the run has predicted without labels, and then all others."""
+def _expected(table: pl.DataFrame) -> Table:
     methods = table["method"].unique(maintain_order=True).to_list()
-    means = table.group_by("language").agg(pl.col("expected").mean())
-    order: Sequence[str] = means.sort(~pl.col("language").is_in(first), "expected", "language")["language"].to_list()
+    order: Sequence[str] = (
+        table.group_by("language").agg(pl.col("expected").mean()).sort("expected", "language")["language"].to_list()
+    )
     title = "expected where there is no score, with 90 % intervals"
     if len(order) > SHOWN:
-        what = "those that were predicted, then the lowest," if first else "the lowest"
-        title += f"; {what} {SHOWN} of {len(order)}, all of them in forecast.parquet"
+        title += f"; the lowest {SHOWN} of {len(order)}, all of them in forecast.parquet"
     shown = Table("language", *methods, box=box.SIMPLE_HEAD, title=title)
     for code in order[:SHOWN]:
         rows = {row["method"]: row for row in table.filter(pl.col("language") == code).iter_rows(named=True)}

@@ -12,7 +12,7 @@ from isogloss.backbones.loading import inspect, where
 from isogloss.data.dataset import DataSet, open_data
 from isogloss.errors import IsoglossError, named
 from isogloss.experiment.cells import Cell, cells
-from isogloss.experiment.data import SpecLanguages, languages, open_spec
+from isogloss.experiment.data import languages, open_spec
 from isogloss.experiment.job import Executor
 from isogloss.experiment.memory_outline import outlined
 from isogloss.experiment.price import price
@@ -45,6 +45,8 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     refuse_lacking(spec.track)
     data = open_spec(spec)
     meant = languages(spec, data)
+    without = sorted([*meant.unlabelled, *_without_labels(data, meant.targets)])
+    source, targets = meant.source, [language for language in meant.targets if language not in without]
     finished = Store(folder).finished()
     refuse_changed_settings(folder, finished, wanted)
     refuse_changed_limits(folder, finished, data.limit_facts)
@@ -58,7 +60,9 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
                 f"{cell.label}: its prompt takes {taken:,} of the {positions:,} positions of {spec.backbone}, and "
                 "leaves none to a text; expected a shorter prompt"
             )
-    _describe_data(spec, data, meant)
+    _describe_data(spec, data, source, targets)
+    if without:
+        say(f"  {'':<12}{no_labels(without)}")
     _describe_methods(wanted, missing, plans)
     for number, line in enumerate(outlined(spec, missing, max(2, len(data.card.labels)))):
         say(f"  {'' if number else 'memory':<12}{line}")
@@ -69,10 +73,7 @@ def describe(spec: Spec, folder: Path, executor: Executor | None = None) -> None
     say(f"  store       {folder}")
 
 
-def _describe_data(spec: Spec, data: DataSet, meant: SpecLanguages) -> None:
-    source = meant.source
-    without = sorted([*meant.unlabelled, *_without_labels(data, meant.targets)])
-    targets = [language for language in meant.targets if language not in without]
+def _describe_data(spec: Spec, data: DataSet, source: Language, targets: Sequence[Language]) -> None:
     say = partial(out.print, markup=False, soft_wrap=True)
     say(f"{spec.name}: {data.card.title}")
     say(f"  backbone    {spec.backbone} ({where(spec.backbone)})")
@@ -80,8 +81,6 @@ def _describe_data(spec: Spec, data: DataSet, meant: SpecLanguages) -> None:
     trained = "" if data.trainer is None else f" of {data.trainer.card.title}, {data.trainer.where()}"
     say(f"  train       {source.name} ({source}){trained}")
     say(f"  score       {len(targets)} other language{'' if len(targets) == 1 else 's'}")
-    if without:
-        say(f"              {no_labels(without)}")
     if source not in data.languages():
         say(f"              not {source.name}, which {data.card.name} has no test split in: there will be no gap")
     if (limits := data.limit_facts) is not None:
@@ -95,16 +94,6 @@ def _describe_data(spec: Spec, data: DataSet, meant: SpecLanguages) -> None:
             with named("dynamics.parallel"):
                 parallel = open_data(given.task, path=given.path)
             say(f"              at {given.sentences} parallel sentences of {parallel.card.title}, {parallel.where()}")
-
-
-def _without_labels(data: DataSet, targets: Sequence[Language]) -> list[Language]:
-    """Targets whose files have no labels, as far as files are at hand; what is wrong with others `run` says."""
-    found = []
-    for language in targets if data.path is not None else ():
-        with suppress(IsoglossError):
-            if not data.examples(language, "test", "any").labelled:
-                found.append(language)
-    return found
 
 
 def _describe_price(
@@ -139,3 +128,13 @@ def _describe_methods(wanted: Sequence[Cell], missing: Sequence[Cell], plans: Se
         every = [cell.settings.model_dump() for cell in cells_of_name]
         same = {key: value for key, value in every[0].items() if all(one[key] == value for one in every)}
         say("    " + ", ".join(f"{key}={value}" for key, value in same.items() if value is not None and value != ""))
+
+
+def _without_labels(data: DataSet, targets: Sequence[Language]) -> list[Language]:
+    """Targets whose files have no labels, as far as files are at hand; what is wrong with others `run` says."""
+    found = []
+    for language in targets if data.path is not None else ():
+        with suppress(IsoglossError):
+            if not data.examples(language, "test", "any").labelled:
+                found.append(language)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -50,7 +51,7 @@ def look(task: str, path: Path | None, language: str | None) -> Iterator[Rendera
     if without := [split for split, examples in splits.items() if not examples.labelled]:
         does = "it can be predicted, and not scored" if without == ["test"] else "nothing can be learnt from it"
         yield Text(f"no labels in {' and '.join(without)}: {does}")
-    yield _samples(splits)
+    yield _samples({split: _without_answers(examples) for split, examples in splits.items()})
     lacking: dict[str, dict[str, list[str]]] = {
         split: {str(chosen): missing}
         for split, examples in splits.items()
@@ -73,22 +74,13 @@ def _counts(splits: dict[Split, Examples], labels: list[str], language: Language
     return table
 
 
-def _size(examples: Examples) -> str:
-    return str(len(examples.labels) or len(examples)) + ("" if examples.labelled else " (no labels)")
-
-
 def _samples(splits: dict[Split, Examples]) -> Table:
     examples = list(splits.values())[-1]
-    shown = examples.table.drop("starts", *([] if examples.labelled else _answers(examples)), strict=False)
+    shown = examples.table.drop("starts", strict=False)
     table = Table(*shown.columns, box=box.SIMPLE_HEAD)
     for row in _as_text(shown)[spread(len(examples), SAMPLES).tolist()].iter_rows():
         table.add_row(*[Text(value if len(value) <= LONGEST else f"{value[:LONGEST]}…") for value in row])
     return table
-
-
-def _answers(examples: Examples) -> list[str]:
-    """The columns of what is right."""
-    return [name for name in ("label", "labels", "answers") if name in examples.table.columns]
 
 
 def _as_text(table: pl.DataFrame) -> pl.DataFrame:
@@ -128,3 +120,13 @@ def _texts(table: pl.DataFrame) -> pl.DataFrame:
         pl.concat_str(pl.col("^(text|second|words|question|passage)$"), separator="\t").alias("text"),
         pl.col("^(label|labels|answers)$").alias("label"),
     )
+
+
+def _size(examples: Examples) -> str:
+    return str(len(examples.labels) or len(examples)) + ("" if examples.labelled else " (no labels)")
+
+
+def _without_answers(examples: Examples) -> Examples:
+    """Without the columns of what is right, where there are no labels."""
+    null = [name for name in ("label", "labels", "answers") if not examples.labelled]
+    return replace(examples, table=examples.table.drop(null, strict=False))

@@ -30,7 +30,7 @@ TEMPLATE = "isogloss.reports.template"
 # In a report analyses stand in this order; others, which come from elsewhere, behind them.
 ORDER = (
     "significance", "distance", "tokenization", "dynamics", "representation", "boundary", "importance", "forgetting",
-    "unlabelled", "forecast",
+    "forecast",
 )  # fmt: skip
 
 

@@ -128,12 +128,6 @@ def _rows(stored: Store, test: pl.DataFrame, methods: list[str]) -> Iterator[Row
     yield Row("of the backbone", "", {method: f"{share:.3%}" for method, share in shares.items()})
 
 
-def _unlabelled(stored: Store) -> list[str]:
-    """Languages that were predicted and have no labels, by name."""
-    codes = {code for cell in stored.finished() for code in cell.record.unlabelled}
-    return sorted(codes, key=lambda code: (Language.parse(code).name, code))
-
-
 def _table(rows: list[Row], methods: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("language")
@@ -158,3 +152,9 @@ def _spread(averages: pl.DataFrame, method: str, column: str) -> str:
 
 def _cell(mean: float, deviation: float | None) -> str:
     return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _unlabelled(stored: Store) -> list[str]:
+    """Languages that were predicted and have no labels, by name."""
+    codes = {code for cell in stored.finished() for code in cell.record.unlabelled}
+    return sorted(codes, key=lambda code: (Language.parse(code).name, code))
