@@ -208,7 +208,7 @@ def results_of(opened_run: OpenedRun, options: AnalysisOptions, tables: Mapping[
 
 
 def answers_of(opened_run: OpenedRun, options: AnalysisOptions) -> Answers:
-    """The answers in a run directory of which it is known what is right; neither data nor models are loaded."""
+    """The answers in a run directory; neither data nor models are loaded."""
     spec, chosen = opened_run.spec, cells(opened_run, options)
     card = spec.data.card or {}  # as resolved, it lies in the spec where it is the user's own
     return Answers(
