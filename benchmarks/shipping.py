@@ -30,10 +30,11 @@ HALVES = 20
 
 def accuracy(answers: list[pl.DataFrame], code: str, threshold: float | None) -> tuple[float, int]:
     """The mean over seeds of the share that is right of what is answered, and the fewest that one answers."""
-    confidence = pl.coalesce("calibrated", "score")
-    given = [table.filter(pl.col("language") == code, confidence >= (threshold or 0.0)) for table in answers]
-    shares = [float((table["gold"] == table["predicted"]).cast(pl.Float64).to_numpy().mean()) for table in given]
-    return float(np.mean(shares)), min(map(len, given))
+    of_language = [table.filter(pl.col("language") == code) for table in answers]
+    if threshold is not None:
+        of_language = [table.filter(pl.coalesce("calibrated", "score") >= threshold) for table in of_language]
+    shares = [(table["gold"] == table["predicted"]).to_numpy().mean() for table in of_language if len(table)]
+    return float(np.mean(shares)) if shares else 0.0, min(map(len, of_language))
 
 
 def main() -> None:

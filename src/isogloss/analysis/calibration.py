@@ -116,8 +116,8 @@ def _tables(results: Results) -> dict[str, pl.DataFrame]:
     known = errors.filter(pl.col("temperature") == pl.col("temperature").last().over("method", "language"))
     means = known.select("method", "language", "confidence", "right")
     table = wide.join(means, on=["method", "language"], maintain_order="left")
-    names = {stage: f"error {stage}" for stage in STAGES if stage in table.columns}
-    return {"How far confidence is from how often it is right": table.rename(names)}
+    names = {stage: f"error {stage.split(' ')[0]}" for stage in STAGES if stage in table.columns}
+    return {"How far confidence is from what is right, before the temperature and after": table.rename(names)}
 
 
 ANALYSIS = Analysis(
