@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +25,11 @@ from isogloss.reports.comparison_table import ComparisonTable
 from isogloss.reports.score_table import ScoreTable
 from isogloss.run_directory.comparison import Comparison, comparison_of
 from isogloss.run_directory.damage import refuse_strange
+from isogloss.runtime.arguments import as_number as _number
+from isogloss.runtime.arguments import as_path as _path
+from isogloss.runtime.arguments import as_reference as _reference
+from isogloss.runtime.arguments import check_cell as _check_cell
 from isogloss.runtime.console import err
-from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
@@ -342,34 +344,6 @@ def report(
     target = None if out is None else _path(out, "out")
     paths = [_path(folder) for folder in several]
     return write_report(paths, target, reference=_reference(reference), show=show)
-
-
-def _path(given: Any, what: str = "run directory") -> Path:
-    """A path; an empty one would be the folder that one happens to be in."""
-    if not isinstance(given, str | PathLike) or not isinstance(text := fspath(given), str):
-        raise IsoglossError(f"{what} is {type(given).__name__}; expected a path")
-    if not text.strip() or "\0" in text:
-        raise IsoglossError(f"{what} is {text!r}; expected a path")
-    return given_path(text)
-
-
-def _check_cell(method: Any, seed: Any) -> None:
-    if method is not None and not isinstance(method, str):
-        raise IsoglossError(f"method is {method!r}; expected the label of one, such as 'soft-prompt'")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
-        raise IsoglossError(f"seed is {seed!r}; expected a whole number")
-
-
-def _number(given: Any, what: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, Integral):
-        raise IsoglossError(f"{what} is {given!r}; expected a whole number")
-    return int(given)
-
-
-def _reference(given: Any) -> str | None:
-    if given is not None and not isinstance(given, str):
-        raise IsoglossError(f"reference is {given!r}; expected the label of a method")
-    return given
 
 
 def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
