@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +25,8 @@ from isogloss.reports.comparison_table import ComparisonTable
 from isogloss.reports.score_table import ScoreTable
 from isogloss.run_directory.comparison import Comparison, comparison_of
 from isogloss.run_directory.damage import refuse_strange
+from isogloss.runtime.arguments import as_fraction, as_number, as_path, as_reference, as_truth, check_cell
 from isogloss.runtime.console import err
-from isogloss.runtime.files import given_path
 from isogloss.spec import Spec, check, read_spec
 from isogloss.store import Store
 
@@ -40,7 +38,6 @@ if TYPE_CHECKING:  # analyses come with what draws charts, which a model is load
     from isogloss.reports.status import StatusReport
 
 AnyPath = str | PathLike[str]
-PERCENT = 100
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def run(
         IsoglossError: the spec or the data are wrong, or the directory holds results of another spec.
     """
     checked = _spec(spec)
-    folder = Path("runs") / checked.name if out is None else _path(out, "out")
+    folder = Path("runs") / checked.name if out is None else as_path(out, "out")
     if not isinstance(executor, str | None):
         raise IsoglossError(f"executor is {executor!r}; expected the name of one, such as 'serial'")
     if not isinstance(detach, bool):
@@ -169,7 +166,7 @@ def status(folder: AnyPath) -> StatusReport | ComparisonStatusReport:
     from isogloss.executors.slurm_states import cluster_jobs
     from isogloss.reports.comparison_status import status_report
 
-    return status_report(_path(folder), cluster_jobs)
+    return status_report(as_path(folder), cluster_jobs)
 
 
 def open_run(folder: AnyPath) -> Results:
@@ -178,11 +175,11 @@ def open_run(folder: AnyPath) -> Results:
     Raises:
         IsoglossError: it is none, or nothing in it is finished.
     """
-    if (comparison := opened_comparison(_path(folder))) is not None:
+    if (comparison := opened_comparison(as_path(folder))) is not None:
         comparison.started()
         return Results(comparison)
-    OpenedRun.of(_path(folder))
-    return Results(Store(_path(folder)))
+    OpenedRun.of(as_path(folder))
+    return Results(Store(as_path(folder)))
 
 
 def load(
@@ -201,8 +198,8 @@ def load(
     Raises:
         IsoglossError: nothing such is stored, or the backbone is not the one it was trained on.
     """
-    _check_cell(method, seed)
-    where, named = _path(folder), None if backbone is None else str(_path(backbone, "backbone"))
+    check_cell(method, seed)
+    where, named = as_path(folder), None if backbone is None else str(as_path(backbone, "backbone"))
     number = None if seed is None else int(seed)
     meant = chosen_run(local_run_directory(where, fspath(folder)), method, number, named)
     return Model.load(meant.path, method=method, seed=number, backbone=meant.backbone)
@@ -247,8 +244,8 @@ def export(
     from isogloss.interop.hub import push as push_folder
     from isogloss.interop.results.registry import results_formats
 
-    _check_cell(method, seed)
-    if backbone is not None and comparison_of(_path(folder)) is None:
+    check_cell(method, seed)
+    if backbone is not None and comparison_of(as_path(folder)) is None:
         raise IsoglossError(f"{fspath(folder)} is no comparison of backbones; leave backbone out")
     if not isinstance(to, str):
         raise IsoglossError(f"to is {to!r}; expected the name of a format, such as 'peft'")
@@ -257,13 +254,13 @@ def export(
         if (method, seed, push) != (None, None, None):
             raise IsoglossError(f"{to} takes the scores of all cells; leave method, seed and push out")
         if backbone is not None:
-            folder = chosen_run(_path(folder), None, None, backbone).path
-        return write_results(_path(folder), _path(out, "out"), results_formats()[to])
+            folder = chosen_run(as_path(folder), None, None, backbone).path
+        return write_results(as_path(folder), as_path(out, "out"), results_formats()[to])
     if push is not None:
         check_repository(push)  # before an hour of writing
     number = None if seed is None else int(seed)
-    meant = chosen_run(_path(folder), method, number, backbone).path
-    made = write_export(meant, _path(out, "out"), to=to, method=method, seed=number, say=say)
+    meant = chosen_run(as_path(folder), method, number, backbone).path
+    made = write_export(meant, as_path(out, "out"), to=to, method=method, seed=number, say=say)
     if push is not None:
         say(f"published as {push_folder(made.path, push)}")
     return made
@@ -309,14 +306,14 @@ def analyze(
         if not isinstance(several, Sequence) or not all(isinstance(one, str) for one in several):
             raise IsoglossError(f"{what} is {several!r}; expected names as a list of texts")
     options = AnalysisOptions(
-        list(of_methods), examples=_number(examples, "examples"), sentences=_number(sentences, "sentences"),
-        parallel=None if parallel is None else _path(parallel, "parallel"), reference=_reference(reference),
-        texts=_truth(texts, "texts"),
+        list(of_methods), examples=as_number(examples, "examples"), sentences=as_number(sentences, "sentences"),
+        parallel=None if parallel is None else as_path(parallel, "parallel"), reference=as_reference(reference),
+        texts=as_truth(texts, "texts"),
     )  # fmt: skip
     results = {}
-    for backbone, run_directory in finished_runs(_path(folder)).items():
+    for backbone, run_directory in finished_runs(as_path(folder)).items():
         if backbone:
-            refuse_strange(_path(folder))
+            refuse_strange(as_path(folder))
             err.print(f"{backbone}, in {run_directory}", markup=False, soft_wrap=True)
         for outcome in carry_out_analyses(run_directory, names, options):
             if show is not None:
@@ -358,58 +355,12 @@ def report(
     several = folders if isinstance(folders, Sequence) and not isinstance(folders, str | bytes) else [folders]
     if not several:
         raise IsoglossError("there is no run directory to report on; expected at least one")
-    target = None if out is None else _path(out, "out")
-    paths = [_path(folder) for folder in several]
+    target = None if out is None else as_path(out, "out")
+    paths = [as_path(folder) for folder in several]
     return write_report(
-        paths, target, reference=_reference(reference), good_enough=_fraction(good_enough, "good_enough"),
-        texts=_truth(texts, "texts"), show=show,
+        paths, target, reference=as_reference(reference), good_enough=as_fraction(good_enough, "good_enough"),
+        texts=as_truth(texts, "texts"), show=show,
     )  # fmt: skip
-
-
-def _path(given: Any, what: str = "run directory") -> Path:
-    """A path; an empty one would be the folder that one happens to be in."""
-    if not isinstance(given, str | PathLike) or not isinstance(text := fspath(given), str):
-        raise IsoglossError(f"{what} is {type(given).__name__}; expected a path")
-    if not text.strip() or "\0" in text:
-        raise IsoglossError(f"{what} is {text!r}; expected a path")
-    return given_path(text)
-
-
-def _check_cell(method: Any, seed: Any) -> None:
-    if method is not None and not isinstance(method, str):
-        raise IsoglossError(f"method is {method!r}; expected the label of one, such as 'soft-prompt'")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, Integral)):
-        raise IsoglossError(f"seed is {seed!r}; expected a whole number")
-
-
-def _number(given: Any, what: str) -> int:
-    if isinstance(given, bool) or not isinstance(given, Integral):
-        raise IsoglossError(f"{what} is {given!r}; expected a whole number")
-    return int(given)
-
-
-def _truth(given: Any, what: str) -> bool:
-    if not isinstance(given, bool):
-        raise IsoglossError(f"{what} is {given!r}; expected True or False")
-    return given
-
-
-def _fraction(given: Any, what: str) -> float | None:
-    """A score as tables have it, never a percentage."""
-    if given is None:
-        return None
-    number = float(given) if isinstance(given, Real) and not isinstance(given, bool) else math.nan
-    if not 0 < number < 1:
-        meant = f"; {number:g} % is {number / PERCENT:g}" if 1 < number < PERCENT else ""
-        came = given if math.isnan(number) else f"{number:g}"
-        raise IsoglossError(f"{what} is {came}; expected a fraction between 0 and 1, such as 0.8{meant}")
-    return number
-
-
-def _reference(given: Any) -> str | None:
-    if given is not None and not isinstance(given, str):
-        raise IsoglossError(f"reference is {given!r}; expected the label of a method")
-    return given
 
 
 def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
@@ -418,5 +369,5 @@ def _spec(spec: Spec | Mapping[str, Any] | AnyPath) -> Spec:
     if isinstance(spec, Mapping):
         return check(Spec, dict(spec), where="spec")
     if isinstance(spec, str | PathLike):
-        return read_spec(str(_path(spec, "spec")))
+        return read_spec(str(as_path(spec, "spec")))
     raise IsoglossError(f"spec is {type(spec).__name__}; expected a Spec, a mapping, a file, or the name of a preset")

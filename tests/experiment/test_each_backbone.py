@@ -12,6 +12,9 @@ from isogloss import api
 from isogloss.analysis import run as analyses
 from isogloss.cli import commands as cli
 from isogloss.errors import IsoglossError
+from isogloss.executors.serial import Serial
+from isogloss.experiment.each_backbone import run_each
+from isogloss.experiment.job import Detached
 from isogloss.interop.serve.models import load as served
 from isogloss.reports import report
 from isogloss.runtime.console import err
@@ -226,3 +229,22 @@ def test_nothing_is_written_through_a_link_out_of_a_comparison(results, tmp_path
             write(tmp_path / "run")
     assert {entry.name for entry in (tmp_path / "mine" / "small").rglob("*")} == before
     assert isogloss.open_run(tmp_path / "run").scores["backbone"].n_unique() == 2  # to read it harms nobody
+
+
+class Leaving(Serial):
+    """An executor whose jobs go on elsewhere."""
+
+    detach = True
+
+    def carry_out(self, jobs, workspace):
+        yield from ()
+        raise Detached(f"{next(iter(jobs)).title} is submitted")
+
+
+def test_jobs_of_each_backbone_are_submitted_before_a_command_leaves(home, tmp_path, capsys):
+    made = run_each(spec_of(home, "small", "other"), tmp_path / "run", Leaving())
+    assert capsys.readouterr().err.count("is submitted") == 2
+    assert all(Store(run).spec() is not None for run in made.runs.values())
+    assert "0 of 2 backbones are finished" in str(api.status(tmp_path / "run"))
+    with pytest.raises(IsoglossError, match="holds no finished run"):
+        isogloss.open_run(tmp_path / "run")

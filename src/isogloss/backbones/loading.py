@@ -15,16 +15,16 @@ from transformers.utils import logging
 
 from isogloss.backbones.backbone import Backbone, Identity, Pooling
 from isogloss.backbones.checkpoint.config import ModelConfig, read_config, reason
-from isogloss.backbones.checkpoint.folder import CONFIG, ModelFolder
-from isogloss.backbones.checkpoint.hub import cached, fetched
+from isogloss.backbones.checkpoint.folder import ModelFolder
 from isogloss.backbones.checkpoint.tokenizer import PROBES, FolderTokenizer, load_tokenizer
 from isogloss.backbones.checkpoint.weights import check_shapes, fingerprint, load_weights, opened, under_base_prefix
 from isogloss.backbones.device import device_of, native_dtype
 from isogloss.backbones.families.family import Family
 from isogloss.backbones.lm_head import lm_head_of
-from isogloss.backbones.packaged import conversion, e5, gemma, gguf, pickled
+from isogloss.backbones.names import EMBEDDED, at_hand, folder_of, is_converted, is_folder, local_folder, where
+from isogloss.backbones.packaged import conversion, gguf, pickled
 from isogloss.backbones.transformer import Transformer, compute_in
-from isogloss.errors import IsoglossError, unknown
+from isogloss.errors import IsoglossError
 from isogloss.runtime.threads import say_if_spinning
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "where",
 ]
 
-EMBEDDED = {module.NAME: module for module in (e5, gemma)}
 # Encoders trained with the mean of the tokens as the sentence; all others are pooled at their first token.
 MEAN_POOLED = ("e5", "mpnet", "minilm")
 TRIED = 8  # tokens that a loaded model is tried with
@@ -93,8 +92,8 @@ def load(
     if target.type == "cpu":
         say_if_spinning(torch.get_num_threads())
     computing = _computing(dtype, target)
-    folder = name if isinstance(name, ModelFolder) else _folder(name, pickle=pickle)
-    converted = isinstance(name, str) and _is_converted(name)
+    folder = name if isinstance(name, ModelFolder) else folder_of(name, pickle=pickle)
+    converted = isinstance(name, str) and is_converted(name)
     name = folder.name
     try:
         loaded, opened_, weights = _loaded(folder, words=words, pickle=pickle)
@@ -106,7 +105,7 @@ def load(
         damaged = True
     if damaged:
         conversion.discard(folder.path)
-        loaded, opened_, weights = _loaded(folder := _folder(name, pickle=pickle), words=words, pickle=pickle)
+        loaded, opened_, weights = _loaded(folder := folder_of(name, pickle=pickle), words=words, pickle=pickle)
     family, tokenizer = opened_.config.family, opened_.tokenizer
     model = getattr(loaded, loaded.base_model_prefix) if opened_.words else loaded
     identity = Identity(
@@ -144,7 +143,7 @@ def inspect(name: str, *, device: str = "auto", words: bool | None = False, pick
     device_of(device)
     if gguf.is_file(name):
         gguf.check_header(Path(name).expanduser())
-    elif name not in EMBEDDED and (path := _local(name)) is not None:
+    elif name not in EMBEDDED and (path := local_folder(name)) is not None:
         folder = ModelFolder(name, path)
         if folder.weights() or not pickle:
             with _opened(folder, words=words, pickle=pickle) as it:
@@ -171,7 +170,7 @@ def unused_weight(name: str, weight: str) -> Tensor | None:
         name: of the backbone, as in `load`.
         weight: its name, without that of the base model in front.
     """
-    folder = _folder(name, pickle=False)
+    folder = folder_of(name, pickle=False)
     if not (files := folder.weights()):
         return None
     with opened(folder, files) as tensors:
@@ -211,98 +210,8 @@ def outline(
         )  # fmt: skip
 
 
-def is_folder(name: str) -> bool:
-    """Whether it is a checkpoint in a folder of the user's."""
-    return name not in EMBEDDED and not gguf.is_file(name) and _local(name) is not None
-
-
-def at_hand(name: str) -> ModelFolder | None:
-    """The checkpoint by that name, as safetensors on this machine; None where something has to be fetched or converted.
-
-    Raises:
-        IsoglossError: there can be no such backbone.
-    """
-    if gguf.is_file(name):
-        return None
-    if name in EMBEDDED:
-        path = conversion.present(EMBEDDED[name].FOLDER)
-    else:
-        path = _local(name)
-        if path is None:
-            folder = cached(name)
-            return folder if folder is not None and _complete(folder) else None
-    if path is None:
-        return None
-    folder = ModelFolder(name, path)
-    return folder if folder.weights() else None
-
-
-def _complete(folder: ModelFolder) -> bool:
-    """Whether the hub's cache has the weights too: they may not all have come."""
-    try:
-        return bool(folder.weights())
-    except IsoglossError:
-        return False
-
-
 def _computing(dtype: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(dtype) or native_dtype(device)
-
-
-def where(name: str) -> str:
-    """In words, where a backbone would come from; nothing is fetched.
-
-    Raises:
-        IsoglossError: there can be no such backbone.
-    """
-    if name in EMBEDDED:
-        return "from a package, converted once into the cache"
-    if gguf.is_file(name):
-        return "a local file, converted once into the cache"
-    if _local(name) is not None:
-        return "a local folder"
-    revision = name.partition("@")[2]
-    return f"from the hub, {f'revision {revision}' if revision else 'its newest revision'}, unless it is cached"
-
-
-def _is_converted(name: str) -> bool:
-    return name in EMBEDDED or gguf.is_file(name)
-
-
-def _folder(name: str, *, pickle: bool) -> ModelFolder:
-    """The checkpoint by that name, converted or downloaded first where it has to be."""
-    if name in EMBEDDED:
-        return ModelFolder(name, EMBEDDED[name].folder())
-    if gguf.is_file(name):
-        return ModelFolder(name, gguf.folder(Path(name).expanduser()))
-    if (path := _local(name)) is not None:
-        return ModelFolder(name, path)
-    return fetched(name, instead=e5.NAME, pickle=pickle)
-
-
-def _local(name: str) -> Path | None:
-    """The folder by that name; None where it can only be a model of the hub.
-
-    Raises:
-        IsoglossError: it can be neither.
-    """
-    if name.startswith("embedded/"):
-        raise unknown("embedded backbone", name, EMBEDDED)
-    expected = f"expected a folder, a GGUF file, a hub id, or {e5.NAME}"
-    try:
-        path = Path(name).expanduser()
-        is_folder, there = path.is_dir(), path.exists()
-    except (OSError, RuntimeError) as error:  # of a home that nobody has, it is a RuntimeError
-        raise IsoglossError(f"backbone {name!r:.200} cannot be looked at ({reason(error)}); {expected}") from error
-    if is_folder and name:
-        if not (path / CONFIG).exists():
-            raise IsoglossError(f"backbone folder {name} has no config.json; expected a transformers checkpoint")
-        return path
-    if there:
-        raise IsoglossError(f"backbone {name!r} is a file; {expected}")
-    if path.is_absolute() or name.startswith((".", "~")) or name.endswith(".gguf") or not name:
-        raise IsoglossError(f"backbone {name} does not exist; {expected}")
-    return None
 
 
 @contextmanager
