@@ -311,7 +311,7 @@ def test_pooling_limits_and_backbones_that_are_not_alike_are_told_by_name():
     ):  # fmt: skip
         assert f"The methods differ in {line}." in said
     told = summary._backbones({"a": "1" * 64, "b": "2" * 64}, {"a": "org/one", "b": "org/one"})
-    assert told == {"a": "11111111", "b": "22222222"}  # the same name of other weights
+    assert told == {"a": "org/one 11111111", "b": "org/one 22222222"}  # the same name of other weights
 
 
 @pytest.mark.slow
