@@ -8,6 +8,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from isogloss.analysis.analysis import AnalysisOptions
+from isogloss.analysis.errors.texts import Texts
 from isogloss.analysis.forgetting.lm_loss import word_losses
 from isogloss.analysis.forgetting.memory import against_gap, checkpoints
 from isogloss.analysis.importance.effects import effects, importance
@@ -205,6 +206,16 @@ def test_analyses_are_stored_and_said(opened_run):
     assert b"<text" in first
     list(analyze(folder, ["dynamics"], AnalysisOptions()))
     assert (folder / "analysis" / "dynamics.svg").read_bytes() == first
+
+
+def test_texts_of_mistakes_are_those_that_were_scored_where_others_were_looked_at(opened_run):
+    assert opened_run.spec.dynamics is not None
+    codes = ["eng-Latn", "deu-Latn", "zho-Hans"]
+    texts = Texts.read(opened_run, codes)
+    assert texts.why_not == []
+    scored = opened_run.stored.table("predictions").filter(method="fine-tuning", seed=0, split="test")
+    for code in codes:
+        assert texts.tables[code]["id"].to_list() == scored.filter(language=code)["example"].to_list()
 
 
 def test_what_is_missing_is_said(opened_run, tmp_path):

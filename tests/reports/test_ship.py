@@ -186,3 +186,13 @@ def test_the_method_is_the_best_on_source_development_data(tmp_path):
     assert run_group.best == "deep-prompt"  # though the other one is better in German
     decided = with_decisions(run_group, 0.6).decisions
     assert decided.select("decision", "score").rows()[0][0] == "don't"
+
+
+@pytest.mark.parametrize("codes", [["en"], ["en", "de"]])
+def test_a_run_in_which_all_is_right_and_one_without_a_target_have_a_page(tmp_path, codes):
+    some = {code: rows(code)[:20] for code in codes}
+    folder = told(tmp_path / "run", some, lambda *_: [row["label"] for row in some["en"]], labels=LABELS)
+    page = report(folder, good_enough=0.8).read_text()
+    assert "0 % of texts wrong" in page
+    said = "There is no target language" if len(codes) == 1 else "1 can ship, of 1 language."
+    assert said in page

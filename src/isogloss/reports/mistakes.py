@@ -53,6 +53,8 @@ def overall(run_group: RunGroup) -> list[ShownTable]:
     """The most frequent mistakes in all targets together."""
     title = "errors-kinds" if _best(run_group, "errors-confusions").is_empty() else "errors-confusions"
     found = _best(run_group, title).filter(pl.col("language") != str(run_group.source))
+    if found.is_empty():
+        return []
     keys = ["kind", "gold", "predicted"] if title == "errors-confusions" else ["kind"]
     sums = found.group_by(keys).agg(pl.col("count").sum(), pl.len().alias("languages"))
     most = sums.sort("count", *keys, descending=[True, *([False] * len(keys))]).head(LANGUAGES)
@@ -60,9 +62,7 @@ def overall(run_group: RunGroup) -> list[ShownTable]:
         ShownRow([_text(mistake(row)), _number(row["count"], ","), _number(row["languages"], ",")])
         for row in most.iter_rows(named=True)
     ]
-    return (
-        [ShownTable("Most frequent in all targets together", ["mistake", "times", "languages"], rows)] if rows else []
-    )
+    return [ShownTable("Most frequent in all targets together", ["mistake", "times", "languages"], rows)]
 
 
 def parts(run_group: RunGroup) -> Iterator[PagePart]:

@@ -171,7 +171,8 @@ def sentences(run_group: RunGroup) -> Iterator[str]:
     counts = dict(table.group_by("decision").len().iter_rows())
     parts = [f"{counts[name]} {_words(name, counts[name])}" for name in DECISIONS if name in counts]
     good = f"{run_group.metric} {run_group.good_enough:g}"
-    yield f"At {good}, with {run_group.best}: {', '.join(parts)}, of {len(table)} languages."
+    every = "1 language" if len(table) == 1 else f"{len(table)} languages"
+    yield f"At {good}, with {run_group.best}: {', '.join(parts)}, of {every}."
     for name in (SHIP, THRESHOLD):
         some = table.filter(decision=name)
         if len(some):
