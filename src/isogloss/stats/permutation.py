@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -74,12 +75,20 @@ class ExchangedDifference:
             sums.below[other] - sums.below[one],
         )
 
+    @cached_property
+    def plain(self) -> tuple[float, Float[np.ndarray, " examples"]] | None:
+        """Where it is a plain sum over the examples: the difference, and what each adds if it is exchanged."""
+        (above, below), (over, under) = self.totals
+        if self.sums.classes != 1 or self.moved[1].nnz or not below.all():
+            return None
+        return float((above / below - over / under).mean()), 2 * (self.moved[0].T @ (1 / below) / len(below))
+
     def differences(self, exchanged: Float[np.ndarray, "draws examples"]) -> Float[np.ndarray, " draws"]:
         """Means over seeds, for each draw of which examples are exchanged."""
+        if self.plain is not None:
+            start, added = self.plain
+            return np.asarray(start + exchanged @ added)
         (above, below), (over, under) = self.totals
-        if self.sums.classes == 1 and not self.moved[1].nnz and below.all():  # a plain sum over the examples
-            start = float((above / below - over / under).mean())
-            return np.asarray(start + 2 * exchanged @ (self.moved[0].T @ (1 / below) / len(below)))
         up, down = (np.asarray(moved @ exchanged.T) for moved in self.moved)
         one = self.sums.ratio(above[:, None] + up, below[:, None] + down)
         return np.asarray((one - self.sums.ratio(over[:, None] - up, under[:, None] - down)).mean(axis=0))
