@@ -7,7 +7,9 @@ from browsing import Visit
 from isogloss.analysis.analysis import AnalysisResult
 from isogloss.analysis.run import keep
 from isogloss.languages.language import Language
+from isogloss.reports import ship
 from isogloss.reports.report import report
+from isogloss.reports.run_group import run_groups
 from isogloss.store import Store
 from synthetic import directory, languages
 
@@ -73,3 +75,14 @@ def test_figures_of_scores_are_without_them(made):
         assert not any(language in (made / "report" / f"{name}.svg").read_text() for language in NAMES)
     held = pl.read_csv(made / "report" / "signs.csv")
     assert set(held.filter(labels="no labels")["language"]) == set(CODES)
+
+
+def test_they_need_labels_before_they_can_ship(made):
+    (run_group,) = run_groups([made])
+    table = ship.with_decisions(run_group, 0.6).decisions
+    without = table.filter(pl.col("language").is_in(CODES))
+    assert set(without["language"]) == set(CODES)
+    assert set(without["decision"]) == {"needs labels"}
+    assert set(without["score"]) == {0.5}
+    assert without["wrong"].is_null().all()
+    assert len(table) == TARGETS

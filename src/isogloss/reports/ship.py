@@ -87,7 +87,18 @@ def with_decisions(run_group: RunGroup, good_enough: float | None) -> RunGroup:
     if good_enough is None:
         return run_group
     asked = replace(run_group, good_enough=good_enough)
-    return replace(asked, decisions=decisions(asked))
+    return replace(asked, decisions=with_unlabelled(decisions(asked), _forecast(asked)))
+
+
+def _forecast(run_group: RunGroup) -> pl.DataFrame:
+    """What the best method is expected to score in each language without labels, as far as a forecast was made."""
+    codes = [str(language) for language in run_group.unlabelled]
+    languages = pl.DataFrame({"language": codes}, schema={"language": pl.String})
+    made = run_group.table("forecast")
+    if made is None:
+        return languages.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("expected", "low", "high"))
+    of_best = made.filter(method=run_group.best).select("language", "expected", "low", "high")
+    return languages.join(of_best, on="language", how="left", maintain_order="left")
 
 
 def with_unlabelled(decided: pl.DataFrame, languages: pl.DataFrame) -> pl.DataFrame:
@@ -217,6 +228,7 @@ def meanings(run_group: RunGroup) -> list[str]:
         f"Ship: the chance that the score is below {good} is {chance} at most.",
         above,
         f"Needs labels: there are none, or too few to tell; {chance} is not reached in either direction.",
+        *(["Where there are none, the score is the forecast's, with its 90 % interval."] if run_group.unlabelled else []),
         f"Don't: the chance that the score is {good} or more is {chance} at most.",
         wrong,
     ]
