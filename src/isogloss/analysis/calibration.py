@@ -16,7 +16,7 @@ from isogloss.analysis.analysis import Analysis, AnalysisOptions, AnalysisResult
 from isogloss.analysis.sure_answers import sure_answers
 from isogloss.charts.calibration import AFTER, BEFORE, TARGETS, reliability_diagram
 from isogloss.charts.chart import Chart
-from isogloss.errors import IsoglossError
+from isogloss.errors import NotApplicableError
 from isogloss.experiment.opened_run import OpenedRun
 from isogloss.runtime.shell_table import ShellTable
 from isogloss.stats.reliability import SCHEMA as BINS
@@ -85,10 +85,10 @@ def answers_with_right(opened_run: OpenedRun, options: AnalysisOptions) -> pl.Da
 def _calibration(opened_run: OpenedRun, options: AnalysisOptions) -> AnalysisResult:
     kinds = {stored.record.kind for _, stored in cells(opened_run, options)}
     if not all(TASKS[kind].classes for kind in kinds):
-        raise IsoglossError("the answers to questions are of no classes, and have no temperature to look at")
+        raise NotApplicableError("the answers to questions are of no classes, and have no temperature to look at")
     answers = answers_with_right(opened_run, options)
     if answers["score"].null_count() == len(answers):
-        raise IsoglossError("the predictions do not say how sure they are")
+        raise NotApplicableError("the predictions do not say how sure they are")
     errors, bins = calibration(answers, opened_run.spec.source)
     shown = ShellTable(
         "method", "language", "before", "after",

@@ -159,13 +159,13 @@ def shown_costs(found: Sequence[MethodCost]) -> ShownTable:
     """The same as a reader sees it; the device stands above the table, unless there are several."""
     devices = {one.device for one in found} - {None}
     searched = any(one.search is not None for one in found)
-    columns = ["method", "backbone's parameters", "trainable parameters", "kept", "time to train", "texts a second"]
+    columns = ["method", "backbone", "trains", "kept", "time to train", "texts a second"]
     columns += ["on"] * (len(devices) > 1) + ["search, in trainings"] * searched
     rows = []
     for one in found:
         values = [
             ShownValue(one.method, one.method),
-            ShownValue(f"{one.backbone_parameters:,}", float(one.backbone_parameters)),
+            ShownValue(_millions(one.backbone_parameters), float(one.backbone_parameters)),
             ShownValue(f"{one.trainable:,}", float(one.trainable)),
             ShownValue(in_words(one.kept), float(one.kept)),
             ShownValue("" if one.training is None else duration(one.training), one.training),
@@ -183,8 +183,9 @@ def notes(found: Sequence[MethodCost]) -> list[str]:
     """What is to be known to read the table."""
     told = [
         (
-            "Of one seed, as the runs have recorded it: runs that learn together share the time. What is kept stands "
-            "beside the backbone, which each text goes through. Texts a second are scored in batches, tokenising aside."
+            "Of one seed, as the runs have recorded it: parameters of the backbone, and numbers that train; what is "
+            "kept beside the backbone; the time of a training, which runs that learn together share; texts that are "
+            "scored a second, in batches, tokenising aside."
         )
     ]
     devices = list(dict.fromkeys(one.device for one in found if one.device is not None))
@@ -251,8 +252,8 @@ def _mean(run_group: RunGroup, method: str) -> float:
 
 def _told(one: MethodCost) -> str:
     """What a method costs, as the end of a sentence."""
-    size = f"{one.backbone_parameters / MILLION:,.{0 if one.backbone_parameters >= MILLION else 3}f} M parameters"
-    parts = [f"trains {one.trainable:,} numbers and keeps {in_words(one.kept)} a seed beside a backbone of {size}"]
+    size = f"a backbone of {_millions(one.backbone_parameters)} parameters"
+    parts = [f"trains {one.trainable:,} numbers and keeps {in_words(one.kept)} a seed beside {size}"]
     parts.append(f"a training took {duration(one.training)}" if one.training is not None else "")
     parts.append(f"it scores {_rate(one.speed)} texts a second on {one.device}" if one.speed is not None else "")
     if one.training is None and one.speed is None:
@@ -260,6 +261,10 @@ def _told(one: MethodCost) -> str:
     if one.search is not None:
         parts.append(f"the search of its settings cost {one.search:.1f} trainings more")
     return "; ".join(filter(None, parts))
+
+
+def _millions(count: int) -> str:
+    return f"{count / MILLION:,.0f} M" if count >= MILLION else f"{count:,}"
 
 
 def duration(seconds: float) -> str:

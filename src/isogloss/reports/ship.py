@@ -223,12 +223,13 @@ def meanings(run_group: RunGroup) -> list[str]:
         "The chance of being wrong is that of a score below it where a language is shipped, and of one that is good "
         "enough where it is not."
     )
+    without = ["Where there are none, the score is the forecast's, with its 90 % interval."]
     return [
         judged,
         f"Ship: the chance that the score is below {good} is {chance} at most.",
         above,
         f"Needs labels: there are none, or too few to tell; {chance} is not reached in either direction.",
-        *(["Where there are none, the score is the forecast's, with its 90 % interval."] if run_group.unlabelled else []),
+        *(without if run_group.unlabelled else []),
         f"Don't: the chance that the score is {good} or more is {chance} at most.",
         wrong,
     ]
