@@ -28,7 +28,8 @@ SEAMS = {(view["east"] + 360) % 360 - 180 for view in (WORLD, *PARTS.values())} 
 ASPECT = 0.42  # height of the world for its width: from the north of Greenland to Cape Horn
 PART_ASPECT = 0.6
 NARROW = 480  # pixels of a map below which dots and letters are smaller
-THICKNESS = 0.032  # of a row of land, in parts of the globe's radius
+THICKNESS = 0.048  # of a row of land, in parts of the globe's radius: rows overlap a little, so that none shows
+LAND = "#d7dde4"  # without transparency, which would show where rows overlap; the page has its own on dark
 INSET = 0.02  # degrees that keep a stretch of land off a seam
 
 
@@ -160,7 +161,7 @@ def _drawn(view: Mapping[str, str], aspect: float, *above: alt.Chart, size: tupl
         size: of a dot, in square pixels, where there is little room and where there is more.
     """
     ground = alt.Chart(land()).mark_rule(
-        strokeWidth=alt.expr(f"{EXTENT} * {THICKNESS} * ({view['zoom']})"), opacity=0.35, color="#888888", clip=True
+        strokeWidth=alt.expr(f"{EXTENT} * {THICKNESS} * ({view['zoom']})"), color=LAND, clip=True
     )
     ground = ground.encode(latitude="latitude:Q", longitude="west:Q", latitude2="latitude:Q", longitude2="east:Q")
     base = alt.Chart().encode(

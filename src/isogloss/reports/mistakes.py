@@ -27,13 +27,11 @@ class PagePart:
         title: over it, which says what is in it.
         tables: in order.
         lines: before them.
-        open: whether it is at first.
     """
 
     title: str
     tables: list[ShownTable] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    open: bool = False
 
 
 def text(run_group: RunGroup) -> list[str]:

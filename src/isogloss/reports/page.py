@@ -178,7 +178,7 @@ def _ship(run_group: RunGroup) -> list[PageSection]:
         return []
     told = list(ship.sentences(run_group))
     shown = [ship.ship_table(run_group)]
-    how = PagePart("What the decisions mean, and how they are made", lines=ship.meanings(run_group), open=True)
+    how = PagePart("What the decisions mean, and how they are made", lines=ship.meanings(run_group))
     return [PageSection("ship", "What can ship", told, tables=shown, parts=[how])]
 
 

@@ -183,7 +183,8 @@ def sentences(run_group: RunGroup) -> Iterator[str]:
     parts = [f"{counts[name]} {_words(name, counts[name])}" for name in DECISIONS if name in counts]
     good = f"{run_group.metric} {run_group.good_enough:g}"
     every = "1 language" if len(table) == 1 else f"{len(table)} languages"
-    yield f"At {good}, with {run_group.best}: {', '.join(parts)}, of {every}."
+    chosen = f"{run_group.best}, the best on {run_group.source.name} development data"
+    yield f"At {good}, with {chosen}: {', '.join(parts)}, of {every}."
     for name in (SHIP, THRESHOLD):
         some = table.filter(decision=name)
         if len(some):
@@ -256,7 +257,7 @@ def ship_table(run_group: RunGroup) -> ShownTable:
     }
     shown = {head: values for head, values in columns.items() if any(value.text for value in values)}
     rows = [ShownRow(list(values)) for values in zip(*shown.values(), strict=True)]
-    return ShownTable(f"What can ship at {run_group.metric} {run_group.good_enough:g}", list(shown), rows)
+    return ShownTable(f"What can ship at {run_group.metric} {run_group.good_enough:g}", list(shown), rows, unfolded=True)
 
 
 def _score(row: Mapping[str, Any]) -> str:

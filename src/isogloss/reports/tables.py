@@ -66,6 +66,7 @@ class ShownTable:
         summary: rows below a line, such as means.
         filterable: whether rows have families and scripts.
         facts: places of columns that a narrow page leaves out.
+        unfolded: whether it is open at first, however long it is.
     """
 
     title: str
@@ -74,6 +75,7 @@ class ShownTable:
     summary: list[ShownRow] = field(default_factory=list)
     filterable: bool = False
     facts: tuple[int, ...] = ()
+    unfolded: bool = False
 
 
 def overview(run_group: RunGroup) -> pl.DataFrame:

@@ -23,7 +23,7 @@ VALUES = {"scope": {"target": "mean target", "language": "one language"}}
 P_VALUES = {"p", "p_holm", "p_items", "p_items_holm"}
 NOISE = 1e-12  # a number nearer to 0 is what rounding left
 _CODE = re.compile(r"`([^`]+)`")
-_BREAK = re.compile(r"(?<=\w\[)(?=\S)|(?<=\S[,/])(?=\S)")
+_BREAK = re.compile(r"(?<=\w\[)(?=\S)|(?<=\S[,/])(?=[^\s\d])")  # between settings, and never within a number
 _HELD = re.compile(r"(?<=[±,]) (?=[-+\d])")
 
 
