@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from isogloss.data.cards import Card
+from isogloss.data.kinds.registry import data_kinds
 from isogloss.data.layouts import Local
 from isogloss.data.raw_row import RawRow
 from isogloss.data.readers.columns import NoColumnError
@@ -91,6 +92,7 @@ def read_either_way(
         return rows, origin, labelled
     labelled = not rows or have_labels(rows, card)
     if not labelled and labels == "needed":
+        _refuse_unanswerable(rows, card)
         raise IsoglossError(f"{origin} has no label in any row: {label!r} is empty, and labels are needed here")
     return rows, origin, labelled
 
@@ -109,14 +111,18 @@ def refuse_partly(rows: Sequence[RawRow], card: Card, *, scored: bool) -> None:
     if card.columns.label == card.columns.text:
         return
     without = [row for row in rows if is_unlabelled(row, card)]
-    if without and card.kind.startswith("qa"):
-        raise IsoglossError(f"{without[0].where} has no answer; leave SQuAD 2.0's unanswerable questions out")
     if without:
+        _refuse_unanswerable(without, card)
         instead = ", or name the language in `unlabelled` to have all rows predicted" if scored else ""
         raise IsoglossError(
             f"{without[0].where} has no label: {card.columns.label!r} is empty in {len(without):,} of {len(rows):,} "
             f"rows; fill them in or remove the row{'s' if len(without) > 1 else ''}{instead}"
         )
+
+
+def _refuse_unanswerable(without: Sequence[RawRow], card: Card) -> None:
+    if data_kinds()[card.kind].family == "qa":
+        raise IsoglossError(f"{without[0].where} has no answer; leave SQuAD 2.0's unanswerable questions out")
 
 
 def may_mean(column: str, label: str) -> bool:
