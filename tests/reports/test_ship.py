@@ -56,7 +56,7 @@ def no_figures():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ship") / "run"
-    told(folder, {code: rows(code) for code in SHARES}, answers, labels=LABELS, parallel=True, seeds=2, sure=sure)
+    told(folder, {code: rows(code) for code in SHARES}, answers, labels=LABELS, parallel=True, seeds=3, sure=sure)
     done = CliRunner().invoke(app, ["report", str(folder), "--good-enough", "0.8"])
     assert done.exit_code == 0, done.output
     return folder
@@ -128,12 +128,13 @@ def test_the_page_shows_what_can_ship_and_what_goes_wrong(made, browser):
     report(made, good_enough=0.8)
     visit = Visit(browser, made / "report.html")
     assert visit.problems == []
-    assert "At accuracy 0.8, with fine-tuning, the best on English development data: 1 can ship, 2 can ship with a threshold" in visit.page.inner_text(
-        ".answer"
-    )
+    told = "At accuracy 0.8, with fine-tuning, the best on English development data: 1 can ship, 2 can ship with a"
+    assert told in visit.page.inner_text(".answer")
     table = visit.page.locator("#ship-1 tbody tr")
     assert table.first.inner_text().split("\t")[:2] == ["German", "ship"]
-    assert "Don't: the chance" in visit.page.inner_text("#ship-1")
+    how = visit.page.locator("#ship-1 details.part")
+    how.locator("> summary").click()
+    assert "Don't: the chance" in how.inner_text()
     parts = visit.page.locator("#errors-1 details.part")
     titles = parts.locator("> summary").all_inner_texts()
     assert titles[0].startswith("English: ")

@@ -47,6 +47,20 @@ def test_of_scores_that_are_just_good_enough_few_are_called_surely_better_or_wor
     assert np.mean(np.array(chances) >= 1 - SURE) < SURE + 0.035
 
 
+@pytest.mark.parametrize(("seeds", "between"), [(2, 0.05), (2, 0.1), (3, 0.05), (3, 0.1)])
+def test_small_chances_come_true_no_more_often_than_they_say(seeds, between):
+    """Two seeds that happen to agree are no proof that a third would."""
+    generator = np.random.default_rng(1)
+    chances = [of(drawn(generator, 0.8, 200, seeds, between, 0.6)).chance_below(0.8) for _ in range(400)]
+    assert np.mean(np.array(chances) <= 0.001) <= 0.01
+
+
+def test_a_chance_is_no_smaller_than_the_interval_has_it():
+    scores = SeedScores(np.array([0.80, 0.82]), np.full((2, 2), 0.0002) + np.eye(2) * 0.0004, 199, 200)
+    low, _ = scores.interval
+    assert scores.chance_below(low) >= 0.025 - 1e-9
+
+
 def test_a_chance_is_that_of_a_score_test_and_of_all_right_the_exact_one():
     right = np.repeat([1, 0], [90, 10])
     ratio = (0.9 - 0.8) / np.sqrt(0.8 * 0.2 / 99)

@@ -229,7 +229,7 @@ def meanings(run_group: RunGroup) -> list[str]:
         judged,
         f"Ship: the chance that the score is below {good} is {chance} at most.",
         above,
-        f"Needs labels: there are none, or too few to tell; {chance} is not reached in either direction.",
+        f"Needs labels: there are none, or too few texts or seeds to tell; {chance} is not reached either way.",
         *(without if run_group.unlabelled else []),
         f"Don't: the chance that the score is {good} or more is {chance} at most.",
         wrong,
@@ -257,7 +257,8 @@ def ship_table(run_group: RunGroup) -> ShownTable:
     }
     shown = {head: values for head, values in columns.items() if any(value.text for value in values)}
     rows = [ShownRow(list(values)) for values in zip(*shown.values(), strict=True)]
-    return ShownTable(f"What can ship at {run_group.metric} {run_group.good_enough:g}", list(shown), rows, unfolded=True)
+    title = f"What can ship at {run_group.metric} {run_group.good_enough:g}"
+    return ShownTable(title, list(shown), rows, unfolded=True)
 
 
 def _score(row: Mapping[str, Any]) -> str:

@@ -52,7 +52,8 @@ class SeedScores:
         """Of the mean: what seeds bring, of which few degrees of freedom are known, and what examples bring.
 
         Three things keep few seeds and few examples from seeming sure. Where seeds lie closer together than examples
-        alone would scatter them, which is luck, what examples do to each seed apart stands for it. A score near 1
+        alone would scatter them, which is luck, what examples do to each seed apart stands for it, as if few degrees of
+        freedom were known of it: two seeds that happen to agree are no proof that a third one would. A score near 1
         hardly varies on the examples that are there, and would on others if it were only just good enough: what
         examples bring is as large as it would be there, by the ratio of the variances of shares, if that is larger.
         That is a score test, as Wilson's interval (1927) is of a share. And where a model that is only just good enough
@@ -68,9 +69,8 @@ class SeedScores:
         if self.examples * min(good_enough, 1 - good_enough) < FEW:
             together = alone
         together = max(together, 0.0)
-        apart = max(alone - together, 0.0)
-        between = float(self.values.var(ddof=1))
-        return (between / seeds, together) if between > apart else (0.0, together + apart / seeds)
+        between = max(float(self.values.var(ddof=1)), alone - together)
+        return between / seeds, together
 
     def chance_below(self, good_enough: float) -> float:
         """The chance that the score in new seeds and examples is below what is good enough.
