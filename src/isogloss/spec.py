@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PositiveInt, ValidationError
 
+from isogloss.data.spec import DataSpec, ParallelSpec
 from isogloss.errors import IsoglossError, unknown
 from isogloss.languages.fields import Code, Targets, Unlabelled, words_by_language
 from isogloss.languages.groups import check as check_group
 from isogloss.preprocessing.templates import Template
 from isogloss.runtime import yaml
 from isogloss.runtime.checked import Checked, as_value_error, check, mistake
-from isogloss.runtime.fields import Backbones, Device, Folder, RunName
+from isogloss.runtime.fields import Backbones, Device, RunName
 from isogloss.runtime.visible import one_line
 from isogloss.trackers.fields import Trackers
 
@@ -29,7 +30,6 @@ def _template(text: str) -> str:
 
 
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=10_000)]
-Part = Annotated[str, Field(pattern=r"^(train|dev|test)(\[(\d{1,9}%?)?:(\d{1,9}%?)?\])?$")]
 
 
 class _SpecType(type(BaseModel)):  # type: ignore[misc]
@@ -57,59 +57,6 @@ def _named_executor(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class TrainSpec(Checked):
-    """Another data set to train on."""
-
-    task: str = Field(
-        description="a data set by its card, of the same kind and with no other labels; or `custom`, with one's own"
-    )
-    card: dict[str, Any] | None = Field(
-        None, description="what its files are, where it is `custom`; left out: the `card.yaml` beside them"
-    )
-    path: Folder | None = Field(None, description="a folder in its own layout; left out: the hub or a package")
-
-
-class DataSpec(Checked):
-    """Where the data lies and how much of it is used."""
-
-    path: Folder | None = Field(
-        None, description="a folder in the data set's own layout; left out: the hub or a package"
-    )
-    card: dict[str, Any] | None = Field(None, description="what the files are, where the task is `custom`")
-    train: TrainSpec | None = Field(
-        None, description="train and select on another data set; left out: what the card says where it only tests"
-    )
-    splits: dict[Literal["train", "dev", "test"], Part] = Field(
-        {}, description="parts of the data set's splits that stand for others: {train: 'dev[:80%]', dev: 'dev[80%:]'}"
-    )
-    labels: dict[str, str] = Field({}, description="labels that are read as others: {OTH: O}")
-    shots: PositiveInt | None = Field(
-        None, description="so many examples of each class to train on and to select on, drawn by the seed of a run"
-    )
-    train_limit: PositiveInt | None = Field(
-        None,
-        description="at most so many source examples to train on, drawn in proportion to labels (tagging: evenly over "
-        "the file, questions: in proportion to articles), the same ones for every method and seed",
-    )
-    dev_limit: PositiveInt | None = Field(
-        None, description="at most so many source examples to select on, drawn like those to train on"
-    )
-    test_limit: PositiveInt | None = Field(
-        None,
-        description="at most so many examples to score in each language, drawn alike; where the data are parallel, the "
-        "source's, and the same ones in every language",
-    )
-    unseen: Literal["refuse", "keep"] = Field(
-        "refuse", description="test labels that training never shows: refuse them, or keep them, never to be predicted"
-    )
-    subword: Literal["first", "last"] | None = Field(
-        None, description="which sub-word of a word is tagged; left out: the first, on a decoder the last"
-    )
-    longest: Annotated[int, Field(ge=16)] | None = Field(
-        None, description="most tokens of a row; left out: what the model takes, and 384 for questions with passages"
-    )
-
-
 class VerbalizerSpec(Checked):
     """Classes as words of the model's own, for methods with `head: verbalizer`."""
 
@@ -122,14 +69,6 @@ class VerbalizerSpec(Checked):
     loss: Literal["vocabulary", "words"] = Field(
         "vocabulary", description="what the right word competes with: every token, or the other label words"
     )
-
-
-class ParallelSpec(Checked):
-    """Sentences that say the same in several languages."""
-
-    task: str = Field("sib200", description="a data set whose card says that it is parallel")
-    path: Folder | None = Field(None, description="a folder in its own layout; left out: the hub or a package")
-    sentences: Annotated[int, Field(ge=4)] = Field(32, description="of each language, the first that all have")
 
 
 class DynamicsSpec(Checked):

@@ -12,24 +12,18 @@ import typer
 import isogloss
 from isogloss.cli import completion
 from isogloss.cli.exits import ended
+from isogloss.cli.parameters import Backbone, Method, NoTexts, RunDirectory, Seed, Traceback, as_path
 from isogloss.errors import unknown
 from isogloss.runtime.environment import COMMAND
-from isogloss.runtime.files import given_path
 from isogloss.runtime.launch import launch
 
+STANDARD_INPUT = Path("-")
 app = typer.Typer(
     help="Train in one language, know how well it works in every other, and close the gap.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-
-
-def _path(text: str) -> Path:
-    """A path of the command line; an empty one, as of a variable that is not set, is not the folder one is in."""
-    if not text.strip() or "\0" in text:
-        raise typer.BadParameter(f"{text!r} is no path")
-    return given_path(text)
 
 
 def _version(asked: bool | None) -> None:
@@ -47,43 +41,12 @@ def _options(
     pass
 
 
-def _backbone(text: str) -> str:
-    return str(_path(text))
-
-
-STANDARD_INPUT = Path("-")
-RunDirectory = Annotated[
-    Path,
-    typer.Argument(parser=_path, metavar="DIR", help="A run directory.", autocompletion=completion.run_directories),
-]
-Method = Annotated[
-    str | None,
-    typer.Option(help="Left out: the best on the source's development data.", autocompletion=completion.methods),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="Left out: the best on the source's development data.", autocompletion=completion.seeds),
-]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show the whole error.")]
-NoTexts = Annotated[
-    bool, typer.Option("--no-texts", help="Leave texts of the data out, and remove those that were there.")
-]
-Backbone = Annotated[
-    str | None,
-    typer.Option(
-        parser=_backbone,
-        metavar="DIR",
-        help="Where the backbone lies now, or its hub id; left out: as the run says. Of a comparison, which.",
-    ),
-]
-
-
 @app.command()
 def run(
     spec: Annotated[
         str, typer.Argument(help="A spec file (YAML), or the name of a preset.", autocompletion=completion.specs)
     ],
-    out: Annotated[Path | None, typer.Option(parser=_path, help="The run directory; left out: runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=as_path, help="The run directory; left out: runs/NAME.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the spec.")
     ] = None,
@@ -146,7 +109,7 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Argument(
-            parser=_path,
+            parser=as_path,
             help="Texts, one a line; or a table in .csv, .tsv, .jsonl or .parquet; left out, or -: standard input.",
         ),
     ] = None,
@@ -168,7 +131,8 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            parser=_path, help="A file of answers: .jsonl, .csv, .tsv or .parquet; left out: JSON lines, to be read on."
+            parser=as_path,
+            help="A file of answers: .jsonl, .csv, .tsv or .parquet; left out: JSON lines, to be read on.",
         ),
     ] = None,
     backbone: Backbone = None,
@@ -191,7 +155,7 @@ def predict(
 @app.command()
 def export(
     folder: RunDirectory,
-    out: Annotated[Path, typer.Argument(parser=_path, metavar="OUT", help="A new or empty folder.")],
+    out: Annotated[Path, typer.Argument(parser=as_path, metavar="OUT", help="A new or empty folder.")],
     to: Annotated[
         str,
         typer.Option(
@@ -235,7 +199,7 @@ def serve(
     ] = False,
     token_file: Annotated[
         Path | None,
-        typer.Option(parser=_path, help="Holds the token that requests bring; left out: $ISOGLOSS_TOKEN, if set."),
+        typer.Option(parser=as_path, help="Holds the token that requests bring; left out: $ISOGLOSS_TOKEN, if set."),
     ] = None,
     limit: Annotated[
         list[str] | None,
@@ -273,7 +237,9 @@ def analyze(
     examples: Annotated[int, typer.Option(min=1, help="Of each target, where models are run many times.")] = 32,
     parallel: Annotated[
         Path | None,
-        typer.Option(parser=_path, help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."),
+        typer.Option(
+            parser=as_path, help="Parallel sentences in SIB-200's layout; left out: the spec's, or the run's."
+        ),
     ] = None,
     sentences: Annotated[int, typer.Option(min=4, help="Of them, of each language.")] = 100,
     reference: Annotated[
@@ -322,7 +288,7 @@ def report(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            parser=_path,
+            parser=as_path,
             metavar="DIR…",
             help="Run directories; several are compared.",
             autocompletion=completion.run_directories,
@@ -330,7 +296,7 @@ def report(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(parser=_path, help="The page; left out: DIR/report.html, or comparison.html in the first."),
+        typer.Option(parser=as_path, help="The page; left out: DIR/report.html, or comparison.html in the first."),
     ] = None,
     reference: Annotated[
         str | None,
@@ -379,7 +345,7 @@ def data(
     task: Annotated[
         str, typer.Argument(help="A data set; see `isogloss list tasks`.", autocompletion=completion.tasks)
     ],
-    path: Annotated[Path | None, typer.Option(parser=_path, help="A folder in the data set's own layout.")] = None,
+    path: Annotated[Path | None, typer.Option(parser=as_path, help="A folder in the data set's own layout.")] = None,
     language: Annotated[
         str | None, typer.Option(help="Left out: the source.", autocompletion=completion.card_languages)
     ] = None,
@@ -395,7 +361,7 @@ def data(
 
 @app.command("data-card")
 def data_card(
-    folder: Annotated[Path, typer.Argument(parser=_path, help="A folder of files, one a language and split.")],
+    folder: Annotated[Path, typer.Argument(parser=as_path, help="A folder of files, one a language and split.")],
     _traceback: Traceback = False,
 ) -> None:
     """Draft a card for your own files, to be read with `task: custom`."""
