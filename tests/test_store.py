@@ -116,7 +116,7 @@ def test_groups_have_averages_of_their_own(stored):
 def test_a_language_that_one_seed_lacks_is_in_no_average(stored):
     finish(stored, "two", 1, {"eng-Latn": 0.5, "deu-Latn": 0.5})
     stored.gather()
-    assert shown(*score_tables(stored))["mean of 1 targets"] == ["0.500 ± 0.000", "0.600 ± 0.283"]
+    assert shown(*score_tables(stored))["mean of 1 target"] == ["0.500 ± 0.000", "0.600 ± 0.283"]
 
 
 def test_a_method_that_the_spec_no_longer_names_stands_last(stored):

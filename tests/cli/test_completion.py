@@ -46,7 +46,7 @@ def offered(place, line):
     [
         ("isogloss ex", {"export"}),
         ("isogloss run --dry", {"--dry-run"}),
-        ("isogloss run sib200", {"sib200", "sib200-gemma"}),
+        ("isogloss run sib200", {"sib200", "sib200-backbones", "sib200-gemma"}),
         ("isogloss run m", {"my.yaml"}),
         ("isogloss report ", {"runs/topics"}),
         ("isogloss report runs/t", {"runs/topics"}),

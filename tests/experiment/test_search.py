@@ -420,7 +420,8 @@ def test_the_page_names_the_spaces_as_they_are():
     for name, method in methods().items():
         if not (space := method.settings.SEARCHED):
             continue
-        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        spaces = page[page.index("## The spaces of `auto`") :]
+        (line,) = [line for line in spaces.splitlines() if line.startswith(f"| `{name}` |")]
         for key, values in space.items():
             written = ", ".join(map(str, values)) if isinstance(values, list) else r"(\S+) to ([^\s,]+)"
             (found,) = re.finditer(rf"`{key}` {written}", line)

