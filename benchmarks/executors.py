@@ -2,10 +2,11 @@
 
     python -m benchmarks.executors --data PATH          a folder in SIB-200's own layout; a few minutes on two cores
 
-The grid of `slow-fast-sib200`, every method with one seed, with few examples and without a search: first in this
-process with one thread, job after job, then by two workers of a Ray cluster that is started on this machine, each with
-one thread. The table says how long either takes, how long until the first cell is there, and what a job costs on top
-from then on: two workers' time less this process's, divided by jobs. That both give the same scores is checked.
+The grid of `slow-fast-sib200`, every method with two seeds, with few examples, two epochs, and without searches and
+averages: first in this process with one thread, job after job, then by two workers of a Ray cluster that is started on
+this machine, each with one thread. The table says how long either takes, how long until the first cell is there, and
+what a job costs on top from then on: two workers' time less this process's, divided by jobs. That both give the same
+scores is checked.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from isogloss.experiment.workspace import Workspace
 from isogloss.runtime.checked import Checked
 from isogloss.spec import read_spec
 
+LEFT_OUT = {"search", "average"}  # more jobs of the same kind
+SEEDS = {"seeds": [0, 1]}
+FEW = {"epochs": 2, **SEEDS}
 LIMITS = ["data.train_limit=64", "data.dev_limit=32", "data.test_limit=32", "targets=[deu, swh]"]
 
 
@@ -68,11 +72,11 @@ def main() -> None:
     torch.set_num_threads(1)
     spec = read_spec("slow-fast-sib200", [*LIMITS, f"data.path={given.data}"])
     methods = {
-        name: {**{key: value for key, value in settings.items() if key != "search"}, "seeds": [0]}
+        name: {**{key: value for key, value in settings.items() if key not in LEFT_OUT}, **FEW}
         for name, settings in spec.methods.items()
         if "policies" not in settings  # its forms are there one by one
     }
-    spec = spec.model_copy(update={"methods": methods, "seeds": [0]})
+    spec = spec.model_copy(update={"methods": methods, **SEEDS})
     told, stored = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in (("serial", {}), ("ray", {"workers": 2})):
