@@ -35,24 +35,14 @@ def every_update_is_logged(monkeypatch):
     monkeypatch.setattr(engine_module, "LOG_EVERY", 1)
 
 
-def assert_learnt_alike(other, one, *, atol, what):
-    """Weights after some updates, of sums in another order.
-
-    A gradient that is a small difference of large sums has few digits that are the same on every processor, and AdamW
-    divides by its size: of such weights there may be one, and never far off. The gradients themselves are compared
-    beside this, each to 1e-5.
-    """
-    torch.testing.assert_close(other, one, rtol=1e-3, atol=5 * atol, msg=lambda said: f"{what}: {said}")
-    beyond = (other - one).abs() > atol + 1e-4 * one.abs()
-    assert int(beyond.sum()) <= max(1, one.numel() // 400), what
-
-
 @pytest.mark.parametrize(("count", "budget"), [(1, 4096), (3, 60)])
 @pytest.mark.parametrize("case", SOME)
 def test_filled_up_batches_teach_the_same(models, case, count, budget):
     found = []
     for fixed in (False, True):
-        stack, states = made(models("bert"), case, count)
+        # AdamW divides by a gradient's size: of one that is a small difference of large sums, whose last digits are the
+        # processor's, a weight takes as much error as the rate is high.
+        stack, states = made(models("bert"), case, count, lr=1e-2)
         engine = Engine(stack, states, budget=4096 if not fixed else budget, fixed=fixed)
         found.append((updated(engine, 6), [run.state() for run in stack.runs]))
         assert all(one.skipped == 0 for one in states)
@@ -63,7 +53,7 @@ def test_filled_up_batches_teach_the_same(models, case, count, budget):
     for one, other in zip(weights, others, strict=True):
         for name, tensor in one.items():
             if name != "head.bias" or "passages" not in case:  # which moves no span: its gradient is rounding alone
-                assert_learnt_alike(other[name], tensor, atol=1e-4, what=f"{case} {name}")
+                torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-4, msg=f"{case} {name}")
 
 
 @pytest.mark.parametrize("case", CASES)
