@@ -253,7 +253,7 @@ def ship_table(run_group: RunGroup) -> ShownTable:
         "threshold": [_number(value, ".4g") for value in table["threshold"]],
         "coverage": [_number(value, ".0%") for value in table["coverage"]],
         f"{run_group.metric} above it": [_above(row) for row in table.iter_rows(named=True)],
-        "labels that would tell": [_number(value, ",") for value in table["labels"]],
+        "labels that would tell": [_number(value, ",.0f") for value in table["labels"].cast(pl.Float64)],
     }
     shown = {head: values for head, values in columns.items() if any(value.text for value in values)}
     rows = [ShownRow(list(values)) for values in zip(*shown.values(), strict=True)]
